@@ -1,0 +1,1 @@
+"""The migrations of the usage tables, one file a version."""

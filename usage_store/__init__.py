@@ -1,0 +1,54 @@
+"""The storage layer of a usage monitor for coding agents, as a Peewee package."""
+
+import logging
+
+from usage_store import errors
+from usage_store._version import __version__
+from usage_store.api import (
+    delete_old_usage_snapshots,
+    get_migration_runner,
+    get_migration_status,
+    get_usage_config,
+    get_usage_snapshots,
+    get_usage_snapshots_by_session,
+    insert_usage_snapshot,
+    insert_usage_snapshots,
+    register_session,
+    reset_usage_config,
+    rollback_migrations,
+    run_migrations,
+    update_usage_config,
+    validate_database,
+)
+from usage_store.database import init_database, link_events
+from usage_store.migrate import Migration, MigrationRunner, MigrationStatus
+from usage_store.models import UsageConfig, UsageSession, UsageSnapshot
+
+__all__ = [
+    "Migration",
+    "MigrationRunner",
+    "MigrationStatus",
+    "UsageConfig",
+    "UsageSession",
+    "UsageSnapshot",
+    "__version__",
+    "delete_old_usage_snapshots",
+    "errors",
+    "get_migration_runner",
+    "get_migration_status",
+    "get_usage_config",
+    "get_usage_snapshots",
+    "get_usage_snapshots_by_session",
+    "init_database",
+    "insert_usage_snapshot",
+    "insert_usage_snapshots",
+    "link_events",
+    "register_session",
+    "reset_usage_config",
+    "rollback_migrations",
+    "run_migrations",
+    "update_usage_config",
+    "validate_database",
+]
+
+logging.getLogger("usage_store").addHandler(logging.NullHandler())

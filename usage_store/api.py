@@ -1,0 +1,145 @@
+"""The functions for a monitor that must not die of bad input.
+
+Rejected input gives False or None and one logged error that says why. A broken database always raises.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from usage_store.database import bound_database
+from usage_store.errors import RejectedInput
+from usage_store.migrate import Migration, MigrationRunner, MigrationStatus, Step
+from usage_store.models import UsageConfig, UsageSession, UsageSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = [
+    "delete_old_usage_snapshots",
+    "get_migration_runner",
+    "get_migration_status",
+    "get_usage_config",
+    "get_usage_snapshots",
+    "get_usage_snapshots_by_session",
+    "insert_usage_snapshot",
+    "insert_usage_snapshots",
+    "register_session",
+    "reset_usage_config",
+    "rollback_migrations",
+    "run_migrations",
+    "update_usage_config",
+    "validate_database",
+]
+
+logger = logging.getLogger("usage_store")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Refusal = TypeVar("Refusal", bound=bool | None)
+
+
+def _refusing(refusal: Refusal) -> Callable[[Callable[P, T]], Callable[P, T | Refusal]]:
+    def decorate(function: Callable[P, T]) -> Callable[P, T | Refusal]:
+        @functools.wraps(function)
+        def refusing(*args: P.args, **kwargs: P.kwargs) -> T | Refusal:
+            try:
+                return function(*args, **kwargs)
+            except RejectedInput as error:
+                logger.error("%s refused: %s", function.__name__, error)  # noqa: TRY400  the line says it all
+                return refusal
+
+        return refusing
+
+    return decorate
+
+
+def get_usage_config() -> UsageConfig | None:
+    """Give the active configuration, broken fields replaced by their defaults, or None. Reads only."""
+    return UsageConfig.active()
+
+
+@_refusing(False)
+def update_usage_config(updates: Mapping[str, Any]) -> bool:
+    """Change fields of the active configuration; True if it did. Refused: False."""
+    return UsageConfig.update_active(updates)
+
+
+@_refusing(False)
+def reset_usage_config() -> bool:
+    """Give the active configuration its defaults again; True if it did. Refused: False."""
+    UsageConfig.reset_active()
+    return True
+
+
+@_refusing(False)
+def register_session(session_id: str) -> bool:
+    """Make a session known, so that it may have snapshots; True if it is. Refused: False."""
+    UsageSession.register(session_id)
+    return True
+
+
+@_refusing(None)
+def insert_usage_snapshot(snapshot: Mapping[str, Any]) -> UsageSnapshot:
+    """Store one snapshot: session_id, snapshot_data and, if wanted, snapshot_type, timestamp. Refused: None."""
+    return UsageSnapshot.record_mapping(snapshot)
+
+
+@_refusing(None)
+def insert_usage_snapshots(snapshots: Iterable[Mapping[str, Any]]) -> int:
+    """Store many snapshots, all or none, and give their number. Refused: None."""
+    return UsageSnapshot.record_many(snapshots)
+
+
+@_refusing(None)
+def get_usage_snapshots(
+    session_id: str | None = None, limit: int = 100, hours_back: float = 24
+) -> list[UsageSnapshot]:
+    """List the snapshots of the last hours, newest first, of one session or of all. Reads only. Refused: None."""
+    return UsageSnapshot.recent(session_id, limit=limit, hours_back=hours_back)
+
+
+@_refusing(None)
+def get_usage_snapshots_by_session(session_id: str) -> list[UsageSnapshot]:
+    """List all snapshots of a session, newest first. Reads only. Refused: None."""
+    return UsageSnapshot.of_session(session_id)
+
+
+@_refusing(None)
+def delete_old_usage_snapshots(days_old: float = 30) -> int:
+    """Delete the snapshots older than so many days and give their number. Refused: None."""
+    return UsageSnapshot.prune(days_old)
+
+
+def get_migration_runner() -> MigrationRunner:
+    """Give the runner of the usage tables' migrations on the bound database."""
+    return MigrationRunner(bound_database())
+
+
+def get_migration_status() -> MigrationStatus:
+    """Compare the usage tables' migrations with the bound database. Reads only."""
+    return get_migration_runner().status()
+
+
+def run_migrations() -> tuple[Migration, ...]:
+    """Run the pending migrations and give those that were applied. Raises MigrationError."""
+    return _migrations(get_migration_runner().migrate())
+
+
+def rollback_migrations(target_version: int | None = None) -> tuple[Migration, ...]:
+    """Roll back to a version, by default the one before, and give what was undone. Raises MigrationError."""
+    return _migrations(get_migration_runner().rollback(target_version))
+
+
+def validate_database() -> bool:
+    """Tell whether the bound database is sound and what its migrations say it is; each problem is logged."""
+    report = get_migration_runner().validate()
+    for problem in report.problems:
+        logger.error("validate: %s", problem)
+    return report.ok
+
+
+def _migrations(steps: tuple[Step, ...]) -> tuple[Migration, ...]:
+    return tuple(step.migration for step in steps)

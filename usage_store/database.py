@@ -1,0 +1,84 @@
+"""Bring a database and the usage models together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.connection import default_target, open_database, unwrap
+from usage_store.errors import ConfigurationError, SchemaDrift
+from usage_store.migrate import MigrationRunner, registry
+from usage_store.models import MODELS, UsageConfig
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["bound_database", "init_database", "link_events"]
+
+
+def init_database(
+    database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy | None = None,
+    *,
+    timeout: float = 5,
+    wait: float = 30,
+) -> peewee.Database | peewee.DatabaseProxy:
+    """Open or adopt a database, bind the usage models to it, run pending migrations, and give it back.
+
+    A path or `sqlite:///` URL is opened, made if missing, with WAL, foreign keys on and synchronous NORMAL; None is
+    `$USAGE_STORE_DATABASE`, else `usage.db` in the current folder. A Peewee Database or DatabaseProxy is adopted as it
+    is: its settings stay, and it is closed again if it was closed. A proxy that is not initialised yet is bound now
+    and migrated when it is. `timeout` is how many seconds a statement waits for a lock, `wait` how many a migration
+    waits for another one. Raises UsageStoreError.
+    """
+    if isinstance(database, peewee.DatabaseProxy):
+        proxy = database
+        if proxy.obj is None:
+            proxy.attach_callback(lambda inner: inner is not None and _migrate(inner, wait))
+            _bind(proxy)
+            return proxy
+    if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
+        database = open_database(default_target() if database is None else database, timeout=timeout)
+    _migrate(database, wait)
+    _bind(database)
+    return database
+
+
+def bound_database() -> peewee.Database:
+    """Give the database that the usage models are bound to, or raise ConfigurationError."""
+    database: peewee.Database | peewee.DatabaseProxy | None = UsageConfig._meta.database
+    if database is None:
+        raise ConfigurationError("the usage models have no database yet; call init_database() first")
+    return unwrap(database)
+
+
+def link_events() -> None:
+    """Follow a host's `events` table that was made after the usage tables: register its sessions, now and in future.
+
+    Harmless when they are followed already. Raises ConfigurationError without an `events` table that has a
+    `session_id`.
+    """
+    database = bound_database()
+    first = registry.discover(registry.default_directory())[0]
+    migration = registry.load(first, "up")
+    with database.atomic("IMMEDIATE"):
+        if not migration.host_has_events(database):
+            raise ConfigurationError("there is no events table with a session_id column to follow")
+        migration.link_events(database)
+
+
+def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
+    for model in MODELS:
+        model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours stay
+
+
+def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float) -> None:
+    runner = MigrationRunner(database, wait=wait)
+    runner.migrate()
+    with runner.connected():
+        missing = {model._meta.table_name for model in MODELS}.difference(runner.database.get_tables())
+    if missing:
+        raise SchemaDrift(
+            f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
+            "`python -m usage_store.migrate validate` says what else differs"
+        )

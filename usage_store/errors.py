@@ -1,0 +1,194 @@
+"""Every error of this package, one tree under UsageStoreError.
+
+`exit_code` is what `python -m usage_store.migrate` exits with when the error reaches it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from usage_store.migrate.registry import Step
+
+__all__ = [
+    "ConfigurationError",
+    "CorruptDatabase",
+    "DatabaseNewer",
+    "DatabaseUnreadable",
+    "DuplicateVersion",
+    "ForeignKeyViolations",
+    "HistoryError",
+    "InvalidValue",
+    "Irreversible",
+    "LateMigration",
+    "LoadError",
+    "MalformedMigration",
+    "MigrationError",
+    "MigrationFailed",
+    "MigrationLocked",
+    "MissingMigration",
+    "NoActiveConfiguration",
+    "RegistryError",
+    "RejectedInput",
+    "RenamedMigration",
+    "SchemaDrift",
+    "TransactionOpen",
+    "UnknownField",
+    "UnknownSession",
+    "UsageStoreError",
+]
+
+
+class UsageStoreError(Exception):
+    """Anything that usage_store raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigurationError(UsageStoreError):
+    """A path, URL, option or engine that cannot be used."""
+
+
+class DatabaseUnreadable(UsageStoreError):
+    """The database is missing, not a database, read-only, full or out of reach."""
+
+    exit_code = 8
+
+
+class RejectedInput(UsageStoreError):
+    """Input that was refused; nothing was written."""
+
+
+class InvalidValue(RejectedInput):
+    """A value that its field does not allow."""
+
+    def __init__(self, field: str, value: Any, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        shown = repr(value)
+        if len(shown) > 80:  # noqa: PLR2004  one line, whatever the payload
+            shown = f"{shown[:60]}... ({type(value).__name__}, {len(shown)} characters)"
+        super().__init__(f"{field}: {shown} is not allowed; allowed: {allowed}")
+
+
+class UnknownField(RejectedInput):
+    """A field that does not exist or is not the caller's to set."""
+
+    def __init__(self, field: object, allowed: tuple[str, ...]) -> None:
+        self.field = field
+        self.allowed = allowed
+        super().__init__(f"{field!r} is not a field that can be set; allowed: {', '.join(allowed)}")
+
+
+class UnknownSession(RejectedInput):
+    """A snapshot for a session that is not registered."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {session_id!r} is unknown; register_session() makes it known")
+
+
+class NoActiveConfiguration(RejectedInput):
+    """No configuration row is active."""
+
+    def __init__(self) -> None:
+        super().__init__("no configuration is active; reset_usage_config() makes one")
+
+
+class MigrationError(UsageStoreError):
+    """A migration could not be found, planned or run.
+
+    `applied` holds the steps that were committed before the error, oldest first.
+    """
+
+    applied: tuple[Step, ...] = ()
+
+
+class RegistryError(MigrationError):
+    """The migration files are not usable as they are."""
+
+
+class DuplicateVersion(RegistryError):
+    """Two files claim the same version."""
+
+
+class MalformedMigration(RegistryError):
+    """A file whose name or content is not a migration's."""
+
+
+class LoadError(RegistryError):
+    """A migration file that Python cannot load."""
+
+
+class Irreversible(MigrationError):
+    """A rollback through a migration that has no `down`."""
+
+
+class TransactionOpen(MigrationError):
+    """Migrations asked for inside an open transaction."""
+
+
+class HistoryError(MigrationError):
+    """What the database says was applied does not fit the files."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, version: int | None = None) -> None:
+        super().__init__(message)
+        self.version = version
+
+
+class MissingMigration(HistoryError):
+    """An applied version whose file is gone."""
+
+
+class RenamedMigration(HistoryError):
+    """An applied version whose file has another name."""
+
+
+class LateMigration(HistoryError):
+    """A pending version below one that is applied."""
+
+
+class DatabaseNewer(HistoryError):
+    """The database is ahead of the migration files."""
+
+    exit_code = 5
+
+
+class SchemaDrift(MigrationError):
+    """The schema is not what the applied migrations make."""
+
+    exit_code = 4
+
+
+class ForeignKeyViolations(SchemaDrift):
+    """Rows that point at rows that do not exist."""
+
+
+class CorruptDatabase(MigrationError):
+    """SQLite's own integrity check found damage."""
+
+    exit_code = 8
+
+
+class MigrationLocked(MigrationError):
+    """Another process held the lock for longer than the wait."""
+
+    exit_code = 6
+
+
+class MigrationFailed(MigrationError):
+    """A migration raised, and was rolled back; `__cause__` is what it raised."""
+
+    exit_code = 7
+
+    def __init__(
+        self, message: str, *, version: int, line: int | None, statement: str | None, applied: tuple[Step, ...]
+    ) -> None:
+        super().__init__(message)
+        self.version = version
+        self.line = line
+        self.statement = statement
+        self.applied = applied

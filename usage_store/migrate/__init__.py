@@ -1,0 +1,6 @@
+"""A migration runner for any Peewee application; the command line is `python -m usage_store.migrate`."""
+
+from usage_store.migrate.registry import Migration, Step
+from usage_store.migrate.runner import MigrationRunner, MigrationStatus
+
+__all__ = ["Migration", "MigrationRunner", "MigrationStatus", "Step"]

@@ -1,0 +1,127 @@
+"""The history table: which versions were applied, and whether that fits the files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from usage_store.errors import (
+    ConfigurationError,
+    DatabaseNewer,
+    HistoryError,
+    LateMigration,
+    MissingMigration,
+    RenamedMigration,
+)
+from usage_store.migrate.registry import Migration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from peewee import Database
+
+__all__ = ["History", "find_problems", "with_paths"]
+
+
+class History:
+    """The rows of one history table: version, name, applied_at (seconds, UTC)."""
+
+    def __init__(self, database: Database, table_name: str) -> None:
+        if not table_name.isidentifier():
+            raise ConfigurationError(f"{table_name!r}: a history table's name is a plain identifier")
+        self.database = database
+        self.table_name = table_name
+
+    def exists(self) -> bool:
+        """Tell whether the table is there. Reads only."""
+        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
+        return self.database.execute_sql(sql, (self.table_name,)).fetchone() is not None
+
+    def create(self) -> None:
+        """Make the table and its index where they are missing."""
+        self.database.execute_sql(
+            f'CREATE TABLE IF NOT EXISTS "{self.table_name}" '
+            "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
+        )
+        self.database.execute_sql(
+            f'CREATE INDEX IF NOT EXISTS "idx_{self.table_name}_applied_at" ON "{self.table_name}"(applied_at)'
+        )
+
+    def applied(self) -> tuple[Migration, ...]:
+        """List what was applied, lowest version first; empty without the table. Reads only.
+
+        Raises HistoryError if the table is not a history table or holds rows that are not history.
+        """
+        if not self.exists():
+            return ()
+        columns = {column.name.lower() for column in self.database.get_columns(self.table_name)}
+        if not columns >= {"version", "name", "applied_at"}:
+            raise HistoryError(
+                f"{self.table_name}: not a history table (columns {', '.join(sorted(columns))}); choose another --table"
+            )
+        sql = f'SELECT version, name, applied_at FROM "{self.table_name}" ORDER BY version'  # noqa: S608
+        rows = self.database.execute_sql(sql).fetchall()
+        return tuple(Migration(*self._checked(*row)) for row in rows)
+
+    def _checked(self, version: object, name: object, applied_at: object) -> tuple[int, str, None, int]:
+        if not isinstance(version, int) or version < 1:
+            raise HistoryError(f"{self.table_name}: version {version!r} is not an integer from 1; delete that row")
+        if not isinstance(name, str) or not isinstance(applied_at, int):
+            raise HistoryError(f"{self.table_name}: version {version} has name {name!r}, applied_at {applied_at!r}")
+        return version, name, None, applied_at
+
+    def record(self, migration: Migration) -> None:
+        """Note a migration as applied now."""
+        sql = f'INSERT INTO "{self.table_name}" (version, name, applied_at) VALUES (?, ?, ?)'  # noqa: S608
+        self.database.execute_sql(sql, (migration.version, migration.name, int(time.time())))
+
+    def forget(self, migration: Migration) -> None:
+        """Remove a migration's row."""
+        sql = f'DELETE FROM "{self.table_name}" WHERE version = ?'  # noqa: S608
+        self.database.execute_sql(sql, (migration.version,))
+
+
+def with_paths(rows: Sequence[Migration], files: Sequence[Migration]) -> tuple[Migration, ...]:
+    """Give history rows the paths of their files."""
+    paths = {file.version: file.path for file in files}
+    return tuple(replace(row, path=paths.get(row.version)) for row in rows)
+
+
+def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> list[HistoryError]:
+    """Compare history and files; each problem is the error that running migrations would raise."""
+    if not applied:
+        return []
+    by_version = {migration.version: migration for migration in files}
+    newest_file = files[-1].version if files else 0
+    newest_applied = applied[-1].version
+    problems = [_row_problem(row, by_version.get(row.version), newest_file) for row in applied]
+    versions = {migration.version for migration in applied}
+    late = [file for file in files if file.version < newest_applied and file.version not in versions]
+    problems += [
+        LateMigration(
+            f"{file}.py would run out of order: version {newest_applied} was applied before it; "
+            f"renumber it above {max(newest_file, newest_applied)}",
+            version=file.version,
+        )
+        for file in late
+    ]
+    return [problem for problem in problems if problem is not None]
+
+
+def _row_problem(row: Migration, file: Migration | None, newest_file: int) -> HistoryError | None:
+    if file is None and row.version > newest_file:
+        return DatabaseNewer(
+            f"the database has {row}, these migrations end at version {newest_file}; "
+            "install the release that made it, or point --directory at its migrations",
+            version=row.version,
+        )
+    if file is None:
+        return MissingMigration(f"{row} was applied and its file is gone; restore {row}.py", version=row.version)
+    if file.name != row.name:
+        return RenamedMigration(
+            f"version {row.version} was applied as {row.name!r} and its file is {file}.py; "
+            "restore the name, or give this directory a history of its own with --table",
+            version=row.version,
+        )
+    return None

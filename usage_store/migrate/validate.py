@@ -1,0 +1,114 @@
+"""Is this database what its migrations say it is?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from usage_store.errors import CorruptDatabase, ForeignKeyViolations, MigrationError, SchemaDrift
+from usage_store.migrate import registry
+from usage_store.migrate.catalog import differences, read_catalog
+from usage_store.migrate.dryrun import empty_copy, run
+from usage_store.migrate.guard import violations
+from usage_store.migrate.history import find_problems, with_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import peewee
+
+    from usage_store.migrate.catalog import Catalog
+    from usage_store.migrate.history import History
+    from usage_store.migrate.registry import Migration
+
+__all__ = ["Report", "notices", "validate"]
+
+_MAX_DAMAGE_LINES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is wrong (`problems`, each an error with one line) and what is worth knowing (`notices`)."""
+
+    problems: tuple[MigrationError, ...]
+    notices: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def validate(database: peewee.SqliteDatabase, history: History, files: Sequence[Migration], *, full: bool) -> Report:
+    """Check integrity, foreign keys, history and schema, in this order. Reads only.
+
+    A corrupt file is reported as such and not looked at further. The schema is compared with what the applied
+    migrations make when they run on empty tables in memory.
+    """
+    damage = _damage(database, full=full)
+    if damage:
+        return Report(damage, ())
+    applied = with_paths(history.applied(), files)
+    problems: list[MigrationError] = [
+        ForeignKeyViolations(f"{line} ({count}); PRAGMA foreign_key_check lists them")
+        for line, count in violations(database).items()
+    ]
+    problems += find_problems(files, applied)
+    said = list(notices(database, applied))
+    if all(row.path for row in applied):
+        expected, failure = _expected(database, history, applied)
+        if failure:
+            said.append(f"the schema was not compared: {failure}")
+        else:
+            problems += (SchemaDrift(line) for line in differences(expected, read_catalog(database)))
+    pending = len(files) - len(applied)
+    if pending > 0:
+        said.append(f"{pending} pending")
+    return Report(tuple(problems), tuple(said))
+
+
+def _expected(
+    database: peewee.SqliteDatabase, history: History, applied: Sequence[Migration]
+) -> tuple[Catalog, str | None]:
+    # Run twice: on nothing, which tells the migrations' own tables from the host's, then beside the host's.
+    alone, failure = _replay(database, lambda _: False, applied)
+    own = {*alone.tables, history.table_name.lower()}
+    if read_catalog(database).tables.keys() <= own:
+        return alone, failure
+    return _replay(database, lambda table: table.lower() not in own, applied)
+
+
+def _replay(
+    database: peewee.SqliteDatabase, host: Callable[[str], bool], applied: Sequence[Migration]
+) -> tuple[Catalog, str | None]:
+    scratch = empty_copy(database, host)
+    before = read_catalog(scratch)
+    failure = None
+    try:
+        for migration in applied:
+            try:
+                run(scratch, migration, "up")
+            except Exception as error:  # noqa: BLE001  a migration may raise anything; it is reported as a notice
+                failure = f"{migration}.py fails on empty tables: {error}"
+                break
+        return read_catalog(scratch).changed_since(before), failure
+    finally:
+        scratch.close()
+
+
+def notices(database: peewee.SqliteDatabase, applied: Sequence[Migration]) -> tuple[str, ...]:
+    """Ask the applied migrations that define `notices(db)` what a person should know. Reads only."""
+    return tuple(_notices(database, applied))
+
+
+def _notices(database: peewee.SqliteDatabase, applied: Sequence[Migration]) -> Iterator[str]:
+    for migration in applied:
+        # Read before it is loaded: a long history is looked at often and has few of these.
+        if migration.path is not None and b"def notices(" in migration.path.read_bytes():
+            yield from registry.load(migration, "up").notices(database)
+
+
+def _damage(database: peewee.SqliteDatabase, *, full: bool) -> tuple[MigrationError, ...]:
+    pragma = "integrity_check" if full else "quick_check"
+    rows = database.execute_sql(f"PRAGMA {pragma}({_MAX_DAMAGE_LINES})").fetchall()
+    return tuple(CorruptDatabase(f"the database is corrupt: {row[0]}") for row in rows if row[0] != "ok")

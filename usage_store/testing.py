@@ -1,0 +1,124 @@
+"""Seed, dump and load usage data for tests; needs no pytest."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from usage_store.errors import ConfigurationError
+from usage_store.models import MODELS, UsageConfig, UsageSession, UsageSnapshot
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    import peewee
+
+__all__ = ["Seeded", "dump_usage", "load_usage", "seed_usage"]
+
+_FORMAT = 1
+_MODELS = ("claude-sonnet-4-20250514", "claude-opus-4-20250514")
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """What was written: session ids, the changed configuration fields, and the snapshots, oldest first."""
+
+    sessions: tuple[str, ...]
+    config: Mapping[str, Any]
+    snapshots: tuple[Mapping[str, Any], ...]
+
+
+def seed_usage(
+    database: peewee.Database | peewee.DatabaseProxy,
+    *,
+    sessions: int = 3,
+    snapshots: int = 100,
+    days: float = 7,
+    seed: int = 1,
+    now: float | None = None,
+) -> Seeded:
+    """Write sessions, a configuration and snapshots into a migrated database, and give what was written.
+
+    `snapshots` in all are spread over the last `days`; counters only grow within a session, as a monitor's do. The
+    same arguments write the same data; `now` (seconds, default the current time) is where it ends. All or nothing.
+    """
+    if sessions < 1 or snapshots < 0 or days <= 0:
+        raise ConfigurationError("seed_usage needs sessions >= 1, snapshots >= 0 and days > 0")
+    chance = random.Random(seed)  # noqa: S311  test data
+    end = int(time.time() if now is None else now)
+    ids = tuple(str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(sessions))
+    config = {
+        "plan": chance.choice(("pro", "max5", "max20")),
+        "view": chance.choice(("realtime", "daily", "monthly")),
+        "timezone": "UTC",
+        "refresh_rate": chance.randint(1, 60),
+        "reset_hour": chance.randint(0, 23),
+    }
+    rows = tuple(_snapshots(chance, ids, snapshots, end - int(days * 86_400), end))
+    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
+        for session_id in ids:
+            UsageSession.register(session_id)
+        UsageConfig.update_active(config)
+        UsageSnapshot.record_many(rows)
+    return Seeded(ids, config, rows)
+
+
+def _snapshots(
+    chance: random.Random, sessions: tuple[str, ...], count: int, start: int, end: int
+) -> list[dict[str, Any]]:
+    totals = {session_id: {"input_tokens": 0, "output_tokens": 0, "messages": 0} for session_id in sessions}
+    rows = []
+    for timestamp in sorted(chance.randrange(start, end) for _ in range(count)):
+        session_id = chance.choice(sessions)
+        total = totals[session_id]
+        total["input_tokens"] += chance.randint(1, 2_000)
+        total["output_tokens"] += chance.randint(1, 800)
+        total["messages"] += 1
+        cost = round(total["input_tokens"] * 3e-6 + total["output_tokens"] * 15e-6, 6)
+        rate = round(chance.uniform(20, 900), 3)
+        data = {
+            "current_session": {"id": session_id, "is_active": True, "token_counts": dict(total), "cost_usd": cost},
+            "burn_rate": {"tokens_per_minute": rate, "cost_per_hour": round(rate * 60 * 9e-6, 6)},
+            "models": [chance.choice(_MODELS)],
+        }
+        rows.append(
+            {"session_id": session_id, "snapshot_data": data, "snapshot_type": "stats", "timestamp": timestamp}
+        )
+    return rows
+
+
+def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
+    """Write all sessions, configurations and snapshots as a JSON fixture. The database is only read."""
+    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
+        tables = {
+            model._meta.table_name: list(model.select().order_by(model._meta.primary_key).dicts())
+            for model in MODELS
+        }
+    for row in tables["usage_snapshots"]:
+        row["session_id"] = row.pop("session")
+    Path(path).write_text(json.dumps({"format": _FORMAT, **tables}, indent=1) + "\n", encoding="utf-8")
+
+
+def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
+    """Replace the usage data of a migrated database by a fixture that `dump_usage` wrote, ids included.
+
+    All or nothing. Raises ConfigurationError for a file that is no such fixture.
+    """
+    try:
+        fixture = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: not a JSON fixture ({error})") from None
+    if not isinstance(fixture, dict) or fixture.get("format") != _FORMAT:
+        raise ConfigurationError(f"{path}: not a fixture of dump_usage(); its format is not {_FORMAT}")
+    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
+        for model in reversed(MODELS):
+            model.delete().execute()
+        for model in MODELS:
+            for row in fixture[model._meta.table_name]:
+                model.insert(row).execute()
