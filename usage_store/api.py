@@ -94,9 +94,7 @@ def insert_usage_snapshots(snapshots: Iterable[Mapping[str, Any]]) -> int:
 
 
 @_refusing(None)
-def get_usage_snapshots(
-    session_id: str | None = None, limit: int = 100, hours_back: float = 24
-) -> list[UsageSnapshot]:
+def get_usage_snapshots(session_id: str | None = None, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
     """List the snapshots of the last hours, newest first, of one session or of all. Reads only. Refused: None."""
     return UsageSnapshot.recent(session_id, limit=limit, hours_back=hours_back)
 

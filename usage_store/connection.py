@@ -93,7 +93,7 @@ def open_database(target: str | os.PathLike[str], *, readonly: bool = False, tim
     with readable_errors(name):
         database.connect()
         try:
-            database.execute_sql("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            database.get_tables()
         except peewee.DatabaseError:
             database.close()
             raise

@@ -34,7 +34,7 @@ def init_database(
     if isinstance(database, peewee.DatabaseProxy):
         proxy = database
         if proxy.obj is None:
-            proxy.attach_callback(lambda inner: inner is not None and _migrate(inner, wait))
+            proxy.attach_callback(lambda inner: _migrate(inner, wait) if inner is not None else None)
             _bind(proxy)
             return proxy
     if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):

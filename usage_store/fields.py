@@ -12,7 +12,7 @@ __all__ = ["EpochField", "RowIdField"]
 class RowIdField(AutoField):
     """An integer primary key that is never given twice, not even after its row was deleted."""
 
-    def ddl(self, ctx: Any) -> Any:
+    def ddl(self, ctx: Any) -> Any:  # noqa: ARG002  peewee's signature
         """Give the column definition; a plain INTEGER PRIMARY KEY would take NOT NULL as one more constraint."""
         return NodeList((Entity(self.column_name), SQL("INTEGER PRIMARY KEY AUTOINCREMENT")))
 

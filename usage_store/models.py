@@ -122,7 +122,7 @@ class UsageConfig(_UsageModel):
             logger.warning("usage_config %s: %s is not allowed; the default is used", values["id"], shown)
             values |= {name: rules.CONFIG_RULES[name].default for name in broken}
         config = cls(**values)
-        config._dirty.clear()  # noqa: SLF001  as peewee does for rows that it reads itself
+        config._dirty.clear()  # type: ignore[attr-defined]  # as peewee marks the rows that it reads
         return config
 
     @classmethod
@@ -152,9 +152,7 @@ class UsageConfig(_UsageModel):
 
 
 UsageConfig.add_index(
-    UsageConfig.index(
-        UsageConfig.is_active, unique=True, where=SQL("is_active = 1"), name="idx_usage_config_active"
-    )
+    UsageConfig.index(UsageConfig.is_active, unique=True, where=SQL("is_active = 1"), name="idx_usage_config_active")
 )
 
 
@@ -223,7 +221,7 @@ class UsageSnapshot(_UsageModel):
         snapshot = cls(
             id=cursor.lastrowid, session_id=session, snapshot_data=data, snapshot_type=kind, timestamp=seconds
         )
-        snapshot._dirty.clear()  # noqa: SLF001  as peewee does for rows that it has saved itself
+        snapshot._dirty.clear()  # type: ignore[attr-defined]  # as peewee marks the rows that it saves
         return snapshot
 
     @classmethod
@@ -241,7 +239,7 @@ class UsageSnapshot(_UsageModel):
             batch = first
             while batch:
                 cursor = database.cursor()
-                with peewee.__exception_wrapper__:
+                with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
                     cursor.executemany(cls._INSERT, batch)
                 if cursor.rowcount != len(batch):
                     raise cls._unknown_in(batch, total)
@@ -250,9 +248,7 @@ class UsageSnapshot(_UsageModel):
         return total
 
     @classmethod
-    def recent(
-        cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24
-    ) -> list[UsageSnapshot]:
+    def recent(cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
         """List at most `limit` snapshots of the last hours, newest first, of one session or of all.
 
         Raises InvalidValue for a limit below 1 or hours that are not above 0.
@@ -324,8 +320,6 @@ class UsageSnapshot(_UsageModel):
 
 for _field in ("session", "timestamp", "snapshot_type"):
     _name = {"session": "session_id", "snapshot_type": "type"}.get(_field, _field)
-    UsageSnapshot.add_index(
-        UsageSnapshot.index(getattr(UsageSnapshot, _field), name=f"idx_usage_snapshots_{_name}")
-    )
+    UsageSnapshot.add_index(UsageSnapshot.index(getattr(UsageSnapshot, _field), name=f"idx_usage_snapshots_{_name}"))
 
 MODELS = (UsageSession, UsageConfig, UsageSnapshot)

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def usage_store_models() -> Sequence[type[peewee.Model]]:
-    """The application's models to bind besides the usage models; none by default."""
+    """Name the application's models to bind besides the usage models; none by default."""
     return ()
 
 
 @pytest.fixture
 def usage_store_migrations() -> Sequence[tuple[str | Path, str]]:
-    """The application's migrations to run after the usage tables' own: (directory, history table) pairs."""
+    """Name the application's migrations to run after the usage tables' own: (directory, history table) pairs."""
     return ()
 
 
@@ -38,10 +38,10 @@ def usage_database(
     usage_store_models: Sequence[type[peewee.Model]],
     usage_store_migrations: Sequence[tuple[str | Path, str]],
 ) -> Iterator[peewee.Database]:
-    """A migrated SQLite file of this test's own; the models are bound to it for the test and closed afterwards."""
-    from usage_store.connection import open_database  # noqa: PLC0415
-    from usage_store.migrate import MigrationRunner  # noqa: PLC0415
-    from usage_store.models import MODELS  # noqa: PLC0415
+    """Give a migrated SQLite file of this test's own, the models bound to it; unbound and closed afterwards."""
+    from usage_store.connection import open_database
+    from usage_store.migrate import MigrationRunner
+    from usage_store.models import MODELS
 
     database = open_database(tmp_path / "usage.db")
     try:
@@ -57,7 +57,7 @@ def usage_database(
 
 @pytest.fixture
 def seeded_usage_database(usage_database: peewee.Database) -> tuple[peewee.Database, Seeded]:
-    """`usage_database` with `seed_usage`'s data, and what was written."""
-    from usage_store.testing import seed_usage  # noqa: PLC0415
+    """Give `usage_database` with `seed_usage`'s data in it, and what was written."""
+    from usage_store.testing import seed_usage
 
     return usage_database, seed_usage(usage_database)

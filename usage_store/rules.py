@@ -91,7 +91,7 @@ CONFIG_RULES: Mapping[str, Rule] = {
 def checked_changes(updates: object) -> dict[str, Any]:
     """Give configuration changes as a dict, or raise UnknownField or InvalidValue for the first that is wrong."""
     try:
-        changes = dict(updates)  # type: ignore[call-overload]
+        changes: dict[str, Any] = dict(updates)  # type: ignore[call-overload]
     except (TypeError, ValueError):
         raise InvalidValue("updates", updates, "a mapping of field to value") from None
     for field, value in changes.items():
@@ -124,11 +124,9 @@ def checked_timestamp(value: object) -> int:
     """
     if value is None:
         return int(time.time())
-    number: Any = value
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        number = value.timestamp()
+    number: Any = value.timestamp() if isinstance(value, datetime) and value.tzinfo is not None else value
     if _is_number(number):
-        seconds = math.floor(number / 1000 if isinstance(number, float) else number // 1000) if number >= MAX_SECONDS else math.floor(number)
+        seconds: int = math.floor(number // 1000 if number >= MAX_SECONDS else number)
         if 0 <= seconds < MAX_SECONDS:
             return seconds
     raise InvalidValue("timestamp", value, "an aware datetime, or seconds or milliseconds since 1970")
@@ -146,4 +144,4 @@ def checked_span(field: str, value: object, unit_seconds: int) -> float:
     most = _CENTURY_HOURS * 3600 // unit_seconds
     if not _is_number(value) or not 0 < value <= most:  # type: ignore[operator]
         raise InvalidValue(field, value, f"a number above 0, at most {most}")
-    return value * unit_seconds  # type: ignore[operator,no-any-return]
+    return value * unit_seconds  # type: ignore[operator]

@@ -87,22 +87,21 @@ def _snapshots(
             "burn_rate": {"tokens_per_minute": rate, "cost_per_hour": round(rate * 60 * 9e-6, 6)},
             "models": [chance.choice(_MODELS)],
         }
-        rows.append(
-            {"session_id": session_id, "snapshot_data": data, "snapshot_type": "stats", "timestamp": timestamp}
-        )
+        rows.append({"session_id": session_id, "snapshot_data": data, "snapshot_type": "stats", "timestamp": timestamp})
     return rows
 
 
 def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
     """Write all sessions, configurations and snapshots as a JSON fixture. The database is only read."""
     with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
-        tables = {
-            model._meta.table_name: list(model.select().order_by(model._meta.primary_key).dicts())
-            for model in MODELS
-        }
-    for row in tables["usage_snapshots"]:
-        row["session_id"] = row.pop("session")
+        tables = {model._meta.table_name: _rows(model) for model in MODELS}
     Path(path).write_text(json.dumps({"format": _FORMAT, **tables}, indent=1) + "\n", encoding="utf-8")
+
+
+def _rows(model: type[peewee.Model]) -> list[dict[str, Any]]:
+    names = {field.name: field.column_name for field in model._meta.sorted_fields}
+    rows: Any = model.select().order_by(model._meta.primary_key).dicts()
+    return [{names[name]: value for name, value in row.items()} for row in rows]
 
 
 def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:

@@ -72,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=_migrate, database=None, directory=None, table="schema_migrations", wait=30.0, verbose=False)
+    parser.set_defaults(run=_migrate, database=None, directory=None, table="schema_migrations", wait=30.0)
+    parser.set_defaults(verbose=False)
     commands = parser.add_subparsers(title="commands", metavar="")
     for name, run, help_ in (
         ("status", _status, "what is applied and what is pending; changes nothing"),
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _seconds(text: str) -> float:
     seconds = float(text)
-    if not 0 <= seconds < 10**6:  # noqa: PLR2004  what SQLite's busy_timeout takes, in milliseconds
+    if not 0 <= seconds < 10**6:  # what SQLite's busy_timeout takes, in milliseconds
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000000")
     return seconds
 
@@ -219,7 +220,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _create(arguments: argparse.Namespace) -> int:
     if arguments.directory is None:
-        raise ConfigurationError("create needs --directory: where your migrations live, for example --directory migrations")
+        raise ConfigurationError("create needs --directory, where your migrations live: --directory migrations")
     print(registry.create(arguments.directory, arguments.name))
     return 0
 

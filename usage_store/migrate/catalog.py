@@ -39,7 +39,8 @@ class ForeignKey:
 
     def __str__(self) -> str:
         target = f"{self.table} ({', '.join(self.targets)})"
-        return f"foreign key ({', '.join(self.columns)}) to {target} on delete {self.on_delete} on update {self.on_update}"
+        actions = f"on delete {self.on_delete} on update {self.on_update}"
+        return f"foreign key ({', '.join(self.columns)}) to {target} {actions}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ class Catalog:
 def read_catalog(database: peewee.SqliteDatabase) -> Catalog:
     """Read the whole schema, SQLite's own tables left out. Reads only."""
     rows = database.execute_sql(
-        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
+        "SELECT type, name, tbl_name, sql FROM sqlite_master "
+        "WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
     ).fetchall()
     tables = {
         name.lower(): _read_table(database, name, sql)
@@ -104,11 +106,19 @@ def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
         columns[column.lower()] = Column(
             type_.upper(), bool(not_null), _normal_default(default), key, _collation(part), _generated(part, hidden)
         )
-    checks = [ddl.normal(check) for part in (*parsed.columns, *parsed.constraints) for check in ddl.after(part, "check")]
+    checks = [
+        ddl.normal(check) for part in (*parsed.columns, *parsed.constraints) for check in ddl.after(part, "check")
+    ]
     options = ddl.normal(parsed.options).split(" , ") if parsed.options else []
     if any(token.says("autoincrement") for part in parsed.columns for token in part):
         options.append("autoincrement")
-    return Table(columns, tuple(sorted(checks)), _uniques(database, quoted), _foreign_keys(database, name), tuple(sorted(options)))
+    return Table(
+        columns,
+        tuple(sorted(checks)),
+        _uniques(database, quoted),
+        _foreign_keys(database, name),
+        tuple(sorted(options)),
+    )
 
 
 def _normal_default(default: str | None) -> str | None:
@@ -143,20 +153,17 @@ def _uniques(database: peewee.SqliteDatabase, quoted: str) -> tuple[tuple[str, .
 
 
 def _foreign_keys(database: peewee.SqliteDatabase, name: str) -> tuple[ForeignKey, ...]:
-    grouped: dict[int, list[tuple[str, str, str, str, str]]] = {}
+    grouped: dict[int, list[list[str]]] = {}
     quoted = name.replace('"', '""')
-    for key, _, table, column, target, on_update, on_delete, _ in database.execute_sql(
-        f'PRAGMA foreign_key_list("{quoted}")'
-    ):
-        grouped.setdefault(key, []).append((table.lower(), column.lower(), (target or "primary key").lower(), on_delete, on_update))
-    return tuple(
-        sorted(
-            ForeignKey(
-                tuple(row[1] for row in rows), rows[0][0], tuple(row[2] for row in rows), rows[0][3].lower(), rows[0][4].lower()
-            )
-            for rows in grouped.values()
-        )
-    )
+    for key, _, *row, _ in database.execute_sql(f'PRAGMA foreign_key_list("{quoted}")'):
+        grouped.setdefault(key, []).append(row)
+    found = []
+    for rows in grouped.values():
+        table, _, _, on_update, on_delete = rows[0]
+        columns = tuple(row[1].lower() for row in rows)
+        targets = tuple((row[2] or "primary key").lower() for row in rows)
+        found.append(ForeignKey(columns, table.lower(), targets, on_delete.lower(), on_update.lower()))
+    return tuple(sorted(found))
 
 
 def differences(expected: Catalog, live: Catalog) -> list[str]:
@@ -197,8 +204,9 @@ def _table_differences(expected: Table, live: Table) -> Iterator[str]:
         ("", [str(key) for key in expected.foreign_keys], [str(key) for key in live.foreign_keys]),
         ("option", expected.options, live.options),
     ):
-        yield from (f": {f'{label} ({rule})' if label else rule} is missing" for rule in wanted if rule not in there)
-        yield from (f": {f'{label} ({rule})' if label else rule} is not from a migration" for rule in there if rule not in wanted)
+        shown = f"{label} ({{}})" if label else "{}"
+        yield from (f": {shown.format(rule)} is missing" for rule in wanted if rule not in there)
+        yield from (f": {shown.format(rule)} is not from a migration" for rule in there if rule not in wanted)
 
 
 def _column_differences(expected: Column, live: Column) -> Iterator[str]:

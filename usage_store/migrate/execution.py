@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from usage_store.migrate.locking import exclusive
 from usage_store.migrate.registry import Step
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
@@ -119,7 +119,7 @@ class Execution:
                 ran = self._outside_transaction(migration, module, attempt)
         except MigrationLocked:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a migration may raise anything; it is raised on, with its place
             failure = attempt.failure(migration, module, self.done, error)
             logger.warning("rolled back %s: %s", migration, failure)
             raise failure from (attempt.error or error)

@@ -101,9 +101,7 @@ def _numbered(directory: Path) -> tuple[Migration, ...]:
         migration = _parse(directory, name)
         other = by_version.setdefault(migration.version, migration)
         if other is not migration:
-            raise DuplicateVersion(
-                f"{other}.py and {name} both have version {migration.version}; renumber one of them"
-            )
+            raise DuplicateVersion(f"{other}.py and {name} both have version {migration.version}; renumber one of them")
     return tuple(by_version[version] for version in sorted(by_version))
 
 
@@ -152,7 +150,8 @@ def load(migration: Migration, direction: Direction) -> ModuleType:
 
 def line_in(error: BaseException, path: Path) -> int | None:
     """Give the line of a file that an exception passed through last, or None if it never did."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    name = os.path.abspath(path)  # noqa: PTH100  a frame has its file's name in this form
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
     return lines[-1] if lines else None
 
 

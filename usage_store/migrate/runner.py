@@ -69,7 +69,7 @@ class MigrationRunner:
 
     def status(self) -> MigrationStatus:
         """Compare the files with the history. Reads only."""
-        from usage_store.migrate.validate import notices  # noqa: PLC0415  a room of its own
+        from usage_store.migrate.validate import notices
 
         with self.connected():
             files = registry.discover(self.directory)
@@ -90,16 +90,14 @@ class MigrationRunner:
 
         The statements are those of a run on an empty copy of the schema. The database is only read.
         """
-        from usage_store.migrate.dryrun import planned  # noqa: PLC0415  a room of its own
+        from usage_store.migrate.dryrun import planned
 
         with self.connected():
             down = target is not None and target < _newest(self.history.applied())
             direction: Direction = "down" if down else "up"
             return planned(self.database, self.steps(direction, target), direction)
 
-    def migrate(
-        self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None
-    ) -> tuple[Step, ...]:
+    def migrate(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Run the pending migrations, all or up to version `target`, each in a transaction with its history row.
 
         Returns what was run; `on_step` is told of each once it is committed. All files are checked and loaded
@@ -108,9 +106,7 @@ class MigrationRunner:
         """
         return self._run("up", target, on_step)
 
-    def rollback(
-        self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None
-    ) -> tuple[Step, ...]:
+    def rollback(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Undo applied migrations down to version `target`, newest first; by default the newest one.
 
         `target` is 0 or an applied version. Returns and raises as `migrate()`.
@@ -122,7 +118,7 @@ class MigrationRunner:
 
         `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check.
         """
-        from usage_store.migrate.validate import validate  # noqa: PLC0415  a room of its own
+        from usage_store.migrate.validate import validate
 
         with self.connected():
             files = registry.discover(self.directory)
@@ -136,12 +132,12 @@ class MigrationRunner:
             steps = _pending(files, applied, target)
             problems = find_problems(files, applied)
         else:
-            steps = with_paths(_revertible(applied, target), files)
+            steps = list(with_paths(_revertible(applied, target), files))
             versions = {migration.version for migration in steps}
             problems = [problem for problem in find_problems(files, applied) if problem.version in versions]
         if problems:
             raise problems[0]
-        return list(steps)
+        return steps
 
     @contextmanager
     def connected(self) -> Iterator[None]:
@@ -161,7 +157,7 @@ class MigrationRunner:
         with self.connected():
             if not self.steps(direction, target):
                 return ()
-            from usage_store.migrate.execution import Execution  # noqa: PLC0415  only when there is work
+            from usage_store.migrate.execution import Execution
 
             execution = Execution(self.database, self.history, direction, on_step or (lambda _: None))
             with execution.alone(self.wait, self.on_wait):
@@ -173,9 +169,7 @@ def _newest(migrations: Sequence[Migration]) -> int:
     return migrations[-1].version if migrations else 0
 
 
-def _pending(
-    files: Sequence[Migration], applied: Sequence[Migration], target: int | None = None
-) -> list[Migration]:
+def _pending(files: Sequence[Migration], applied: Sequence[Migration], target: int | None = None) -> list[Migration]:
     done = {migration.version for migration in applied}
     if target is None:
         return [file for file in files if file.version not in done]

@@ -1,4 +1,4 @@
-"""Is this database what its migrations say it is?"""
+"""Tell whether a database is what its migrations say it is."""
 
 from __future__ import annotations
 

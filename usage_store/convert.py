@@ -1,0 +1,149 @@
+"""Bring a database that the original TypeScript monitor made to this schema.
+
+The command is `python -m usage_store.convert [DATABASE]`.
+
+The original's version 1 has no usage_sessions and no foreign key, and wrote milliseconds where these tables have
+seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.connection import default_target, open_database, redact
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, MigrationError, UsageStoreError
+from usage_store.migrate import MigrationRunner, registry
+from usage_store.migrate.execution import Execution
+from usage_store.migrate.guard import violations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from usage_store.migrate import Migration
+
+__all__ = ["Converted", "convert_original"]
+
+_SECONDS = "CASE WHEN {0} >= 100000000000 THEN {0} / 1000 ELSE {0} END"
+_COLUMNS = {
+    "usage_config": (
+        "id, plan, custom_limit_tokens, view, timezone, time_format, theme, refresh_rate, refresh_per_second, "
+        "reset_hour, created_at, updated_at, is_active"
+    ),
+    "usage_snapshots": "id, session_id, snapshot_data, snapshot_type, timestamp",
+}
+_TIMES = ("created_at", "updated_at", "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """How many rows were kept, and how many sessions were registered for them."""
+
+    configurations: int
+    snapshots: int
+    sessions: int
+
+
+def convert_original(database: peewee.Database) -> Converted | None:
+    """Rebuild the original's tables as this package's version 1, every row and id kept; None if they are already.
+
+    Milliseconds become seconds, every session that has snapshots or events is registered, and so is the history's
+    row. One transaction: it raises and changes nothing if a table has columns that ours lacks, a row breaks a
+    rule, or the history has more than version 1.
+    """
+    runner = MigrationRunner(database)
+    first = registry.discover(runner.directory)[0]
+    with runner.connected():
+        execution = Execution(runner.database, runner.history, "up", lambda _: None)
+        with execution.alone(runner.wait, runner.on_wait), runner.database.atomic("IMMEDIATE"):
+            if not _is_original(runner):
+                return None
+            return _convert(runner, first)
+
+
+def _is_original(runner: MigrationRunner) -> bool:
+    applied = runner.history.applied()
+    if not applied:
+        raise ConfigurationError("no migration was applied to this database; `python -m usage_store.migrate` does it")
+    tables = set(runner.database.get_tables())
+    if "usage_sessions" in tables:
+        return False
+    if [row.version for row in applied] != [1] or not tables.issuperset(_COLUMNS):
+        raise ConfigurationError("this is not a database of the original monitor at version 1")
+    for table, columns in _COLUMNS.items():
+        extra = {column.name for column in runner.database.get_columns(table)} - set(columns.split(", "))
+        if extra:
+            raise ConfigurationError(f"{table} has columns that would be lost: {', '.join(sorted(extra))}")
+    return True
+
+
+def _convert(runner: MigrationRunner, first: Migration) -> Converted:
+    db = runner.database
+    violated = violations(db)
+    for table, columns in _COLUMNS.items():
+        kept = ", ".join(_SECONDS.format(name) if name in _TIMES else name for name in columns.split(", "))
+        db.execute_sql(f"CREATE TEMP TABLE original_{table} AS SELECT {kept} FROM {table}")  # noqa: S608
+    marks = db.execute_sql("SELECT name, seq FROM sqlite_sequence WHERE name IN ('usage_config', 'usage_snapshots')")
+    marks = [(seq, name) for name, seq in marks.fetchall()]
+    for table in _COLUMNS:
+        db.execute_sql(f"DROP TABLE {table}")
+    registry.load(first, "up").up(None, db)
+    db.execute_sql(
+        "INSERT INTO usage_sessions (session_id) "
+        "SELECT DISTINCT session_id FROM temp.original_usage_snapshots WHERE true ON CONFLICT DO NOTHING"
+    )
+    if _count(db, "temp.original_usage_config"):
+        db.execute_sql("DELETE FROM usage_config")
+    for table, columns in _COLUMNS.items():
+        db.execute_sql(f"INSERT INTO {table} ({columns}) SELECT * FROM temp.original_{table}")  # noqa: S608
+        db.execute_sql(f"DROP TABLE temp.original_{table}")
+    for mark in marks:
+        db.execute_sql("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", mark)
+    history = runner.history.table_name
+    runner.history.create()
+    db.execute_sql(
+        f"UPDATE {history} SET name = ?, applied_at = {_SECONDS.format('applied_at')}",  # noqa: S608
+        (first.name,),
+    )
+    if violations(db) - violated:
+        raise MigrationError("rows would be left without the rows that they refer to; nothing was changed")
+    return Converted(*(_count(db, table) for table in (*_COLUMNS, "usage_sessions")))
+
+
+def _count(db: peewee.Database, table: str) -> int:
+    count: int = db.execute_sql(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+    return count
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Convert one database; give the exit code of `python -m usage_store.migrate`."""
+    description = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m usage_store.convert", description=description)
+    parser.add_argument("database", nargs="?", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    target = parser.parse_args(argv).database or default_target()
+    try:
+        open_database(target, readonly=True).close()  # raises for a missing file
+        database = open_database(target)
+        try:
+            converted = convert_original(database)
+        finally:
+            database.close()
+    except (UsageStoreError, peewee.PeeweeException, OSError) as error:
+        print(f"error: {redact(' '.join(str(error).split()))}; nothing was changed", file=sys.stderr)
+        return error.exit_code if isinstance(error, UsageStoreError) else DatabaseUnreadable.exit_code
+    if converted is None:
+        print("nothing to convert")
+    else:
+        print(
+            f"kept {converted.configurations} configurations and {converted.snapshots} snapshots, "
+            f"of {converted.sessions} sessions"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
