@@ -58,18 +58,23 @@ def _one_line(error: BaseException) -> str:
     return redact(" ".join(str(error).split()))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _common() -> argparse.ArgumentParser:
+    # Suppressed, and anew for each parser: a command's default would override what stood before the command.
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
     common.add_argument("--directory", type=Path, metavar="DIR", help="default: the usage tables' own migrations")
     common.add_argument("--table", metavar="NAME", help="the history table; default: schema_migrations")
     common.add_argument("--wait", type=_seconds, metavar="SECONDS", help="for another process's lock; default: 30")
     common.add_argument("--verbose", action="store_true", help="every SQL statement, and tracebacks")
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m usage_store.migrate",
         description="Run pending migrations, or one of the commands below.",
         epilog=_EPILOG,
-        parents=[common],
+        parents=[_common()],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_migrate, database=None, directory=None, table="schema_migrations", wait=30.0)
@@ -82,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", _plan, "the SQL that would run, up or down to a version; changes nothing"),
         ("create", _create, "write an empty migration with the next number"),
     ):
-        command = commands.add_parser(name, help=help_, description=help_, parents=[common])
+        command = commands.add_parser(name, help=help_, description=help_, parents=[_common()])
         command.set_defaults(run=run)
         if name == "status":
             command.add_argument("--json", action="store_true", help="for programs")
