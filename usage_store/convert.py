@@ -58,7 +58,7 @@ def convert_original(database: peewee.Database) -> Converted | None:
     runner = MigrationRunner(database)
     first = registry.discover(runner.directory)[0]
     with runner.connected():
-        execution = Execution(runner.database, runner.history, "up", lambda _: None)
+        execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
         with execution.alone(runner.wait, runner.on_wait), runner.database.atomic("IMMEDIATE"):
             if not _is_original(runner):
                 return None

@@ -16,7 +16,9 @@ __all__ = [
     "DatabaseNewer",
     "DatabaseUnreadable",
     "DuplicateVersion",
+    "EditedMigration",
     "ForeignKeyViolations",
+    "GuardTripped",
     "HistoryError",
     "InvalidValue",
     "Irreversible",
@@ -155,6 +157,18 @@ class DatabaseNewer(HistoryError):
     """The database is ahead of the migration files."""
 
     exit_code = 5
+
+
+class EditedMigration(HistoryError):
+    """An applied migration whose file means something else now; `diff` shows what, as a unified diff."""
+
+    def __init__(self, message: str, *, version: int, diff: str) -> None:
+        super().__init__(message, version=version)
+        self.diff = diff
+
+
+class GuardTripped(MigrationError):
+    """A migration did what no migration may do, or lost what it does not declare."""
 
 
 class SchemaDrift(MigrationError):

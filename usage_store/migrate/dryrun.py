@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import peewee
-from playhouse.migrate import SchemaMigrator
 
-from usage_store.migrate import registry
+from usage_store.migrate.rebuild import migrator_for
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
+    from usage_store.migrate.execution import Loaded
     from usage_store.migrate.registry import Direction, Migration
 
 __all__ = ["Planned", "empty_copy", "planned", "run"]
@@ -30,14 +31,14 @@ class Planned:
     statements: tuple[str, ...]
 
 
-def planned(database: peewee.SqliteDatabase, steps: Sequence[Migration], direction: Direction) -> tuple[Planned, ...]:
+def planned(database: peewee.SqliteDatabase, steps: Sequence[Loaded], direction: Direction) -> tuple[Planned, ...]:
     """Collect the statements of each step. The database is only read.
 
     Statements that depend on rows are those of empty tables.
     """
     scratch = empty_copy(database, lambda _: True)
     try:
-        return tuple(Planned(step, direction, run(scratch, step, direction)) for step in steps)
+        return tuple(Planned(step.migration, direction, run(scratch, step.module, direction)) for step in steps)
     finally:
         scratch.close()
 
@@ -58,14 +59,13 @@ def empty_copy(database: peewee.SqliteDatabase, wanted: Callable[[str], bool]) -
     return scratch
 
 
-def run(scratch: peewee.SqliteDatabase, migration: Migration, direction: Direction) -> tuple[str, ...]:
+def run(scratch: peewee.SqliteDatabase, module: ModuleType, direction: Direction) -> tuple[str, ...]:
     """Run one migration on a scratch database and give the statements that it sent, parameters filled in."""
-    module = registry.load(migration, direction)
     statements: list[str] = []
     connection: sqlite3.Connection = scratch.connection()
     connection.set_trace_callback(statements.append)
     try:
-        getattr(module, direction)(SchemaMigrator.from_database(scratch), scratch)
+        getattr(module, direction)(migrator_for(scratch), scratch)
     finally:
         connection.set_trace_callback(None)
     return tuple(sql.strip() for sql in statements if not sql.lstrip().upper().startswith(_CONTROL))

@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import peewee
-from playhouse.migrate import SchemaMigrator
 
 from usage_store.connection import readable_errors
-from usage_store.errors import (
-    CorruptDatabase,
-    ForeignKeyViolations,
-    MigrationError,
-    MigrationFailed,
-    MigrationLocked,
-    TransactionOpen,
-)
-from usage_store.migrate import registry
+from usage_store.errors import CorruptDatabase, GuardTripped, MigrationError, MigrationLocked, TransactionOpen
+from usage_store.migrate.failure import Attempt
 from usage_store.migrate.guard import Guard, violations
 from usage_store.migrate.locking import exclusive
+from usage_store.migrate.log import Fingerprint
+from usage_store.migrate.losses import Losses
+from usage_store.migrate.rebuild import migrator_for
 from usage_store.migrate.registry import Step
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     from usage_store.migrate.history import History
+    from usage_store.migrate.log import Log
     from usage_store.migrate.registry import Direction, Migration
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "Loaded"]
 
 logger = logging.getLogger("usage_store.migrate")
 
 _FULL = 2  # PRAGMA synchronous: a migration's COMMIT reaches the disk before it returns
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A migration ready to run: its module, and the text that it was loaded from."""
+
+    migration: Migration
+    module: ModuleType
+    source: bytes
+
+    @property
+    def atomic(self) -> bool:
+        """Whether it runs in a transaction."""
+        atomic: bool = getattr(self.module, "atomic", True)
+        return atomic
 
 
 class Execution:
@@ -47,18 +59,23 @@ class Execution:
         self,
         database: peewee.SqliteDatabase,
         history: History,
+        log: Log,
         direction: Direction,
         on_step: Callable[[Step], None],
     ) -> None:
         self.database = database
         self.history = history
+        self.log = log
         self.direction = direction
         self.on_step = on_step
         self.done: list[Step] = []
-        self._migrator = SchemaMigrator.from_database(database)
+        self._migrator = migrator_for(database)
         self._seen_version: int | None = None
         self._versions: set[int] = set()
         self._violations: Counter[str]
+        self._fingerprint = Fingerprint(database)
+        self._followed = False  # whether the fingerprint knows the schema as it was before this migration
+        self._losses: Losses
 
     @contextmanager
     def alone(self, wait: float, on_wait: Callable[[str], None]) -> Iterator[None]:
@@ -70,6 +87,7 @@ class Execution:
         if self.database.in_transaction() or self._connection.in_transaction:
             raise TransactionOpen("migrations need transactions of their own; commit or leave the open one first")
         file = next(row[2] for row in self.database.execute_sql("PRAGMA database_list") if row[1] == "main")
+        self._losses = Losses(self.database)
         with exclusive(file, wait, on_wait):
             settings = {
                 "foreign_keys": 0,
@@ -85,13 +103,12 @@ class Execution:
                 for name, value in before.items():
                     self.database.pragma(name, value)
 
-    def run(self, plan: Sequence[Migration]) -> tuple[Step, ...]:
-        """Load all of a plan, then run it, and give the steps that were taken."""
-        modules = [registry.load(migration, self.direction) for migration in plan]
+    def run(self, plan: Sequence[Loaded]) -> tuple[Step, ...]:
+        """Run a plan and give the steps that were taken; the error that stops it carries them too."""
         try:
             self._check_integrity()
-            for migration, module in zip(plan, modules, strict=True):
-                self._step(migration, module)
+            for loaded in plan:
+                self._step(loaded)
             self._check_integrity()
         except MigrationError as error:
             error.applied = tuple(self.done)
@@ -108,57 +125,54 @@ class Execution:
         if found != "ok":
             raise CorruptDatabase(f"the database is corrupt ({found}); restore a backup before migrating")
 
-    def _step(self, migration: Migration, module: ModuleType) -> None:
+    def _step(self, loaded: Loaded) -> None:
         started = time.perf_counter()
-        attempt = _Attempt()
+        attempt = Attempt(loaded.migration, atomic=loaded.atomic)
         self.database.query_hooks.append(attempt.note)
         try:
-            if getattr(module, "atomic", True):
-                ran = self._in_transaction(migration, module, attempt)
-            else:
-                ran = self._outside_transaction(migration, module, attempt)
+            ran = (self._inside if loaded.atomic else self._outside)(loaded, attempt, started)
         except MigrationLocked:
             raise
         except Exception as error:  # noqa: BLE001  a migration may raise anything; it is raised on, with its place
-            failure = attempt.failure(migration, module, self.done, error)
-            logger.warning("rolled back %s: %s", migration, failure)
+            failure = attempt.failure(error, self.done)
+            logger.warning("failed: %s", failure)
             raise failure from (attempt.error or error)
         finally:
             self.database.query_hooks.remove(attempt.note)
         if ran:
-            step = Step(migration, self.direction, time.perf_counter() - started)
+            step = Step(loaded.migration, self.direction, time.perf_counter() - started)
             self.done.append(step)
             verb = "applied" if self.direction == "up" else "rolled back"
-            logger.info("%s %s in %.1f ms", verb, migration, step.seconds * 1000)
+            logger.info("%s %s in %.1f ms", verb, step.migration, step.seconds * 1000)
             self.on_step(step)
 
-    def _in_transaction(self, migration: Migration, module: ModuleType, attempt: _Attempt) -> bool:
+    def _inside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
-            if not self._wanted(migration):
+            if not self._wanted(loaded.migration):
                 return False
+            self._losses.start()
             watch = Guard()
             try:
                 with watch.watching(self._connection):
-                    self._call(module, attempt)
+                    self._call(loaded.module, attempt)
             finally:
                 attempt.refused = watch.refused
-            if watch.refused:
-                raise MigrationError(watch.refused)
-            self._check_foreign_keys()
-            self._write_history(migration)
+            lost = self._losses.find(watch, loaded.module, self.direction)
+            if watch.refused or lost:
+                raise GuardTripped(watch.refused or "; ".join(lost))
+            self._finish(loaded, started, watch)
         return True
 
-    def _outside_transaction(self, migration: Migration, module: ModuleType, attempt: _Attempt) -> bool:
+    def _outside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
-            if not self._wanted(migration):
+            if not self._wanted(loaded.migration):
                 return False
-        self._call(module, attempt)
+        self._call(loaded.module, attempt)
         if self._connection.in_transaction:
             self._connection.rollback()
-            raise MigrationError("left a transaction open, which was rolled back")
+            raise GuardTripped("a transaction was left open, and was rolled back")
         with self._begin():
-            self._check_foreign_keys()
-            self._write_history(migration)
+            self._finish(loaded, started, None)
         return True
 
     @contextmanager
@@ -188,59 +202,39 @@ class Execution:
             for line in self._violations:
                 logger.warning("before %s: %s", migration, line)
             self._seen_version = seen
+            self._followed = False
         return (migration.version in self._versions) is (self.direction == "down")
 
-    def _call(self, module: ModuleType, attempt: _Attempt) -> None:
+    def _call(self, module: ModuleType, attempt: Attempt) -> None:
         try:
             getattr(module, self.direction)(self._migrator, self.database)
         except Exception as error:
             attempt.error = error
             raise
 
-    def _check_foreign_keys(self) -> None:
-        after = violations(self.database)
-        new = after - self._violations
+    def _check_foreign_keys(self, watch: Guard | None) -> None:
+        if watch is not None and watch.only_added:
+            new = sum((violations(self.database, table) for table in watch.created), Counter[str]())
+            self._violations += new
+        else:
+            found = violations(self.database)
+            new = found - self._violations
+            self._violations = found
         if new:
-            raise ForeignKeyViolations("; ".join(f"{line} ({count})" for line, count in new.items()))
-        self._violations = after
+            raise GuardTripped("; ".join(f"{line} ({count})" for line, count in new.items()))
 
-    def _write_history(self, migration: Migration) -> None:
+    def _finish(self, loaded: Loaded, started: float, watch: Guard | None) -> None:
+        self._check_foreign_keys(watch)
+        if not self.done:
+            self.history.create()
+            self.log.create()
+        migration = loaded.migration
         if self.direction == "up":
-            if not self.done:
-                self.history.create()
             self.history.record(migration)
             self._versions.add(migration.version)
         else:
             self.history.forget(migration)
             self._versions.discard(migration.version)
-
-
-class _Attempt:
-    """What is known of a migration that fails: the first error, the statement, what the guard refused."""
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-        self.refused: str | None = None
-        self.statement: str | None = None
-
-    def note(self, event: peewee.QueryEvent) -> None:
-        if event.exception is not None:
-            self.statement = event.sql
-
-    def failure(
-        self, migration: Migration, module: ModuleType, done: Sequence[Step], error: Exception
-    ) -> MigrationFailed:
-        error = self.error or error
-        line = registry.line_in(error, migration.path) if migration.path else None
-        where = f"{migration}.py" if line is None else f"{migration}.py, line {line}"
-        what = self.refused or f"{type(error).__name__}: {error}"
-        statement = self.statement if self.error is not None else None
-        parts = [f"{where}: {what}"]
-        if statement is not None:
-            parts.append(f"statement: {' '.join(statement.split())}")
-        atomic = getattr(module, "atomic", True)
-        parts.append("rolled back" if atomic else "it ran outside a transaction (atomic = False), so its effects stay")
-        parts.append("applied before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
-        return MigrationFailed(
-            "; ".join(parts), version=migration.version, line=line, statement=statement, applied=tuple(done)
-        )
+        fingerprint = self._fingerprint.read(only_added=self._followed and watch is not None and watch.only_added)
+        self._followed = True
+        self.log.append(migration, self.direction, time.perf_counter() - started, loaded.source, fingerprint)

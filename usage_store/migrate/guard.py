@@ -1,4 +1,4 @@
-"""What a migration may not do behind the runner's back."""
+"""What a migration may not do behind the runner's back, and what it touched."""
 
 from __future__ import annotations
 
@@ -15,49 +15,76 @@ if TYPE_CHECKING:
 __all__ = ["Guard", "violations"]
 
 _REFUSED = {
-    sqlite3.SQLITE_TRANSACTION: "{0}: the runner commits, together with the history row",
-    sqlite3.SQLITE_ATTACH: "ATTACH: a transaction over two files is not atomic",
-    sqlite3.SQLITE_DETACH: "DETACH: databases stay attached during a migration",
+    sqlite3.SQLITE_TRANSACTION: "{0} inside a migration: the runner commits, together with the history row",
+    sqlite3.SQLITE_ATTACH: "ATTACH inside a migration: a transaction over two files is not atomic",
+    sqlite3.SQLITE_DETACH: "DETACH inside a migration: databases stay attached",
 }
 _REFUSED_PRAGMAS = {"foreign_keys", "writable_schema"}
+_WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
+_DROPS = {sqlite3.SQLITE_DROP_TABLE, sqlite3.SQLITE_DROP_INDEX, sqlite3.SQLITE_DROP_VIEW}
 
 
 class Guard:
-    """Refuse transaction control, ATTACH and unsafe pragmas on a connection while a migration runs.
+    """Watch a connection while a migration runs; refuse transaction control, ATTACH and unsafe pragmas.
 
-    `refused` says what was tried first; SQLite itself raises "not authorized" at the statement.
+    `refused` says what was refused first; SQLite itself raises "not authorized" at the statement. `written` are the
+    tables that were written to, `created` the tables made, `dropped` the objects that a DROP of their own removed, in
+    lower case; `altered` is whether there was an ALTER TABLE.
     """
 
     def __init__(self) -> None:
         self.refused: str | None = None
+        self.written: set[str] = set()
+        self.dropped: set[str] = set()
+        self.created: set[str] = set()
+        self.altered = False
 
-    def _authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    def _authorize(self, action: int, first: str | None, second: str | None, schema: str | None, _: str | None) -> int:
         if action in _REFUSED:
-            reason = _REFUSED[action].format(first)
-        elif action == sqlite3.SQLITE_PRAGMA and second is not None and (first or "").lower() in _REFUSED_PRAGMAS:
-            reason = f"PRAGMA {first}: the runner sets it"
-        else:
-            return sqlite3.SQLITE_OK
+            return self._refuse(_REFUSED[action].format(first))
+        if action == sqlite3.SQLITE_PRAGMA and second is not None and (first or "").lower() in _REFUSED_PRAGMAS:
+            return self._refuse(f"PRAGMA {first} inside a migration: the runner sets it")
+        if action == sqlite3.SQLITE_ALTER_TABLE:
+            self.altered = True
+        elif schema == "main" and first is not None:
+            if action in _WRITES and not first.startswith("sqlite_"):
+                self.written.add(first.lower())
+            elif action == sqlite3.SQLITE_CREATE_TABLE:
+                self.created.add(first)
+            elif action in _DROPS:
+                self.dropped.add(first.lower())
+            elif action == sqlite3.SQLITE_DROP_TRIGGER and (second or "").lower() not in self.dropped:
+                # With its table gone, SQLite dropped the trigger, and no statement of the migration did.
+                self.dropped.add(first.lower())
+        return sqlite3.SQLITE_OK
+
+    def _refuse(self, reason: str) -> int:
         self.refused = self.refused or reason
         return sqlite3.SQLITE_DENY
 
     @contextmanager
     def watching(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Refuse from here to the end of the block."""
+        """Watch from here to the end of the block."""
         connection.set_authorizer(self._authorize)
         try:
             yield
         finally:
             connection.set_authorizer(None)
 
+    @property
+    def only_added(self) -> bool:
+        """Whether nothing that was there was written to, dropped or altered."""
+        return not (self.dropped or self.altered or self.written - {table.lower() for table in self.created})
 
-def violations(database: peewee.Database) -> Counter[str]:
-    """Count the foreign-key violations by kind, one line a kind. Reads only.
+
+def violations(database: peewee.Database, table: str | None = None) -> Counter[str]:
+    """Count the foreign-key violations, of all tables or of one, by kind, one line a kind. Reads only.
 
     A foreign key that SQLite cannot even check (its parent has no such unique column) counts as one.
     """
     try:
-        rows = database.execute_sql("PRAGMA foreign_key_check").fetchall()
+        argument = "" if table is None else "('" + table.replace("'", "''") + "')"
+        rows = database.execute_sql(f"PRAGMA foreign_key_check{argument}").fetchall()
     except peewee.OperationalError as error:
         return Counter({str(error): 1})
-    return Counter(f"{table} has rows without their row in {parent}" for table, _, parent, _ in rows)
+    return Counter(f"{child} has rows without their row in {parent}" for child, _, parent, _ in rows)

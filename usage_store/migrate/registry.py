@@ -11,14 +11,16 @@ import os
 import re
 import traceback
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from usage_store.errors import ConfigurationError, DuplicateVersion, Irreversible, LoadError, MalformedMigration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
+    from types import CodeType
 
 __all__ = ["Direction", "Migration", "Step", "create", "default_directory", "discover", "load"]
 
@@ -56,6 +58,15 @@ class Migration:
 
     def __str__(self) -> str:
         return self.path.stem if self.path else f"{self.version:03d}_{self.name}"
+
+    def read(self) -> bytes:
+        """Give the file's content, or raise LoadError if it is gone or cannot be read."""
+        if self.path is None:
+            raise LoadError(f"{self}.py: the file is gone")
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise LoadError(f"{self}.py: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,40 +129,59 @@ def _parse(directory: Path, name: str) -> Migration:
     return Migration(version, match[2], directory / name)
 
 
-def load(migration: Migration, direction: Direction) -> ModuleType:
-    """Load a migration's module and check that it can go in that direction.
+class _Source(SourceFileLoader):
+    """Import one text: what was read is what runs, past sys.path, sys.modules and cached bytecode."""
+
+    def __init__(self, source: bytes, file_name: str) -> None:
+        super().__init__(f"_migration_{Path(file_name).stem}", file_name)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  importlib's signature
+        return self.source_to_code(self._source, self.path)
+
+
+def load(migration: Migration, direction: Direction, source: bytes | None = None) -> ModuleType:
+    """Load a migration's module, from its file or from a source kept of it, and check that it can go that way.
 
     Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
     `up` or with an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
     """
-    path = migration.path
-    if path is None:
-        raise LoadError(f"{migration}: its file is gone")
-    # The exact path, past sys.path and sys.modules: the same names occur in other applications.
-    spec = importlib.util.spec_from_file_location(f"_migration_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise LoadError(f"{path.name}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    file_name = file_name_of(migration)
+    loader = _Source(migration.read() if source is None else source, file_name)
+    module = ModuleType(f"_migration_{migration}")
+    module.__file__ = file_name
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except SyntaxError as error:
-        raise LoadError(f"{path.name}, line {error.lineno}: {error.msg}") from error
+        raise LoadError(f"{migration}.py, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        line = line_in(error, path)
-        raise LoadError(f"{path.name}, line {line}: {type(error).__name__}: {error}") from error
-    if not callable(getattr(module, "up", None)):
-        raise MalformedMigration(f"{path.name}: defines no up(migrator, db)")
-    if not isinstance(getattr(module, "atomic", True), bool):
-        raise MalformedMigration(f"{path.name}: atomic is {module.atomic!r}; allowed: True, False")
-    if direction == "down" and not callable(getattr(module, "down", None)):
-        raise Irreversible(f"{path.name}: defines no down(migrator, db), so nothing was rolled back; add one")
+        line = line_in(error, file_name)
+        raise LoadError(f"{migration}.py, line {line}: {type(error).__name__}: {error}") from error
+    _check(migration, module, direction)
     return module
 
 
-def line_in(error: BaseException, path: Path) -> int | None:
+def _check(migration: Migration, module: ModuleType, direction: Direction) -> None:
+    if not callable(getattr(module, "up", None)):
+        raise MalformedMigration(f"{migration}.py: defines no up(migrator, db)")
+    if not isinstance(getattr(module, "atomic", True), bool):
+        raise MalformedMigration(f"{migration}.py: atomic is {module.atomic!r}; allowed: True, False")
+    for attribute in ("deletes", "drops"):
+        names = getattr(module, attribute, ())
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise MalformedMigration(f"{migration}.py: {attribute} is {names!r}; allowed: a tuple of names")
+    if direction == "down" and not callable(getattr(module, "down", None)):
+        raise Irreversible(f"{migration}.py: defines no down(migrator, db), so nothing was rolled back; add one")
+
+
+def file_name_of(migration: Migration) -> str:
+    """Give the name that a migration's code has in tracebacks."""
+    return str(migration.path) if migration.path else f"<stored source of {migration}>"
+
+
+def line_in(error: BaseException, file_name: str) -> int | None:
     """Give the line of a file that an exception passed through last, or None if it never did."""
-    name = os.path.abspath(path)  # noqa: PTH100  a frame has its file's name in this form
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file_name]
     return lines[-1] if lines else None
 
 

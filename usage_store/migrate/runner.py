@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.connection import readable_errors, unwrap
-from usage_store.errors import ConfigurationError, MigrationError
+from usage_store.errors import ConfigurationError, MigrationError, MissingMigration
 from usage_store.migrate import registry
 from usage_store.migrate.history import History, find_problems, with_paths
+from usage_store.migrate.log import Log
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.migrate.dryrun import Planned
+    from usage_store.migrate.execution import Loaded
     from usage_store.migrate.registry import Direction, Migration, Step
     from usage_store.migrate.validate import Report
 
@@ -64,26 +66,52 @@ class MigrationRunner:
         self.database = unwrap(database)
         self.directory = Path(directory) if directory is not None else registry.default_directory()
         self.history = History(self.database, table_name)
+        self.log = Log(self.database, table_name)
         self.wait = wait
         self.on_wait = on_wait
 
     def status(self) -> MigrationStatus:
         """Compare the files with the history. Reads only."""
-        from usage_store.migrate.validate import notices
+        from usage_store.migrate import validate
+        from usage_store.migrate.edited import find_edits
 
         with self.connected():
             files = registry.discover(self.directory)
             applied = with_paths(self.history.applied(), files)
             pending = _pending(files, applied)
+            edited, notices = find_edits(self.log, applied)
             return MigrationStatus(
                 current_version=_newest(applied),
                 latest_version=_newest(files),
                 pending_count=len(pending),
                 applied_migrations=applied,
                 pending_migrations=tuple(pending),
-                problems=tuple(find_problems(files, applied)),
-                notices=notices(self.database, applied),
+                problems=(*find_problems(files, applied), *edited),
+                notices=(*notices, *validate.notices(self.database, applied)),
             )
+
+    def current_version(self) -> int:
+        """Give the newest applied version, 0 for none. Reads only."""
+        with self.connected():
+            return _newest(self.history.applied())
+
+    def check(self) -> tuple[tuple[MigrationError, ...], int]:
+        """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only.
+
+        Quick enough for the start of every process: the schema is compared only if its fingerprint is not the one
+        that the last migration left, and rows are not looked at.
+        """
+        from usage_store.migrate.edited import find_edits
+
+        with self.connected():
+            files = registry.discover(self.directory)
+            applied = with_paths(self.history.applied(), files)
+            problems: list[MigrationError] = [*find_problems(files, applied), *find_edits(self.log, applied)[0]]
+            if applied and not self.log.is_current():
+                from usage_store.migrate.validate import drift
+
+                problems += drift(self.database, self.history, self.log, applied)[0]
+            return tuple(problems), len(_pending(files, applied))
 
     def plan(self, target: int | None = None) -> tuple[Planned, ...]:
         """List what `migrate(target)` would run, or `rollback(target)` for a target below the current version.
@@ -95,7 +123,8 @@ class MigrationRunner:
         with self.connected():
             down = target is not None and target < _newest(self.history.applied())
             direction: Direction = "down" if down else "up"
-            return planned(self.database, self.steps(direction, target), direction)
+            files = registry.discover(self.directory)
+            return planned(self.database, self._load(files, direction, target), direction)
 
     def migrate(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Run the pending migrations, all or up to version `target`, each in a transaction with its history row.
@@ -109,9 +138,20 @@ class MigrationRunner:
     def rollback(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Undo applied migrations down to version `target`, newest first; by default the newest one.
 
-        `target` is 0 or an applied version. Returns and raises as `migrate()`.
+        `target` is 0 or an applied version. A migration whose file is gone is undone by the source that the log
+        kept. Returns and raises as `migrate()`.
         """
         return self._run("down", target, on_step)
+
+    def stamp(self, version: int) -> tuple[Migration, ...]:
+        """Record migrations up to `version` as applied without running them; give those that were recorded.
+
+        For a version that is applied already, its file as it is now is recorded as the one that was applied.
+        """
+        from usage_store.migrate.stamp import stamp
+
+        with self.connected():
+            return stamp(self, version)
 
     def validate(self, *, full: bool = False) -> Report:
         """Check integrity, foreign keys, history and schema. Reads only.
@@ -121,23 +161,7 @@ class MigrationRunner:
         from usage_store.migrate.validate import validate
 
         with self.connected():
-            files = registry.discover(self.directory)
-            return validate(self.database, self.history, files, full=full)
-
-    def steps(self, direction: Direction, target: int | None = None) -> list[Migration]:
-        """List the migrations to run, in order. Reads only; raises the history's first problem, if it matters."""
-        files = registry.discover(self.directory)
-        applied = self.history.applied()
-        if direction == "up":
-            steps = _pending(files, applied, target)
-            problems = find_problems(files, applied)
-        else:
-            steps = list(with_paths(_revertible(applied, target), files))
-            versions = {migration.version for migration in steps}
-            problems = [problem for problem in find_problems(files, applied) if problem.version in versions]
-        if problems:
-            raise problems[0]
-        return steps
+            return validate(self.database, self.history, self.log, registry.discover(self.directory), full=full)
 
     @contextmanager
     def connected(self) -> Iterator[None]:
@@ -155,14 +179,51 @@ class MigrationRunner:
         self, direction: Direction, target: int | None, on_step: Callable[[Step], None] | None
     ) -> tuple[Step, ...]:
         with self.connected():
-            if not self.steps(direction, target):
+            files = registry.discover(self.directory)
+            if not self._steps(files, direction, target):
                 return ()
             from usage_store.migrate.execution import Execution
 
-            execution = Execution(self.database, self.history, direction, on_step or (lambda _: None))
+            execution = Execution(self.database, self.history, self.log, direction, on_step or (lambda _: None))
             with execution.alone(self.wait, self.on_wait):
                 # Planned again: the history may have moved while we waited.
-                return execution.run(self.steps(direction, target))
+                return execution.run(self._load(files, direction, target))
+
+    def _steps(self, files: Sequence[Migration], direction: Direction, target: int | None) -> list[Migration]:
+        """List the migrations to run, in order. Reads only; raises the history's first problem, if it matters."""
+        applied = self.history.applied()
+        if direction == "up":
+            steps = _pending(files, applied, target)
+            problems = find_problems(files, applied)
+        else:
+            steps = list(with_paths(_revertible(applied, target), files))
+            versions = {step.version for step in steps if step.path is not None}
+            problems = [problem for problem in find_problems(files, applied) if problem.version in versions]
+        if problems:
+            raise problems[0]
+        return steps
+
+    def _load(self, files: Sequence[Migration], direction: Direction, target: int | None) -> list[Loaded]:
+        from usage_store.migrate.edited import find_edits
+        from usage_store.migrate.execution import Loaded
+
+        steps = self._steps(files, direction, target)
+        if direction == "up":
+            edited, _ = find_edits(self.log, with_paths(self.history.applied(), files))
+            if edited:
+                raise edited[0]
+        kept = {} if all(step.path for step in steps) else self._kept_sources()
+        loaded = []
+        for step in steps:
+            source = step.read() if step.path else kept.get(step.version)
+            if source is None:
+                message = f"{step} was applied and its file is gone; restore {step}.py"
+                raise MissingMigration(message, version=step.version)
+            loaded.append(Loaded(step, registry.load(step, direction, source), source))
+        return loaded
+
+    def _kept_sources(self) -> dict[int, bytes]:
+        return {entry.version: entry.source.encode() for entry in self.log.entries(latest_only=True)}
 
 
 def _newest(migrations: Sequence[Migration]) -> int:

@@ -9,6 +9,7 @@ from usage_store.errors import CorruptDatabase, ForeignKeyViolations, MigrationE
 from usage_store.migrate import registry
 from usage_store.migrate.catalog import differences, read_catalog
 from usage_store.migrate.dryrun import empty_copy, run
+from usage_store.migrate.edited import find_edits
 from usage_store.migrate.guard import violations
 from usage_store.migrate.history import find_problems, with_paths
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from usage_store.migrate.catalog import Catalog
     from usage_store.migrate.history import History
+    from usage_store.migrate.log import Log
     from usage_store.migrate.registry import Migration
 
 __all__ = ["Report", "notices", "validate"]
@@ -39,7 +41,9 @@ class Report:
         return not self.problems
 
 
-def validate(database: peewee.SqliteDatabase, history: History, files: Sequence[Migration], *, full: bool) -> Report:
+def validate(
+    database: peewee.SqliteDatabase, history: History, log: Log, files: Sequence[Migration], *, full: bool
+) -> Report:
     """Check integrity, foreign keys, history and schema, in this order. Reads only.
 
     A corrupt file is reported as such and not looked at further. The schema is compared with what the applied
@@ -53,26 +57,48 @@ def validate(database: peewee.SqliteDatabase, history: History, files: Sequence[
         ForeignKeyViolations(f"{line} ({count}); PRAGMA foreign_key_check lists them")
         for line, count in violations(database).items()
     ]
+    edited, said = find_edits(log, applied)
     problems += find_problems(files, applied)
-    said = list(notices(database, applied))
-    if all(row.path for row in applied):
-        expected, failure = _expected(database, history, applied)
-        if failure:
-            said.append(f"the schema was not compared: {failure}")
-        else:
-            problems += (SchemaDrift(line) for line in differences(expected, read_catalog(database)))
+    problems += edited
+    said += notices(database, applied)
+    drifted, notes = drift(database, history, log, applied)
+    problems += drifted
+    said += notes
     pending = len(files) - len(applied)
     if pending > 0:
         said.append(f"{pending} pending")
     return Report(tuple(problems), tuple(said))
 
 
+def drift(
+    database: peewee.SqliteDatabase, history: History, log: Log, applied: Sequence[Migration]
+) -> tuple[list[SchemaDrift], list[str]]:
+    """Compare the schema with what the applied migrations make on empty tables: differences, and notices. Reads only.
+
+    Nothing is compared while a file is gone, or where a migration cannot run on empty tables.
+    """
+    if not all(row.path for row in applied):
+        return [], []
+    expected, failure = _expected(database, {history.table_name, log.table_name}, applied)
+    if failure:
+        return [], [f"the schema was not compared: {failure}"]
+    lines = differences(expected, read_catalog(database))
+    if not lines or not log.exists():
+        return [SchemaDrift(line) for line in lines], []
+    cause = (
+        "the schema is as the last migration left it: a migration is not what it was, or depends on rows"
+        if log.is_current()
+        else "the schema was changed by hand since the last migration"
+    )
+    return [SchemaDrift(line) for line in lines], [cause]
+
+
 def _expected(
-    database: peewee.SqliteDatabase, history: History, applied: Sequence[Migration]
+    database: peewee.SqliteDatabase, own: set[str], applied: Sequence[Migration]
 ) -> tuple[Catalog, str | None]:
     # Run twice: on nothing, which tells the migrations' own tables from the host's, then beside the host's.
     alone, failure = _replay(database, lambda _: False, applied)
-    own = {*alone.tables, history.table_name.lower()}
+    own = {*alone.tables, *(table.lower() for table in own)}
     if read_catalog(database).tables.keys() <= own:
         return alone, failure
     return _replay(database, lambda table: table.lower() not in own, applied)
@@ -87,7 +113,7 @@ def _replay(
     try:
         for migration in applied:
             try:
-                run(scratch, migration, "up")
+                run(scratch, registry.load(migration, "up"), "up")
             except Exception as error:  # noqa: BLE001  a migration may raise anything; it is reported as a notice
                 failure = f"{migration}.py fails on empty tables: {error}"
                 break

@@ -1,0 +1,205 @@
+"""What each command does: call the runner, and say what came of it in lines and in data."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from usage_store.connection import default_target, open_database
+from usage_store.errors import ConfigurationError, MigrationError
+from usage_store.migrate import MigrationRunner, registry
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from usage_store.migrate import Migration, Step
+
+__all__ = ["COMMANDS", "Outcome"]
+
+_PENDING = 1
+_MILLISECONDS = 10**11  # an applied_at from here up was written in milliseconds by another program
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A command's exit code, its lines for a person, and the same as data."""
+
+    code: int
+    lines: Sequence[str]
+    data: Any
+
+
+@contextmanager
+def opened(
+    arguments: argparse.Namespace, *, readonly: bool = False, or_empty: bool = False
+) -> Iterator[MigrationRunner]:
+    """Open the database that the arguments name; with `or_empty`, a missing file is an empty database."""
+    target = default_target() if arguments.database is None else arguments.database
+    if or_empty and "://" not in target and not Path(target).exists():
+        target, readonly = ":memory:", False
+    database = open_database(target, readonly=readonly, timeout=arguments.wait)
+    try:
+        yield MigrationRunner(database, arguments.directory, arguments.table, wait=arguments.wait, on_wait=_say)
+    finally:
+        database.close()
+
+
+@contextmanager
+def opened_if_there(arguments: argparse.Namespace) -> Iterator[MigrationRunner]:
+    """Open the database to write, but do not make one."""
+    with opened(arguments, readonly=True):
+        pass
+    with opened(arguments) as runner:
+        yield runner
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201  progress, while the command runs
+
+
+def _migrate(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments) as runner:
+        steps = runner.migrate(on_step=_reporter(arguments))
+        version = runner.current_version()
+    lines = [] if steps else [f"nothing to migrate: at version {version}"]
+    return Outcome(0, lines, {"version": version, "steps": [_step(step) for step in steps]})
+
+
+def _rollback(arguments: argparse.Namespace) -> Outcome:
+    with opened_if_there(arguments) as runner:
+        steps = runner.rollback(arguments.target, on_step=_reporter(arguments))
+        version = runner.current_version()
+    lines = [] if steps else [f"nothing to roll back: at version {version}"]
+    return Outcome(0, lines, {"version": version, "steps": [_step(step) for step in steps]})
+
+
+def _reporter(arguments: argparse.Namespace) -> Callable[[Step], None]:
+    def report(step: Step) -> None:
+        verb = "applied" if step.direction == "up" else "rolled back"
+        print(f"{verb} {step.migration} ({step.seconds * 1000:.1f} ms)", flush=True)  # noqa: T201  as it happens
+
+    return (lambda _: None) if arguments.json else report
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {**_migration(step.migration), "direction": step.direction, "seconds": round(step.seconds, 6)}
+
+
+def _migration(migration: Migration) -> dict[str, Any]:
+    return {"version": migration.version, "name": migration.name, "applied_at": migration.applied_at}
+
+
+def _problem(problem: MigrationError) -> dict[str, Any]:
+    return {"error": type(problem).__name__, "message": str(problem), "diff": getattr(problem, "diff", "")}
+
+
+def _problem_lines(problem: MigrationError) -> list[str]:
+    diff = getattr(problem, "diff", "")
+    return [f"problem: {' '.join(str(problem).split())}", *([diff] if diff else [])]
+
+
+def _worst(problems: Sequence[MigrationError]) -> int:
+    return max((problem.exit_code for problem in problems), default=0)
+
+
+def _status(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        status = runner.status()
+    applied, pending = status.applied_migrations, status.pending_migrations
+    width = max((len(str(migration)) for migration in (*applied, *pending)), default=0)
+    lines = [f"version {status.current_version} of {status.latest_version}, {status.pending_count} pending"]
+    lines += (f"  {migration!s:{width}}  applied {_when(migration.applied_at)}" for migration in applied)
+    lines += (f"  {migration!s:{width}}  pending" for migration in pending)
+    lines += (f"notice: {notice}" for notice in status.notices)
+    for problem in status.problems:
+        lines += _problem_lines(problem)
+    data = {
+        "current_version": status.current_version,
+        "latest_version": status.latest_version,
+        "pending_count": status.pending_count,
+        "applied": [_migration(migration) for migration in applied],
+        "pending": [_migration(migration) for migration in pending],
+        "problems": [_problem(problem) for problem in status.problems],
+        "notices": list(status.notices),
+    }
+    code = _worst(status.problems) or (_PENDING if arguments.check and pending else 0)
+    return Outcome(code, lines, data)
+
+
+def _check(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        problems, pending = runner.check()
+    lines = [line for problem in problems for line in _problem_lines(problem)]
+    lines += [f"{pending} pending"] if pending else []
+    data = {"pending_count": pending, "problems": [_problem(problem) for problem in problems]}
+    return Outcome(_worst(problems) or (_PENDING if pending else 0), lines, data)
+
+
+def _when(seconds: int | None) -> str:
+    if seconds is not None and seconds >= _MILLISECONDS:
+        seconds //= 1000
+    return f"{datetime.fromtimestamp(seconds or 0, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _validate(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True) as runner:
+        report = runner.validate(full=arguments.full)
+    lines = [f"notice: {notice}" for notice in report.notices]
+    for problem in report.problems:
+        lines += _problem_lines(problem)
+    lines += ["valid"] if report.ok else []
+    data = {"valid": report.ok, "problems": [_problem(problem) for problem in report.problems]}
+    return Outcome(_worst(report.problems), lines, {**data, "notices": list(report.notices)})
+
+
+def _plan(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        plan = runner.plan(arguments.target)
+    lines = [] if plan else ["-- nothing to do"]
+    for planned in plan:
+        lines += [f"-- {planned.direction} {planned.migration}", *(f"{sql};" for sql in planned.statements)]
+    data = [{**_migration(p.migration), "direction": p.direction, "statements": p.statements} for p in plan]
+    return Outcome(0, lines, data)
+
+
+def _create(arguments: argparse.Namespace) -> Outcome:
+    if arguments.directory is None:
+        raise ConfigurationError("create needs --directory, where your migrations live: --directory migrations")
+    path = registry.create(arguments.directory, arguments.name)
+    return Outcome(0, [str(path)], {"path": str(path)})
+
+
+def _stamp(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments) as runner:
+        stamped = runner.stamp(arguments.target)
+    lines = [f"stamped {migration}" for migration in stamped]
+    return Outcome(0, lines, [_migration(migration) for migration in stamped])
+
+
+def _log(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True) as runner, runner.connected():
+        entries = runner.log.entries()
+    lines = [
+        f"{_when(entry.logged_at)}  {entry.action:5}  {entry.version:03d}_{entry.name}  "
+        f"{entry.seconds * 1000:.1f} ms  {entry.checksum[:12]}  {entry.package_version}"
+        for entry in entries
+    ]
+    return Outcome(0, lines or ["nothing logged"], [asdict(entry) for entry in entries])
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
+    "migrate": _migrate,
+    "status": _status,
+    "check": _check,
+    "rollback": _rollback,
+    "validate": _validate,
+    "plan": _plan,
+    "create": _create,
+    "stamp": _stamp,
+    "log": _log,
+}

@@ -1,0 +1,55 @@
+"""Find applied migrations whose files were edited since, and judge the edit."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from usage_store.errors import EditedMigration
+from usage_store.migrate.log import checksum, same_meaning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from usage_store.migrate.log import Log
+    from usage_store.migrate.registry import Migration
+
+__all__ = ["find_edits"]
+
+
+def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigration], list[str]]:
+    """Compare the files of applied migrations with the log: edits of their meaning, and notices of mere layout.
+
+    Migrations that the log does not know, or whose files are gone, are left out. Reads only.
+    """
+    logged = log.checksums()
+    edited = [
+        (migration, source)
+        for migration in applied
+        if migration.path is not None
+        and migration.version in logged
+        and checksum(source := migration.read()) != logged[migration.version]
+    ]
+    if not edited:
+        return [], []
+    sources = {entry.version: entry.source for entry in log.entries(latest_only=True)}
+    problems, notices = [], []
+    for migration, source in edited:
+        before, now = sources[migration.version], source.decode(errors="replace")
+        if same_meaning(before, now):
+            notices.append(f"{migration}.py was edited after it was applied, in comments or layout only")
+        else:
+            problems.append(_problem(migration, before, now))
+    return problems, notices
+
+
+def _problem(migration: Migration, before: str, now: str) -> EditedMigration:
+    diff = difflib.unified_diff(
+        before.splitlines(), now.splitlines(), f"{migration}.py as applied", f"{migration}.py now", lineterm=""
+    )
+    return EditedMigration(
+        f"{migration}.py was edited after it was applied; restore it and write a new migration, "
+        f"or accept it as it is with `stamp {migration.version}`",
+        version=migration.version,
+        diff="\n".join(diff),
+    )

@@ -1,0 +1,48 @@
+"""What is known of a migration that fails, as one line: where, what, the statement, and what stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from usage_store.errors import MigrationFailed
+from usage_store.migrate import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import peewee
+
+    from usage_store.migrate.registry import Migration, Step
+
+__all__ = ["Attempt"]
+
+
+class Attempt:
+    """One try at a migration: collects what its error message needs."""
+
+    def __init__(self, migration: Migration, *, atomic: bool) -> None:
+        self.migration = migration
+        self.atomic = atomic
+        self.error: Exception | None = None
+        self.refused: str | None = None
+        self.statement: str | None = None
+
+    def note(self, event: peewee.QueryEvent) -> None:
+        """Remember the statement that failed last (a peewee query hook)."""
+        if event.exception is not None:
+            self.statement = " ".join(event.sql.split())
+
+    def failure(self, error: Exception, done: Sequence[Step]) -> MigrationFailed:
+        """Make the error to raise; the first that the migration raised counts, not what came of it."""
+        first = self.error or error
+        line = registry.line_in(first, registry.file_name_of(self.migration))
+        where = f"{self.migration}.py" if line is None else f"{self.migration}.py, line {line}"
+        parts = [f"{where}: {self.refused or f'{type(first).__name__}: {first}'}"]
+        statement = self.statement if self.error is not None else None
+        if statement is not None:
+            parts.append(f"statement: {statement}")
+        parts.append("rolled back" if self.atomic else "not rolled back, since it says atomic = False")
+        parts.append("applied before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
+        return MigrationFailed(
+            "; ".join(parts), version=self.migration.version, line=line, statement=statement, applied=tuple(done)
+        )

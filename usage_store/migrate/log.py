@@ -1,0 +1,138 @@
+"""What ran, when, and from which source: the append-only log beside the history table."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from usage_store._version import __version__
+
+if TYPE_CHECKING:
+    import peewee
+
+    from usage_store.migrate.registry import Migration
+
+__all__ = ["Entry", "Fingerprint", "Log", "checksum", "same_meaning"]
+
+Action = Literal["up", "down", "stamp"]
+
+_COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log: `logged_at` in seconds UTC, `source` the file's text as it ran."""
+
+    version: int
+    name: str
+    action: Action
+    logged_at: int
+    seconds: float
+    checksum: str
+    source: str
+    fingerprint: str
+    package_version: str
+
+
+class Log:
+    """The log of one history table: `schema_migrations` is logged in `schema_migration_log`."""
+
+    def __init__(self, database: peewee.SqliteDatabase, history_table: str) -> None:
+        self.database = database
+        self.table_name = f"{history_table.removesuffix('s')}_log"
+
+    def exists(self) -> bool:
+        """Tell whether anything may have been logged; databases from before the log have none. Reads only."""
+        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return self.database.execute_sql(sql, (self.table_name,)).fetchone() is not None
+
+    def create(self) -> None:
+        """Make the table where it is missing."""
+        self.database.execute_sql(
+            f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id INTEGER PRIMARY KEY AUTOINCREMENT, '
+            "version INTEGER NOT NULL, name TEXT NOT NULL, "
+            "action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at INTEGER NOT NULL, "
+            "seconds REAL NOT NULL, checksum TEXT NOT NULL, source BLOB NOT NULL, fingerprint TEXT NOT NULL, "
+            "package_version TEXT NOT NULL)"
+        )
+
+    def append(self, migration: Migration, action: Action, seconds: float, source: bytes, fingerprint: str) -> None:
+        """Add a line; `fingerprint` is the schema's after it."""
+        row = (
+            *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
+            *(checksum(source), zlib.compress(source, 1), fingerprint, __version__),
+        )
+        sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'  # noqa: S608
+        self.database.execute_sql(sql, row)
+
+    def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
+        """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only."""
+        if not self.exists():
+            return ()
+        sql = f'SELECT {_COLUMNS} FROM "{self.table_name}" ORDER BY id'  # noqa: S608
+        if latest_only:
+            newest = f"SELECT max(id) FROM \"{self.table_name}\" WHERE action <> 'down' GROUP BY version"  # noqa: S608
+            sql = f'SELECT {_COLUMNS} FROM "{self.table_name}" WHERE id IN ({newest}) ORDER BY id'  # noqa: S608
+        rows = self.database.execute_sql(sql).fetchall()
+        return tuple(
+            Entry(version, name, action, logged_at, seconds, digest, _text(source), fingerprint, package)
+            for version, name, action, logged_at, seconds, digest, source, fingerprint, package in rows
+        )
+
+    def is_current(self) -> bool:
+        """Tell whether the schema is to the letter what the last logged run left. Reads only."""
+        if not self.exists():
+            return False
+        sql = f'SELECT fingerprint FROM "{self.table_name}" ORDER BY id DESC LIMIT 1'  # noqa: S608
+        row = self.database.execute_sql(sql).fetchone()
+        return row is not None and row[0] == Fingerprint(self.database).read()
+
+    def checksums(self) -> dict[int, str]:
+        """Give the checksum of each version as it was last applied or stamped. Reads only."""
+        if not self.exists():
+            return {}
+        sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
+        return dict(self.database.execute_sql(sql).fetchall())
+
+
+def _text(compressed: bytes) -> str:
+    return zlib.decompress(compressed).decode(errors="replace")
+
+
+def checksum(source: bytes) -> str:
+    """Give a text's SHA-256, the same for every kind of line ending."""
+    return hashlib.sha256(source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")).hexdigest()
+
+
+def same_meaning(before: str, after: str) -> bool:
+    """Tell whether two sources differ in comments and layout only: Python parses them alike."""
+    try:
+        return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
+    except (SyntaxError, ValueError):
+        return False
+
+
+class Fingerprint:
+    """A hash of the whole schema's DDL, kept up to date at the cost of what was added.
+
+    The sum of the objects' SHA-256, so that their order does not matter.
+    """
+
+    def __init__(self, database: peewee.SqliteDatabase) -> None:
+        self._database = database
+        self._sum = 0
+        self._last = 0
+
+    def read(self, *, only_added: bool = False) -> str:
+        """Give the fingerprint; `only_added` promises that since the last call objects were only made. Reads only."""
+        if not only_added:
+            self._sum = self._last = 0
+        sql = "SELECT rowid, type, name, tbl_name, sql FROM sqlite_master WHERE rowid > ? ORDER BY rowid"
+        for rowid, *row in self._database.execute_sql(sql, (self._last,)).fetchall():
+            self._sum += int.from_bytes(hashlib.sha256(repr(row).encode()).digest())
+            self._last = rowid
+        return f"{self._sum % 2**256:064x}"

@@ -1,0 +1,3 @@
+from playhouse.migrate import SchemaMigrator
+
+migrator_for = SchemaMigrator.from_database
