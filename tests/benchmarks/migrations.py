@@ -1,0 +1,211 @@
+"""Measure the migration runner beside raw sqlite3 and its peers: `python tests/benchmarks/migrations.py [COUNT ...]`.
+
+Every contender applies the same small migrations (one CREATE TABLE each) to a fresh file in WAL mode with
+synchronous=FULL. Figures are minima of several rounds in one run, in turn, because commits and other processes make
+noise; ratios are to raw sqlite3 with one transaction a migration, the floor. Peers that are not installed are left
+out; peewee_migrate passes over files from 1000 on in silence: `pip install peewee-migrate alembic` adds them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.connection import open_database
+from usage_store.migrate import MigrationRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS = 5
+DDL = "CREATE TABLE t{0} (id INTEGER PRIMARY KEY, name TEXT NOT NULL)"
+
+FILES = {
+    "ours": 'def up(migrator, db):\n    db.execute_sql("' + DDL + '")\n',
+    "peewee_migrate": 'def migrate(migrator, database, fake=False):\n    migrator.sql("' + DDL + '")\n',
+    "alembic": "from alembic import op\n\nrevision = 'r{0}'\ndown_revision = {1!r}\n\n\n"
+    'def upgrade():\n    op.execute("' + DDL + '")\n',
+}
+
+
+def write_files(folder: Path, kind: str, count: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(1, count + 1):
+        previous = f"r{number - 1}" if number > 1 else None
+        (folder / f"{number:03d}_t{number}.py").write_text(FILES[kind].format(number, previous), encoding="utf-8")
+    return folder
+
+
+def timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def floor(folder: Path, count: int) -> dict[str, float]:
+    with closing(sqlite3.connect(folder / "floor.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("CREATE TABLE history (version INTEGER PRIMARY KEY, name TEXT, applied_at INTEGER)")
+
+        def apply() -> None:
+            for number in range(1, count + 1):
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(DDL.format(number))
+                connection.execute("INSERT INTO history VALUES (?, ?, ?)", (number, f"t{number}", 1))
+                connection.execute("COMMIT")
+
+        return {
+            f"apply {count}": timed(apply),
+            f"nothing pending at {count}": timed(lambda: connection.execute("SELECT version FROM history").fetchall()),
+        }
+
+
+def ours(folder: Path, count: int) -> dict[str, float]:
+    database = open_database(folder / "ours.db")
+    files = folder / f"ours{count}"
+    runner = MigrationRunner(database, write_files(files, "ours", count))
+    figures = {f"apply {count}": timed(runner.migrate), f"nothing pending at {count}": timed(runner.migrate)}
+    figures[f"nothing pending at {count}, checksums"] = timed(runner.check)
+    write_files(files, "ours", count + 1)
+    figures[f"one pending at {count}"] = timed(runner.migrate)
+    (files / f"{count + 1:03d}_t{count + 1}.py").unlink()
+    database.close()
+    return figures
+
+
+def playhouse(folder: Path, count: int) -> dict[str, float]:
+    from playhouse.migrations import Runner
+
+    database = peewee.SqliteDatabase(folder / "play.db", pragmas={"journal_mode": "wal", "synchronous": 2})
+    files = folder / f"ours{count}"
+    runner = Runner(database, str(write_files(files, "ours", count)))
+    figures = {f"apply {count}": timed(runner.up), f"nothing pending at {count}": timed(runner.up)}
+    write_files(files, "ours", count + 1)
+    figures[f"one pending at {count}"] = timed(runner.up)
+    (files / f"{count + 1:03d}_t{count + 1}.py").unlink()
+    database.close()
+    return figures
+
+
+def peewee_migrate(folder: Path, count: int) -> dict[str, float]:
+    from peewee_migrate import Router
+
+    database = peewee.SqliteDatabase(folder / "router.db", pragmas={"journal_mode": "wal", "synchronous": 2})
+    files = write_files(folder / f"router{count}", "peewee_migrate", count)
+    quiet = logging.getLogger("benchmark")
+    quiet.setLevel(logging.ERROR)
+
+    def run() -> None:
+        Router(database, migrate_dir=str(files), logger=quiet).run()
+
+    figures = {f"apply {count}": timed(run), f"nothing pending at {count}": timed(run)}
+    write_files(files, "peewee_migrate", count + 1)
+    figures[f"one pending at {count}"] = timed(run)
+    database.close()
+    return figures
+
+
+def alembic(folder: Path, count: int) -> dict[str, float]:
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import create_engine, event
+
+    scripts = folder / f"alembic{count}"
+    write_files(scripts / "versions", "alembic", count)
+    (scripts / "env.py").write_text("", encoding="utf-8")
+    engine = create_engine(f"sqlite:///{folder / 'alembic.db'}")
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    def run() -> None:
+        config = Config()
+        config.set_main_option("script_location", str(scripts))
+        script = ScriptDirectory.from_config(config)
+        options = {"fn": lambda revision, _: script._upgrade_revs("head", revision), "transaction_per_migration": True}
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts=options)
+            with Operations.context(context):
+                context.run_migrations()
+
+    figures = {f"apply {count}": timed(run), f"nothing pending at {count}": timed(run)}
+    engine.dispose()
+    return figures
+
+
+def process(folder: Path) -> dict[str, float]:
+    """Time whole processes: `check` on a migrated database, and what it cannot do without."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"USAGE_STORE_DATABASE": str(folder / "process.db")}
+
+    def run(*words: str) -> None:
+        subprocess.run([sys.executable, *words], env=environment, check=True, capture_output=True)
+
+    run("-m", "usage_store.migrate")
+    run("-c", "import peewee")
+    calls = {"check": ("-m", "usage_store.migrate", "check"), "import peewee": ("-c", "import peewee")}
+    return {name: min(timed(lambda words=words: run(*words)) for _ in range(20)) for name, words in calls.items()}
+
+
+CONTENDERS = {
+    "sqlite3": floor,
+    "usage_store": ours,
+    "playhouse": playhouse,
+    "peewee_migrate": peewee_migrate,
+    "alembic": alembic,
+}
+
+
+def measure(count: int, rounds: int) -> dict[str, dict[str, float]]:
+    best: dict[str, dict[str, float]] = {}
+    missing: set[str] = set()
+    for _ in range(rounds):
+        for name, contender in CONTENDERS.items():
+            if name in missing:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    figures = contender(Path(folder), count)
+                except ImportError as error:
+                    print(f"{name} is left out: {error}")
+                    missing.add(name)
+                    continue
+            known = best.setdefault(name, figures)
+            best[name] = {figure: min(seconds, known[figure]) for figure, seconds in figures.items()}
+    return best
+
+
+def main(counts: list[int]) -> None:
+    for count in counts:
+        best = measure(count, ROUNDS if count <= 100 else 3)
+        for figure in best["usage_store"]:
+            print(f"\n{figure}")
+            for name, figures in best.items():
+                if figure in figures:
+                    base = best["sqlite3"].get(figure)
+                    ratio = f"{figures[figure] / base:8.2f} x sqlite3" if base and "apply" in figure else ""
+                    print(f"  {name:15} {figures[figure] * 1000:10.1f} ms {ratio}")
+    with tempfile.TemporaryDirectory() as folder:
+        figures = process(Path(folder))
+    print("\nwhole processes")
+    for name, seconds in figures.items():
+        print(f"  {name:15} {seconds * 1000:10.1f} ms {seconds / figures['import peewee']:8.2f} x import peewee")
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]] or [100, 1000])
