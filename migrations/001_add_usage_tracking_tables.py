@@ -136,6 +136,9 @@ def link_events(db: SqliteDatabase) -> None:
 
 def notices(db: SqliteDatabase) -> Iterator[str]:
     """Say where snapshots' sessions come from, if not from the host's events."""
+    if db.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'usage_sessions'").fetchone() is None:
+        yield "these are the original monitor's tables: `python -m usage_store.convert` brings them to this schema"
+        return
     if not host_has_events(db):
         yield "no events table with a session_id: sessions are those that register_session() makes known"
         return
@@ -146,8 +149,8 @@ def notices(db: SqliteDatabase) -> Iterator[str]:
 
 def host_has_events(db: SqliteDatabase) -> bool:
     """Tell whether there is an events table whose sessions can be followed. Reads only."""
-    sql = (
-        "SELECT 1 FROM sqlite_master AS m, pragma_table_info('events') AS c "
-        "WHERE m.type = 'table' AND m.name = 'events' AND c.name = 'session_id'"
+    sql = (  # views and virtual tables can have no such triggers
+        "SELECT 1 FROM pragma_table_list AS t, pragma_table_info('events') AS c WHERE t.schema = 'main' "
+        "AND t.type = 'table' AND lower(t.name) = 'events' AND lower(c.name) = 'session_id'"
     )
     return db.execute_sql(sql).fetchone() is not None

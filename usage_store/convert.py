@@ -10,31 +10,40 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import peewee
 
 from usage_store.connection import default_target, open_database, redact
-from usage_store.errors import ConfigurationError, DatabaseUnreadable, MigrationError, UsageStoreError
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, MigrationError, SchemaDrift, UsageStoreError
 from usage_store.migrate import MigrationRunner, registry
 from usage_store.migrate.execution import Execution
 from usage_store.migrate.guard import violations
+from usage_store.migrate.log import Fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from usage_store.migrate import Migration
 
 __all__ = ["Converted", "convert_original"]
 
-_SECONDS = "CASE WHEN {0} >= 100000000000 THEN {0} / 1000 ELSE {0} END"
+# Any text is greater than any number, and divided by 1000 it would be 0.
+_SECONDS = "CASE WHEN typeof({0}) = 'integer' AND {0} >= 100000000000 THEN {0} / 1000 ELSE {0} END"
 _COLUMNS = {
     "usage_config": (
         "id, plan, custom_limit_tokens, view, timezone, time_format, theme, refresh_rate, refresh_per_second, "
         "reset_hour, created_at, updated_at, is_active"
     ),
     "usage_snapshots": "id, session_id, snapshot_data, snapshot_type, timestamp",
+}
+_INDEXES = {
+    "idx_usage_config_active",
+    "idx_usage_snapshots_session_id",
+    "idx_usage_snapshots_timestamp",
+    "idx_usage_snapshots_type",
 }
 _TIMES = ("created_at", "updated_at", "timestamp")
 
@@ -57,12 +66,20 @@ def convert_original(database: peewee.Database) -> Converted | None:
     """
     runner = MigrationRunner(database)
     first = registry.discover(runner.directory)[0]
-    with runner.connected():
+    with runner.connected(), _one_line_for_rows():
         execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
         with execution.alone(runner.wait, runner.on_wait), runner.database.atomic("IMMEDIATE"):
             if not _is_original(runner):
                 return None
             return _convert(runner, first)
+
+
+@contextmanager
+def _one_line_for_rows() -> Iterator[None]:
+    try:
+        yield
+    except peewee.IntegrityError as error:
+        raise SchemaDrift(f"a row breaks a rule of this schema ({error}); mend or delete it first") from error
 
 
 def _is_original(runner: MigrationRunner) -> bool:
@@ -75,9 +92,21 @@ def _is_original(runner: MigrationRunner) -> bool:
     if [row.version for row in applied] != [1] or not tables.issuperset(_COLUMNS):
         raise ConfigurationError("this is not a database of the original monitor at version 1")
     for table, columns in _COLUMNS.items():
-        extra = {column.name for column in runner.database.get_columns(table)} - set(columns.split(", "))
+        # xinfo, because the other pragma leaves generated columns out
+        there = runner.database.execute_sql(f"PRAGMA table_xinfo({table})").fetchall()
+        extra = {row[1] for row in there} - set(columns.split(", "))
         if extra:
             raise ConfigurationError(f"{table} has columns that would be lost: {', '.join(sorted(extra))}")
+        objects = runner.database.execute_sql(
+            "SELECT name FROM sqlite_master WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+            (table,),
+        ).fetchall()
+        extra = {name for (name,) in objects} - _INDEXES
+        if extra:
+            raise ConfigurationError(
+                f"{table} has indexes or triggers that would be lost: {', '.join(sorted(extra))}; "
+                "drop them, and make them again afterwards"
+            )
     return True
 
 
@@ -109,6 +138,8 @@ def _convert(runner: MigrationRunner, first: Migration) -> Converted:
         f"UPDATE {history} SET name = ?, applied_at = {_SECONDS.format('applied_at')}",  # noqa: S608
         (first.name,),
     )
+    runner.log.create()
+    runner.log.append(first, "stamp", 0.0, first.read(), Fingerprint(db).read())
     if violations(db) - violated:
         raise MigrationError("rows would be left without the rows that they refer to; nothing was changed")
     return Converted(*(_count(db, table) for table in (*_COLUMNS, "usage_sessions")))

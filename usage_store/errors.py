@@ -68,10 +68,17 @@ class InvalidValue(RejectedInput):
         self.field = field
         self.value = value
         self.allowed = allowed
+        super().__init__(f"{field}: {_shown(value)} is not allowed; allowed: {allowed}")
+
+
+def _shown(value: Any) -> str:
+    try:
         shown = repr(value)
-        if len(shown) > 80:  # noqa: PLR2004  one line, whatever the payload
-            shown = f"{shown[:60]}... ({type(value).__name__}, {len(shown)} characters)"
-        super().__init__(f"{field}: {shown} is not allowed; allowed: {allowed}")
+    except (RecursionError, ValueError):  # nested too deeply, or an int of more digits than Python prints
+        return f"a value of type {type(value).__name__}"
+    if len(shown) > 80:  # noqa: PLR2004  one line, whatever the payload
+        shown = f"{shown[:60]}... ({type(value).__name__}, {len(shown)} characters)"
+    return shown
 
 
 class UnknownField(RejectedInput):
@@ -95,7 +102,7 @@ class NoActiveConfiguration(RejectedInput):
     """No configuration row is active."""
 
     def __init__(self) -> None:
-        super().__init__("no configuration is active; reset_usage_config() makes one")
+        super().__init__("no configuration is active; set is_active = 1 in one row of usage_config")
 
 
 class MigrationError(UsageStoreError):

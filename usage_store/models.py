@@ -43,9 +43,14 @@ class _UsageModel(Model):
 
     @classmethod
     def _db(cls) -> peewee.Database:
-        database: peewee.Database | None = cls._meta.database
+        database: peewee.Database | peewee.DatabaseProxy | None = cls._meta.database
         if database is None:
             raise ConfigurationError("the usage models have no database yet; call init_database() first")
+        if isinstance(database, peewee.DatabaseProxy):
+            if database.obj is None:
+                raise ConfigurationError("the DatabaseProxy is not initialised; call its initialize(database) first")
+            inner: peewee.Database = database.obj
+            return inner
         return database
 
 
@@ -104,7 +109,13 @@ class UsageConfig(_UsageModel):
         strict_tables = True
 
     _COLUMNS: ClassVar = ("id", *rules.CONFIG_RULES, "created_at", "updated_at")
-    _SELECT: ClassVar = f"SELECT {', '.join(_COLUMNS)} FROM usage_config WHERE is_active = 1"  # noqa: S608
+    # Texts as blobs: sqlite3 raises, and gives no row at all, for text that is not UTF-8.
+    _TEXTS: ClassVar = ("plan", "view", "timezone", "time_format", "theme")
+    _SELECT: ClassVar = (
+        "SELECT id, CAST(plan AS BLOB), custom_limit_tokens, CAST(view AS BLOB), CAST(timezone AS BLOB), "
+        "CAST(time_format AS BLOB), CAST(theme AS BLOB), refresh_rate, refresh_per_second, reset_hour, created_at, "
+        "updated_at FROM usage_config WHERE is_active = 1"
+    )
 
     @classmethod
     def active(cls) -> UsageConfig | None:
@@ -116,6 +127,7 @@ class UsageConfig(_UsageModel):
         if row is None:
             return None
         values = dict(zip(cls._COLUMNS, row, strict=True))
+        values |= {name: bytes(values[name]).decode(errors="surrogateescape") for name in cls._TEXTS}
         broken = [name for name, rule in rules.CONFIG_RULES.items() if not rule.accepts(values[name])]
         if broken:
             shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
@@ -233,7 +245,11 @@ class UsageSnapshot(_UsageModel):
         """
         database = cls._db()
         total = 0
-        rows = (cls._numbered_row(number, snapshot) for number, snapshot in enumerate(snapshots))
+        try:
+            numbered = enumerate(snapshots)
+        except TypeError:
+            raise InvalidValue("snapshots", snapshots, "an iterable of mappings of field to value") from None
+        rows = (cls._numbered_row(number, snapshot) for number, snapshot in numbered)
         first = list(itertools.islice(rows, _BATCH))  # before BEGIN: no lock is held for input that is refused
         with database.atomic():
             batch = first
@@ -255,6 +271,7 @@ class UsageSnapshot(_UsageModel):
         """
         most = rules.checked_count("limit", limit)
         since = int(time.time() - rules.checked_span("hours_back", hours_back, 3600))
+        cls._db()
         if session_id is None:
             return list(cls.raw(f"{cls._SELECT} WHERE timestamp >= ? {cls._NEWEST} LIMIT ?", since, most))
         session = rules.checked_session_id(session_id)
@@ -265,6 +282,7 @@ class UsageSnapshot(_UsageModel):
     def of_session(cls, session_id: str) -> list[UsageSnapshot]:
         """List all snapshots of a session, newest first; none for a session that is not known."""
         session = rules.checked_session_id(session_id)
+        cls._db()
         return list(cls.raw(f"{cls._SELECT} WHERE session_id = ? {cls._NEWEST}", session))
 
     @classmethod

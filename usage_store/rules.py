@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import zoneinfo
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from usage_store.errors import InvalidValue, UnknownField
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 __all__ = [
     "CONFIG_RULES",
@@ -56,7 +57,7 @@ def _is_int(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return (_is_int(value) or isinstance(value, float)) and math.isfinite(value)  # type: ignore[arg-type]
+    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _one_of(default: str, choices: tuple[str, ...]) -> Rule:
@@ -90,10 +91,9 @@ CONFIG_RULES: Mapping[str, Rule] = {
 
 def checked_changes(updates: object) -> dict[str, Any]:
     """Give configuration changes as a dict, or raise UnknownField or InvalidValue for the first that is wrong."""
-    try:
-        changes: dict[str, Any] = dict(updates)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        raise InvalidValue("updates", updates, "a mapping of field to value") from None
+    if not isinstance(updates, Mapping):
+        raise InvalidValue("updates", updates, "a mapping of field to value")
+    changes = dict(updates)
     for field, value in changes.items():
         rule = CONFIG_RULES.get(field)
         if rule is None:
@@ -105,9 +105,14 @@ def checked_changes(updates: object) -> dict[str, Any]:
 
 def checked_session_id(value: object) -> str:
     """Give a session id, or raise InvalidValue."""
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise InvalidValue("session_id", value, "a text of at least one character, printable")
-    return value
+    if isinstance(value, str) and value and "\0" not in value:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            pass  # a lone surrogate
+        else:
+            return value
+    raise InvalidValue("session_id", value, "a text of at least one character, without NUL")
 
 
 def checked_snapshot_type(value: object) -> str:
@@ -124,9 +129,10 @@ def checked_timestamp(value: object) -> int:
     """
     if value is None:
         return int(time.time())
-    number: Any = value.timestamp() if isinstance(value, datetime) and value.tzinfo is not None else value
+    moment = isinstance(value, datetime) and value.tzinfo is not None
+    number: Any = value.timestamp() if moment else value  # type: ignore[attr-defined]
     if _is_number(number):
-        seconds: int = math.floor(number // 1000 if number >= MAX_SECONDS else number)
+        seconds: int = math.floor(number // 1000 if number >= MAX_SECONDS and not moment else number)
         if 0 <= seconds < MAX_SECONDS:
             return seconds
     raise InvalidValue("timestamp", value, "an aware datetime, or seconds or milliseconds since 1970")

@@ -115,6 +115,11 @@ def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
         raise ConfigurationError(f"{path}: not a JSON fixture ({error})") from None
     if not isinstance(fixture, dict) or fixture.get("format") != _FORMAT:
         raise ConfigurationError(f"{path}: not a fixture of dump_usage(); its format is not {_FORMAT}")
+    for model in MODELS:
+        table, columns = model._meta.table_name, model._meta.columns.keys()
+        rows = fixture.get(table)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() <= columns for row in rows):
+            raise ConfigurationError(f"{path}: {table} is not a list of rows with the columns {', '.join(columns)}")
     with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
         for model in reversed(MODELS):
             model.delete().execute()

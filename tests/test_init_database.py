@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import peewee
+import pytest
+
+import usage_store as store
+from usage_store import UsageSession, init_database
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
+from usage_store.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PRAGMAS = ("foreign_keys", "synchronous", "busy_timeout", "journal_mode", "cache_size", "recursive_triggers")
+EVENTS = "CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, payload TEXT)"
+TARGETS = [
+    *(("{}/a b.db", "a b.db"), ("relative.db", "relative.db"), (Path("{}/p.db"), "p.db")),
+    *(("sqlite:///relative.db", "relative.db"), ("sqlite:///{}/a%20b%3Fc.db", "a b?c.db")),
+]
+BAD_TARGETS = [
+    ("", ConfigurationError, "empty"),
+    ("missing/usage.db", DatabaseUnreadable, "missing/usage.db: its folder does not exist"),
+    ("folder", DatabaseUnreadable, "folder: cannot be opened"),
+    ("text.txt", DatabaseUnreadable, "text.txt: not a database"),
+    ("sqlite://admin:s3cret@host/usage.db", ConfigurationError, r"sqlite://admin:\*\*\*@host/usage.db"),
+    ("postgresql://admin:s3cret@host/usage", ConfigurationError, r"postgresql://admin:\*\*\*@host/usage"),
+    ("postgres://admin:s3%40cret@host:5432/usage?sslmode=require", ConfigurationError, r"admin:\*\*\*@host:5432"),
+    ("postgresql://host/usage?user=admin&password=s3cret", ConfigurationError, r"password=\*\*\*"),
+    (peewee.SqliteDatabase(None), ConfigurationError, "deferred"),
+    (peewee.PostgresqlDatabase(None), ConfigurationError, "PostgresqlDatabase is not supported"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _unbound() -> Iterator[None]:
+    yield
+    for model in MODELS:
+        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
+
+
+@contextmanager
+def opened(target: Any = None, **options: Any) -> Iterator[peewee.SqliteDatabase]:
+    database = init_database(target, **options)
+    assert isinstance(database, peewee.SqliteDatabase)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def tables(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+
+
+def make(path: Path, *statements: str) -> Path:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for sql in statements:
+            connection.execute(sql)
+    return path
+
+
+def settings(database: peewee.SqliteDatabase) -> dict[str, Any]:
+    return {name: database.pragma(name) for name in PRAGMAS}
+
+
+def test_without_a_target_it_is_usage_db_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("USAGE_STORE_DATABASE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    init_database().close()
+    monkeypatch.setenv("USAGE_STORE_DATABASE", f"sqlite:///{tmp_path}/named.db")
+    init_database().close()
+    assert all("usage_config" in tables(tmp_path / name) for name in ("usage.db", "named.db"))
+
+
+@pytest.mark.parametrize(("target", "file"), TARGETS)
+def test_a_path_or_url_is_opened_and_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str | Path, file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    filled = type(target)(str(target).format(tmp_path))
+    init_database(filled).close()
+    with opened(filled):
+        assert store.register_session("s") is True
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+
+
+def test_connections_that_we_open_are_set_up_in_every_thread(tmp_path: Path) -> None:
+    with opened(tmp_path / "usage.db", timeout=3) as database, ThreadPoolExecutor(1) as pool:
+        seen = [settings(database), pool.submit(settings, database).result()]
+        pool.submit(database.close).result()
+        database.close()
+        seen.append(settings(database))
+    wanted = {"foreign_keys": 1, "synchronous": 1, "busy_timeout": 3000, "journal_mode": "wal"}
+    assert [one | wanted for one in seen] == seen
+
+
+def test_an_open_database_is_adopted_as_it_is(tmp_path: Path) -> None:
+    host = peewee.SqliteDatabase(str(make(tmp_path / "host.db", EVENTS)), timeout=1)
+    with closing(host):
+        host.connect()
+        host.execute_sql("PRAGMA synchronous = OFF")
+        host.execute_sql("CREATE TEMP TABLE mine (x)")
+        before, connection = settings(host), host.connection()
+        assert init_database(host) is host
+        assert host.connection() is connection
+        assert settings(host) == before
+        assert (before["foreign_keys"], before["journal_mode"], before["synchronous"]) == (0, "delete", 0)
+        assert not connection.in_transaction
+        assert host.execute_sql("SELECT count(*) FROM mine").fetchone() == (0,)
+        assert store.get_usage_config() is not None
+
+
+def test_a_closed_database_is_closed_again(tmp_path: Path) -> None:
+    host = peewee.SqliteDatabase(str(tmp_path / "host.db"), pragmas={"foreign_keys": 1, "cache_size": -7000})
+    assert init_database(host) is host
+    assert host.is_closed()
+    with host.connection_context():
+        assert (host.pragma("cache_size"), host.pragma("journal_mode")) == (-7000, "delete")
+        assert store.register_session("s") is True
+
+
+def test_an_initialised_proxy_is_migrated_and_stays_the_models_database(tmp_path: Path) -> None:
+    proxy = peewee.DatabaseProxy()
+    proxy.initialize(peewee.SqliteDatabase(str(tmp_path / "usage.db")))
+    assert init_database(proxy) is proxy
+    assert {model._meta.database for model in MODELS} == {proxy}
+    assert "usage_config" in tables(tmp_path / "usage.db")
+
+
+def test_a_proxy_initialised_later_is_migrated_then(tmp_path: Path) -> None:
+    proxy = peewee.DatabaseProxy()
+    assert init_database(proxy) is proxy
+    for name in ("first.db", "second.db"):
+        proxy.initialize(peewee.SqliteDatabase(str(tmp_path / name)))
+        with proxy.connection_context():
+            assert store.register_session(name) is True
+            assert [session.session_id for session in UsageSession.select()] == [name]
+
+
+def test_the_hosts_models_stay_with_their_database(tmp_path: Path) -> None:
+    elsewhere = peewee.SqliteDatabase(str(tmp_path / "host.db"))
+
+    class Note(peewee.Model):
+        session = peewee.ForeignKeyField(UsageSession, backref="notes")
+
+        class Meta:
+            database = elsewhere
+
+    with opened(tmp_path / "usage.db"):
+        assert Note._meta.database is elsewhere
+        assert UsageSession._meta.database is not elsewhere
+    UsageSession._meta.backrefs.pop(Note.session)
+
+
+@pytest.mark.parametrize(("target", "error", "says"), BAD_TARGETS, ids=[row[2] for row in BAD_TARGETS])
+def test_a_target_that_cannot_be_used_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: Any, error: type[UsageStoreError], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.txt").write_text("Dear diary, this is a text that is longer than a database's header." * 9)
+    before = {path: path.stat() for path in tmp_path.iterdir()}
+    with pytest.raises(error, match=says) as caught:
+        init_database(target)
+    assert "\n" not in str(caught.value)
+    assert "cret" not in f"{caught.value}{caught.value.__cause__}"
+    assert {path: path.stat() for path in tmp_path.iterdir()} == before
+    assert {model._meta.database for model in MODELS} == {None}
+
+
+def test_a_file_of_no_bytes_is_an_empty_database(tmp_path: Path) -> None:
+    (tmp_path / "usage.db").touch()
+    with opened(tmp_path / "usage.db"):
+        assert store.get_usage_config() is not None
+
+
+@pytest.mark.parametrize("kind", ["truncated", "hole", "schema"])
+def test_a_corrupt_file_is_told_and_not_migrated(tmp_path: Path, kind: str) -> None:
+    event = "INSERT INTO events (session_id, payload) VALUES ('s', hex(randomblob(800)))"
+    path = make(tmp_path / "usage.db", "PRAGMA synchronous = OFF", EVENTS, *[event] * 60)
+    content = bytearray(path.read_bytes())
+    if kind == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        start = len(content) // 2 // 4096 * 4096 if kind == "hole" else 100
+        content[start : start + 3000] = b"\xff" * 3000
+    path.write_bytes(content)
+    with pytest.raises(UsageStoreError, match="corrupt") as caught:
+        init_database(path)
+    assert caught.value.exit_code == 8
+    assert not any(b"usage_config" in file.read_bytes() for file in tmp_path.iterdir())
+
+
+OPEN_AS_NOBODY = """
+import os, sys, usage_store
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+if not (os.access(sys.argv[1], os.R_OK) and os.access(usage_store.__file__, os.R_OK)):
+    sys.exit(77)
+try:
+    usage_store.init_database(sys.argv[1])
+except usage_store.errors.DatabaseUnreadable as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("applied", ["nothing", "everything"])
+def test_a_file_that_this_user_may_not_write_is_told(applied: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path is closed to other users
+        path = make(Path(folder) / "usage.db", EVENTS)
+        if applied == "everything":
+            init_database(path).close()
+        before = path.read_bytes()
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", OPEN_AS_NOBODY, str(path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        path.parent.chmod(0o755)
+        if done.returncode == 77:
+            pytest.skip("only root can reach the temporary folder or the package")
+        assert (done.stderr, done.stdout.count("\n"), done.stdout.startswith(f"{path}: ")) == ("", 1, True)
+        assert path.read_bytes() == before
+
+
+def test_events_made_later_are_followed_once_linked(tmp_path: Path) -> None:
+    with opened(tmp_path / "usage.db"):
+        with pytest.raises(ConfigurationError, match="no events table with a session_id"):
+            store.link_events()
+        make(tmp_path / "usage.db", EVENTS, "INSERT INTO events (session_id) VALUES ('a'), ('a'), ('b')")
+        assert store.insert_usage_snapshot({"session_id": "a", "snapshot_data": {}}) is None
+        store.link_events()
+        store.link_events()
+        make(tmp_path / "usage.db", "INSERT INTO events (session_id) VALUES ('c')")
+        assert store.insert_usage_snapshots({"session_id": name, "snapshot_data": 1} for name in "abc") == 3
+        make(tmp_path / "usage.db", "DELETE FROM events WHERE id IN (1, 3)")
+        assert {snapshot.session_id for snapshot in store.get_usage_snapshots() or ()} == {"a", "c"}

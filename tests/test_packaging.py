@@ -1,0 +1,205 @@
+"""What is built, and that every way to install it, or not to, gives a working package."""
+
+from __future__ import annotations
+
+import email
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from email.message import Message
+
+ROOT = Path(__file__).resolve().parents[1]
+BORROWED = ("peewee", "setuptools", "packaging", "pytest", "pluggy", "iniconfig", "pygments")
+TOP_LEVEL = {
+    *("setup.cfg", "pyproject.toml", "usage_store", "migrations", "tests", "README.md"),
+    *("LICENSE", "CHANGELOG.md", "MANIFEST.in"),
+}
+pytestmark = pytest.mark.skipif(
+    int(importlib.metadata.version("setuptools").split(".")[0]) < 77, reason="building needs setuptools 77"
+)
+
+
+def _run(command: Sequence[object], folder: Path, **environment: str) -> str:
+    ours = ("PYTHON", "PIP_", "PYTEST", "USAGE_STORE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    result = subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env=inherited | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def _copy(folder: Path) -> Path:
+    """Copy the tree as a fresh checkout has it: no caches, nothing built."""
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info", "venv")
+    return Path(shutil.copytree(ROOT, folder / "checkout", ignore=ignored))
+
+
+@pytest.fixture(scope="module")
+def borrowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Link to what the environments need of this one, and to nothing else that is installed here."""
+    folder = tmp_path_factory.mktemp("borrowed")
+    for name in BORROWED:
+        distribution = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            if not top.endswith(".pth"):
+                (folder / top).symlink_to(Path(str(distribution.locate_file(top))))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Build the sdist, and from the sdist the wheel."""
+    checkout = _copy(tmp_path_factory.mktemp("build"))
+    _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", checkout.parent / "dist"], checkout)
+    built = {path.suffix: path for path in (checkout.parent / "dist").iterdir()}
+    assert built.keys() == {".whl", ".gz"}
+    return built
+
+
+@pytest.fixture
+def python(tmp_path: Path, borrowed: Path) -> Path:
+    """Give the interpreter of a fresh environment that has only what is borrowed."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    (_site(python) / "borrowed.pth").write_text(f"{borrowed}\n")
+    return python
+
+
+def _site(python: Path) -> Path:
+    return Path(sysconfig.get_path("purelib", vars={"base": str(python.parents[1])}))
+
+
+def _pip_install(python: Path, folder: Path, *arguments: object) -> None:
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-build-isolation"]
+    _run([*pip, *arguments], folder)
+
+
+def _check_it_works(python: Path, folder: Path, home: Path, **environment: str) -> None:
+    """Run the main job and the fixtures far from the sources; `home` is where the package has to come from."""
+    folder.mkdir()
+    where = _run([python, "-c", "import usage_store; print(usage_store.__file__)"], folder, **environment)
+    assert Path(where.strip()) == home / "usage_store" / "__init__.py"
+    said = _run([python, "-W", "error", "-m", "usage_store.migrate"], folder, **environment)
+    assert re.fullmatch(r"applied 001_add_usage_tracking_tables \([0-9.]+ ms\)\n", said)
+    said = _run([python, "-W", "error", "-m", "usage_store.migrate", "status"], folder, **environment)
+    assert said.startswith("version 1 of 1, 0 pending\n")
+    assert [path.name for path in folder.iterdir()] == ["usage.db"]
+
+
+def _sources(built: dict[str, Path], *folders: str) -> set[str]:
+    checkout = built[".gz"].parents[1] / "checkout"
+    return {path.relative_to(checkout).as_posix() for folder in folders for path in (checkout / folder).rglob("*.py")}
+
+
+def _new_in(python: Path) -> set[str]:
+    return {path.name for path in _site(python).iterdir()} - {"borrowed.pth", "__pycache__"}
+
+
+def _metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(archive.read(name))
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) -> None:
+    with zipfile.ZipFile(built[".whl"]) as archive:
+        names = set(archive.namelist())
+        entry_points = archive.read(next(name for name in names if name.endswith("/entry_points.txt"))).decode()
+    inside = {name for name in names if name.startswith("usage_store/")}
+    migrations = {f"usage_store/{name}" for name in _sources(built, "migrations")}
+    assert inside == _sources(built, "usage_store") | migrations | {"usage_store/py.typed"}
+    assert "usage_store/migrations/001_add_usage_tracking_tables.py" in inside
+    (about,) = {name.split("/")[0] for name in names - inside}
+    assert re.fullmatch(r"usage_store-[0-9][0-9a-z.]*\.dist-info", about)
+    assert f"{about}/licenses/LICENSE" in names
+    # Under another name, pytest would load the plugin twice where it is also named with -p.
+    assert entry_points == "[pytest11]\nusage_store.pytest_plugin = usage_store.pytest_plugin\n"
+
+
+def test_the_metadata_says_what_is_needed(built: dict[str, Path]) -> None:
+    metadata = _metadata(built[".whl"])
+    assert metadata["Name"] == "usage-store"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert needed == ["peewee<5,>=4.5"]
+
+
+def test_the_version_is_the_package_s_own(built: dict[str, Path], python: Path) -> None:
+    code = "import usage_store; print(usage_store.__version__, end='')"
+    version = _run([python, "-c", code], python.parent, PYTHONPATH=str(ROOT))
+    assert _metadata(built[".whl"])["Version"] == version
+    assert built[".gz"].name == f"usage_store-{version}.tar.gz"
+
+
+def test_the_sdist_holds_the_sources_the_migrations_and_the_tests(built: dict[str, Path]) -> None:
+    with tarfile.open(built[".gz"]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names >= _sources(built, "usage_store", "migrations", "tests") | {"usage_store/py.typed"}
+    assert {"tests/test_packaging.py", "migrations/001_add_usage_tracking_tables.py"} <= names
+    assert {name.partition("/")[0] for name in names} - {""} == TOP_LEVEL | {"PKG-INFO", "usage_store.egg-info"}
+    assert not [name for name in names if name.endswith((".pyc", ".db"))]
+
+
+@pytest.mark.parametrize("kind", [".whl", ".gz"])
+def test_a_built_package_installs_and_works(built: dict[str, Path], python: Path, tmp_path: Path, kind: str) -> None:
+    _pip_install(python, tmp_path, built[kind])
+    assert {name.partition("-")[0] for name in _new_in(python)} == {"usage_store"}
+    _check_it_works(python, tmp_path / "elsewhere", _site(python))
+
+
+def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) -> None:
+    checkout = _copy(tmp_path)
+    _pip_install(python, checkout, ".")
+    assert {name.partition("-")[0] for name in _new_in(python)} == {"usage_store"}
+    shutil.rmtree(checkout)
+    _check_it_works(python, tmp_path / "elsewhere", _site(python))
+
+
+def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_path: Path) -> None:
+    checkout = _copy(tmp_path)
+    _pip_install(python, checkout, "-e", ".")
+    assert not (_site(python) / "usage_store").exists()
+    _check_it_works(python, tmp_path / "elsewhere", checkout)
+    (checkout / "migrations" / "002_more.py").write_text("def up(migrator, db):\n    pass\n")
+    said = _run([python, "-m", "usage_store.migrate"], tmp_path / "elsewhere")
+    assert said.startswith("applied 002_more ")
+
+
+def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) -> None:
+    checkout = _copy(tmp_path)
+    _check_it_works(python, tmp_path / "elsewhere", checkout, PYTHONPATH=str(checkout))
+
+
+@pytest.mark.parametrize("named", [(), ("-p", "usage_store.pytest_plugin")])
+def test_the_fixtures_are_there_once_installed_and_naming_the_plugin_besides_does_no_harm(
+    built: dict[str, Path], python: Path, tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    _pip_install(python, tmp_path, built[".whl"])
+    folder = tmp_path / "application"
+    folder.mkdir()
+    (folder / "test_it.py").write_text("def test_it(usage_database):\n    assert usage_database.get_tables()\n")
+    assert "1 passed" in _run([python, "-m", "pytest", "-W", "error", *named], folder)

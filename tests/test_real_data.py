@@ -1,0 +1,220 @@
+"""The main job on real input: a host's `events`, migrated with rows in it, and 2,616 snapshots through the API."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import peewee
+import pytest
+
+import usage_store
+from usage_store.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real input is not at {DATA}")
+
+EVENTS = """
+CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, source_app TEXT NOT NULL, session_id TEXT NOT NULL,
+  hook_event_type TEXT NOT NULL, payload TEXT NOT NULL, chat TEXT, summary TEXT, timestamp INTEGER NOT NULL);
+CREATE INDEX idx_source_app ON events(source_app);
+CREATE INDEX idx_session_id ON events(session_id);
+CREATE INDEX idx_hook_event_type ON events(hook_event_type);
+CREATE INDEX idx_timestamp ON events(timestamp);
+"""
+BOTH = "91c1aab5-fbfe-40ba-8a9f-98f5bbd841cc"  # the one session that is in the hook payloads and the snapshots
+Snapshot = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def snapshots() -> list[Snapshot]:
+    """Read the snapshots, in the order in which a monitor wrote them."""
+    with gzip.open(DATA / "snapshots" / "templar.snapshots.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Give the existing system's connection, its events filled from the hooks' payloads; foreign keys stay off."""
+    with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(EVENTS)
+        connection.execute("BEGIN")
+        milliseconds = 1_752_500_000_123
+        for path in sorted((DATA / "hook_payloads").glob("*.jsonl")):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                payload = json.loads(line)
+                milliseconds += 257
+                _event(connection, payload["session_id"], payload["hook_event_name"], line, milliseconds)
+        connection.execute("COMMIT")
+        assert connection.execute("PRAGMA foreign_keys").fetchone() == (0,)
+        yield connection
+
+
+@pytest.fixture
+def migrated(host: sqlite3.Connection, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Give the host's connection after the documented command; the API is bound to the same file."""
+    before = _host_rows(host)
+    path = tmp_path / "events.db"
+    run = [sys.executable, "-m", "usage_store.migrate", "--database", str(path)]
+    result = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert _host_rows(host) == before
+    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
+        database = usage_store.init_database(path)
+        yield host
+        database.close()
+
+
+def _event(connection: sqlite3.Connection, session_id: str, hook: str, payload: str, milliseconds: int) -> None:
+    connection.execute(
+        "INSERT INTO events (source_app, session_id, hook_event_type, payload, timestamp) "
+        "VALUES ('templar', ?, ?, ?, ?)",
+        (session_id, hook, payload, milliseconds),
+    )
+
+
+def _host_rows(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("SELECT * FROM events ORDER BY id").fetchall()
+
+
+def _sessions(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {session_id for (session_id,) in connection.execute(f"SELECT DISTINCT session_id FROM {table}")}
+
+
+def _given(snapshot: Snapshot) -> Snapshot:
+    return {field: value for field, value in snapshot.items() if field != "hook"}
+
+
+def _one_by_one(connection: sqlite3.Connection, snapshots: list[Snapshot]) -> None:
+    for snapshot in snapshots:
+        _event(connection, snapshot["session_id"], snapshot["hook"], "{}", snapshot["timestamp"])
+        stored = usage_store.insert_usage_snapshot(_given(snapshot))
+        assert stored is not None
+        assert (stored.session_id, stored.timestamp) == (snapshot["session_id"], snapshot["timestamp"] // 1000)
+
+
+def _in_batches(connection: sqlite3.Connection, snapshots: list[Snapshot]) -> None:
+    for start in range(0, len(snapshots), 700):
+        batch = snapshots[start : start + 700]
+        connection.execute("BEGIN")
+        for snapshot in batch:
+            _event(connection, snapshot["session_id"], snapshot["hook"], "{}", snapshot["timestamp"])
+        connection.execute("COMMIT")
+        assert usage_store.insert_usage_snapshots(map(_given, batch)) == len(batch)
+
+
+def _rows(snapshots: list[Snapshot]) -> list[tuple[str, str, str, int]]:
+    return [(s["session_id"], s["snapshot_data"], s["snapshot_type"], s["timestamp"] // 1000) for s in snapshots]
+
+
+def _stored(listed: list[usage_store.UsageSnapshot] | None) -> list[tuple[str, str, str, int]]:
+    assert listed is not None
+    return [(s.session_id, s.snapshot_data, s.snapshot_type, s.timestamp) for s in listed]
+
+
+def test_a_host_s_events_become_its_sessions(migrated: sqlite3.Connection) -> None:
+    assert migrated.execute("SELECT count(*) FROM events").fetchone() == (1072,)
+    assert len(_sessions(migrated, "events")) == 13
+    assert _sessions(migrated, "usage_sessions") == _sessions(migrated, "events")
+    assert usage_store.get_migration_status().notices == ()
+    assert usage_store.validate_database()
+
+
+def test_snapshots_of_sessions_without_events_are_refused_and_logged_once_each(
+    migrated: sqlite3.Connection, snapshots: list[Snapshot], caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = [snapshot for snapshot in snapshots if snapshot["session_id"] != BOTH]
+    assert len(unknown) == 2494
+    for snapshot in unknown:
+        assert usage_store.insert_usage_snapshot(_given(snapshot)) is None
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2494
+    assert unknown[0]["session_id"] in caplog.records[0].getMessage()
+    known = [snapshot for snapshot in snapshots if snapshot["session_id"] == BOTH]
+    assert usage_store.insert_usage_snapshots(map(_given, [*known * 20, *unknown])) is None
+    assert caplog.records[-1].getMessage().startswith("insert_usage_snapshots refused: snapshot 2440: session ")
+    assert migrated.execute("SELECT count(*) FROM usage_snapshots").fetchone() == (0,)
+    assert len(_sessions(migrated, "usage_sessions")) == 13
+
+
+@pytest.mark.parametrize("insert", [_one_by_one, _in_batches])
+def test_every_snapshot_is_stored_as_it_came_and_goes_as_it_should(
+    migrated: sqlite3.Connection,
+    snapshots: list[Snapshot],
+    insert: Callable[[sqlite3.Connection, list[Snapshot]], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    insert(migrated, snapshots)
+    select = "SELECT session_id, snapshot_data, snapshot_type, timestamp FROM usage_snapshots ORDER BY id"
+    assert len(snapshots) == 2616
+    assert migrated.execute(select).fetchall() == _rows(snapshots)
+    assert len(_sessions(migrated, "usage_sessions")) == 24
+    assert _sessions(migrated, "usage_sessions") == _sessions(migrated, "events")
+
+    counts = Counter(snapshot["session_id"] for snapshot in snapshots)
+    assert sorted(counts.values()) == [1, 1, 36, 122, 206, 211, 233, 234, 276, 345, 467, 484]
+    for session_id in counts:
+        newest_first = [snapshot for snapshot in reversed(snapshots) if snapshot["session_id"] == session_id]
+        assert _stored(usage_store.get_usage_snapshots_by_session(session_id)) == _rows(newest_first)
+
+    _check_time_filters(snapshots)
+    _check_cascade(migrated, counts)
+    assert usage_store.validate_database()
+    assert caplog.records == []
+
+
+def _check_time_filters(snapshots: list[Snapshot]) -> None:
+    # The widest pause between two snapshots is hours long: a place to cut that no clock can miss.
+    before, after = max(pairwise(s["timestamp"] // 1000 for s in snapshots), key=lambda pair: pair[1] - pair[0])
+    assert after - before > 3600
+    hours_back = (time.time() - (before + after) / 2) / 3600
+    newer = [snapshot for snapshot in reversed(snapshots) if snapshot["timestamp"] // 1000 >= after]
+    assert 100 < len(newer) < 2616
+    assert _stored(usage_store.get_usage_snapshots(limit=5000, hours_back=hours_back)) == _rows(newer)
+    assert _stored(usage_store.get_usage_snapshots(hours_back=hours_back)) == _rows(newer[:100])
+    session_id = newer[0]["session_id"]
+    of_session = [snapshot for snapshot in newer if snapshot["session_id"] == session_id]
+    assert _stored(usage_store.get_usage_snapshots(session_id, 7, hours_back)) == _rows(of_session[:7])
+    assert usage_store.get_usage_snapshots() == []
+
+
+def _check_cascade(host: sqlite3.Connection, counts: Counter[str]) -> None:
+    biggest, rest = counts.most_common(1)[0][0], counts.most_common()[1:]
+    host.execute("DELETE FROM events WHERE session_id = ?", (biggest,))
+    assert usage_store.get_usage_snapshots_by_session(biggest) == []
+    assert len(_sessions(host, "usage_sessions")) == 23
+    left = host.execute("SELECT session_id, count(*) FROM usage_snapshots GROUP BY session_id").fetchall()
+    assert dict(left) == dict(rest)
+
+
+def test_pruning_by_age_deletes_the_older_snapshots_and_no_others(
+    migrated: sqlite3.Connection, snapshots: list[Snapshot]
+) -> None:
+    _in_batches(migrated, snapshots)
+    seconds = [snapshot["timestamp"] // 1000 for snapshot in snapshots]
+    now = time.time()
+    oldest_days, newest_days = (now - seconds[0]) / 86_400, (now - seconds[-1]) / 86_400
+    assert usage_store.delete_old_usage_snapshots(oldest_days + 0.5) == 0
+
+    before, after = max(pairwise(seconds), key=lambda pair: pair[1] - pair[0])
+    older = sum(second <= before for second in seconds)
+    assert usage_store.delete_old_usage_snapshots((now - (before + after) / 2) / 86_400) == older
+    left = [second for (second,) in migrated.execute("SELECT timestamp FROM usage_snapshots ORDER BY id")]
+    assert left == seconds[older:]
+
+    assert usage_store.delete_old_usage_snapshots(newest_days / 2) == 2616 - older
+    assert len(_sessions(migrated, "usage_sessions")) == 24  # pruning takes snapshots, never sessions
