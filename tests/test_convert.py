@@ -129,9 +129,11 @@ def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 def _dump(path: Path) -> list[str]:
-    """Give the whole database as SQL, but for when sessions were registered."""
+    """Give the whole database as SQL, but for when sessions were registered and the conversion was logged."""
+    timed = ('"usage_sessions" VALUES', '"schema_migration_log" VALUES')
     with closing(sqlite3.connect(path)) as connection:
-        return [line.split(",")[0] if '"usage_sessions" VALUES' in line else line for line in connection.iterdump()]
+        lines = list(connection.iterdump())
+    return [line.split(",")[0] if any(start in line for start in timed) else line for line in lines]
 
 
 @pytest.mark.parametrize(("sql", "expected"), [(ORIGINAL, DIFFERENCES), (REFERENCES, DIFFERENCES_WITH_REFERENCES)])

@@ -204,6 +204,7 @@ def test_a_corrupt_file_is_told_and_not_migrated(tmp_path: Path, kind: str) -> N
 
 OPEN_AS_NOBODY = """
 import os, sys, usage_store
+from usage_store import errors, init_database
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -211,8 +212,8 @@ if os.geteuid() == 0:
 if not (os.access(sys.argv[1], os.R_OK) and os.access(usage_store.__file__, os.R_OK)):
     sys.exit(77)
 try:
-    usage_store.init_database(sys.argv[1])
-except usage_store.errors.DatabaseUnreadable as error:
+    init_database(sys.argv[1])
+except errors.DatabaseUnreadable as error:
     print(error)
 """
 

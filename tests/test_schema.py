@@ -93,7 +93,7 @@ def _names(connection: sqlite3.Connection, kind: str) -> set[str]:
 
 
 def test_a_fresh_migration_makes_exactly_the_promised_tables(raw: sqlite3.Connection) -> None:
-    assert _names(raw, "table") == {*COLUMNS, "sqlite_sequence"}
+    assert _names(raw, "table") == {*COLUMNS, "sqlite_sequence", "schema_migration_log"}
     for table, columns in COLUMNS.items():
         assert [row[1:] for row in raw.execute(f"PRAGMA table_info({table})")] == columns
         (sql,) = raw.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
@@ -138,6 +138,7 @@ def test_the_models_describe_the_schema_that_the_migrations_make(
     ]
     assert differences(by_migrations, by_models) == [
         "table schema_migrations is missing",
+        "table schema_migration_log is missing",
         "trigger usage_config_updated on usage_config is missing",
         "trigger usage_sessions_deleted on usage_sessions is missing",
         "index idx_schema_migrations_applied_at on schema_migrations is missing",
@@ -148,7 +149,8 @@ def test_a_rollback_to_0_removes_all_but_an_empty_history(usage_database: peewee
     seed_usage(usage_database, snapshots=20)
     MigrationRunner(usage_database).rollback(0)
     left = usage_database.execute_sql("SELECT name FROM sqlite_master ORDER BY name").fetchall()
-    assert left == [("idx_schema_migrations_applied_at",), ("schema_migrations",), ("sqlite_sequence",)]
+    names = ["idx_schema_migrations_applied_at", "schema_migration_log", "schema_migrations", "sqlite_sequence"]
+    assert left == [(name,) for name in names]
     for table in ("schema_migrations", "sqlite_sequence"):
         assert usage_database.execute_sql(f"SELECT * FROM {table}").fetchall() == []
 

@@ -53,7 +53,7 @@ class Log:
     def create(self) -> None:
         """Make the table where it is missing."""
         self.database.execute_sql(
-            f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id INTEGER PRIMARY KEY AUTOINCREMENT, '
+            f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id INTEGER PRIMARY KEY, '
             "version INTEGER NOT NULL, name TEXT NOT NULL, "
             "action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at INTEGER NOT NULL, "
             "seconds REAL NOT NULL, checksum TEXT NOT NULL, source BLOB NOT NULL, fingerprint TEXT NOT NULL, "
