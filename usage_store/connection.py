@@ -128,8 +128,11 @@ def _file_name(target: str) -> str:
 
 def redact(target: str) -> str:
     """Replace the password in a URL, wherever it stands, by `***`."""
-    target = re.sub(r"(?<=://)([^/?#@]*?):[^/?#]*@", r"\1:***@", target)
-    return re.sub(r"(?i)([?&][^=&#]*(?:password|passwd|secret|token)[^=&#]*=)[^&#]*", r"\1***", target)
+    # Greedy up to the last @, since a password may hold any character that its author forgot to quote.
+    target = re.sub(r"(?<=://)([^\s:/@]*):\S*@", r"\1:***@", target)
+    return re.sub(
+        r"(?i)([?&][^\s=&]*(?:password|passwd|secret|token)[^\s=&]*=)[^\s&']*?(?=[\s&']|:?(?:\s|$))", r"\1***", target
+    )
 
 
 def check_sqlite() -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import peewee
 
@@ -82,9 +82,14 @@ def _log_everything() -> None:
     logging.getLogger("peewee").setLevel(logging.DEBUG)
 
 
-def _common() -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(redact(message))  # a URL may stand where a command should
+
+
+def _common() -> _Parser:
     # Without defaults, and anew for each parser: a command's default would override what stood before the command.
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
     common.add_argument("--directory", type=Path, metavar="DIR", help="default: the usage tables' own migrations")
     common.add_argument("--table", metavar="NAME", help="the history table; default: schema_migrations")
@@ -95,7 +100,7 @@ def _common() -> argparse.ArgumentParser:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m usage_store.migrate",
         description="Run pending migrations, or one of the commands below.",
         epilog=_EPILOG,
@@ -123,12 +128,22 @@ def _parser() -> argparse.ArgumentParser:
     depth.add_argument("--full", action="store_true", default=False, help="integrity_check: minutes on large files")
     plan = add("plan", "the SQL that would run, up or down to a version; changes nothing")
     plan.add_argument("target", type=int, nargs="?", default=None, metavar="VERSION")
-    create = add("create", "write an empty migration with the next number")
+    create = add("create", "write a migration with the next number: empty, or from the models (--from)")
     create.add_argument("name", metavar="NAME")
+    create.add_argument("--from", dest="models", metavar="MODULE[:NAME]", default=None, help="Peewee models to match")
+    rename = "a table, or TABLE.OLD:NEW a column; with --from, as often as needed"
+    create.add_argument("--rename", type=_rename, action="append", metavar="OLD:NEW", default=[], help=rename)
     stamp = add("stamp", "record migrations up to a version as applied, without running them")
     stamp.add_argument("target", type=int, metavar="VERSION")
     add("log", "what ran, when, how long and from which source; changes nothing")
     return parser
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, _, new = text.rpartition(":")
+    if not old or not new:
+        raise argparse.ArgumentTypeError(f"{text} is not OLD:NEW or TABLE.OLD:NEW")
+    return old, new
 
 
 def _seconds(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from usage_store.migrate import ddl
@@ -29,18 +29,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ForeignKey:
-    """A foreign key and its actions."""
+    """A foreign key, its actions, and whether it is checked at COMMIT only."""
 
     columns: tuple[str, ...]
     table: str
     targets: tuple[str, ...]
     on_delete: str
     on_update: str
+    deferred: bool
 
     def __str__(self) -> str:
         target = f"{self.table} ({', '.join(self.targets)})"
         actions = f"on delete {self.on_delete} on update {self.on_update}"
-        return f"foreign key ({', '.join(self.columns)}) to {target} {actions}"
+        return f"foreign key ({', '.join(self.columns)}) to {target} {actions}{' deferred' * self.deferred}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,12 @@ def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
     for _, column, type_, not_null, default, key, hidden in database.execute_sql(f"PRAGMA table_xinfo({quoted})"):
         part = definitions.get(column.lower(), ())
         columns[column.lower()] = Column(
-            type_.upper(), bool(not_null), _normal_default(default), key, _collation(part), _generated(part, hidden)
+            _normal_type(type_),
+            bool(not_null),
+            _normal_default(default),
+            key,
+            _collation(part),
+            _generated(part, hidden),
         )
     checks = [
         ddl.normal(check) for part in (*parsed.columns, *parsed.constraints) for check in ddl.after(part, "check")
@@ -112,13 +118,22 @@ def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
     options = ddl.normal(parsed.options).split(" , ") if parsed.options else []
     if any(token.says("autoincrement") for part in parsed.columns for token in part):
         options.append("autoincrement")
+    key = [name for name, column in columns.items() if column.primary_key]
+    if len(key) == 1 and columns[key[0]].type == "INTEGER" and "without rowid" not in options:
+        columns[key[0]] = replace(columns[key[0]], not_null=True)  # it is the rowid, which is never NULL
     return Table(
         columns,
         tuple(sorted(checks)),
         _uniques(database, quoted),
-        _foreign_keys(database, name),
+        _foreign_keys(database, name, _deferred(parsed)),
         tuple(sorted(options)),
     )
+
+
+def _normal_type(declared: str) -> str:
+    # SQLite leaves comments in, and with them the words after a generated column's type.
+    words = ddl.normal(ddl.tokens(declared)).upper()
+    return words.removesuffix(" ALWAYS").removesuffix(" GENERATED")
 
 
 def _normal_default(default: str | None) -> str | None:
@@ -147,12 +162,24 @@ def _uniques(database: peewee.SqliteDatabase, quoted: str) -> tuple[tuple[str, .
     found = []
     for _, index, unique, origin, *_ in database.execute_sql(f"PRAGMA index_list({quoted})").fetchall():
         if unique and origin == "u":
-            info = database.execute_sql(f'PRAGMA index_info("{index}")').fetchall()
+            escaped = index.replace('"', '""')
+            info = database.execute_sql(f'PRAGMA index_info("{escaped}")').fetchall()
             found.append(tuple(row[2].lower() for row in info))
     return tuple(sorted(found))
 
 
-def _foreign_keys(database: peewee.SqliteDatabase, name: str) -> tuple[ForeignKey, ...]:
+def _deferred(parsed: ddl.CreateTable) -> set[tuple[str, ...]]:
+    """Give the columns of each foreign key that is DEFERRABLE INITIALLY DEFERRED, which no pragma tells."""
+    found = set()
+    for part in (*parsed.columns, *parsed.constraints):
+        words = " ".join(token.text.lower() for token in part if token.kind == "word")
+        if "deferrable initially deferred" in words and "not deferrable" not in words:
+            keys = ddl.after(part, "key") if part in parsed.constraints else [part[:1]]
+            found.add(tuple(ddl.name_of(token).lower() for token in keys[0] if not token.says(",")))
+    return found
+
+
+def _foreign_keys(database: peewee.SqliteDatabase, name: str, deferred: set[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
     grouped: dict[int, list[list[str]]] = {}
     quoted = name.replace('"', '""')
     for key, _, *row, _ in database.execute_sql(f'PRAGMA foreign_key_list("{quoted}")'):
@@ -162,7 +189,8 @@ def _foreign_keys(database: peewee.SqliteDatabase, name: str) -> tuple[ForeignKe
         table, _, _, on_update, on_delete = rows[0]
         columns = tuple(row[1].lower() for row in rows)
         targets = tuple((row[2] or "primary key").lower() for row in rows)
-        found.append(ForeignKey(columns, table.lower(), targets, on_delete.lower(), on_update.lower()))
+        actions = on_delete.lower(), on_update.lower()
+        found.append(ForeignKey(columns, table.lower(), targets, *actions, columns in deferred))
     return tuple(sorted(found))
 
 

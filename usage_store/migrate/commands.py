@@ -95,7 +95,8 @@ def _migration(migration: Migration) -> dict[str, Any]:
 
 
 def _problem(problem: MigrationError) -> dict[str, Any]:
-    return {"error": type(problem).__name__, "message": str(problem), "diff": getattr(problem, "diff", "")}
+    diff = getattr(problem, "diff", None)
+    return {"error": type(problem).__name__, "message": str(problem), **({"diff": diff} if diff else {})}
 
 
 def _problem_lines(problem: MigrationError) -> list[str]:
@@ -123,7 +124,7 @@ def _status(arguments: argparse.Namespace) -> Outcome:
         "latest_version": status.latest_version,
         "pending_count": status.pending_count,
         "applied": [_migration(migration) for migration in applied],
-        "pending": [_migration(migration) for migration in pending],
+        "pending": [{"version": migration.version, "name": migration.name} for migration in pending],
         "problems": [_problem(problem) for problem in status.problems],
         "notices": list(status.notices),
     }
@@ -143,7 +144,10 @@ def _check(arguments: argparse.Namespace) -> Outcome:
 def _when(seconds: int | None) -> str:
     if seconds is not None and seconds >= _MILLISECONDS:
         seconds //= 1000
-    return f"{datetime.fromtimestamp(seconds or 0, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        return f"{datetime.fromtimestamp(seconds or 0, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OSError, OverflowError, ValueError):
+        return f"at {seconds} s"
 
 
 def _validate(arguments: argparse.Namespace) -> Outcome:
@@ -170,8 +174,29 @@ def _plan(arguments: argparse.Namespace) -> Outcome:
 def _create(arguments: argparse.Namespace) -> Outcome:
     if arguments.directory is None:
         raise ConfigurationError("create needs --directory, where your migrations live: --directory migrations")
+    if arguments.models is not None:
+        return _create_from_models(arguments)
+    if arguments.rename:
+        raise ConfigurationError("--rename needs --from, the models that have the new names")
     path = registry.create(arguments.directory, arguments.name)
     return Outcome(0, [str(path)], {"path": str(path)})
+
+
+def _create_from_models(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.migrate.generate import generate, load_models, write
+
+    models = load_models(arguments.models)
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        if any(arguments.directory.glob("[0-9]*.py")) and runner.status().pending_count:
+            raise ConfigurationError("a migration is pending; migrate first, or its changes would be written again")
+        generated = generate(runner.database, models, renames=dict(arguments.rename))
+    if generated.empty:
+        line = "nothing to do: the database has the tables of the models"
+        return Outcome(0, [line], {"path": None, "todo": []})
+    path = write(arguments.directory, arguments.name, generated)
+    for line in generated.todo:
+        _say(f"TODO: {line}")
+    return Outcome(0, [str(path)], {"path": str(path), "todo": list(generated.todo)})
 
 
 def _stamp(arguments: argparse.Namespace) -> Outcome:

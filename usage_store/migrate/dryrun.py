@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.migrate.rebuild import migrator_for
+from usage_store.errors import GuardTripped
+from usage_store.migrate import ddl
+from usage_store.migrate.failure import Attempt
+from usage_store.migrate.guard import Guard
+from usage_store.migrate.operations import migrator_for
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
-    from types import ModuleType
 
     from usage_store.migrate.execution import Loaded
     from usage_store.migrate.registry import Direction, Migration
 
 __all__ = ["Planned", "empty_copy", "planned", "run"]
 
-_CONTROL = ("--", "BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA", "SELECT")
+_NO_CHANGE = ("begin", "commit", "explain", "pragma", "release", "rollback", "savepoint", "select")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +39,68 @@ class Planned:
 def planned(database: peewee.SqliteDatabase, steps: Sequence[Loaded], direction: Direction) -> tuple[Planned, ...]:
     """Collect the statements of each step. The database is only read.
 
-    Statements that depend on rows are those of empty tables.
+    Statements that depend on rows are those of empty tables. Raises MigrationFailed for a migration that cannot run
+    on them.
     """
-    scratch = empty_copy(database, lambda _: True)
+    scratch = empty_copy(database)
     try:
-        return tuple(Planned(step.migration, direction, run(scratch, step.module, direction)) for step in steps)
+        return tuple(Planned(step.migration, direction, run(scratch, step, direction)) for step in steps)
     finally:
         scratch.close()
 
 
-def empty_copy(database: peewee.SqliteDatabase, wanted: Callable[[str], bool]) -> peewee.SqliteDatabase:
-    """Make a database in memory with the wanted tables (by name), their indexes and triggers, and no rows."""
+def empty_copy(
+    database: peewee.SqliteDatabase, wanted: Callable[[str, str], bool] = lambda _kind, _name: True
+) -> peewee.SqliteDatabase:
+    """Make a database in memory with the wanted objects, by kind and name, and no rows."""
     rows = database.execute_sql(
-        "SELECT m.tbl_name, m.sql FROM sqlite_master AS m LEFT JOIN pragma_table_list AS l "
+        "SELECT m.type, m.name, m.sql FROM sqlite_master AS m LEFT JOIN pragma_table_list AS l "
         "ON l.schema = 'main' AND l.name = m.name WHERE m.sql IS NOT NULL AND m.name NOT LIKE 'sqlite^_%' ESCAPE '^' "
         "AND coalesce(l.type, '') <> 'shadow' "
         "ORDER BY CASE m.type WHEN 'table' THEN 0 WHEN 'view' THEN 2 WHEN 'trigger' THEN 3 ELSE 1 END, m.rowid"
     ).fetchall()
     scratch = peewee.SqliteDatabase(":memory:")
     scratch.connect()
-    for table, sql in rows:
-        if wanted(table):
+    for kind, name, sql in rows:
+        if wanted(kind, name):
             scratch.execute_sql(sql)
     return scratch
 
 
-def run(scratch: peewee.SqliteDatabase, module: ModuleType, direction: Direction) -> tuple[str, ...]:
-    """Run one migration on a scratch database and give the statements that it sent, parameters filled in."""
+def run(scratch: peewee.SqliteDatabase, step: Loaded, direction: Direction) -> tuple[str, ...]:
+    """Run one migration on a scratch database and give the statements that it sent, parameters filled in.
+
+    Raises MigrationFailed for what the guard refuses, and for whatever the migration raises.
+    """
     statements: list[str] = []
+    attempt = Attempt(step.migration, direction, atomic=step.atomic)
     connection: sqlite3.Connection = scratch.connection()
-    connection.set_trace_callback(statements.append)
+    watch = Guard()
+    scratch.query_hooks.append(attempt.note)
     try:
-        getattr(module, direction)(migrator_for(scratch), scratch)
+        with ExitStack() as stack:
+            if step.atomic:
+                stack.enter_context(scratch.atomic())
+                stack.enter_context(watch.watching(connection))
+            connection.set_trace_callback(statements.append)
+            try:
+                getattr(step.module, direction)(migrator_for(scratch), scratch)
+            except (Exception, SystemExit) as error:
+                attempt.error = error
+                raise
+            finally:
+                connection.set_trace_callback(None)
+                attempt.refused = watch.refused
+            if watch.refused:
+                raise GuardTripped(watch.refused)  # noqa: TRY301  the migration swallowed it
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised on
+        raise attempt.failure(error, ()) from (attempt.error or error)
     finally:
-        connection.set_trace_callback(None)
-    return tuple(sql.strip() for sql in statements if not sql.lstrip().upper().startswith(_CONTROL))
+        scratch.query_hooks.remove(attempt.note)
+    # Python is told of a statement again for each trigger that it fires.
+    return tuple(sql.strip() for sql, _ in groupby(statements) if _changes(sql))
+
+
+def _changes(sql: str) -> bool:
+    parts = ddl.tokens(sql)
+    return bool(parts) and not parts[0].says(*_NO_CHANGE)

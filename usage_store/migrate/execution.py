@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -12,18 +13,25 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.connection import readable_errors
-from usage_store.errors import CorruptDatabase, GuardTripped, MigrationError, MigrationLocked, TransactionOpen
+from usage_store.errors import (
+    CorruptDatabase,
+    DatabaseUnreadable,
+    GuardTripped,
+    MigrationError,
+    MigrationLocked,
+    TransactionOpen,
+)
 from usage_store.migrate.failure import Attempt
-from usage_store.migrate.guard import Guard, violations
+from usage_store.migrate.guard import ROLLED_BACK, Guard, violations
 from usage_store.migrate.locking import exclusive
 from usage_store.migrate.log import Fingerprint
 from usage_store.migrate.losses import Losses
-from usage_store.migrate.rebuild import migrator_for
+from usage_store.migrate.operations import migrator_for
 from usage_store.migrate.registry import Step
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from usage_store.migrate.history import History
@@ -76,6 +84,7 @@ class Execution:
         self._fingerprint = Fingerprint(database)
         self._followed = False  # whether the fingerprint knows the schema as it was before this migration
         self._losses: Losses
+        self._settings: dict[str, int] = {}
 
     @contextmanager
     def alone(self, wait: float, on_wait: Callable[[str], None]) -> Iterator[None]:
@@ -87,21 +96,25 @@ class Execution:
         if self.database.in_transaction() or self._connection.in_transaction:
             raise TransactionOpen("migrations need transactions of their own; commit or leave the open one first")
         file = next(row[2] for row in self.database.execute_sql("PRAGMA database_list") if row[1] == "main")
+        if file and not os.access(file, os.W_OK):
+            raise DatabaseUnreadable(f"{self.database.database}: read-only for this user")
         self._losses = Losses(self.database)
         with exclusive(file, wait, on_wait):
-            settings = {
+            self._settings = {
                 "foreign_keys": 0,
                 "synchronous": max(_FULL, self.database.pragma("synchronous")),
                 "busy_timeout": int(wait * 1000),
             }
-            before = {name: self.database.pragma(name) for name in settings}
+            before = {name: self.database.pragma(name) for name in self._settings}
             try:
-                for name, value in settings.items():
-                    self.database.pragma(name, value)
+                self._set(self._settings)
                 yield
             finally:
-                for name, value in before.items():
-                    self.database.pragma(name, value)
+                self._set(before)
+
+    def _set(self, pragmas: Mapping[str, int]) -> None:
+        for name, value in pragmas.items():
+            self.database.pragma(name, value)
 
     def run(self, plan: Sequence[Loaded]) -> tuple[Step, ...]:
         """Run a plan and give the steps that were taken; the error that stops it carries them too."""
@@ -127,13 +140,13 @@ class Execution:
 
     def _step(self, loaded: Loaded) -> None:
         started = time.perf_counter()
-        attempt = Attempt(loaded.migration, atomic=loaded.atomic)
+        attempt = Attempt(loaded.migration, self.direction, atomic=loaded.atomic)
         self.database.query_hooks.append(attempt.note)
         try:
             ran = (self._inside if loaded.atomic else self._outside)(loaded, attempt, started)
         except MigrationLocked:
             raise
-        except Exception as error:  # noqa: BLE001  a migration may raise anything; it is raised on, with its place
+        except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised on
             failure = attempt.failure(error, self.done)
             logger.warning("failed: %s", failure)
             raise failure from (attempt.error or error)
@@ -157,22 +170,31 @@ class Execution:
                     self._call(loaded.module, attempt)
             finally:
                 attempt.refused = watch.refused
+            if watch.refused or not self._connection.in_transaction:
+                raise GuardTripped(watch.refused or ROLLED_BACK)
+            self._check_foreign_keys(watch)
             lost = self._losses.find(watch, loaded.module, self.direction)
-            if watch.refused or lost:
-                raise GuardTripped(watch.refused or "; ".join(lost))
-            self._finish(loaded, started, watch)
+            if lost:
+                raise GuardTripped("; ".join(lost))
+            self._finish(loaded, started, only_added=watch.only_added)
         return True
 
     def _outside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
             if not self._wanted(loaded.migration):
                 return False
-        self._call(loaded.module, attempt)
-        if self._connection.in_transaction:
-            self._connection.rollback()
-            raise GuardTripped("a transaction was left open, and was rolled back")
+        try:
+            self._call(loaded.module, attempt)
+        finally:
+            left_open = self._connection.in_transaction
+            if left_open:
+                self._connection.rollback()
+            self._set(self._settings)  # it may have set its own, or connected again
+        if left_open:
+            raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():
-            self._finish(loaded, started, None)
+            self._check_foreign_keys(None)
+            self._finish(loaded, started, only_added=False)
         return True
 
     @contextmanager
@@ -208,7 +230,7 @@ class Execution:
     def _call(self, module: ModuleType, attempt: Attempt) -> None:
         try:
             getattr(module, self.direction)(self._migrator, self.database)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             attempt.error = error
             raise
 
@@ -223,8 +245,7 @@ class Execution:
         if new:
             raise GuardTripped("; ".join(f"{line} ({count})" for line, count in new.items()))
 
-    def _finish(self, loaded: Loaded, started: float, watch: Guard | None) -> None:
-        self._check_foreign_keys(watch)
+    def _finish(self, loaded: Loaded, started: float, *, only_added: bool) -> None:
         if not self.done:
             self.history.create()
             self.log.create()
@@ -235,6 +256,6 @@ class Execution:
         else:
             self.history.forget(migration)
             self._versions.discard(migration.version)
-        fingerprint = self._fingerprint.read(only_added=self._followed and watch is not None and watch.only_added)
+        fingerprint = self._fingerprint.read(only_added=self._followed and only_added)
         self._followed = True
         self.log.append(migration, self.direction, time.perf_counter() - started, loaded.source, fingerprint)

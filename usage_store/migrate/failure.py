@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.migrate.registry import Migration, Step
+    from usage_store.migrate.registry import Direction, Migration, Step
 
 __all__ = ["Attempt"]
 
@@ -20,29 +20,37 @@ __all__ = ["Attempt"]
 class Attempt:
     """One try at a migration: collects what its error message needs."""
 
-    def __init__(self, migration: Migration, *, atomic: bool) -> None:
+    def __init__(self, migration: Migration, direction: Direction, *, atomic: bool) -> None:
         self.migration = migration
+        self.direction = direction
         self.atomic = atomic
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.refused: str | None = None
-        self.statement: str | None = None
+        self._failed: peewee.QueryEvent | None = None
 
     def note(self, event: peewee.QueryEvent) -> None:
         """Remember the statement that failed last (a peewee query hook)."""
         if event.exception is not None:
-            self.statement = " ".join(event.sql.split())
+            self._failed = event
 
-    def failure(self, error: Exception, done: Sequence[Step]) -> MigrationFailed:
+    def _statement(self) -> str | None:
+        # Only if its error is the one that ended the migration, which may have handled another one.
+        if self._failed is None or self._failed.exception not in (self.error, getattr(self.error, "__cause__", None)):
+            return None
+        return " ".join(self._failed.sql.split())
+
+    def failure(self, error: BaseException, done: Sequence[Step]) -> MigrationFailed:
         """Make the error to raise; the first that the migration raised counts, not what came of it."""
         first = self.error or error
         line = registry.line_in(first, registry.file_name_of(self.migration))
         where = f"{self.migration}.py" if line is None else f"{self.migration}.py, line {line}"
         parts = [f"{where}: {self.refused or f'{type(first).__name__}: {first}'}"]
-        statement = self.statement if self.error is not None else None
+        statement = self._statement()
         if statement is not None:
             parts.append(f"statement: {statement}")
-        parts.append("rolled back" if self.atomic else "not rolled back, since it says atomic = False")
-        parts.append("applied before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
+        parts.append("rolled back" if self.atomic else "it ran with atomic = False, so its effects stay")
+        verb = "applied" if self.direction == "up" else "rolled back"
+        parts.append(f"{verb} before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
         return MigrationFailed(
             "; ".join(parts), version=self.migration.version, line=line, statement=statement, applied=tuple(done)
         )

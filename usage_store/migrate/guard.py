@@ -12,7 +12,9 @@ import peewee
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Guard", "violations"]
+__all__ = ["ROLLED_BACK", "Guard", "violations"]
+
+ROLLED_BACK = "the transaction was rolled back by a statement of the migration"
 
 _REFUSED = {
     sqlite3.SQLITE_TRANSACTION: "{0} inside a migration: the runner commits, together with the history row",
@@ -27,19 +29,26 @@ _DROPS = {sqlite3.SQLITE_DROP_TABLE, sqlite3.SQLITE_DROP_INDEX, sqlite3.SQLITE_D
 class Guard:
     """Watch a connection while a migration runs; refuse transaction control, ATTACH and unsafe pragmas.
 
-    `refused` says what was refused first; SQLite itself raises "not authorized" at the statement. `written` are the
-    tables that were written to, `created` the tables made, `dropped` the objects that a DROP of their own removed, in
-    lower case; `altered` is whether there was an ALTER TABLE.
+    `refused` says what was refused first; SQLite itself raises "not authorized" at the statement. In lower case,
+    `written` are the tables that were written to, `deleted` those with a DELETE statement of their own, `created` the
+    tables that were made, `dropped` the objects that a DROP of their own removed; `altered` is whether there was an
+    ALTER TABLE.
     """
 
     def __init__(self) -> None:
         self.refused: str | None = None
         self.written: set[str] = set()
-        self.dropped: set[str] = set()
+        self.deleted: set[str] = set()
         self.created: set[str] = set()
+        self.dropped: set[str] = set()
         self.altered = False
+        self._connection: sqlite3.Connection
 
-    def _authorize(self, action: int, first: str | None, second: str | None, schema: str | None, _: str | None) -> int:
+    def _authorize(
+        self, action: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
+    ) -> int:
+        if not self._connection.in_transaction:  # INSERT OR ROLLBACK, or a trigger's RAISE(ROLLBACK), was swallowed
+            return self._refuse(ROLLED_BACK)
         if action in _REFUSED:
             return self._refuse(_REFUSED[action].format(first))
         if action == sqlite3.SQLITE_PRAGMA and second is not None and (first or "").lower() in _REFUSED_PRAGMAS:
@@ -47,16 +56,20 @@ class Guard:
         if action == sqlite3.SQLITE_ALTER_TABLE:
             self.altered = True
         elif schema == "main" and first is not None:
-            if action in _WRITES and not first.startswith("sqlite_"):
-                self.written.add(first.lower())
-            elif action == sqlite3.SQLITE_CREATE_TABLE:
-                self.created.add(first)
-            elif action in _DROPS:
-                self.dropped.add(first.lower())
-            elif action == sqlite3.SQLITE_DROP_TRIGGER and (second or "").lower() not in self.dropped:
-                # With its table gone, SQLite dropped the trigger, and no statement of the migration did.
-                self.dropped.add(first.lower())
+            self._note(action, first.lower(), (second or "").lower(), trigger)
         return sqlite3.SQLITE_OK
+
+    def _note(self, action: int, name: str, table: str, trigger: str | None) -> None:
+        if action in _WRITES and not name.startswith("sqlite_"):
+            self.written.add(name)
+            # DROP TABLE asks for a DELETE too.
+            if action == sqlite3.SQLITE_DELETE and trigger is None and name not in self.dropped:
+                self.deleted.add(name)
+        elif action == sqlite3.SQLITE_CREATE_TABLE:
+            self.created.add(name)
+        elif action in _DROPS or (action == sqlite3.SQLITE_DROP_TRIGGER and table not in self.dropped):
+            # With its table gone, SQLite dropped the trigger, and no statement of the migration did.
+            self.dropped.add(name)
 
     def _refuse(self, reason: str) -> int:
         self.refused = self.refused or reason
@@ -65,6 +78,7 @@ class Guard:
     @contextmanager
     def watching(self, connection: sqlite3.Connection) -> Iterator[None]:
         """Watch from here to the end of the block."""
+        self._connection = connection
         connection.set_authorizer(self._authorize)
         try:
             yield
@@ -74,7 +88,7 @@ class Guard:
     @property
     def only_added(self) -> bool:
         """Whether nothing that was there was written to, dropped or altered."""
-        return not (self.dropped or self.altered or self.written - {table.lower() for table in self.created})
+        return not (self.dropped or self.altered or self.written - self.created)
 
 
 def violations(database: peewee.Database, table: str | None = None) -> Counter[str]:
@@ -86,5 +100,6 @@ def violations(database: peewee.Database, table: str | None = None) -> Counter[s
         argument = "" if table is None else "('" + table.replace("'", "''") + "')"
         rows = database.execute_sql(f"PRAGMA foreign_key_check{argument}").fetchall()
     except peewee.OperationalError as error:
-        return Counter({str(error): 1})
+        gone = table is not None and str(error).startswith("no such table")  # made and rolled back again
+        return Counter() if gone else Counter({str(error): 1})
     return Counter(f"{child} has rows without their row in {parent}" for child, _, parent, _ in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from usage_store.errors import (
@@ -35,7 +36,7 @@ class History:
 
     def exists(self) -> bool:
         """Tell whether the table is there. Reads only."""
-        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"
+        sql = "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
         return self.database.execute_sql(sql, (self.table_name,)).fetchone() is not None
 
     def create(self) -> None:
@@ -62,7 +63,11 @@ class History:
             )
         sql = f'SELECT version, name, applied_at FROM "{self.table_name}" ORDER BY version'  # noqa: S608
         rows = self.database.execute_sql(sql).fetchall()
-        return tuple(Migration(*self._checked(*row)) for row in rows)
+        applied = tuple(Migration(*self._checked(*row)) for row in rows)
+        for row, following in pairwise(applied):
+            if row.version == following.version:
+                raise HistoryError(f"{self.table_name}: version {row.version} is there twice; delete one of its rows")
+        return applied
 
     def _checked(self, version: object, name: object, applied_at: object) -> tuple[int, str, None, int]:
         if not isinstance(version, int) or version < 1:

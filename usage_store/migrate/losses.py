@@ -44,26 +44,26 @@ class Losses:
     """
 
     def __init__(self, database: peewee.SqliteDatabase) -> None:
-        self._connection: sqlite3.Connection = database.connection()
-        self._file = next(row[2] for row in self._connection.execute("PRAGMA database_list") if row[1] == "main")
+        self._database = database
+        self._file = next(row[2] for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
         journal, locking = (database.pragma(name) for name in ("journal_mode", "locking_mode"))
         self._counts_early = not self._file or journal != "wal" or locking != "normal"
         self._before: _Contents | None = None
 
     def start(self) -> None:
         """Begin with a migration, within its transaction. Reads only."""
-        self._before = _read(self._connection, None) if self._counts_early else None
+        self._before = _read(self._database.connection(), None) if self._counts_early else None
 
     def find(self, watch: Guard, module: ModuleType, direction: Direction) -> list[str]:
         """Name each loss that `watch` may have seen and the module does not declare. Reads only.
 
-        The rows of a table that `down` drops are not one: that is what it is for.
+        What `down` drops or deletes by a statement is not one: that is what it is for.
         """
         if watch.only_added:
             return []
         touched = watch.written | watch.dropped
         before = self._before or self._read_earlier(touched)
-        after = _read(self._connection, touched)
+        after = _read(self._database.connection(), touched)
         rows = _lost_rows(before, after, watch, direction)
         objects = _lost_objects(before, after, watch)
         declared_rows = _declared(module, "deletes")
@@ -102,7 +102,7 @@ def _lost_rows(before: _Contents, after: _Contents, watch: Guard, direction: Dir
     for table, count in before.rows.items():
         if table in after.rows:
             lost = count - after.rows[table]
-            if lost > 0:
+            if lost > 0 and not (direction == "down" and table in watch.deleted):
                 yield table, f"{table} lost {lost} of {count} rows; if that is meant, declare deletes = ({table!r},)"
         elif table in watch.dropped and count and direction == "up":
             yield table, f"{table} was dropped with {count} rows; if that is meant, declare deletes = ({table!r},)"

@@ -29,9 +29,7 @@ Direction = Literal["up", "down"]
 _FILE_NAME = re.compile(r"([0-9]+)_(\w+)\.py")
 _MAX_VERSION = 2**63 - 1  # the largest INTEGER that SQLite and PostgreSQL's bigint hold
 
-_TEMPLATE = '''\
-"""{title}."""
-
+_EMPTY = '''
 
 def up(migrator, db):
     """Apply; runs in one transaction together with its history row."""
@@ -152,13 +150,18 @@ def load(migration: Migration, direction: Direction, source: bytes | None = None
     module.__file__ = file_name
     try:
         loader.exec_module(module)
-    except SyntaxError as error:
-        raise LoadError(f"{migration}.py, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
-        line = line_in(error, file_name)
-        raise LoadError(f"{migration}.py, line {line}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise LoadError(_load_message(migration, file_name, error)) from error
     _check(migration, module, direction)
     return module
+
+
+def _load_message(migration: Migration, file_name: str, error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename == file_name:
+        line, what = error.lineno, error.msg
+    else:
+        line, what = line_in(error, file_name), f"{type(error).__name__}: {error}"
+    return f"{migration}.py, line {line}: {what}" if line else f"{migration}.py: {what}"
 
 
 def _check(migration: Migration, module: ModuleType, direction: Direction) -> None:
@@ -185,8 +188,11 @@ def line_in(error: BaseException, file_name: str) -> int | None:
     return lines[-1] if lines else None
 
 
-def create(directory: Path, title: str) -> Path:
-    """Write an empty migration with the next number and return its path; make the directory if need be."""
+def create(directory: Path, title: str, source: str | None = None) -> Path:
+    """Write a migration with the next number and return its path; make the directory if need be.
+
+    `source` is what follows the docstring's line; without it the migration is empty and refuses to run.
+    """
     slug = "_".join(re.findall(r"\w+", title)).lower()
     if not slug:
         raise ConfigurationError(f"{title!r}: a migration's name needs letters or digits")
@@ -194,6 +200,7 @@ def create(directory: Path, title: str) -> Path:
     existing: Sequence[Migration] = _numbered(directory)
     version = existing[-1].version + 1 if existing else 1
     path = directory / f"{version:03d}_{slug}.py"
+    line = " ".join(title.split()).rstrip(".").replace("\\", "\\\\").replace('"', '\\"')
     with path.open("x", encoding="utf-8") as file:
-        file.write(_TEMPLATE.format(title=title.strip().rstrip("."), file=path.name))
+        file.write(f'"""{line}."""\n{_EMPTY.format(file=path.name) if source is None else source}')
     return path

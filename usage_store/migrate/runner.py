@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.connection import readable_errors, unwrap
-from usage_store.errors import ConfigurationError, MigrationError, MissingMigration
+from usage_store.errors import ConfigurationError, HistoryError, MigrationError
 from usage_store.migrate import registry
 from usage_store.migrate.history import History, find_problems, with_paths
 from usage_store.migrate.log import Log
@@ -77,7 +77,10 @@ class MigrationRunner:
 
         with self.connected():
             files = registry.discover(self.directory)
-            applied = with_paths(self.history.applied(), files)
+            try:
+                applied = with_paths(self.history.applied(), files)
+            except HistoryError as error:
+                return MigrationStatus(0, _newest(files), len(files), (), files, (error,))
             pending = _pending(files, applied)
             edited, notices = find_edits(self.log, applied)
             return MigrationStatus(
@@ -213,14 +216,14 @@ class MigrationRunner:
             if edited:
                 raise edited[0]
         kept = {} if all(step.path for step in steps) else self._kept_sources()
-        loaded = []
+        sources = []
         for step in steps:
             source = step.read() if step.path else kept.get(step.version)
             if source is None:
-                message = f"{step} was applied and its file is gone; restore {step}.py"
-                raise MissingMigration(message, version=step.version)
-            loaded.append(Loaded(step, registry.load(step, direction, source), source))
-        return loaded
+                problems = find_problems(files, self.history.applied())
+                raise next(problem for problem in problems if problem.version == step.version)
+            sources.append((step, source))
+        return [Loaded(step, registry.load(step, direction, source), source) for step, source in sources]
 
     def _kept_sources(self) -> dict[int, bytes]:
         return {entry.version: entry.source.encode() for entry in self.log.entries(latest_only=True)}

@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from usage_store.errors import CorruptDatabase, ForeignKeyViolations, MigrationError, SchemaDrift
+from usage_store.errors import (
+    CorruptDatabase,
+    ForeignKeyViolations,
+    HistoryError,
+    MigrationError,
+    MigrationFailed,
+    SchemaDrift,
+)
 from usage_store.migrate import registry
 from usage_store.migrate.catalog import differences, read_catalog
 from usage_store.migrate.dryrun import empty_copy, run
 from usage_store.migrate.edited import find_edits
+from usage_store.migrate.execution import Loaded
 from usage_store.migrate.guard import violations
 from usage_store.migrate.history import find_problems, with_paths
 
@@ -52,7 +60,10 @@ def validate(
     damage = _damage(database, full=full)
     if damage:
         return Report(damage, ())
-    applied = with_paths(history.applied(), files)
+    try:
+        applied = with_paths(history.applied(), files)
+    except HistoryError as error:
+        return Report((error,), ())
     problems: list[MigrationError] = [
         ForeignKeyViolations(f"{line} ({count}); PRAGMA foreign_key_check lists them")
         for line, count in violations(database).items()
@@ -64,8 +75,8 @@ def validate(
     drifted, notes = drift(database, history, log, applied)
     problems += drifted
     said += notes
-    pending = len(files) - len(applied)
-    if pending > 0:
+    pending = len({file.version for file in files} - {row.version for row in applied})
+    if pending:
         said.append(f"{pending} pending")
     return Report(tuple(problems), tuple(said))
 
@@ -97,26 +108,26 @@ def _expected(
     database: peewee.SqliteDatabase, own: set[str], applied: Sequence[Migration]
 ) -> tuple[Catalog, str | None]:
     # Run twice: on nothing, which tells the migrations' own tables from the host's, then beside the host's.
-    alone, failure = _replay(database, lambda _: False, applied)
+    alone, failure = _replay(database, lambda _kind, _name: False, applied)
     own = {*alone.tables, *(table.lower() for table in own)}
     if read_catalog(database).tables.keys() <= own:
         return alone, failure
-    return _replay(database, lambda table: table.lower() not in own, applied)
+    return _replay(database, lambda kind, name: kind == "table" and name.lower() not in own, applied)
 
 
 def _replay(
-    database: peewee.SqliteDatabase, host: Callable[[str], bool], applied: Sequence[Migration]
+    database: peewee.SqliteDatabase, host: Callable[[str, str], bool], applied: Sequence[Migration]
 ) -> tuple[Catalog, str | None]:
     scratch = empty_copy(database, host)
     before = read_catalog(scratch)
     failure = None
     try:
         for migration in applied:
+            source = migration.read()
             try:
-                run(scratch, registry.load(migration, "up"), "up")
-            except Exception as error:  # noqa: BLE001  a migration may raise anything; it is reported as a notice
-                failure = f"{migration}.py fails on empty tables: {error}"
-                break
+                run(scratch, Loaded(migration, registry.load(migration, "up", source), source), "up")
+            except MigrationFailed as error:
+                failure = failure or f"on empty tables, {error}"
         return read_catalog(scratch).changed_since(before), failure
     finally:
         scratch.close()
