@@ -102,7 +102,10 @@ def test_plan_prints_sql_that_runs(folder: Path) -> None:
     run(folder)
     assert run(folder, "plan").stdout == "-- nothing to do\n"
     assert run(folder, "plan", "1").stdout == "-- down 002_two\nDROP TABLE two;\n"
-    assert set(dump(folder / "by_hand.db")) == set(dump(folder / "app.db")) - {"schema_migrations", "schema_migration_log"}
+    assert set(dump(folder / "by_hand.db")) == set(dump(folder / "app.db")) - {
+        "schema_migrations",
+        "schema_migration_log",
+    }
 
 
 def test_create_writes_the_next_file(folder: Path) -> None:

@@ -35,6 +35,7 @@ REFUSED = [
     *((name, value) for name in ("plan", "view", "time_format", "theme") for value in ("", "AUTO", None, ["pro"])),
 ]
 
+
 @pytest.fixture
 def writer(usage_database: peewee.Database, tmp_path: Path) -> Iterator[sqlite3.Connection]:  # noqa: ARG001
     """Another program on the same file, in raw SQL, that skips the CHECKs if it wants to."""

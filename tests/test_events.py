@@ -81,7 +81,9 @@ def _state() -> dict[str, int]:
 
 
 def _schema(connection: Connection) -> list[tuple[str, ...]]:
-    sql = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name NOT LIKE 'schema_migration%' ORDER BY rowid"
+    sql = (
+        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name NOT LIKE 'schema_migration%' ORDER BY rowid"
+    )
     return connection.execute(sql).fetchall()
 
 

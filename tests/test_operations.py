@@ -363,6 +363,20 @@ def test_drop_column_takes_the_column_and_its_values(database: peewee.SqliteData
     sound(database)
 
 
+def test_operations_run_outside_a_transaction_too(database: peewee.SqliteDatabase) -> None:
+    before = state(database)
+    migrator = migrator_for(database)
+    with pytest.raises(ChangeRefused, match="in use by"):
+        migrator.migrate(migrator.drop_column("torture", "b"))
+    assert state(database) == before
+    migrator.migrate(
+        migrator.drop_column("torture", "spare"), migrator.add_column("torture", "n", peewee.IntegerField(default=1))
+    )
+    assert not database.in_transaction()
+    assert difference(before, state(database)).keys() == {TABLE, "rows Torture"}
+    sound(database)
+
+
 def test_drop_column_of_the_last_one_keeps_the_comments_before_it(database: peewee.SqliteDatabase) -> None:
     database.execute_sql("DROP TRIGGER v_insert")
     before = state(database)

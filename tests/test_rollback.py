@@ -36,7 +36,10 @@ def migrated(path: Path, directory: Path) -> Iterator[MigrationRunner]:
 
 
 def tables(path: Path) -> set[str]:
-    return {name for kind, name, *_ in dump(path)["schema"] if kind == "table"} - {"schema_migrations", "schema_migration_log"}
+    return {name for kind, name, *_ in dump(path)["schema"] if kind == "table"} - {
+        "schema_migrations",
+        "schema_migration_log",
+    }
 
 
 def test_by_default_the_newest_migration_is_undone(path: Path, migrated: MigrationRunner) -> None:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ def ours(folder: Path, count: int) -> dict[str, float]:
 def playhouse(folder: Path, count: int) -> dict[str, float]:
     from playhouse.migrations import Runner
 
-    database = peewee.SqliteDatabase(folder / "play.db", pragmas={"journal_mode": "wal", "synchronous": 2})
+    database = peewee.SqliteDatabase(str(folder / "play.db"), pragmas={"journal_mode": "wal", "synchronous": 2})
     files = folder / f"ours{count}"
     runner = Runner(database, str(write_files(files, "ours", count)))
     figures = {f"apply {count}": timed(runner.up), f"nothing pending at {count}": timed(runner.up)}
@@ -101,7 +102,7 @@ def playhouse(folder: Path, count: int) -> dict[str, float]:
 def peewee_migrate(folder: Path, count: int) -> dict[str, float]:
     from peewee_migrate import Router
 
-    database = peewee.SqliteDatabase(folder / "router.db", pragmas={"journal_mode": "wal", "synchronous": 2})
+    database = peewee.SqliteDatabase(str(folder / "router.db"), pragmas={"journal_mode": "wal", "synchronous": 2})
     files = write_files(folder / f"router{count}", "peewee_migrate", count)
     quiet = logging.getLogger("benchmark")
     quiet.setLevel(logging.ERROR)
@@ -159,7 +160,7 @@ def process(folder: Path) -> dict[str, float]:
     run("-m", "usage_store.migrate")
     run("-c", "import peewee")
     calls = {"check": ("-m", "usage_store.migrate", "check"), "import peewee": ("-c", "import peewee")}
-    return {name: min(timed(lambda words=words: run(*words)) for _ in range(20)) for name, words in calls.items()}
+    return {name: min(timed(partial(run, *words)) for _ in range(20)) for name, words in calls.items()}
 
 
 CONTENDERS = {

@@ -32,7 +32,7 @@ def write_events(host: sqlite3.Connection, files: list[Path]) -> int:
     host.execute(EVENTS)
     for column in ("source_app", "session_id", "hook_event_type", "timestamp"):
         host.execute(f"CREATE INDEX idx_events_{column} ON events({column})")
-    rows = []
+    rows: list[tuple[str, str, str, int]] = []
     for line in (line for file in files for line in file.read_text(encoding="utf-8").splitlines()):
         payload = json.loads(line)
         rows.append((payload["session_id"], payload["hook_event_name"], line, 1752800000000 + len(rows)))

@@ -112,6 +112,6 @@ def users_of(database: peewee.SqliteDatabase, table: str, column: str) -> tuple[
 
 @contextmanager
 def _undone(database: peewee.SqliteDatabase) -> Iterator[None]:
-    with database.atomic("IMMEDIATE") as step:
+    with database.atomic("IMMEDIATE"), database.savepoint() as savepoint:
         yield
-        step.rollback(begin=False)
+        savepoint.rollback(begin=False)
