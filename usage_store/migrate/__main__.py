@@ -135,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--rename", type=_rename, action="append", metavar="OLD:NEW", default=[], help=rename)
     stamp = add("stamp", "record migrations up to a version as applied, without running them")
     stamp.add_argument("target", type=int, metavar="VERSION")
+    adopt = add("adopt", "take over the history of another runner, without running anything")
+    adopt.add_argument("source", choices=("playhouse", "peewee_migrate"))
+    adopt.add_argument("--from-table", default=None, metavar="NAME", help="its history table, if not the default one")
     add("log", "what ran, when, how long and from which source; changes nothing")
     return parser
 

@@ -132,7 +132,7 @@ def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
 
 def _normal_type(declared: str) -> str:
     # SQLite leaves comments in, and with them the words after a generated column's type.
-    words = ddl.normal(ddl.tokens(declared)).upper()
+    words = ddl.normal(ddl.tokens(declared)).upper().replace(" ( ", "(").replace(" )", ")")
     return words.removesuffix(" ALWAYS").removesuffix(" GENERATED")
 
 

@@ -206,6 +206,15 @@ def _stamp(arguments: argparse.Namespace) -> Outcome:
     return Outcome(0, lines, [_migration(migration) for migration in stamped])
 
 
+def _adopt(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.migrate.adopt import adopt
+
+    with opened_if_there(arguments) as runner:
+        adopted = adopt(runner, arguments.source, table=arguments.from_table)
+    lines = [f"adopted {migration}, applied {_when(migration.applied_at)}" for migration in adopted]
+    return Outcome(0, lines or ["nothing to adopt"], [_migration(migration) for migration in adopted])
+
+
 def _log(arguments: argparse.Namespace) -> Outcome:
     with opened(arguments, readonly=True) as runner, runner.connected():
         entries = runner.log.entries()
@@ -226,5 +235,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "plan": _plan,
     "create": _create,
     "stamp": _stamp,
+    "adopt": _adopt,
     "log": _log,
 }

@@ -77,9 +77,10 @@ class History:
         return version, name, None, applied_at
 
     def record(self, migration: Migration) -> None:
-        """Note a migration as applied now."""
+        """Note a migration as applied, at its `applied_at` or now."""
         sql = f'INSERT INTO "{self.table_name}" (version, name, applied_at) VALUES (?, ?, ?)'  # noqa: S608
-        self.database.execute_sql(sql, (migration.version, migration.name, int(time.time())))
+        applied_at = int(time.time()) if migration.applied_at is None else migration.applied_at
+        self.database.execute_sql(sql, (migration.version, migration.name, applied_at))
 
     def forget(self, migration: Migration) -> None:
         """Remove a migration's row."""

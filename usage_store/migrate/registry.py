@@ -1,7 +1,7 @@
 """Find, check and load the files of a migration directory.
 
 A migration is a file `NNN_name.py` that defines `up(migrator, db)`, usually `down(migrator, db)`, and may say
-`atomic = False`: the form that `playhouse.migrations` uses.
+`atomic = False`: the form that `playhouse.migrations` uses. One that defines `migrate` instead is peewee_migrate's.
 """
 
 from __future__ import annotations
@@ -152,6 +152,10 @@ def load(migration: Migration, direction: Direction, source: bytes | None = None
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise LoadError(_load_message(migration, file_name, error)) from error
+    if not hasattr(module, "up") and hasattr(module, "migrate"):
+        from usage_store.migrate import foreign
+
+        foreign.adapt(module, migration)
     _check(migration, module, direction)
     return module
 
@@ -161,6 +165,8 @@ def _load_message(migration: Migration, file_name: str, error: BaseException) ->
         line, what = error.lineno, error.msg
     else:
         line, what = line_in(error, file_name), f"{type(error).__name__}: {error}"
+    if isinstance(error, ModuleNotFoundError) and error.name == "peewee_migrate":
+        what += "; pip install peewee-migrate"
     return f"{migration}.py, line {line}: {what}" if line else f"{migration}.py: {what}"
 
 
