@@ -129,10 +129,11 @@ def alembic(folder: Path, count: int) -> dict[str, float]:
     (scripts / "env.py").write_text("", encoding="utf-8")
     engine = create_engine(f"sqlite:///{folder / 'alembic.db'}")
 
-    @event.listens_for(engine, "connect")
-    def _durable(connection: sqlite3.Connection, _: object) -> None:
+    def durable(connection: sqlite3.Connection, _: object) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+
+    event.listen(engine, "connect", durable)
 
     def run() -> None:
         config = Config()
