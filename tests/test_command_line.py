@@ -118,7 +118,7 @@ def test_create_writes_the_next_file(folder: Path) -> None:
 
 
 def test_without_options_it_is_usage_db_and_the_usage_tables(tmp_path: Path) -> None:
-    for words in ((), ("status",), ("validate",), ("plan",), ("rollback",)):
+    for words in ((), ("status",), ("validate",), ("plan",), ("rollback", "--no-backup")):
         done = command(*words, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert [path.name for path in tmp_path.iterdir()] == ["usage.db"]

@@ -18,7 +18,16 @@ from usage_store.errors import ConfigurationError, DatabaseUnreadable, Migration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SqliteFile", "check_sqlite", "default_target", "open_database", "readable_errors", "redact", "unwrap"]
+__all__ = [
+    "SqliteFile",
+    "check_sqlite",
+    "default_target",
+    "file_name",
+    "open_database",
+    "readable_errors",
+    "redact",
+    "unwrap",
+]
 
 MINIMUM_SQLITE = (3, 38, 0)  # unixepoch() stands in the column defaults
 
@@ -81,7 +90,7 @@ def open_database(target: str | os.PathLike[str], *, readonly: bool = False, tim
     used and DatabaseUnreadable for a file that cannot.
     """
     check_sqlite()
-    name = _file_name(os.fspath(target))
+    name = file_name(os.fspath(target))
     if name == ":memory:":
         database = SqliteFile(name, timeout=timeout)
     elif readonly:
@@ -111,7 +120,8 @@ def _readonly_file(path: Path, timeout: float) -> SqliteFile:
     return SqliteFile(uri, readonly=True, timeout=timeout, uri=True)
 
 
-def _file_name(target: str) -> str:
+def file_name(target: str) -> str:
+    """Give the file that a path or `sqlite:///` URL names, which may be `:memory:`, or raise ConfigurationError."""
     if not target:
         raise ConfigurationError("the database is an empty string; give a path or a sqlite:/// URL")
     if "://" not in target:

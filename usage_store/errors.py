@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from usage_store.migrate.registry import Step
 
 __all__ = [
+    "BackupFailed",
     "ConfigurationError",
     "CorruptDatabase",
     "DatabaseNewer",
@@ -30,6 +31,7 @@ __all__ = [
     "MigrationLocked",
     "MissingMigration",
     "NoActiveConfiguration",
+    "NotEnoughDisk",
     "RegistryError",
     "RejectedInput",
     "RenamedMigration",
@@ -190,6 +192,18 @@ class ForeignKeyViolations(SchemaDrift):
 
 class CorruptDatabase(MigrationError):
     """SQLite's own integrity check found damage."""
+
+    exit_code = 8
+
+
+class NotEnoughDisk(MigrationError):
+    """The disk has less room than the work may need; nothing was written."""
+
+    exit_code = 8
+
+
+class BackupFailed(MigrationError):
+    """The backup before a migration could not be made, so the migration was not run; `__cause__` says why."""
 
     exit_code = 8
 

@@ -31,6 +31,7 @@ _DEFAULTS = {
     "table": "schema_migrations",
     "wait": 30.0,
     "json": False,
+    "backup": True,
     "verbose": False,
 }
 
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
+    _add_no_backup(parser)
     commands = parser.add_subparsers(title="commands", metavar="", dest="command")
 
     def add(name: str, help_: str) -> argparse.ArgumentParser:
@@ -120,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     add("check", "nothing but an exit code, for the start of every process; changes nothing")
     rollback = add("rollback", "undo the newest migration, or all above a version")
     rollback.add_argument("target", type=int, nargs="?", default=None, metavar="VERSION")
+    _add_no_backup(rollback)
     validate = add("validate", "check integrity, foreign keys, history and schema; changes nothing")
     depth = validate.add_mutually_exclusive_group()
     depth.add_argument(
@@ -139,7 +142,17 @@ def _parser() -> argparse.ArgumentParser:
     adopt.add_argument("source", choices=("playhouse", "peewee_migrate"))
     adopt.add_argument("--from-table", default=None, metavar="NAME", help="its history table, if not the default one")
     add("log", "what ran, when, how long and from which source; changes nothing")
+    rehearse = add("rehearse", "run what is pending on a copy, up and down; changes nothing")
+    rehearse.add_argument("target", type=int, nargs="?", default=None, metavar="VERSION")
+    add("backup", "copy the database to a file beside it, also while it is in use")
+    restore = add("restore", "put a backup in the database's place, and keep what was there")
+    restore.add_argument("file", type=Path, metavar="FILE")
     return parser
+
+
+def _add_no_backup(parser: argparse.ArgumentParser) -> None:
+    help_ = "do not copy the database before a step that may lose rows"
+    parser.add_argument("--no-backup", dest="backup", action="store_false", default=argparse.SUPPRESS, help=help_)
 
 
 def _rename(text: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from usage_store.migrate import Migration, Step
 
-__all__ = ["COMMANDS", "Outcome"]
+__all__ = ["COMMANDS", "Outcome", "opened", "say"]
 
 _PENDING = 1
 _MILLISECONDS = 10**11  # an applied_at from here up was written in milliseconds by another program
@@ -44,7 +44,15 @@ def opened(
         target, readonly = ":memory:", False
     database = open_database(target, readonly=readonly, timeout=arguments.wait)
     try:
-        yield MigrationRunner(database, arguments.directory, arguments.table, wait=arguments.wait, on_wait=_say)
+        yield MigrationRunner(
+            database,
+            arguments.directory,
+            arguments.table,
+            wait=arguments.wait,
+            on_wait=say,
+            backup=arguments.backup,
+            on_progress=_progress,
+        )
     finally:
         database.close()
 
@@ -58,7 +66,8 @@ def opened_if_there(arguments: argparse.Namespace) -> Iterator[MigrationRunner]:
         yield runner
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell something on stderr, at once."""
     print(line, file=sys.stderr)  # noqa: T201  progress, while the command runs
 
 
@@ -195,7 +204,7 @@ def _create_from_models(arguments: argparse.Namespace) -> Outcome:
         return Outcome(0, [line], {"path": None, "todo": []})
     path = write(arguments.directory, arguments.name, generated)
     for line in generated.todo:
-        _say(f"TODO: {line}")
+        say(f"TODO: {line}")
     return Outcome(0, [str(path)], {"path": str(path), "todo": list(generated.todo)})
 
 
@@ -226,6 +235,30 @@ def _log(arguments: argparse.Namespace) -> Outcome:
     return Outcome(0, lines or ["nothing logged"], [asdict(entry) for entry in entries])
 
 
+def _progress(done: int, pages: int) -> None:
+    from usage_store.migrate.commands_backup import progress
+
+    progress(done, pages)
+
+
+def _backup(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.migrate import commands_backup
+
+    return commands_backup.backup(arguments)
+
+
+def _restore(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.migrate import commands_backup
+
+    return commands_backup.restore(arguments)
+
+
+def _rehearse(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.migrate import commands_backup
+
+    return commands_backup.rehearse(arguments)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "migrate": _migrate,
     "status": _status,
@@ -237,4 +270,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
     "stamp": _stamp,
     "adopt": _adopt,
     "log": _log,
+    "backup": _backup,
+    "restore": _restore,
+    "rehearse": _rehearse,
 }

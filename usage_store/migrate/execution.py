@@ -14,6 +14,7 @@ import peewee
 
 from usage_store.connection import readable_errors
 from usage_store.errors import (
+    BackupFailed,
     CorruptDatabase,
     DatabaseUnreadable,
     GuardTripped,
@@ -70,7 +71,9 @@ class Execution:
         log: Log,
         direction: Direction,
         on_step: Callable[[Step], None],
+        back_up: Callable[[int], None] | None = None,
     ) -> None:
+        self._back_up = back_up
         self.database = database
         self.history = history
         self.log = log
@@ -144,7 +147,7 @@ class Execution:
         self.database.query_hooks.append(attempt.note)
         try:
             ran = (self._inside if loaded.atomic else self._outside)(loaded, attempt, started)
-        except MigrationLocked:
+        except (MigrationLocked, BackupFailed):
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised on
             failure = attempt.failure(error, self.done)
@@ -163,6 +166,7 @@ class Execution:
         with self._begin():
             if not self._wanted(loaded.migration):
                 return False
+            self._back_up_once(loaded.module)
             self._losses.start()
             watch = Guard()
             try:
@@ -183,6 +187,7 @@ class Execution:
         with self._begin():
             if not self._wanted(loaded.migration):
                 return False
+            self._back_up_once(loaded.module)
         try:
             self._call(loaded.module, attempt)
         finally:
@@ -226,6 +231,13 @@ class Execution:
             self._seen_version = seen
             self._followed = False
         return (migration.version in self._versions) is (self.direction == "down")
+
+    def _back_up_once(self, module: ModuleType) -> None:
+        """Before the first step of a run that may lose rows; the write lock is held, and nothing is written yet."""
+        declared = getattr(module, "deletes", ()) or getattr(module, "drops", ())
+        if self._back_up is not None and (declared or self.direction == "down"):
+            self._back_up(max(self._versions, default=0))
+            self._back_up = None
 
     def _call(self, module: ModuleType, attempt: Attempt) -> None:
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.connection import readable_errors, unwrap
-from usage_store.errors import ConfigurationError, HistoryError, MigrationError
+from usage_store.errors import BackupFailed, ConfigurationError, HistoryError, MigrationError, UsageStoreError
 from usage_store.migrate import registry
 from usage_store.migrate.history import History, find_problems, with_paths
 from usage_store.migrate.log import Log
@@ -50,8 +50,10 @@ class MigrationRunner:
     """Run a directory of migrations against a database, forward and back.
 
     `directory` defaults to the usage tables' own migrations. `wait` is how many seconds to wait for another
-    process that migrates or writes; `on_wait` is told so, in one line. A closed database is connected for a call
-    and closed after it. Raises ConfigurationError for a database that is not SQLite or not initialised.
+    process that migrates or writes; `on_wait` is told so, in one line, and where a backup went. With `backup`, a file
+    that has rows is copied once a run, before a rollback or a migration that declares `deletes` or `drops`;
+    `on_progress` is told pages copied and pages in all. A closed database is connected for a call and closed after
+    it. Raises ConfigurationError for a database that is not SQLite or not initialised.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class MigrationRunner:
         *,
         wait: float = 30,
         on_wait: Callable[[str], None] = logger.info,
+        backup: bool = True,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.database = unwrap(database)
         self.directory = Path(directory) if directory is not None else registry.default_directory()
@@ -69,6 +73,8 @@ class MigrationRunner:
         self.log = Log(self.database, table_name)
         self.wait = wait
         self.on_wait = on_wait
+        self.backup = backup
+        self.on_progress = on_progress
 
     def status(self) -> MigrationStatus:
         """Compare the files with the history. Reads only."""
@@ -187,10 +193,26 @@ class MigrationRunner:
                 return ()
             from usage_store.migrate.execution import Execution
 
-            execution = Execution(self.database, self.history, self.log, direction, on_step or (lambda _: None))
+            back_up = self._back_up if self.backup else None
+            execution = Execution(
+                self.database, self.history, self.log, direction, on_step or (lambda _: None), back_up
+            )
             with execution.alone(self.wait, self.on_wait):
                 # Planned again: the history may have moved while we waited.
                 return execution.run(self._load(files, direction, target))
+
+    def _back_up(self, version: int) -> None:
+        from usage_store.migrate.backup import back_up_rows
+
+        own = (self.history.table_name, self.log.table_name)
+        try:
+            path = back_up_rows(self.database, version, ignore=own, on_progress=self.on_progress)
+        except (UsageStoreError, OSError) as error:
+            raise BackupFailed(
+                f"no backup could be made, so nothing was run: {error}; --no-backup runs without"
+            ) from error
+        if path is not None:
+            self.on_wait(f"backed up version {version} to {path}")
 
     def _steps(self, files: Sequence[Migration], direction: Direction, target: int | None) -> list[Migration]:
         """List the migrations to run, in order. Reads only; raises the history's first problem, if it matters."""

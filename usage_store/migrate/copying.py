@@ -1,0 +1,138 @@
+"""Copy a SQLite file as a whole, while others use it: the one routine of backup, restore and rehearsal.
+
+It is SQLite's online backup (sqlite.org/backup.html) out of one read transaction: one state of the database.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.connection import open_database, readable_errors
+from usage_store.errors import ConfigurationError, CorruptDatabase, NotEnoughDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "check_disk",
+    "copy",
+    "copy_file",
+    "damage",
+    "file_name",
+    "file_of",
+    "on_disk",
+    "reserve",
+    "size",
+    "sync",
+]
+
+_CHUNK = 1024  # pages between two calls of on_progress
+
+
+def copy(
+    source: peewee.SqliteDatabase, destination: peewee.SqliteDatabase, on_step: Callable[[int, int, int], None]
+) -> None:
+    """Replace the content of one open database by another's, in one transaction of the destination.
+
+    `on_step` gets the result code of SQLite's last step, the pages remaining and the pages in all. If the source has
+    two pages or more, it is called at least once with the destination locked and nothing committed; what it raises
+    undoes everything. While others lock the destination the code is SQLITE_BUSY, until `on_step` raises.
+    """
+    with source.atomic():  # without it, each commit of another process makes SQLite start the copy again
+        chunk = max(1, min(_CHUNK, source.pragma("page_count") // 2))
+        try:
+            source.connection().backup(destination.connection(), pages=chunk, progress=on_step, sleep=0.02)
+        except sqlite3.Error as error:
+            raise peewee.DatabaseError(error, *error.args) from error
+
+
+def copy_file(
+    file: Path, path: Path, on_progress: Callable[[int, int], None] | None = None, *, damaged: bool = False
+) -> bool:
+    """Copy a live database into an empty file, fsync it, and tell whether it passes quick_check.
+
+    The copy is in rollback-journal mode, so it is one file, readable from read-only media too. `on_progress` is told
+    pages copied and pages in all. Raises NotEnoughDisk, DatabaseUnreadable, and, without `damaged`, CorruptDatabase.
+    """
+
+    def step(_: int, remaining: int, pages: int) -> None:
+        if on_progress is not None:
+            on_progress(pages - remaining, pages)
+
+    with closing(open_database(file, readonly=True)) as source:
+        check_disk(path.parent, size(source), "a copy of the database")
+        # Nobody knows of this file until it is whole, so nothing needs a journal or an fsync before the end.
+        with closing(peewee.SqliteDatabase(str(path), pragmas={"journal_mode": "off", "synchronous": 0})) as copied:
+            with readable_errors(str(path)):
+                copied.connect()
+                copy(source, copied, step)
+                copied.execute_sql("PRAGMA journal_mode = DELETE")
+            found = damage(copied)
+    if found and not damaged:
+        raise CorruptDatabase(f"{file}: the database is corrupt ({found}), so its copy was discarded")
+    sync(path)
+    return found is None
+
+
+def damage(database: peewee.SqliteDatabase) -> str | None:
+    """Give the first thing that quick_check finds wrong, or None. Reads only."""
+    try:
+        (found,) = database.execute_sql("PRAGMA quick_check(1)").fetchone()
+    except peewee.DatabaseError as error:
+        return str(error)
+    return None if found == "ok" else " ".join(str(found).split())
+
+
+def size(database: peewee.SqliteDatabase) -> int:
+    """Give a database's size in bytes, what is still in its -wal included. Reads only."""
+    pages: int = database.pragma("page_count")
+    return pages * int(database.page_size)
+
+
+def check_disk(folder: Path, needed: int, purpose: str) -> None:
+    """Raise NotEnoughDisk if a folder's disk has fewer than `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise NotEnoughDisk(f"{folder}: {purpose} needs {needed / 1e6:,.1f} MB of disk, and {free / 1e6:,.1f} are free")
+
+
+def file_of(database: peewee.SqliteDatabase) -> Path:
+    """Give the file of an open database; raise ConfigurationError for one in memory. Reads only."""
+    return on_disk(Path(file_name(database) or ":memory:"))
+
+
+def file_name(database: peewee.SqliteDatabase) -> str:
+    """Give the absolute path of an open database, empty for one in memory. Reads only."""
+    return next(str(row[2]) for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+
+
+def on_disk(file: Path) -> Path:
+    """Give a file's absolute path, symbolic links followed; raise ConfigurationError for `:memory:`."""
+    if str(file) == ":memory:":
+        raise ConfigurationError("a database in memory has no file; name a database in a file")
+    return file.resolve()
+
+
+def reserve(path: Path, like: Path) -> None:
+    """Create an empty file with another's permissions; raise FileExistsError rather than take one that is there."""
+    mode = like.stat().st_mode & 0o777
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    path.chmod(mode)
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep a file's content, or a folder's names, now. Windows syncs no folders."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

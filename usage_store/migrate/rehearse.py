@@ -1,0 +1,193 @@
+"""Run the pending migrations on a copy of the database, forward and back, and say what they did."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from usage_store.connection import open_database
+from usage_store.errors import ConfigurationError, Irreversible, MigrationError
+from usage_store.migrate.contents import State, TableRows, changed_tables, not_restored, read_state
+from usage_store.migrate.copying import check_disk, copy_file, file_of, size
+from usage_store.migrate.runner import MigrationRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from usage_store.migrate.registry import Direction, Migration
+
+__all__ = ["Rehearsal", "Rehearsed", "Run", "TableRows", "rehearse"]
+
+logger = logging.getLogger("usage_store.migrate")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One migration, run in one direction on the copy.
+
+    `rows_written` counts rows inserted, updated and deleted, the history's own among them. `bytes_written` is what went
+    through the -wal, `disk_needed` that and what the database grew. `failure` is the error that it raised, if any.
+    """
+
+    seconds: float
+    tables: tuple[TableRows, ...]
+    rows_written: int
+    bytes_written: int
+    disk_needed: int
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """One migration, up and, if it was rolled back, down.
+
+    `restored` tells whether `down` brought schema and rows back exactly, and is None if it did not run to its end.
+    `differences` name what it did not bring back, a line each; what a newer migration's `down` left is said there.
+    """
+
+    migration: Migration
+    up: Run
+    down: Run | None
+    restored: bool | None
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What the pending migrations did on a copy of `database_bytes` bytes, in the order of their versions.
+
+    `notice` says why not all of them were rolled back, if a migration without `down` is why.
+    """
+
+    database_bytes: int
+    migrations: tuple[Rehearsed, ...]
+    notice: str | None = None
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The errors of the migrations that failed, up or down."""
+        runs = [run for each in self.migrations for run in (each.up, each.down) if run is not None]
+        return tuple(run.failure for run in runs if run.failure is not None)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed and each `down` that ran restored everything."""
+        return not self.failures and all(each.restored is not False for each in self.migrations)
+
+
+def rehearse(
+    runner: MigrationRunner,
+    target: int | None = None,
+    *,
+    directory: Path | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Rehearsal:
+    """Run the pending migrations, all or up to version `target`, on a copy, and then each one's `down`, newest first.
+
+    The database is only read. The copy is one consistent state of it, in a temporary folder inside `directory`
+    (default: the database's own folder, so the same disk), and is removed in any case; a kill alone leaves it. The
+    first failure ends the rehearsal; it is in the result, not raised. `on_progress` is told pages copied and pages in
+    all. Functions and collations that an application registers on its own database are unknown to the copy.
+
+    Raises the first problem of `status()`, NotEnoughDisk (three times the database is asked for: the copy, and a
+    rebuild's twofold -wal), CorruptDatabase, and ConfigurationError for a `target` that is not pending or a database
+    in memory.
+    """
+    with runner.connected():
+        file = file_of(runner.database)
+        if not _pending(runner, target):
+            return Rehearsal(size(runner.database), ())
+        folder = directory or file.parent
+        check_disk(folder, 3 * size(runner.database), "a rehearsal")
+    with tempfile.TemporaryDirectory(prefix=f"{file.name}-rehearsal-", dir=folder) as temporary:
+        path = Path(temporary) / file.name
+        path.touch()
+        copy_file(file, path, on_progress)
+        logger.info("rehearsing on a copy, %s", path)
+        with closing(open_database(path)) as database:
+            copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
+            return _Stage(copy, path).perform(target)
+
+
+def _pending(runner: MigrationRunner, target: int | None) -> list[Migration]:
+    status = runner.status()
+    if status.problems:
+        raise status.problems[0]
+    versions = [migration.version for migration in status.pending_migrations]
+    if target is not None and target not in versions:
+        raise ConfigurationError(f"version {target} is not pending; pending: {', '.join(map(str, versions)) or 'none'}")
+    return [migration for migration in status.pending_migrations if target is None or migration.version <= target]
+
+
+class _Stage:
+    """A runner on the copy, which knows the copy's state after each step."""
+
+    def __init__(self, runner: MigrationRunner, path: Path) -> None:
+        self.runner = runner
+        self.path = path
+        self.own = {runner.history.table_name.lower(), runner.log.table_name.lower()}  # no migration made them
+        self.state = read_state(self.path, self.own)
+
+    def perform(self, target: int | None) -> Rehearsal:
+        self.runner.database.pragma("wal_autocheckpoint", 0)  # so that the -wal's size is what a step wrote
+        total = size(self.runner.database)
+        plan = _pending(self.runner, target)
+        states, ups = [self.state], []
+        for migration in plan:
+            ups.append(self._step("up", migration.version))
+            states.append(self.state)
+            if ups[-1].failure is not None:
+                return Rehearsal(total, tuple(_rehearsed(plan, ups, {})))
+        downs, notice = self._roll_back(plan, states)
+        return Rehearsal(total, tuple(_rehearsed(plan, ups, downs)), notice)
+
+    def _roll_back(
+        self, plan: Sequence[Migration], states: Sequence[State]
+    ) -> tuple[dict[int, tuple[Run, tuple[str, ...]]], str | None]:
+        downs: dict[int, tuple[Run, tuple[str, ...]]] = {}
+        said: set[str] = set()
+        for migration, before in reversed(list(zip(plan, states, strict=False))):
+            applied = [0, *(row.version for row in self.runner.history.applied())]
+            try:
+                run = self._step("down", applied[-2])
+            except Irreversible as error:
+                return downs, str(error)
+            lines = not_restored(before, self.state)
+            downs[migration.version] = run, tuple(line for line in lines if line not in said)
+            said.update(lines)
+            if run.failure is not None:
+                break
+        return downs, None
+
+    def _step(self, direction: Direction, version: int) -> Run:
+        database, before = self.runner.database, self.state
+        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        old_size, old_changes = size(database), database.connection().total_changes
+        started, failure = time.perf_counter(), None
+        run = self.runner.migrate if direction == "up" else self.runner.rollback
+        try:
+            seconds = sum(step.seconds for step in run(version))
+        except Irreversible:
+            raise
+        except MigrationError as error:
+            seconds, failure = time.perf_counter() - started, str(error)
+        wal = Path(f"{self.path}-wal")
+        written = wal.stat().st_size if wal.exists() else 0
+        growth = max(0, size(database) - old_size)
+        changes = database.connection().total_changes - old_changes
+        self.state = read_state(self.path, self.own)
+        return Run(seconds, tuple(changed_tables(before, self.state)), changes, written, written + growth, failure)
+
+
+def _rehearsed(
+    plan: Sequence[Migration], ups: Sequence[Run], downs: Mapping[int, tuple[Run, tuple[str, ...]]]
+) -> Iterator[Rehearsed]:
+    for migration, up in zip(plan, ups, strict=False):
+        down, lines = downs.get(migration.version, (None, ()))
+        ran = down is not None and down.failure is None
+        yield Rehearsed(migration, up, down, not lines if ran else None, lines if ran else ())
