@@ -124,7 +124,7 @@ def _parse(directory: Path, name: str) -> Migration:
     version = int(match[1]) if len(match[1]) < len(str(_MAX_VERSION)) * 2 else _MAX_VERSION + 1
     if not 1 <= version <= _MAX_VERSION:
         raise MalformedMigration(f"{name}: versions are integers from 1 to {_MAX_VERSION}")
-    return Migration(version, match[2], directory / name)
+    return Migration(version, match[2], Path(os.path.join(directory, name)))  # noqa: PTH118  half the time of `/`
 
 
 class _Source(SourceFileLoader):
