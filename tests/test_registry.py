@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import sql, table, write
 from usage_store import errors
-from usage_store.migrate import MigrationRunner, registry
+from usage_store.migrate import MigrationRunner, registry, template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +158,7 @@ def test_a_file_mended_within_the_same_second_is_read_again(tmp_path: Path, monk
 )
 def test_create_takes_the_next_number(tmp_path: Path, existing: list[str], title: str, expected: str) -> None:
     directory = write(tmp_path / "new", {name: table("t") for name in existing}) if existing else tmp_path / "new"
-    assert registry.create(directory, title) == directory / f"{expected}.py"
+    assert template.create(directory, title) == directory / f"{expected}.py"
     assert names(directory)[-1] == expected
 
 
@@ -166,7 +166,7 @@ def test_create_takes_the_next_number(tmp_path: Path, existing: list[str], title
 def test_what_create_wrote_loads_and_refuses_to_run_unwritten(
     tmp_path: Path, usage_database: peewee.Database, title: str
 ) -> None:
-    path = registry.create(tmp_path / "new", title)
+    path = template.create(tmp_path / "new", title)
     load(tmp_path / "new", "down")
     with pytest.raises(errors.MigrationFailed, match=f"write {path.name} first"):
         MigrationRunner(usage_database, path.parent, "own_history").migrate()
@@ -175,11 +175,11 @@ def test_what_create_wrote_loads_and_refuses_to_run_unwritten(
 @pytest.mark.parametrize("title", ["", "   ", "!!!"])
 def test_create_needs_a_name(tmp_path: Path, title: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="needs letters or digits"):
-        registry.create(tmp_path, title)
+        template.create(tmp_path, title)
 
 
 def test_create_overwrites_nothing(tmp_path: Path) -> None:
     write(tmp_path, {"001_a": table("t"), "01_b": table("u")})
     with pytest.raises(errors.DuplicateVersion):
-        registry.create(tmp_path, "c")
+        template.create(tmp_path, "c")
     assert sorted(path.name for path in tmp_path.glob("*.py")) == ["001_a.py", "01_b.py"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.connection import default_target, open_database
 from usage_store.errors import ConfigurationError, MigrationError
-from usage_store.migrate import MigrationRunner, registry
+from usage_store.migrate import MigrationRunner, template
 
 if TYPE_CHECKING:
     import argparse
@@ -187,7 +187,7 @@ def _create(arguments: argparse.Namespace) -> Outcome:
         return _create_from_models(arguments)
     if arguments.rename:
         raise ConfigurationError("--rename needs --from, the models that have the new names")
-    path = registry.create(arguments.directory, arguments.name)
+    path = template.create(arguments.directory, arguments.name)
     return Outcome(0, [str(path)], {"path": str(path)})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from usage_store.errors import EditedMigration
@@ -44,6 +43,8 @@ def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigra
 
 
 def _problem(migration: Migration, before: str, now: str) -> EditedMigration:
+    import difflib
+
     diff = difflib.unified_diff(
         before.splitlines(), now.splitlines(), f"{migration}.py as applied", f"{migration}.py now", lineterm=""
     )

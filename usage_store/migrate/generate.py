@@ -19,7 +19,7 @@ import peewee
 
 from usage_store.connection import unwrap
 from usage_store.errors import ConfigurationError
-from usage_store.migrate import registry
+from usage_store.migrate import template
 from usage_store.migrate.modeldiff import model_changes
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ def generate(
 def write(directory: Path, title: str, generated: Generated) -> Path:
     """Write a generated migration under the next number and return its path; make the directory if need be.
 
-    Raises as `registry.create`.
+    Raises as `template.create`.
     """
-    return registry.create(directory, title, generated.source)
+    return template.create(directory, title, generated.source)
 
 
 def _comment(line: str) -> str:

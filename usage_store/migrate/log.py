@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import time
 import zlib
@@ -110,6 +109,8 @@ def checksum(source: bytes) -> str:
 
 def same_meaning(before: str, after: str) -> bool:
     """Tell whether two sources differ in comments and layout only: Python parses them alike."""
+    import ast
+
     try:
         return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
     except (SyntaxError, ValueError):

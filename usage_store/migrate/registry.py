@@ -19,27 +19,14 @@ from typing import TYPE_CHECKING, Literal
 from usage_store.errors import ConfigurationError, DuplicateVersion, Irreversible, LoadError, MalformedMigration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import CodeType
 
-__all__ = ["Direction", "Migration", "Step", "create", "default_directory", "discover", "load"]
+__all__ = ["Direction", "Migration", "Step", "default_directory", "discover", "load", "numbered"]
 
 Direction = Literal["up", "down"]
 
 _FILE_NAME = re.compile(r"([0-9]+)_(\w+)\.py")
 _MAX_VERSION = 2**63 - 1  # the largest INTEGER that SQLite and PostgreSQL's bigint hold
-
-_EMPTY = '''
-
-def up(migrator, db):
-    """Apply; runs in one transaction together with its history row."""
-    raise NotImplementedError("write {file} first")
-
-
-def down(migrator, db):
-    """Undo `up`; delete this function if that is impossible."""
-    raise NotImplementedError("write {file} first")
-'''
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +77,14 @@ def discover(directory: Path) -> tuple[Migration, ...]:
     Names that start with `_` or `.` are left to the application. Raises ConfigurationError if there is no such
     directory or no migration in it, MalformedMigration and DuplicateVersion for files that cannot be ordered.
     """
-    found = _numbered(directory)
+    found = numbered(directory)
     if not found:
         raise ConfigurationError(f"{directory}: no migrations here; their files are named like 001_add_users.py")
     return found
 
 
-def _numbered(directory: Path) -> tuple[Migration, ...]:
+def numbered(directory: Path) -> tuple[Migration, ...]:
+    """List the migrations of a directory, of which there may be none; otherwise as `discover`."""
     try:
         names = sorted(os.listdir(directory))  # noqa: PTH208  a Path per file costs more than the rest of a start
     except FileNotFoundError:
@@ -192,21 +180,3 @@ def line_in(error: BaseException, file_name: str) -> int | None:
     """Give the line of a file that an exception passed through last, or None if it never did."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file_name]
     return lines[-1] if lines else None
-
-
-def create(directory: Path, title: str, source: str | None = None) -> Path:
-    """Write a migration with the next number and return its path; make the directory if need be.
-
-    `source` is what follows the docstring's line; without it the migration is empty and refuses to run.
-    """
-    slug = "_".join(re.findall(r"\w+", title)).lower()
-    if not slug:
-        raise ConfigurationError(f"{title!r}: a migration's name needs letters or digits")
-    directory.mkdir(parents=True, exist_ok=True)
-    existing: Sequence[Migration] = _numbered(directory)
-    version = existing[-1].version + 1 if existing else 1
-    path = directory / f"{version:03d}_{slug}.py"
-    line = " ".join(title.split()).rstrip(".").replace("\\", "\\\\").replace('"', '\\"')
-    with path.open("x", encoding="utf-8") as file:
-        file.write(f'"""{line}."""\n{_EMPTY.format(file=path.name) if source is None else source}')
-    return path

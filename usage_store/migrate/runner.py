@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.connection import readable_errors, unwrap
-from usage_store.errors import BackupFailed, ConfigurationError, HistoryError, MigrationError, UsageStoreError
+from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
 from usage_store.migrate import registry
 from usage_store.migrate.history import History, find_problems, with_paths
 from usage_store.migrate.log import Log
+from usage_store.migrate.planning import newest, pending, revertible
 
 if TYPE_CHECKING:
     import os
@@ -23,27 +23,12 @@ if TYPE_CHECKING:
     from usage_store.migrate.dryrun import Planned
     from usage_store.migrate.execution import Loaded
     from usage_store.migrate.registry import Direction, Migration, Step
+    from usage_store.migrate.status import MigrationStatus
     from usage_store.migrate.validate import Report
 
-__all__ = ["MigrationRunner", "MigrationStatus"]
+__all__ = ["MigrationRunner"]
 
 logger = logging.getLogger("usage_store.migrate")
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationStatus:
-    """Where a database stands: versions are integers, 0 is "nothing applied".
-
-    `problems` are the errors that `migrate()` would raise, `notices` what the applied migrations have to say.
-    """
-
-    current_version: int
-    latest_version: int
-    pending_count: int
-    applied_migrations: tuple[Migration, ...]
-    pending_migrations: tuple[Migration, ...]
-    problems: tuple[MigrationError, ...]
-    notices: tuple[str, ...] = ()
 
 
 class MigrationRunner:
@@ -78,31 +63,15 @@ class MigrationRunner:
 
     def status(self) -> MigrationStatus:
         """Compare the files with the history. Reads only."""
-        from usage_store.migrate import validate
-        from usage_store.migrate.edited import find_edits
+        from usage_store.migrate.status import status
 
         with self.connected():
-            files = registry.discover(self.directory)
-            try:
-                applied = with_paths(self.history.applied(), files)
-            except HistoryError as error:
-                return MigrationStatus(0, _newest(files), len(files), (), files, (error,))
-            pending = _pending(files, applied)
-            edited, notices = find_edits(self.log, applied)
-            return MigrationStatus(
-                current_version=_newest(applied),
-                latest_version=_newest(files),
-                pending_count=len(pending),
-                applied_migrations=applied,
-                pending_migrations=tuple(pending),
-                problems=(*find_problems(files, applied), *edited),
-                notices=(*notices, *validate.notices(self.database, applied)),
-            )
+            return status(self)
 
     def current_version(self) -> int:
         """Give the newest applied version, 0 for none. Reads only."""
         with self.connected():
-            return _newest(self.history.applied())
+            return newest(self.history.applied())
 
     def check(self) -> tuple[tuple[MigrationError, ...], int]:
         """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only.
@@ -110,17 +79,10 @@ class MigrationRunner:
         Quick enough for the start of every process: the schema is compared only if its fingerprint is not the one
         that the last migration left, and rows are not looked at.
         """
-        from usage_store.migrate.edited import find_edits
+        from usage_store.migrate.status import check
 
         with self.connected():
-            files = registry.discover(self.directory)
-            applied = with_paths(self.history.applied(), files)
-            problems: list[MigrationError] = [*find_problems(files, applied), *find_edits(self.log, applied)[0]]
-            if applied and not self.log.is_current():
-                from usage_store.migrate.validate import drift
-
-                problems += drift(self.database, self.history, self.log, applied)[0]
-            return tuple(problems), len(_pending(files, applied))
+            return check(self)
 
     def plan(self, target: int | None = None) -> tuple[Planned, ...]:
         """List what `migrate(target)` would run, or `rollback(target)` for a target below the current version.
@@ -130,7 +92,7 @@ class MigrationRunner:
         from usage_store.migrate.dryrun import planned
 
         with self.connected():
-            down = target is not None and target < _newest(self.history.applied())
+            down = target is not None and target < newest(self.history.applied())
             direction: Direction = "down" if down else "up"
             files = registry.discover(self.directory)
             return planned(self.database, self._load(files, direction, target), direction)
@@ -218,10 +180,10 @@ class MigrationRunner:
         """List the migrations to run, in order. Reads only; raises the history's first problem, if it matters."""
         applied = self.history.applied()
         if direction == "up":
-            steps = _pending(files, applied, target)
+            steps = pending(files, applied, target)
             problems = find_problems(files, applied)
         else:
-            steps = list(with_paths(_revertible(applied, target), files))
+            steps = list(with_paths(revertible(applied, target), files))
             versions = {step.version for step in steps if step.path is not None}
             problems = [problem for problem in find_problems(files, applied) if problem.version in versions]
         if problems:
@@ -237,7 +199,8 @@ class MigrationRunner:
             edited, _ = find_edits(self.log, with_paths(self.history.applied(), files))
             if edited:
                 raise edited[0]
-        kept = {} if all(step.path for step in steps) else self._kept_sources()
+        gone = not all(step.path for step in steps)
+        kept = {e.version: e.source.encode() for e in self.log.entries(latest_only=True)} if gone else {}
         sources = []
         for step in steps:
             source = step.read() if step.path else kept.get(step.version)
@@ -246,37 +209,3 @@ class MigrationRunner:
                 raise next(problem for problem in problems if problem.version == step.version)
             sources.append((step, source))
         return [Loaded(step, registry.load(step, direction, source), source) for step, source in sources]
-
-    def _kept_sources(self) -> dict[int, bytes]:
-        return {entry.version: entry.source.encode() for entry in self.log.entries(latest_only=True)}
-
-
-def _newest(migrations: Sequence[Migration]) -> int:
-    return migrations[-1].version if migrations else 0
-
-
-def _pending(files: Sequence[Migration], applied: Sequence[Migration], target: int | None = None) -> list[Migration]:
-    done = {migration.version for migration in applied}
-    if target is None:
-        return [file for file in files if file.version not in done]
-    versions = [file.version for file in files]
-    if target not in versions:
-        raise ConfigurationError(f"no migration has version {target}; allowed: {_listed(versions)}")
-    if target < _newest(applied):
-        raise ConfigurationError(f"version {target} is below the current {_newest(applied)}; use rollback")
-    return [file for file in files if file.version not in done and file.version <= target]
-
-
-def _revertible(applied: Sequence[Migration], target: int | None) -> list[Migration]:
-    versions = [0, *(migration.version for migration in applied)]
-    if target is None:
-        target = versions[-2] if applied else 0
-    if target not in versions:
-        raise ConfigurationError(f"version {target} is not applied; allowed: {_listed(versions)}")
-    return [migration for migration in reversed(applied) if migration.version > target]
-
-
-def _listed(versions: Sequence[int]) -> str:
-    shown = 10
-    listed = ", ".join(map(str, versions[:shown]))
-    return listed if len(versions) <= shown else f"{listed}, ... {versions[-1]}"

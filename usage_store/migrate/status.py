@@ -1,0 +1,69 @@
+"""Where a database stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from usage_store.errors import HistoryError, MigrationError
+from usage_store.migrate import registry
+from usage_store.migrate.edited import find_edits
+from usage_store.migrate.history import find_problems, with_paths
+from usage_store.migrate.planning import newest, pending
+
+if TYPE_CHECKING:
+    from usage_store.migrate.registry import Migration
+    from usage_store.migrate.runner import MigrationRunner
+
+__all__ = ["MigrationStatus", "check", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """Where a database stands: versions are integers, 0 is "nothing applied".
+
+    `problems` are the errors that `migrate()` would raise, `notices` what the applied migrations have to say.
+    """
+
+    current_version: int
+    latest_version: int
+    pending_count: int
+    applied_migrations: tuple[Migration, ...]
+    pending_migrations: tuple[Migration, ...]
+    problems: tuple[MigrationError, ...]
+    notices: tuple[str, ...] = ()
+
+
+def status(runner: MigrationRunner) -> MigrationStatus:
+    """Compare the files with the history. Reads only."""
+    from usage_store.migrate.validate import notices
+
+    files = registry.discover(runner.directory)
+    try:
+        applied = with_paths(runner.history.applied(), files)
+    except HistoryError as error:
+        return MigrationStatus(0, newest(files), len(files), (), files, (error,))
+    waiting = pending(files, applied)
+    edited, layout = find_edits(runner.log, applied)
+    return MigrationStatus(
+        current_version=newest(applied),
+        latest_version=newest(files),
+        pending_count=len(waiting),
+        applied_migrations=applied,
+        pending_migrations=tuple(waiting),
+        problems=(*find_problems(files, applied), *edited),
+        notices=(*layout, *notices(runner.database, applied)),
+    )
+
+
+def check(runner: MigrationRunner) -> tuple[tuple[MigrationError, ...], int]:
+    """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only."""
+    files = registry.discover(runner.directory)
+    applied = with_paths(runner.history.applied(), files)
+    edited, _ = find_edits(runner.log, applied)
+    problems: list[MigrationError] = [*find_problems(files, applied), *edited]
+    if applied and not runner.log.is_current():
+        from usage_store.migrate.validate import drift
+
+        problems += drift(runner.database, runner.history, runner.log, applied)[0]
+    return tuple(problems), len(pending(files, applied))
