@@ -82,7 +82,7 @@ def test_without_room_for_a_backup_nothing_is_rolled_back(folder: Path) -> None:
     def roll_back() -> None:
         with (
             runner_of(folder / "app.db", folder / "migrations") as runner,
-            pytest.raises(BackupFailed, match=r"so nothing was run: .*the disk.*; --no-backup runs without"),
+            pytest.raises(BackupFailed, match=r"so the migration was not run: .*the disk.*; --no-backup runs without"),
         ):
             runner.rollback()
 

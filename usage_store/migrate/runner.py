@@ -171,7 +171,7 @@ class MigrationRunner:
             path = back_up_rows(self.database, version, ignore=own, on_progress=self.on_progress)
         except (UsageStoreError, OSError) as error:
             raise BackupFailed(
-                f"no backup could be made, so nothing was run: {error}; --no-backup runs without"
+                f"no backup could be made, so the migration was not run: {error}; --no-backup runs without"
             ) from error
         if path is not None:
             self.on_wait(f"backed up version {version} to {path}")
