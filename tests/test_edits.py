@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
+from usage_store.errors import ChangeRefused
 from usage_store.migrate import ddl, edits
 from usage_store.migrate.catalog import Column, Table, read_catalog
-from usage_store.migrate.edits import ChangeRefused
 from usage_store.migrate.operations import LosslessMigrator
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from peewee import (
     SQL,
@@ -544,6 +544,8 @@ TEXT = st.characters(exclude_characters="\0", exclude_categories=["Cs"])  # what
 
 
 @settings(max_examples=50)
+@example('\'"""')
+@example("'\\\"")
 @given(st.text(alphabet="\"'\\\n\r\t a{}%é") | st.text(TEXT, min_size=80, max_size=300))
 def test_any_text_is_written_as_a_literal_of_it(value: str) -> None:
     assert ast.literal_eval(_literal(value)) == value

@@ -8,8 +8,8 @@ import peewee
 import pytest
 
 from usage_store.connection import open_database
+from usage_store.errors import ChangeRefused
 from usage_store.migrate.catalog import read_catalog
-from usage_store.migrate.edits import ChangeRefused
 from usage_store.migrate.guard import Guard, violations
 from usage_store.migrate.operations import LosslessMigrator, migrator_for
 

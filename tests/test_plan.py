@@ -167,3 +167,10 @@ def test_the_usage_tables_plan_says_what_their_migration_does(usage_database: pe
     assert str(up.migration) == str(registry.discover(registry.default_directory())[0])
     assert sum(statement.startswith("CREATE TABLE usage_") for statement in up.statements) == 3
     assert "INSERT INTO usage_config DEFAULT VALUES" in up.statements
+
+
+def test_what_an_operation_only_tried_is_not_planned(path: Path, directory: Path) -> None:
+    drop = "from playhouse.migrate import migrate\nmigrate(migrator.drop_column('one', 'size'))"
+    write(directory, {"004_drop": python(drop)})
+    *_, (_, _, statements) = planned(path, directory)
+    assert statements == ('ALTER TABLE "one" DROP COLUMN "size"',)

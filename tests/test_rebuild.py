@@ -13,7 +13,7 @@ import peewee
 import pytest
 
 from usage_store.connection import open_database
-from usage_store.migrate.edits import ChangeRefused
+from usage_store.errors import ChangeRefused
 from usage_store.migrate.guard import violations
 from usage_store.migrate.operations import migrator_for
 from usage_store.migrate.rebuild import rebuild, require_room
@@ -275,7 +275,7 @@ SMALL_DISK = """
 import sys
 import peewee
 from usage_store.connection import open_database
-from usage_store.migrate.edits import ChangeRefused
+from usage_store.errors import ChangeRefused
 from usage_store.migrate.rebuild import rebuild
 database = open_database(sys.argv[1] + "/small.db")
 database.pragma("foreign_keys", 0)

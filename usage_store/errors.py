@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackupFailed",
+    "ChangeRefused",
     "ConfigurationError",
     "CorruptDatabase",
     "DatabaseNewer",
@@ -130,6 +131,10 @@ class MalformedMigration(RegistryError):
 
 class LoadError(RegistryError):
     """A migration file that Python cannot load."""
+
+
+class ChangeRefused(MigrationError):
+    """A change of a table that SQLite cannot make or that would lose something; nothing was changed."""
 
 
 class Irreversible(MigrationError):

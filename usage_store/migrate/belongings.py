@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from usage_store.errors import ChangeRefused
 from usage_store.migrate import ddl
-from usage_store.migrate.edits import ChangeRefused
 from usage_store.migrate.tables import stored_table
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from usage_store.migrate.operations import migrator_for
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from usage_store.migrate.execution import Loaded
     from usage_store.migrate.registry import Direction, Migration
@@ -98,7 +98,23 @@ def run(scratch: peewee.SqliteDatabase, step: Loaded, direction: Direction) -> t
     finally:
         scratch.query_hooks.remove(attempt.note)
     # Python is told of a statement again for each trigger that it fires.
-    return tuple(sql.strip() for sql, _ in groupby(statements) if _changes(sql))
+    return tuple(sql.strip() for sql in _lasting(sql for sql, _ in groupby(statements)) if _changes(sql))
+
+
+def _lasting(statements: Iterable[str]) -> list[str]:
+    """Leave out what was rolled back to its savepoint, as an operation does that only tries what uses a column."""
+    lasting: list[str] = []
+    savepoints: list[int] = []
+    for sql in statements:
+        if sql.startswith("SAVEPOINT"):
+            savepoints.append(len(lasting))
+        elif sql.startswith("ROLLBACK TO") and savepoints:
+            del lasting[savepoints[-1] :]
+        elif sql.startswith("RELEASE") and savepoints:
+            savepoints.pop()
+        else:
+            lasting.append(sql)
+    return lasting
 
 
 def _changes(sql: str) -> bool:

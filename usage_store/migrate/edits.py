@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from usage_store.errors import MigrationError
+from usage_store.errors import ChangeRefused
 from usage_store.migrate import ddl
 
 if TYPE_CHECKING:
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
     from usage_store.migrate.ddl import Token
 
-__all__ = ["ChangeRefused", "Clause", "clauses", "fold"]
-
-
-class ChangeRefused(MigrationError):
-    """A change of a table that SQLite cannot make or that would lose something; nothing was changed."""
+__all__ = ["Clause", "clauses", "fold"]
 
 
 _TABLE_LEVEL = ("constraint", "primary", "unique", "check", "foreign")

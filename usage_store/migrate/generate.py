@@ -124,8 +124,9 @@ def _literal(text: str, *, room: int = _WIDTH - 30) -> str:
     if len(text) <= room and "\n" not in text and not ("'" in text and '"' in text):
         return repr(text) if '"' in text else f'"{repr(text)[1:-1]}"'
     # Python reads a carriage return as a line feed, and a quote at the end as one of the closing ones.
-    escaped = text.replace("\\", "\\\\").replace('"""', r"\"\"\"").replace("\r", r"\r")
-    escaped = re.sub(r'"\Z', r"\"", escaped)
+    body = text.removesuffix('"')
+    escaped = body.replace("\\", "\\\\").replace('"""', r"\"\"\"").replace("\r", r"\r")
+    escaped += r"\"" * (len(text) - len(body))
     return '"""\\\n' + "\n".join(map(_broken, escaped.split("\n"))) + '"""'
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import peewee
 from playhouse import migrate
 
+from usage_store.errors import ChangeRefused
 from usage_store.migrate import edits
 from usage_store.migrate.definitions import default_of, definition_of, needs_rebuild, sql_of
-from usage_store.migrate.edits import ChangeRefused, quoted
+from usage_store.migrate.edits import quoted
 from usage_store.migrate.rebuild import rebuild
 from usage_store.migrate.tables import stored_table, users_of
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.errors import ChangeRefused
 from usage_store.migrate import ddl
 from usage_store.migrate.belongings import put_back, read_belongings
-from usage_store.migrate.edits import ChangeRefused, fold, quoted
+from usage_store.migrate.edits import fold, quoted
 from usage_store.migrate.tables import StoredTable, columns_of, rowid_of, stored_table, unused_name, users_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store.errors import ChangeRefused
 from usage_store.migrate import ddl
-from usage_store.migrate.edits import ChangeRefused, fold, quoted
+from usage_store.migrate.edits import fold, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
