@@ -152,7 +152,7 @@ def test_violations_from_before_are_tolerated_and_logged(
     with runner_of(path, directory) as runner:
         runner.migrate(2)
         warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-        assert warnings == ["before 002_fine: cascading has rows without their row in parent"]
+        assert warnings == ["found before migrating: cascading has rows without their row in parent"]
         with pytest.raises(errors.MigrationFailed, match=r"cascading has rows without their row in parent \(1\)"):
             runner.migrate()
     assert history(path) == [1, 2]

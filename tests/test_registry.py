@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from usage_store import errors
 from usage_store.migrate import MigrationRunner, registry, template
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import peewee
 
 
@@ -89,7 +88,7 @@ def test_an_empty_or_missing_directory_is_a_configuration_error(tmp_path: Path) 
 
 
 def test_the_default_directory_holds_the_usage_tables() -> None:
-    assert names(registry.default_directory())[0] == "001_add_usage_tracking_tables"
+    assert names(Path(registry.default_directory()))[0] == "001_add_usage_tracking_tables"
 
 
 @pytest.mark.parametrize(

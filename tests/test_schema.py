@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import peewee
@@ -20,7 +21,6 @@ from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # name, type, NOT NULL, default, place in the primary key
 COLUMNS: dict[str, list[tuple[str, str, int, str | None, int]]] = {
@@ -155,7 +155,7 @@ def test_a_rollback_to_0_removes_all_but_an_empty_history(usage_database: peewee
         assert usage_database.execute_sql(f"SELECT * FROM {table}").fetchall() == []
 
 
-@pytest.mark.parametrize("path", sorted(default_directory().glob("[0-9]*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(Path(default_directory()).glob("[0-9]*.py")), ids=lambda path: path.stem)
 def test_a_migration_is_frozen_and_runs_without_this_package(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

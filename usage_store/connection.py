@@ -7,9 +7,7 @@ import re
 import sqlite3
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
 
 import peewee
 
@@ -23,6 +21,7 @@ __all__ = [
     "check_sqlite",
     "default_target",
     "file_name",
+    "file_uri",
     "open_database",
     "readable_errors",
     "redact",
@@ -94,9 +93,9 @@ def open_database(target: str | os.PathLike[str], *, readonly: bool = False, tim
     if name == ":memory:":
         database = SqliteFile(name, timeout=timeout)
     elif readonly:
-        database = _readonly_file(Path(name), timeout)
+        database = _readonly_file(name, timeout)
     else:
-        if not Path(name).absolute().parent.is_dir():
+        if not os.path.isdir(os.path.dirname(os.path.abspath(name))):
             raise DatabaseUnreadable(f"{name}: its folder does not exist; create it first")
         database = SqliteFile(name, timeout=timeout)
     with readable_errors(name):
@@ -109,15 +108,21 @@ def open_database(target: str | os.PathLike[str], *, readonly: bool = False, tim
     return database
 
 
-def _readonly_file(path: Path, timeout: float) -> SqliteFile:
-    if not path.is_file():
-        raise DatabaseUnreadable(f"{path}: no such database; `python -m usage_store.migrate` creates it")
+def _readonly_file(name: str, timeout: float) -> SqliteFile:
+    path = os.path.abspath(name)
+    if not os.path.isfile(path):
+        raise DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
     # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
-    mode = "rw" if os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK) else "ro"
-    if mode == "ro" and not Path(f"{path}-wal").exists():
+    mode = "rw" if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK) else "ro"
+    if mode == "ro" and not os.path.exists(f"{path}-wal"):
         mode = "ro&immutable=1"  # without a -shm that it may write, SQLite reads a WAL database in no other way
-    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    return SqliteFile(uri, readonly=True, timeout=timeout, uri=True)
+    return SqliteFile(file_uri(path, mode), readonly=True, timeout=timeout, uri=True)
+
+
+def file_uri(path: str, mode: str) -> str:
+    """Give SQLite's URI for a file, opened in a mode: `rw`, or `ro` (sqlite.org/uri.html)."""
+    path = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{path}?mode={mode}"
 
 
 def file_name(target: str) -> str:
@@ -126,6 +131,8 @@ def file_name(target: str) -> str:
         raise ConfigurationError("the database is an empty string; give a path or a sqlite:/// URL")
     if "://" not in target:
         return target
+    from urllib.parse import unquote, urlsplit
+
     parts = urlsplit(target)
     if parts.scheme != "sqlite":
         raise ConfigurationError(f"{redact(target)}: this version stores in SQLite; give a path or a sqlite:/// URL")

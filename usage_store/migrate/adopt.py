@@ -117,7 +117,7 @@ def _matched(files: Sequence[Migration], times: Mapping[str, int], keeper: _Keep
                 f"{keeper.table} has {name} and there is no {name}.py; restore it, point --directory at it, "
                 f"or, if the file was renamed, correct the name in {keeper.table}"
             )
-    adopted = tuple(replace(file, applied_at=times[str(file)]) for file in files if str(file) in times)
+    adopted = tuple(file._replace(applied_at=times[str(file)]) for file in files if str(file) in times)
     problems = find_problems(files, adopted)
     if problems:
         raise problems[0]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from usage_store.connection import redact
 
@@ -41,7 +41,20 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        # Given a width, argparse does without shutil and the compression modules behind it.
+        try:
+            columns = os.get_terminal_size().columns
+        except OSError:
+            columns = 80
+        super().__init__(prog, width=columns - 2)
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Formatter, argument_default=argparse.SUPPRESS, **options)
+
     def error(self, message: str) -> NoReturn:
         super().error(redact(message))  # a URL may stand where a command should
 
@@ -52,26 +65,22 @@ def _parser(argv: Sequence[str]) -> _Parser:
         description="Run pending migrations, or one of the commands below.",
         epilog=_EPILOG,
         parents=[_common()],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
     )
     _no_backup(parser)
     commands = parser.add_subparsers(title="commands", metavar="", dest="command")
     # Only those that are named, unless none is: to build them all takes a third of `check`.
     for name in [name for name in _COMMANDS if name in argv] or _COMMANDS:
         help_, add_arguments = _COMMANDS[name]
-        command = commands.add_parser(
-            name, help=help_, description=help_, parents=[_common()], argument_default=argparse.SUPPRESS
-        )
+        command = commands.add_parser(name, help=help_, description=help_, parents=[_common()])
         add_arguments(command)
     return parser
 
 
 def _common() -> _Parser:
     # Without defaults, and anew for each parser: a command's default would override what stood before the command.
-    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False)
     common.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
-    common.add_argument("--directory", type=Path, metavar="DIR", help="default: the usage tables' own migrations")
+    common.add_argument("--directory", metavar="DIR", help="default: the usage tables' own migrations")
     common.add_argument("--table", metavar="NAME", help="the history table; default: schema_migrations")
     common.add_argument("--wait", type=_seconds, metavar="SECONDS", help="for another process's lock; default: 30")
     common.add_argument("--json", action="store_true", help="print JSON, for programs")
@@ -139,7 +148,7 @@ def _adopt(parser: _Parser) -> None:
 
 
 def _restore(parser: _Parser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", metavar="FILE")
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[_Parser], None]]] = {

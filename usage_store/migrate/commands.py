@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.connection import default_target, open_database
 from usage_store.errors import ConfigurationError, MigrationError
-from usage_store.migrate import MigrationRunner, template
+from usage_store.migrate import MigrationRunner, registry
 
 if TYPE_CHECKING:
     import argparse
@@ -25,8 +24,7 @@ _PENDING = 1
 _MILLISECONDS = 10**11  # an applied_at from here up was written in milliseconds by another program
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A command's exit code, its lines for a person, and the same as data."""
 
     code: int
@@ -40,7 +38,7 @@ def opened(
 ) -> Iterator[MigrationRunner]:
     """Open the database that the arguments name; with `or_empty`, a missing file is an empty database."""
     target = default_target() if arguments.database is None else arguments.database
-    if or_empty and "://" not in target and not Path(target).exists():
+    if or_empty and "://" not in target and not os.path.exists(target):
         target, readonly = ":memory:", False
     database = open_database(target, readonly=readonly, timeout=arguments.wait)
     try:
@@ -187,6 +185,8 @@ def _create(arguments: argparse.Namespace) -> Outcome:
         return _create_from_models(arguments)
     if arguments.rename:
         raise ConfigurationError("--rename needs --from, the models that have the new names")
+    from usage_store.migrate import template
+
     path = template.create(arguments.directory, arguments.name)
     return Outcome(0, [str(path)], {"path": str(path)})
 
@@ -196,7 +196,8 @@ def _create_from_models(arguments: argparse.Namespace) -> Outcome:
 
     models = load_models(arguments.models)
     with opened(arguments, readonly=True, or_empty=True) as runner:
-        if any(arguments.directory.glob("[0-9]*.py")) and runner.status().pending_count:
+        written = os.path.isdir(arguments.directory) and registry.numbered(arguments.directory)
+        if written and runner.status().pending_count:
             raise ConfigurationError("a migration is pending; migrate first, or its changes would be written again")
         generated = generate(runner.database, models, renames=dict(arguments.rename))
     if generated.empty:
@@ -232,7 +233,7 @@ def _log(arguments: argparse.Namespace) -> Outcome:
         f"{entry.seconds * 1000:.1f} ms  {entry.checksum[:12]}  {entry.package_version}"
         for entry in entries
     ]
-    return Outcome(0, lines or ["nothing logged"], [asdict(entry) for entry in entries])
+    return Outcome(0, lines or ["nothing logged"], [entry._asdict() for entry in entries])
 
 
 def _progress(done: int, pages: int) -> None:

@@ -55,14 +55,14 @@ def restore(arguments: argparse.Namespace) -> Outcome:
     file = Path(file_name(default_target() if arguments.database is None else arguments.database))
     kept = restores.restore(
         file,
-        arguments.file,
+        Path(arguments.file),
         version=_version_if_readable(file, arguments.table),
         wait=arguments.wait,
         on_wait=say,
         on_progress=progress,
     )
     line = f"restored {arguments.file}" + (f"; what was there is kept as {kept}" if kept else "")
-    return Outcome(0, [line], {"restored": str(arguments.file), "kept": str(kept) if kept else None})
+    return Outcome(0, [line], {"restored": arguments.file, "kept": str(kept) if kept else None})
 
 
 def _version_if_readable(file: Path, table_name: str) -> int:

@@ -25,7 +25,7 @@ def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigra
     edited = [
         (migration, source)
         for migration in applied
-        if migration.path is not None
+        if migration.file is not None
         and migration.version in logged
         and checksum(source := migration.read()) != logged[migration.version]
     ]

@@ -119,6 +119,17 @@ class Execution:
         for name, value in pragmas.items():
             self.database.pragma(name, value)
 
+    def applied(self) -> tuple[Migration, ...]:
+        """Read the history, and which foreign keys are violated already, which is not the migrations' fault."""
+        self._seen_version = self.database.pragma("data_version")  # first: what is written meanwhile shows up later
+        applied = self.history.applied()
+        self._versions = {row.version for row in applied}
+        self._violations = violations(self.database)
+        for line in self._violations:
+            logger.warning("found before migrating: %s", line)
+        self._followed = False
+        return applied
+
     def run(self, plan: Sequence[Loaded]) -> tuple[Step, ...]:
         """Run a plan and give the steps that were taken; the error that stops it carries them too."""
         try:
@@ -222,14 +233,8 @@ class Execution:
 
     def _wanted(self, migration: Migration) -> bool:
         """Tell whether nobody else ran the migration; the history is read again only if another process wrote."""
-        seen = self.database.pragma("data_version")
-        if seen != self._seen_version:
-            self._versions = {row.version for row in self.history.applied()}
-            self._violations = violations(self.database)
-            for line in self._violations:
-                logger.warning("before %s: %s", migration, line)
-            self._seen_version = seen
-            self._followed = False
+        if self._seen_version != self.database.pragma("data_version"):
+            self.applied()
         return (migration.version in self._versions) is (self.direction == "down")
 
     def _back_up_once(self, module: ModuleType) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -89,9 +88,9 @@ class History:
 
 
 def with_paths(rows: Sequence[Migration], files: Sequence[Migration]) -> tuple[Migration, ...]:
-    """Give history rows the paths of their files."""
-    paths = {file.version: file.path for file in files}
-    return tuple(replace(row, path=paths.get(row.version)) for row in rows)
+    """Give history rows their files."""
+    by_version = {migration.version: migration.file for migration in files}
+    return tuple(Migration(row.version, row.name, by_version.get(row.version), row.applied_at) for row in rows)
 
 
 def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> list[HistoryError]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from usage_store._version import __version__
 
@@ -22,8 +21,7 @@ Action = Literal["up", "down", "stamp"]
 _COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the log: `logged_at` in seconds UTC, `source` the file's text as it ran."""
 
     version: int
@@ -104,7 +102,9 @@ def _text(compressed: bytes) -> str:
 
 def checksum(source: bytes) -> str:
     """Give a text's SHA-256, the same for every kind of line ending."""
-    return hashlib.sha256(source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")).hexdigest()
+    if b"\r" in source:
+        source = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return hashlib.sha256(source).hexdigest()
 
 
 def same_meaning(before: str, after: str) -> bool:

@@ -10,7 +10,8 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+
+from usage_store.connection import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,8 +74,7 @@ class Losses:
         ]
 
     def _read_earlier(self, tables: set[str]) -> _Contents:
-        uri = f"file:{quote(self._file)}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(file_uri(self._file, "ro"), uri=True, isolation_level=None)) as connection:
             return _read(connection, tables)
 
 

@@ -5,13 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from usage_store.errors import ConfigurationError
+from usage_store.migrate.history import find_problems, with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from usage_store.migrate.registry import Migration
+    from usage_store.migrate.registry import Direction, Migration
 
-__all__ = ["newest", "pending", "revertible"]
+__all__ = ["newest", "pending", "plan", "revertible"]
+
+
+def plan(
+    files: Sequence[Migration], applied: Sequence[Migration], direction: Direction, target: int | None
+) -> list[Migration]:
+    """List the migrations to run, in order. Raises the history's first problem, if it concerns them."""
+    problems = find_problems(files, applied)
+    if direction == "up":
+        steps = pending(files, applied, target)
+    else:
+        steps = list(with_paths(revertible(applied, target), files))
+        versions = {step.version for step in steps if step.file is not None}
+        problems = [problem for problem in problems if problem.version in versions]
+    if problems:
+        raise problems[0]
+    return steps
 
 
 def newest(migrations: Sequence[Migration]) -> int:

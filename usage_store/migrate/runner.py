@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.connection import readable_errors, unwrap
@@ -12,10 +12,9 @@ from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
 from usage_store.migrate import registry
 from usage_store.migrate.history import History, find_problems, with_paths
 from usage_store.migrate.log import Log
-from usage_store.migrate.planning import newest, pending, revertible
+from usage_store.migrate.planning import newest, plan
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
 
     import peewee
@@ -53,7 +52,7 @@ class MigrationRunner:
         on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.database = unwrap(database)
-        self.directory = Path(directory) if directory is not None else registry.default_directory()
+        self.directory = registry.default_directory() if directory is None else os.fspath(directory)
         self.history = History(self.database, table_name)
         self.log = Log(self.database, table_name)
         self.wait = wait
@@ -92,10 +91,10 @@ class MigrationRunner:
         from usage_store.migrate.dryrun import planned
 
         with self.connected():
-            down = target is not None and target < newest(self.history.applied())
-            direction: Direction = "down" if down else "up"
+            applied = self.history.applied()
+            direction: Direction = "down" if target is not None and target < newest(applied) else "up"
             files = registry.discover(self.directory)
-            return planned(self.database, self._load(files, direction, target), direction)
+            return planned(self.database, self._load(files, applied, direction, target), direction)
 
     def migrate(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Run the pending migrations, all or up to version `target`, each in a transaction with its history row.
@@ -151,7 +150,7 @@ class MigrationRunner:
     ) -> tuple[Step, ...]:
         with self.connected():
             files = registry.discover(self.directory)
-            if not self._steps(files, direction, target):
+            if not plan(files, self.history.applied(), direction, target):
                 return ()
             from usage_store.migrate.execution import Execution
 
@@ -161,7 +160,7 @@ class MigrationRunner:
             )
             with execution.alone(self.wait, self.on_wait):
                 # Planned again: the history may have moved while we waited.
-                return execution.run(self._load(files, direction, target))
+                return execution.run(self._load(files, execution.applied(), direction, target))
 
     def _back_up(self, version: int) -> None:
         from usage_store.migrate.backup import back_up_rows
@@ -176,36 +175,24 @@ class MigrationRunner:
         if path is not None:
             self.on_wait(f"backed up version {version} to {path}")
 
-    def _steps(self, files: Sequence[Migration], direction: Direction, target: int | None) -> list[Migration]:
-        """List the migrations to run, in order. Reads only; raises the history's first problem, if it matters."""
-        applied = self.history.applied()
-        if direction == "up":
-            steps = pending(files, applied, target)
-            problems = find_problems(files, applied)
-        else:
-            steps = list(with_paths(revertible(applied, target), files))
-            versions = {step.version for step in steps if step.path is not None}
-            problems = [problem for problem in find_problems(files, applied) if problem.version in versions]
-        if problems:
-            raise problems[0]
-        return steps
-
-    def _load(self, files: Sequence[Migration], direction: Direction, target: int | None) -> list[Loaded]:
+    def _load(
+        self, files: Sequence[Migration], applied: Sequence[Migration], direction: Direction, target: int | None
+    ) -> list[Loaded]:
         from usage_store.migrate.edited import find_edits
         from usage_store.migrate.execution import Loaded
 
-        steps = self._steps(files, direction, target)
+        steps = plan(files, applied, direction, target)
         if direction == "up":
-            edited, _ = find_edits(self.log, with_paths(self.history.applied(), files))
+            edited, _ = find_edits(self.log, with_paths(applied, files))
             if edited:
                 raise edited[0]
-        gone = not all(step.path for step in steps)
+        gone = not all(step.file for step in steps)
         kept = {e.version: e.source.encode() for e in self.log.entries(latest_only=True)} if gone else {}
         sources = []
         for step in steps:
-            source = step.read() if step.path else kept.get(step.version)
+            source = step.read() if step.file else kept.get(step.version)
             if source is None:
-                problems = find_problems(files, self.history.applied())
+                problems = find_problems(files, applied)
                 raise next(problem for problem in problems if problem.version == step.version)
             sources.append((step, source))
         return [Loaded(step, registry.load(step, direction, source), source) for step, source in sources]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.errors import HistoryError, MigrationError
 from usage_store.migrate import registry
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MigrationStatus", "check", "status"]
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationStatus:
+class MigrationStatus(NamedTuple):
     """Where a database stands: versions are integers, 0 is "nothing applied".
 
     `problems` are the errors that `migrate()` would raise, `notices` what the applied migrations have to say.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.errors import ConfigurationError
 from usage_store.migrate import registry
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
 __all__ = ["create"]
 
@@ -26,7 +27,7 @@ def down(migrator, db):
 '''
 
 
-def create(directory: Path, title: str, source: str | None = None) -> Path:
+def create(directory: str | os.PathLike[str], title: str, source: str | None = None) -> Path:
     """Write a migration with the next number and return its path; make the directory if need be.
 
     `source` is what follows the docstring's line; without it the migration is empty and refuses to run.
@@ -34,10 +35,11 @@ def create(directory: Path, title: str, source: str | None = None) -> Path:
     slug = "_".join(re.findall(r"\w+", title)).lower()
     if not slug:
         raise ConfigurationError(f"{title!r}: a migration's name needs letters or digits")
-    directory.mkdir(parents=True, exist_ok=True)
-    existing = registry.numbered(directory)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    existing = registry.numbered(folder)
     version = existing[-1].version + 1 if existing else 1
-    path = directory / f"{version:03d}_{slug}.py"
+    path = folder / f"{version:03d}_{slug}.py"
     line = " ".join(title.split()).rstrip(".").replace("\\", "\\\\").replace('"', '\\"')
     with path.open("x", encoding="utf-8") as file:
         file.write(f'"""{line}."""\n{_EMPTY.format(file=path.name) if source is None else source}')
