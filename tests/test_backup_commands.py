@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.database_files import fill, forked_with_small_files, overwrite
-from tests.support import command, dump, environment, history, raw, rows, runner_of, script, sql, write
+from tests.support import command, dump, history, raw, rows, runner_of, script, sql, write
 from usage_store.errors import BackupFailed
 from usage_store.migrate.backup import list_backups
+
+if TYPE_CHECKING:
+    import subprocess
 
 MAKE = sql("CREATE TABLE a (x)", "INSERT INTO a VALUES (1)", down=["DROP TABLE a"])
 MORE = sql("INSERT INTO a VALUES (2)", down=["DELETE FROM a WHERE x = 2"])
@@ -146,16 +146,3 @@ def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder
     assert ended.returncode == 7
     assert "failed: 003_more.py, line 2: OperationalError" in ended.stdout
     assert history(folder / "app.db") == [1, 2]
-
-
-def test_a_long_copy_tells_its_progress_on_a_terminal_only(tmp_path: Path) -> None:
-    fill(tmp_path / "app.db", 130_000)
-    words = [sys.executable, "-m", "usage_store.migrate", "--database", "app.db", "backup"]
-    ours, theirs = pty.openpty()
-    subprocess.run(words, cwd=tmp_path, env=environment(), stderr=theirs, stdout=subprocess.PIPE, check=True)
-    said = os.read(ours, 10_000).decode()
-    os.close(ours)
-    os.close(theirs)
-    assert "\rcopied 100 %" in said
-    ended = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, check=True)
-    assert ended.stderr == b""

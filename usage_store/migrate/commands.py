@@ -158,7 +158,9 @@ def _when(seconds: int | None) -> str:
 
 
 def _validate(arguments: argparse.Namespace) -> Outcome:
-    with opened(arguments, readonly=True) as runner:
+    from usage_store.migrate.progress import ticking
+
+    with opened(arguments, readonly=True) as runner, ticking("checking integrity, foreign keys and schema"):
         report = runner.validate(full=arguments.full)
     lines = [f"notice: {notice}" for notice in report.notices]
     for problem in report.problems:
@@ -236,10 +238,10 @@ def _log(arguments: argparse.Namespace) -> Outcome:
     return Outcome(0, lines or ["nothing logged"], [entry._asdict() for entry in entries])
 
 
-def _progress(done: int, pages: int) -> None:
-    from usage_store.migrate.commands_backup import progress
+def _progress(what: str, done: int, total: int) -> None:
+    from usage_store.migrate.progress import progress
 
-    progress(done, pages)
+    progress(what, done, total)
 
 
 def _backup(arguments: argparse.Namespace) -> Outcome:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from usage_store.migrate.commands import Outcome, opened, say
 from usage_store.migrate.copying import file_of
 from usage_store.migrate.history import History
 from usage_store.migrate.locking import exclusive
+from usage_store.migrate.progress import progress
 
 if TYPE_CHECKING:
     import argparse
@@ -27,16 +28,9 @@ if TYPE_CHECKING:
     from usage_store.migrate.contents import TableRows
     from usage_store.migrate.rehearse import Rehearsal, Rehearsed, Run
 
-__all__ = ["backup", "progress", "rehearse", "restore"]
+__all__ = ["backup", "rehearse", "restore"]
 
-_LARGE = 10_000  # pages: from here up a copy takes long enough to tell its progress
-
-
-def progress(done: int, pages: int) -> None:
-    """Show on a terminal how far the copy of a large database is."""
-    if pages >= _LARGE and sys.stderr.isatty():
-        sys.stderr.write(f"\rcopied {done * 100 // pages} %" + "\n" * (done == pages))
-        sys.stderr.flush()
+_copied = partial(progress, "pages copied")
 
 
 def backup(arguments: argparse.Namespace) -> Outcome:
@@ -44,7 +38,7 @@ def backup(arguments: argparse.Namespace) -> Outcome:
     with opened(arguments, readonly=True) as runner:
         file, version = file_of(runner.database), runner.current_version()
         with exclusive(str(file), runner.wait, runner.on_wait):
-            path = backups.back_up(file, version, on_progress=progress)
+            path = backups.back_up(file, version, on_progress=_copied)
     size = path.stat().st_size
     line = f"backed up version {version} to {path} ({_megabytes(size)})"
     return Outcome(0, [line], {"backup": str(path), "version": version, "bytes": size})
@@ -59,7 +53,7 @@ def restore(arguments: argparse.Namespace) -> Outcome:
         version=_version_if_readable(file, arguments.table),
         wait=arguments.wait,
         on_wait=say,
-        on_progress=progress,
+        on_progress=_copied,
     )
     line = f"restored {arguments.file}" + (f"; what was there is kept as {kept}" if kept else "")
     return Outcome(0, [line], {"restored": arguments.file, "kept": str(kept) if kept else None})
@@ -76,7 +70,7 @@ def _version_if_readable(file: Path, table_name: str) -> int:
 def rehearse(arguments: argparse.Namespace) -> Outcome:
     """Rehearse the pending migrations; the code is 7 if one fails, 4 if a `down` does not restore everything."""
     with opened(arguments, readonly=True) as runner:
-        rehearsal = rehearsals.rehearse(runner, arguments.target, on_progress=progress)
+        rehearsal = rehearsals.rehearse(runner, arguments.target, on_progress=_copied)
     code = MigrationFailed.exit_code if rehearsal.failures else 0 if rehearsal.ok else SchemaDrift.exit_code
     return Outcome(code, list(_lines(rehearsal)), _data(rehearsal))
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import peewee
@@ -72,6 +73,7 @@ class Execution:
         direction: Direction,
         on_step: Callable[[Step], None],
         back_up: Callable[[int], None] | None = None,
+        on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
     ) -> None:
         self._back_up = back_up
         self.database = database
@@ -79,6 +81,7 @@ class Execution:
         self.log = log
         self.direction = direction
         self.on_step = on_step
+        self.on_progress = on_progress
         self.done: list[Step] = []
         self._migrator = migrator_for(database)
         self._seen_version: int | None = None
@@ -245,6 +248,7 @@ class Execution:
             self._back_up = None
 
     def _call(self, module: ModuleType, attempt: Attempt) -> None:
+        self._migrator.on_progress = partial(self.on_progress, f"rows in {attempt.migration}")
         try:
             getattr(module, self.direction)(self._migrator, self.database)
         except (Exception, SystemExit) as error:

@@ -44,6 +44,20 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     Operations have playhouse's signatures and run when `migrate()` runs them. `legacy` and `cascade` mean nothing.
     """
 
+    on_progress: Callable[[int, int], None] | None = None  # for `backfill`: rows seen, rows in all
+
+    def backfill(self, table: str, assignments: str, where: str = "1", params: Sequence[Any] = ()) -> int:
+        """Run `UPDATE table SET assignments WHERE where` at once, in short transactions; give the rows changed.
+
+        For a migration with `atomic = False`. Let `where` hold only for rows not done yet, and a run that was killed
+        goes on where it stopped. `params` are the values of the `?` in both. Raises ChangeRefused inside a
+        transaction and for a table without rowids.
+        """
+        from usage_store.migrate.backfill import backfill
+
+        on_progress = self.on_progress or (lambda _seen, _total: None)
+        return backfill(self.database, table, assignments, where, params, on_progress)
+
     @_operation
     def rebuild_table(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from usage_store.connection import readable_errors, unwrap
@@ -36,8 +37,8 @@ class MigrationRunner:
     `directory` defaults to the usage tables' own migrations. `wait` is how many seconds to wait for another
     process that migrates or writes; `on_wait` is told so, in one line, and where a backup went. With `backup`, a file
     that has rows is copied once a run, before a rollback or a migration that declares `deletes` or `drops`;
-    `on_progress` is told pages copied and pages in all. A closed database is connected for a call and closed after
-    it. Raises ConfigurationError for a database that is not SQLite or not initialised.
+    `on_progress` is told of that and of backfills: what, how many are done, how many there are. A closed database is
+    connected for a call and closed after it. Raises ConfigurationError unless it is an initialised SQLite database.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class MigrationRunner:
         wait: float = 30,
         on_wait: Callable[[str], None] = logger.info,
         backup: bool = True,
-        on_progress: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
     ) -> None:
         self.database = unwrap(database)
         self.directory = registry.default_directory() if directory is None else os.fspath(directory)
@@ -156,7 +157,7 @@ class MigrationRunner:
 
             back_up = self._back_up if self.backup else None
             execution = Execution(
-                self.database, self.history, self.log, direction, on_step or (lambda _: None), back_up
+                self.database, self.history, self.log, direction, on_step or (lambda _: None), back_up, self.on_progress
             )
             with execution.alone(self.wait, self.on_wait):
                 # Planned again: the history may have moved while we waited.
@@ -167,7 +168,9 @@ class MigrationRunner:
 
         own = (self.history.table_name, self.log.table_name)
         try:
-            path = back_up_rows(self.database, version, ignore=own, on_progress=self.on_progress)
+            path = back_up_rows(
+                self.database, version, ignore=own, on_progress=partial(self.on_progress, "pages copied")
+            )
         except (UsageStoreError, OSError) as error:
             raise BackupFailed(
                 f"no backup could be made, so the migration was not run: {error}; --no-backup runs without"
