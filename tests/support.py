@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 60  # seconds; only a hang gets there
+ROUNDS = int(os.environ.get("USAGE_STORE_TEST_ROUNDS", "1"))  # multiplies what the tests marked `long` repeat
 
 
 def python(up: str, down: str | None = None, *, atomic: bool = True) -> str:

@@ -67,7 +67,7 @@ def _parser(argv: Sequence[str]) -> _Parser:
         parents=[_common()],
     )
     _no_backup(parser)
-    commands = parser.add_subparsers(title="commands", metavar="", dest="command")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     # Only those that are named, unless none is: to build them all takes a third of `check`.
     for name in [name for name in _COMMANDS if name in argv] or _COMMANDS:
         help_, add_arguments = _COMMANDS[name]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usage_store.connection import open_database
+from usage_store.connection import open_database, readable_errors
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
 from usage_store.migrate.contents import State, TableRows, changed_tables, not_restored, read_state
 from usage_store.migrate.copying import check_disk, copy_file, file_of, size
@@ -109,7 +109,7 @@ def rehearse(
         path.touch()
         copy_file(file, path, on_progress)
         logger.info("rehearsing on a copy, %s", path)
-        with closing(open_database(path)) as database:
+        with closing(open_database(path)) as database, readable_errors(str(path)):
             copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
             return _Stage(copy, path).perform(target)
 
