@@ -167,3 +167,27 @@ def test_an_error_speaks_json_too(directory: Path, tmp_path: Path) -> None:
     said = json.loads(done.stdout)
     assert (done.returncode, said["exit_code"], said["error"]) == (7, 7, "MigrationFailed")
     assert said["applied"] == ["001_one", "002_two"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["source = 'text'", "source = x'00'", "checksum = NULL, source = x''", "version = 1.5"]
+)
+def test_a_damaged_line_is_named_and_what_needs_it_is_refused(path: Path, directory: Path, damage: str) -> None:
+    migrate(path, directory)
+    script(
+        path, "ALTER TABLE schema_migration_log RENAME TO old; CREATE TABLE schema_migration_log AS SELECT * FROM old"
+    )
+    script(path, f"UPDATE schema_migration_log SET {damage}, checksum = 'other' WHERE id = 1")
+    before = dump(path)
+    with (
+        runner_of(path, directory) as runner,
+        pytest.raises(errors.HistoryError, match="the line with id 1, of version 1"),
+    ):
+        runner.log.entries()
+    done = command("log", "--database", path, "--directory", directory, cwd=path.parent)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    if "version" not in damage:
+        with runner_of(path, directory) as runner:
+            status = runner.status()
+        assert (status.current_version, [type(problem) for problem in status.problems]) == (2, [errors.HistoryError])
+    assert dump(path) == before

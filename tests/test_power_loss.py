@@ -92,7 +92,7 @@ class Crashed:
 
 
 def test_cut_at_any_sector_it_is_a_state_between_two_migrations(crashed: Crashed, tmp_path: Path) -> None:
-    found = []
+    found: list[int] = []
     for length in [*range(0, len(crashed.wal), SECTOR), len(crashed.wal)]:
         path = tmp_path / "cut.db"
         state = crashed.state_with(crashed.wal[:length], path)

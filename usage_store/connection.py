@@ -102,7 +102,7 @@ def open_database(target: str | os.PathLike[str], *, readonly: bool = False, tim
         database.connect()
         try:
             database.get_tables()
-        except peewee.DatabaseError:
+        except BaseException:
             database.close()
             raise
     return database
@@ -178,18 +178,21 @@ def readable_errors(name: str) -> Iterator[None]:
     """Turn what SQLite says of a broken or locked file into DatabaseUnreadable or MigrationLocked, in one line."""
     try:
         yield
-    except peewee.DatabaseError as error:
+    # peewee leaves alone what fetching a row raises, and so does Python what SQLite quotes of a damaged schema.
+    except (peewee.DatabaseError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
         known = _translate(error, name)
         if known is None:
             raise
         raise known from error
 
 
-def _translate(error: peewee.DatabaseError, name: str) -> UsageStoreError | None:
-    code: str = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+def _translate(error: Exception, name: str) -> UsageStoreError | None:
+    code: str = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return MigrationLocked(f"{name}: another process holds the database's lock; try again, or wait longer (--wait)")
     for prefix, meaning in _UNREADABLE.items():
         if code.startswith(prefix):
             return DatabaseUnreadable(f"{name}: {meaning} ({error})")
+    if isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
+        return DatabaseUnreadable(f"{name}: holds text that is not UTF-8 ({error})")
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         outcome = commands.COMMANDS[arguments.command or "migrate"](arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except (UsageStoreError, peewee.PeeweeException, OSError) as error:
+    except (UsageStoreError, peewee.PeeweeException, sqlite3.Error, OSError) as error:
         return _fail(error, arguments)
     if arguments.json:
         print(json.dumps(outcome.data, indent=2, default=str))

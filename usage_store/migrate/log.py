@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from usage_store._version import __version__
+from usage_store.errors import HistoryError
 
 if TYPE_CHECKING:
     import peewee
@@ -19,6 +21,7 @@ __all__ = ["Entry", "Fingerprint", "Log", "checksum", "same_meaning"]
 Action = Literal["up", "down", "stamp"]
 
 _COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"
+_TYPES: tuple[type | tuple[type, ...], ...] = (int, str, str, int, (int, float), str, bytes, str, str)
 
 
 class Entry(NamedTuple):
@@ -67,17 +70,24 @@ class Log:
         self.database.execute_sql(sql, row)
 
     def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
-        """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only."""
+        """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
+
+        Raises HistoryError for a line that no runner wrote.
+        """
         if not self.exists():
             return ()
-        sql = f'SELECT {_COLUMNS} FROM "{self.table_name}" ORDER BY id'  # noqa: S608
+        sql = f'SELECT id, {_COLUMNS} FROM "{self.table_name}" ORDER BY id'  # noqa: S608
         if latest_only:
             newest = f"SELECT max(id) FROM \"{self.table_name}\" WHERE action <> 'down' GROUP BY version"  # noqa: S608
-            sql = f'SELECT {_COLUMNS} FROM "{self.table_name}" WHERE id IN ({newest}) ORDER BY id'  # noqa: S608
-        rows = self.database.execute_sql(sql).fetchall()
-        return tuple(
-            Entry(version, name, action, logged_at, seconds, digest, _text(source), fingerprint, package)
-            for version, name, action, logged_at, seconds, digest, source, fingerprint, package in rows
+            sql = f'SELECT id, {_COLUMNS} FROM "{self.table_name}" WHERE id IN ({newest}) ORDER BY id'  # noqa: S608
+        return tuple(self._entry(*row) for row in self.database.execute_sql(sql).fetchall())
+
+    def _entry(self, row_id: int, *values: Any) -> Entry:
+        if all(isinstance(value, type_) for value, type_ in zip(values, _TYPES, strict=True)):
+            with suppress(zlib.error):
+                return Entry(*values)._replace(source=zlib.decompress(values[6]).decode(errors="replace"))
+        raise HistoryError(
+            f"{self.table_name}: the line with id {row_id}, of version {values[0]!r}, is damaged; delete it"
         )
 
     def is_current(self) -> bool:
@@ -94,10 +104,6 @@ class Log:
             return {}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
         return dict(self.database.execute_sql(sql).fetchall())
-
-
-def _text(compressed: bytes) -> str:
-    return zlib.decompress(compressed).decode(errors="replace")
 
 
 def checksum(source: bytes) -> str:

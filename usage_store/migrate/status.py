@@ -11,6 +11,8 @@ from usage_store.migrate.history import find_problems, with_paths
 from usage_store.migrate.planning import newest, pending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from usage_store.migrate.registry import Migration
     from usage_store.migrate.runner import MigrationRunner
 
@@ -42,7 +44,11 @@ def status(runner: MigrationRunner) -> MigrationStatus:
     except HistoryError as error:
         return MigrationStatus(0, newest(files), len(files), (), files, (error,))
     waiting = pending(files, applied)
-    edited, layout = find_edits(runner.log, applied)
+    edited: Sequence[MigrationError]
+    try:
+        edited, layout = find_edits(runner.log, applied)
+    except HistoryError as error:
+        edited, layout = [error], []
     return MigrationStatus(
         current_version=newest(applied),
         latest_version=newest(files),
