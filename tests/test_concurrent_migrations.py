@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +17,7 @@ from tests.support import (
     command,
     finish,
     history,
+    opened,
     python,
     rows,
     runner_of,
@@ -25,6 +29,7 @@ from tests.support import (
     write,
 )
 from usage_store import errors
+from usage_store.migrate import MigrationRunner, Step
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,6 +66,7 @@ DATA = {
 }
 OUTSIDE = {name: f"atomic = False\n{source}" for name, source in DATA.items()}
 COUNTS = (2, 4, 8)
+FORGET = "DELETE FROM schema_migrations WHERE version = 2"
 
 
 @pytest.fixture
@@ -232,6 +238,46 @@ connection.execute("COMMIT")
         assert 0.3 <= time.monotonic() - began < 10
         assert finish(writer).code == 0
         assert len(runner.migrate()) == 1
+
+
+def test_a_writer_is_waited_for_longer_than_the_databases_own_timeout(path: Path) -> None:
+    directory = write(path.parent / "own", {"001_one": table("one")})
+    with (
+        opened(path) as database,
+        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as writer,
+    ):
+        database.pragma("busy_timeout", 1)
+        writer.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.3, writer.execute, ["COMMIT"])
+        timer.start()
+        assert len(MigrationRunner(database, directory, wait=30).migrate()) == 1
+        timer.join()
+        assert database.pragma("busy_timeout") == 1
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_what_a_runner_without_our_lock_does_between_two_steps_is_not_done_again(path: Path, direction: str) -> None:
+    # Another machine on a shared disk, or a system without file locks: the write lock and the history remain.
+    up, down = ("INSERT INTO seen VALUES (2, 'up')", "INSERT INTO seen VALUES (2, 'down')")
+    files = {
+        "001_one": sql("CREATE TABLE IF NOT EXISTS seen (n, way)"),
+        "002_two": sql(up, down=[down]),
+        "003_three": sql(),
+    }
+    directory = write(path.parent / "own", files)
+
+    def meddle(step: Step) -> None:
+        if step.migration.version == (1 if direction == "up" else 3):
+            script(path, "INSERT INTO schema_migrations VALUES (2, 'two', 0)" if direction == "up" else FORGET)
+
+    with runner_of(path, directory) as runner:
+        if direction == "up":
+            steps = runner.migrate(on_step=meddle)
+        else:
+            runner.migrate()
+            steps = runner.rollback(0, on_step=meddle)
+    assert [step.migration.version for step in steps] == ([1, 3] if direction == "up" else [3, 1])
+    assert rows(path, "SELECT way FROM seen") == ([] if direction == "up" else [("up",)])
 
 
 def test_the_command_line_says_that_it_waits(path: Path, holder: subprocess.Popen[str]) -> None:

@@ -52,7 +52,7 @@ LOG_COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fing
 
 
 def name_of(version: Any, name: Any) -> Any:
-    return NAMES[version - 1] if name == "" and version in range(1, 5) else name
+    return NAMES[version - 1] if name == "" and isinstance(version, int) and 1 <= version <= 4 else name
 
 
 def made(folder: Path, history: list[Any], log: list[Any], files: set[int]) -> tuple[Path, Path]:

@@ -88,12 +88,14 @@ def test_a_statement_that_ends_the_transaction_fails_the_migration(path: Path, c
     check(path, f'db.execute_sql("CREATE TABLE early (a)")\n{call}', "line 3: IntegrityError: ")
 
 
+@pytest.mark.parametrize("after", ["", 'db.execute_sql("CREATE TABLE late (a)")'], ids=["last", "not last"])
 @pytest.mark.parametrize("call", ENDINGS.values(), ids=ENDINGS.keys())
-def test_a_statement_that_ends_the_transaction_fails_the_migration_also_if_swallowed(path: Path, call: str) -> None:
+def test_a_statement_that_ends_the_transaction_fails_the_migration_also_if_swallowed(
+    path: Path, call: str, after: str
+) -> None:
     # What comes after it would be committed at once, and the history row with it.
     swallowed = f"try:\n    {call}\nexcept Exception:\n    pass"
-    body = f'db.execute_sql("CREATE TABLE early (a)")\n{swallowed}\ndb.execute_sql("CREATE TABLE late (a)")'
-    check(path, body, "transaction")
+    check(path, f'db.execute_sql("CREATE TABLE early (a)")\n{swallowed}\n{after}', "transaction")
 
 
 def test_the_real_error_after_a_refused_commit_is_not_masked(path: Path) -> None:

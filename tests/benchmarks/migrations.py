@@ -4,6 +4,7 @@ Every contender applies the same small migrations (one CREATE TABLE each) to a f
 synchronous=FULL. Figures are minima of several rounds in one run, in turn, because commits and other processes make
 noise; ratios are to raw sqlite3 with one transaction a migration, the floor. Peers that are not installed are left
 out; peewee_migrate passes over files from 1000 on in silence: `pip install peewee-migrate alembic` adds them.
+What log and guards cost is the difference to a run without the log, and from there to the bare protocol.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.connection import open_database
-from usage_store.migrate import MigrationRunner
+from usage_store.migrate import MigrationRunner, registry
+from usage_store.migrate.history import History
+from usage_store.migrate.log import Fingerprint, Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +84,41 @@ def ours(folder: Path, count: int) -> dict[str, float]:
     write_files(files, "ours", count + 1)
     figures[f"one pending at {count}"] = timed(runner.migrate)
     (files / f"{count + 1:03d}_t{count + 1}.py").unlink()
+    database.close()
+    return figures
+
+
+def without_log(folder: Path, count: int) -> dict[str, float]:
+    """Time the same without a log line and its fingerprint of the schema: the rest is protocol and guards."""
+    append, read = Log.append, Fingerprint.read
+    Log.append = lambda *_: None  # type: ignore[method-assign]
+    Fingerprint.read = lambda _, **__: ""  # type: ignore[method-assign]
+    try:
+        database = open_database(folder / "without.db")
+        runner = MigrationRunner(database, write_files(folder / f"ours{count}", "ours", count))
+        figures = {f"apply {count}": timed(runner.migrate)}
+        database.close()
+    finally:
+        Log.append, Fingerprint.read = append, read  # type: ignore[method-assign]
+    return figures
+
+
+def bare(folder: Path, count: int) -> dict[str, float]:
+    """Time the protocol alone: find and load the files, and run each in a transaction with its history row."""
+    database = open_database(folder / "bare.db")
+    database.pragma("synchronous", 2)
+    directory = write_files(folder / f"ours{count}", "ours", count)
+    history = History(database, "schema_migrations")
+
+    def apply() -> None:
+        history.create()
+        for migration in registry.discover(str(directory)):
+            module = registry.load(migration, "up", migration.read())
+            with database.atomic("IMMEDIATE"):
+                module.up(None, database)
+                history.record(migration)
+
+    figures = {f"apply {count}": timed(apply)}
     database.close()
     return figures
 
@@ -167,6 +205,8 @@ def process(folder: Path) -> dict[str, float]:
 CONTENDERS = {
     "sqlite3": floor,
     "usage_store": ours,
+    "without its log": without_log,
+    "bare protocol": bare,
     "playhouse": playhouse,
     "peewee_migrate": peewee_migrate,
     "alembic": alembic,
@@ -192,6 +232,11 @@ def measure(count: int, rounds: int) -> dict[str, dict[str, float]]:
     return best
 
 
+def print_shares(seconds: dict[str, float]) -> None:
+    whole, unlogged, bare = (seconds[name] for name in ("usage_store", "without its log", "bare protocol"))
+    print(f"  of this, log {(whole - unlogged) / whole:.0%}, guards {(unlogged - bare) / whole:.0%}")
+
+
 def main(counts: list[int]) -> None:
     for count in counts:
         best = measure(count, ROUNDS if count <= 100 else 3)
@@ -202,6 +247,8 @@ def main(counts: list[int]) -> None:
                     base = best["sqlite3"].get(figure)
                     ratio = f"{figures[figure] / base:8.2f} x sqlite3" if base and "apply" in figure else ""
                     print(f"  {name:15} {figures[figure] * 1000:10.1f} ms {ratio}")
+            if figure.startswith("apply"):
+                print_shares({name: figures[figure] for name, figures in best.items()})
     with tempfile.TemporaryDirectory() as folder:
         figures = process(Path(folder))
     print("\nwhole processes")
