@@ -236,7 +236,7 @@ class Execution:
 
     def _wanted(self, migration: Migration) -> bool:
         """Tell whether nobody else ran the migration; the history is read again only if another process wrote."""
-        if self._seen_version != self.database.pragma("data_version"):
+        if self._seen_version != self._connection.execute("PRAGMA data_version").fetchone()[0]:
             self.applied()
         return (migration.version in self._versions) is (self.direction == "down")
 

@@ -139,7 +139,7 @@ class Fingerprint:
         if not only_added:
             self._sum = self._last = 0
         sql = "SELECT rowid, type, name, tbl_name, sql FROM sqlite_master WHERE rowid > ? ORDER BY rowid"
-        for rowid, *row in self._database.execute_sql(sql, (self._last,)).fetchall():
+        for rowid, *row in self._database.connection().execute(sql, (self._last,)).fetchall():
             self._sum += int.from_bytes(hashlib.sha256(repr(row).encode()).digest())
             self._last = rowid
         return f"{self._sum % 2**256:064x}"

@@ -39,7 +39,7 @@ class Migration(NamedTuple):
     applied_at: int | None = None
 
     def __str__(self) -> str:
-        return self.path.stem if self.path else f"{self.version:03d}_{self.name}"
+        return os.path.basename(self.file)[:-3] if self.file else f"{self.version:03d}_{self.name}"
 
     @property
     def path(self) -> Path | None:
