@@ -11,29 +11,38 @@ from usage_store._version import __version__
 if TYPE_CHECKING:
     from usage_store import errors
     from usage_store.api import (
+        Maintained,
         delete_old_usage_snapshots,
         get_migration_runner,
         get_migration_status,
+        get_session_sizes,
         get_usage_config,
         get_usage_snapshots,
         get_usage_snapshots_by_session,
         insert_usage_snapshot,
         insert_usage_snapshots,
+        maintain,
         register_session,
+        register_sessions,
+        remove_sessions,
         reset_usage_config,
         rollback_migrations,
         run_migrations,
         update_usage_config,
         validate_database,
     )
+    from usage_store.blocks import register_usage_json
     from usage_store.database import init_database, link_events
     from usage_store.migrate import Migration, MigrationRunner, MigrationStatus
-    from usage_store.models import UsageConfig, UsageSession, UsageSnapshot
+    from usage_store.models import SessionSize, SnapshotRow, UsageConfig, UsageSession, UsageSnapshot
 
 __all__ = [
+    "Maintained",
     "Migration",
     "MigrationRunner",
     "MigrationStatus",
+    "SessionSize",
+    "SnapshotRow",
     "UsageConfig",
     "UsageSession",
     "UsageSnapshot",
@@ -42,6 +51,7 @@ __all__ = [
     "errors",
     "get_migration_runner",
     "get_migration_status",
+    "get_session_sizes",
     "get_usage_config",
     "get_usage_snapshots",
     "get_usage_snapshots_by_session",
@@ -49,7 +59,11 @@ __all__ = [
     "insert_usage_snapshot",
     "insert_usage_snapshots",
     "link_events",
+    "maintain",
     "register_session",
+    "register_sessions",
+    "register_usage_json",
+    "remove_sessions",
     "reset_usage_config",
     "rollback_migrations",
     "run_migrations",
@@ -66,7 +80,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "errors":
         return importlib.import_module("usage_store.errors")
-    for home in ("api", "database", "models", "migrate"):
+    for home in ("api", "database", "models", "migrate", "blocks"):
         module = importlib.import_module(f"usage_store.{home}")
         if name in module.__all__:
             return getattr(module, name)

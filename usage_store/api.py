@@ -11,22 +11,28 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from usage_store.database import bound_database
 from usage_store.errors import RejectedInput
+from usage_store.maintenance import Maintained, maintain
 from usage_store.migrate import Migration, MigrationRunner, MigrationStatus, Step
-from usage_store.models import UsageConfig, UsageSession, UsageSnapshot
+from usage_store.models import SessionSize, UsageConfig, UsageSession, UsageSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
+    "Maintained",
     "delete_old_usage_snapshots",
     "get_migration_runner",
     "get_migration_status",
+    "get_session_sizes",
     "get_usage_config",
     "get_usage_snapshots",
     "get_usage_snapshots_by_session",
     "insert_usage_snapshot",
     "insert_usage_snapshots",
+    "maintain",
     "register_session",
+    "register_sessions",
+    "remove_sessions",
     "reset_usage_config",
     "rollback_migrations",
     "run_migrations",
@@ -79,6 +85,24 @@ def register_session(session_id: str) -> bool:
     """Make a session known, so that it may have snapshots; True if it is. Refused: False."""
     UsageSession.register(session_id)
     return True
+
+
+@_refusing(None)
+def register_sessions(session_ids: Iterable[str]) -> int:
+    """Make sessions known, all or none, and give how many were not. Refused: None."""
+    return UsageSession.register_many(session_ids)
+
+
+@_refusing(None)
+def remove_sessions(session_ids: Iterable[str]) -> int:
+    """Delete sessions and their snapshots, and give how many snapshots those were. Refused: None."""
+    return UsageSession.remove_many(session_ids)
+
+
+@_refusing(None)
+def get_session_sizes(session_id: str | None = None) -> list[SessionSize]:
+    """List how many snapshots each session holds, or one, and their bytes. Reads only. Refused: None."""
+    return UsageSession.sizes(session_id)
 
 
 @_refusing(None)

@@ -57,6 +57,9 @@ class SqliteFile(peewee.SqliteDatabase):
         if self._readonly:
             conn.execute("PRAGMA query_only = ON")
         else:
+            if conn.execute("PRAGMA page_count").fetchone() == (0,):
+                # Only a file that holds nothing yet takes it: its free pages can be given back to the disk.
+                conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._switch_to_wal(conn)
             conn.execute("PRAGMA synchronous = NORMAL")
         super()._add_conn_hooks(conn)  # type: ignore[misc]  # private in peewee, so not in its stubs

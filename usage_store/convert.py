@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.connection import default_target, open_database, redact
-from usage_store.errors import ConfigurationError, DatabaseUnreadable, MigrationError, SchemaDrift, UsageStoreError
+from usage_store.connection import default_target, open_database
+from usage_store.errors import ConfigurationError, MigrationError, SchemaDrift
+from usage_store.exits import EXPECTED, described, one_line
 from usage_store.migrate import MigrationRunner, registry
 from usage_store.migrate.execution import Execution
 from usage_store.migrate.guard import violations
@@ -163,9 +164,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             converted = convert_original(database)
         finally:
             database.close()
-    except (UsageStoreError, peewee.PeeweeException, OSError) as error:
-        print(f"error: {redact(' '.join(str(error).split()))}; nothing was changed", file=sys.stderr)
-        return error.exit_code if isinstance(error, UsageStoreError) else DatabaseUnreadable.exit_code
+    except EXPECTED as error:
+        print(f"error: {one_line(error)}; nothing was changed", file=sys.stderr)
+        return int(described(error)["exit_code"])
     if converted is None:
         print("nothing to convert")
     else:

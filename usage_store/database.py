@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store import blocks
 from usage_store.connection import default_target, open_database, unwrap
 from usage_store.errors import ConfigurationError, SchemaDrift
 from usage_store.migrate import MigrationRunner, registry
-from usage_store.models import MODELS, UsageConfig
+from usage_store.models import MODELS, UsageConfig, UsageSnapshot
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
 __all__ = ["bound_database", "init_database", "link_events"]
 
@@ -22,6 +24,8 @@ def init_database(
     *,
     timeout: float = 5,
     wait: float = 30,
+    retention_days: float | None = None,
+    max_bytes: int | None = None,
 ) -> peewee.Database | peewee.DatabaseProxy:
     """Open or adopt a database, bind the usage models to it, run pending migrations, and give it back.
 
@@ -29,18 +33,20 @@ def init_database(
     `$USAGE_STORE_DATABASE`, else `usage.db` in the current folder. A Peewee Database or DatabaseProxy is adopted as it
     is: its settings stay, and it is closed again if it was closed. A proxy that is not initialised yet is bound now
     and migrated when it is. `timeout` is how many seconds a statement waits for a lock, `wait` how many a migration
-    waits for another one. Raises UsageStoreError.
+    waits for another one. With `retention_days` or `max_bytes`, what `maintain()` does for these is done after inserts,
+    a transaction of about 12 ms at a time. Raises UsageStoreError.
     """
+    upkeep = _upkeep(retention_days, max_bytes)
     if isinstance(database, peewee.DatabaseProxy):
         proxy = database
         if proxy.obj is None:
             proxy.attach_callback(lambda inner: _migrate(inner, wait) if inner is not None else None)
-            _bind(proxy)
+            _bind(proxy, upkeep)
             return proxy
     if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
         database = open_database(default_target() if database is None else database, timeout=timeout)
     _migrate(database, wait)
-    _bind(database)
+    _bind(database, upkeep)
     return database
 
 
@@ -67,9 +73,27 @@ def link_events() -> None:
         migration.link_events(database)
 
 
-def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
+def _upkeep(retention_days: float | None, max_bytes: int | None) -> Callable[[peewee.Database], None] | None:
+    if retention_days is None and max_bytes is None:
+        return None
+    from usage_store.upkeep import Upkeep
+
+    return Upkeep(retention_days, max_bytes)
+
+
+def _bind(database: peewee.Database | peewee.DatabaseProxy, upkeep: Callable[[peewee.Database], None] | None) -> None:
+    UsageSnapshot.upkeep = staticmethod(upkeep) if upkeep else None
+    if isinstance(database, peewee.DatabaseProxy):
+        database.attach_callback(_register)  # at once if it is initialised
+    else:
+        _register(database)
     for model in MODELS:
         model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours stay
+
+
+def _register(database: peewee.Database | None) -> None:
+    if isinstance(database, peewee.SqliteDatabase):
+        database.register_function(lambda stored: blocks.text(database.connection(), stored), "usage_json", 1)
 
 
 def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "ChangeRefused",
     "ConfigurationError",
     "CorruptDatabase",
+    "DamagedSnapshot",
     "DatabaseNewer",
     "DatabaseUnreadable",
     "DuplicateVersion",
@@ -56,6 +57,12 @@ class ConfigurationError(UsageStoreError):
 
 class DatabaseUnreadable(UsageStoreError):
     """The database is missing, not a database, read-only, full or out of reach."""
+
+    exit_code = 8
+
+
+class DamagedSnapshot(UsageStoreError):
+    """A compacted snapshot whose block is gone or broken."""
 
     exit_code = 8
 

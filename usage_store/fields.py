@@ -1,12 +1,15 @@
-"""The column types whose DDL peewee has no spelling for, or that differs per engine."""
+"""The column types whose DDL or whose form on disk peewee has no spelling for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from peewee import SQL, AutoField, Entity, IntegerField, NodeList
+from peewee import SQL, AutoField, Entity, FieldAccessor, IntegerField, NodeList, TextField
 
-__all__ = ["EpochField", "RowIdField"]
+from usage_store import blocks
+from usage_store.errors import DamagedSnapshot
+
+__all__ = ["EpochField", "RowIdField", "SnapshotTextField"]
 
 
 class RowIdField(AutoField):
@@ -23,3 +26,27 @@ class EpochField(IntegerField):
     def __init__(self, **options: Any) -> None:
         constraints = [SQL("DEFAULT (unixepoch())"), *options.pop("constraints", ())]
         super().__init__(constraints=constraints, **options)
+
+
+class _TextAccessor(FieldAccessor):
+    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
+        value = super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
+        if isinstance(value, DamagedSnapshot):
+            raise DamagedSnapshot(f"snapshot {instance.get_id()}: {value}") from value
+        return value
+
+
+class SnapshotTextField(TextField):
+    """A text that may be stored in a block; whoever reads the column gets the text.
+
+    The block is read while the row is: in one transaction with it, a prune in between cannot take it away.
+    """
+
+    accessor_class = _TextAccessor
+
+    def python_value(self, value: Any) -> Any:
+        """Give the text that a stored value stands for, or a DamagedSnapshot, which a model raises on access."""
+        try:
+            return blocks.text(self.model._meta.database.connection(), value)
+        except DamagedSnapshot as error:
+            return error  # one row is broken; those that are read with it are not

@@ -8,9 +8,9 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from usage_store.errors import ConfigurationError
+from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS, UsageConfig, UsageSession, UsageSnapshot
 
 if TYPE_CHECKING:
@@ -95,7 +95,12 @@ def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
     """Write all sessions, configurations and snapshots as a JSON fixture. The database is only read."""
     with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
         tables = {model._meta.table_name: _rows(model) for model in MODELS}
-    Path(path).write_text(json.dumps({"format": _FORMAT, **tables}, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({"format": _FORMAT, **tables}, indent=1, default=_raise)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _raise(damaged: DamagedSnapshot) -> NoReturn:
+    raise damaged
 
 
 def _rows(model: type[peewee.Model]) -> list[dict[str, Any]]:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
 from typing import TYPE_CHECKING
 
-import peewee
-
-from usage_store.connection import redact
-from usage_store.errors import DatabaseUnreadable, UsageStoreError
+from usage_store.exits import EXPECTED, INTERRUPTED, described
 from usage_store.migrate.arguments import parse
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-
-_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         outcome = commands.COMMANDS[arguments.command or "migrate"](arguments)
     except KeyboardInterrupt:
-        return _INTERRUPTED
-    except (UsageStoreError, peewee.PeeweeException, sqlite3.Error, OSError) as error:
+        return INTERRUPTED
+    except EXPECTED as error:
         return _fail(error, arguments)
     if arguments.json:
         print(json.dumps(outcome.data, indent=2, default=str))
@@ -41,20 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception, arguments: argparse.Namespace) -> int:
-    code = error.exit_code if isinstance(error, UsageStoreError) else DatabaseUnreadable.exit_code
-    message = redact(" ".join(str(error).split()))
+    described_error = described(error)
     if arguments.verbose:
         import traceback
 
         traceback.print_exception(error)
     if arguments.json:
         applied = [str(step.migration) for step in getattr(error, "applied", ())]
-        print(json.dumps({"error": type(error).__name__, "message": message, "exit_code": code, "applied": applied}))
-    print(f"error: {message}", file=sys.stderr)
+        print(json.dumps({**described_error, "applied": applied}))
+    print(f"error: {described_error['message']}", file=sys.stderr)
     diff = getattr(error, "diff", "")
     if diff:
         print(diff, file=sys.stderr)
-    return code
+    return int(described_error["exit_code"])
 
 
 def _log_everything() -> None:

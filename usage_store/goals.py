@@ -1,0 +1,115 @@
+"""What maintenance is to reach, and how far a database is from there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from usage_store import rules
+from usage_store.blocks import ITS_BLOCK, STORED_BYTES
+from usage_store.compaction import can_compact
+from usage_store.errors import InvalidValue
+from usage_store.retention import out_of_reach
+from usage_store.space import can_shrink, free_pages, live_bytes, measure, snapshot_bytes, wal_allowance
+
+if TYPE_CHECKING:
+    import peewee
+
+__all__ = ["LEAST_BYTES", "Forecast", "Goals", "checked_goals", "forecast", "live_goal", "remaining", "waiting"]
+
+LEAST_BYTES = 16 * 2**20  # up to half of it is kept free for the -wal
+_DAY = 86_400
+_SAVED = 0.95  # of a text's bytes, when it is compacted
+_OLD = "s.timestamp < ?"
+_PLAIN = "typeof(s.snapshot_data) = 'text' AND s.timestamp < ?"
+
+
+class Goals(NamedTuple):
+    """Times (seconds, UTC) before which snapshots are pruned and compacted, and a size; None leaves a step out."""
+
+    prune_before: int | None
+    compact_before: int | None
+    max_bytes: int | None
+
+
+class Forecast(NamedTuple):
+    """How many snapshots would be pruned, compacted and evicted, and the bytes on disk after that."""
+
+    pruned: int
+    compacted: int
+    evicted: int
+    bytes_after: int
+
+
+def checked_goals(retention_days: float | None, max_bytes: int | None, compact_after_days: float | None) -> Goals:
+    """Turn spans into times. Raises InvalidValue."""
+    if max_bytes is not None and rules.checked_count("max_bytes", max_bytes) < LEAST_BYTES:
+        raise InvalidValue("max_bytes", max_bytes, f"an int from {LEAST_BYTES} up")
+    return Goals(
+        _before("retention_days", retention_days), _before("compact_after_days", compact_after_days), max_bytes
+    )
+
+
+def live_goal(database: peewee.SqliteDatabase, goals: Goals) -> int | None:
+    """Give what the pages in use may take so that the file, with the -wal of ordinary use, keeps to `max_bytes`."""
+    return None if goals.max_bytes is None else goals.max_bytes - wal_allowance(database)
+
+
+def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
+    """Estimate what maintenance would do. Reads only, the texts of all snapshots concerned."""
+    start = goals.prune_before or 0
+    pruned, pruned_bytes = _sum(database, _OLD, start)
+    compacted, compacted_bytes = _sum(database, f"{_PLAIN} AND s.timestamp >= ?", goals.compact_before or 0, start)
+    live = live_bytes(database) - int(pruned_bytes + compacted_bytes * _SAVED)
+    evicted = 0
+    goal = live_goal(database, goals)
+    excess = 0 if goal is None else live - goal
+    if goal is not None and excess > 0 and not out_of_reach(database, goal):
+        rows = _count(database, "true") - pruned
+        held = snapshot_bytes(database) - pruned_bytes - compacted_bytes * _SAVED
+        evicted = min(rows, int(rows * excess / max(held, excess)))
+        live -= excess
+    return Forecast(pruned, compacted, evicted, live if can_shrink(database) else measure(database).file)
+
+
+def waiting(database: peewee.SqliteDatabase, goals: Goals) -> dict[str, int]:
+    """Count the snapshots that are to be pruned and compacted. Reads only."""
+    return {
+        "pruned": _count(database, _OLD, goals.prune_before or 0),
+        "compacted": _count(database, _PLAIN, goals.compact_before or 0),
+    }
+
+
+def remaining(database: peewee.SqliteDatabase, goals: Goals) -> tuple[str, ...]:
+    """Say what is left to do, a line for each thing. Reads only."""
+    lines = []
+    for name, number in waiting(database, goals).items():
+        why = ", which takes a database in UTF-8" if name == "compacted" and not can_compact(database) else ""
+        lines += _line(number, f"snapshots to be {name}{why}")
+    goal = live_goal(database, goals)
+    if goal is not None:
+        futile = out_of_reach(database, goal)
+        why = ", more than the snapshots take, so none was evicted" if futile else ""
+        lines += _line(live_bytes(database) - goal, f"bytes too many{why}")
+    why = "" if can_shrink(database) else ", which this file can only after one VACUUM (--vacuum, rewrite=True)"
+    return (*lines, *_line(free_pages(database) * int(database.page_size), f"bytes to give back{why}"))
+
+
+def _before(field: str, days: float | None) -> int | None:
+    return None if days is None else int(time.time() - rules.checked_span(field, days, _DAY))
+
+
+def _sum(database: peewee.SqliteDatabase, condition: str, *params: int) -> tuple[int, float]:
+    sql = f"SELECT count(*), total({STORED_BYTES}) FROM usage_snapshots AS s {ITS_BLOCK} WHERE {condition}"  # noqa: S608
+    rows, size = database.execute_sql(sql, params).fetchone()
+    return rows, size
+
+
+def _count(database: peewee.SqliteDatabase, condition: str, *params: int) -> int:
+    sql = f"SELECT count(*) FROM usage_snapshots AS s WHERE {condition}"  # noqa: S608
+    (count,) = database.execute_sql(sql, params).fetchone()
+    return int(count)
+
+
+def _line(number: int, what: str) -> list[str]:
+    return [f"{number:,} {what}"] if number > 0 else []

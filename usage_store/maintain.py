@@ -1,0 +1,103 @@
+"""`python -m usage_store.maintain`: prune, compact and shrink a usage store, or say what that would do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from usage_store.connection import default_target, open_database
+from usage_store.exits import EXPECTED, INTERRUPTED, described
+from usage_store.maintenance import Maintained, maintain
+from usage_store.migrate.progress import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+_LEFT = 1
+_EPILOG = """\
+exit codes: 0 done; 1 something is left, because of --budget or for a reason that is said; 2 usage; 6 locked by another
+process; 8 the database is missing, corrupt, read-only, full or no database"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Maintain one database and give the exit code; what went wrong is one line on stderr."""
+    arguments = _parser().parse_args(argv)
+    target = default_target() if arguments.database is None else arguments.database
+    try:
+        open_database(target, readonly=True).close()  # raises for a missing file
+        database = open_database(target, readonly=arguments.dry_run, timeout=arguments.wait)
+        try:
+            done = maintain(
+                database,
+                retention_days=arguments.retention_days,
+                max_bytes=arguments.max_bytes,
+                compact_after_days=None if arguments.no_compact else arguments.compact_after_days,
+                budget=arguments.budget,
+                dry_run=arguments.dry_run,
+                rewrite=arguments.vacuum,
+                on_progress=progress,
+            )
+        finally:
+            database.close()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except EXPECTED as error:
+        described_error = described(error)
+        if arguments.json:
+            print(json.dumps(described_error))
+        print(f"error: {described_error['message']}", file=sys.stderr)
+        return int(described_error["exit_code"])
+    print(json.dumps(done._asdict(), indent=2) if arguments.json else "\n".join(_lines(done, dry=arguments.dry_run)))
+    return _LEFT if done.left and not arguments.dry_run else 0
+
+
+def _lines(done: Maintained, *, dry: bool) -> list[str]:
+    if dry:
+        return [
+            f"would prune {done.pruned:,}, compact {done.compacted:,}, evict {done.evicted:,} snapshots",
+            f"{done.bytes_before:,} bytes now, about {done.bytes_after:,} afterwards",
+        ]
+    took = f"in {done.seconds:.1f} s, longest lock {done.longest_lock * 1000:.0f} ms"
+    return [
+        f"pruned {done.pruned:,}, compacted {done.compacted:,}, evicted {done.evicted:,} snapshots {took}",
+        f"{done.bytes_before:,} bytes before, {done.bytes_after:,} after",
+        *(f"left: {line}" for line in done.left),
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    description = "Delete old snapshots, make older ones small, and give the pages back to the disk."
+    parser = argparse.ArgumentParser(
+        prog="python -m usage_store.maintain",
+        description=description,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    parser.add_argument("--retention-days", type=float, metavar="DAYS", help="delete older snapshots; default: keep")
+    parser.add_argument("--max-bytes", type=_bytes, metavar="N[K|M|G]", help="delete the oldest beyond; default: keep")
+    parser.add_argument("--compact-after-days", type=float, default=7, metavar="DAYS", help="default: 7")
+    parser.add_argument("--no-compact", action="store_true", help="leave every snapshot plain")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="stop after so long; the next run goes on")
+    parser.add_argument("--vacuum", action="store_true", help="once, for a file that cannot shrink: rewrite it, locked")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--wait", type=float, default=30, metavar="SECONDS", help="for another's lock; default: 30")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    return parser
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"([0-9]+)([KMG]?)(?:i?B)?", text, re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes such as 500M or 2G")
+    return int(found[1]) * _UNITS[found[2].upper()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""UsageConfig: the monitor's one active configuration."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from peewee import SQL, BooleanField, Check, FloatField, IntegerField, TextField
+
+from usage_store import rules
+from usage_store.errors import NoActiveConfiguration
+from usage_store.fields import EpochField, RowIdField
+from usage_store.models.base import UsageModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["UsageConfig"]
+
+logger = logging.getLogger("usage_store")
+
+
+def _choice(name: str, choices: tuple[str, ...]) -> TextField[str]:
+    default = rules.CONFIG_RULES[name].default
+    listed = ", ".join(f"'{choice}'" for choice in choices)
+    return TextField(default=default, constraints=[SQL(f"DEFAULT '{default}'"), Check(f"{name} IN ({listed})")])
+
+
+class UsageConfig(UsageModel):
+    """The configuration of the monitor; at most one row is active."""
+
+    id = RowIdField()
+    plan = _choice("plan", rules.PLANS)
+    custom_limit_tokens = IntegerField(
+        null=True, constraints=[Check("custom_limit_tokens IS NULL OR custom_limit_tokens > 0")]
+    )
+    view = _choice("view", rules.VIEWS)
+    timezone = TextField(default="auto", constraints=[SQL("DEFAULT 'auto'")])
+    time_format = _choice("time_format", rules.TIME_FORMATS)
+    theme = _choice("theme", rules.THEMES)
+    refresh_rate = IntegerField(
+        default=10, constraints=[SQL("DEFAULT 10"), Check("refresh_rate >= 1 AND refresh_rate <= 60")]
+    )
+    refresh_per_second = FloatField(
+        default=0.75,
+        constraints=[SQL("DEFAULT 0.75"), Check("refresh_per_second >= 0.1 AND refresh_per_second <= 20.0")],
+    )
+    reset_hour = IntegerField(
+        null=True, constraints=[Check("reset_hour IS NULL OR (reset_hour >= 0 AND reset_hour <= 23)")]
+    )
+    created_at = EpochField()
+    updated_at = EpochField()
+    is_active = BooleanField(default=True, constraints=[SQL("DEFAULT 1"), Check("is_active IN (0, 1)")])
+
+    class Meta:
+        table_name = "usage_config"
+        strict_tables = True
+
+    _COLUMNS: ClassVar = ("id", *rules.CONFIG_RULES, "created_at", "updated_at")
+    # Texts as blobs: sqlite3 raises, and gives no row at all, for text that is not UTF-8.
+    _TEXTS: ClassVar = ("plan", "view", "timezone", "time_format", "theme")
+    _SELECT: ClassVar = (
+        "SELECT id, CAST(plan AS BLOB), custom_limit_tokens, CAST(view AS BLOB), CAST(timezone AS BLOB), "
+        "CAST(time_format AS BLOB), CAST(theme AS BLOB), refresh_rate, refresh_per_second, reset_hour, created_at, "
+        "updated_at FROM usage_config WHERE is_active = 1"
+    )
+
+    @classmethod
+    def active(cls) -> UsageConfig | None:
+        """Give the active configuration, or None. Reads only.
+
+        A field that a foreign writer broke has its default instead, and one warning names all of them.
+        """
+        row = cls._db().execute_sql(cls._SELECT).fetchone()
+        if row is None:
+            return None
+        values = dict(zip(cls._COLUMNS, row, strict=True))
+        values |= {name: bytes(values[name]).decode(errors="surrogateescape") for name in cls._TEXTS}
+        broken = [name for name, rule in rules.CONFIG_RULES.items() if not rule.accepts(values[name])]
+        if broken:
+            shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
+            logger.warning("usage_config %s: %s is not allowed; the default is used", values["id"], shown)
+            values |= {name: rules.CONFIG_RULES[name].default for name in broken}
+        return cls._stored({**values, "is_active": True})
+
+    @classmethod
+    def update_active(cls, updates: Mapping[str, Any]) -> bool:
+        """Change fields of the active configuration, those named and no others; True if there were any.
+
+        Raises UnknownField, InvalidValue or NoActiveConfiguration, and then changes nothing.
+        """
+        changes = rules.checked_changes(updates)
+        if changes:
+            cls._write(changes)
+        return bool(changes)
+
+    @classmethod
+    def reset_active(cls) -> None:
+        """Give every field of the active configuration its default; `id` and `created_at` stay.
+
+        Raises NoActiveConfiguration.
+        """
+        cls._write({name: rule.default for name, rule in rules.CONFIG_RULES.items()})
+
+    @classmethod
+    def _write(cls, changes: Mapping[str, Any]) -> None:
+        cls._db()
+        if not cls.update(changes).where(SQL("is_active = 1")).execute():
+            raise NoActiveConfiguration
+
+
+UsageConfig.add_index(
+    UsageConfig.index(UsageConfig.is_active, unique=True, where=SQL("is_active = 1"), name="idx_usage_config_active")
+)

@@ -1,0 +1,91 @@
+"""UsageSession: the sessions that snapshots may belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import peewee
+from peewee import Check, TextField
+
+from usage_store import retention, rules
+from usage_store.blocks import ITS_BLOCK, STORED_BYTES
+from usage_store.connection import unwrap
+from usage_store.errors import InvalidValue
+from usage_store.fields import EpochField
+from usage_store.models.base import UsageModel
+from usage_store.pacing import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["SessionSize", "UsageSession"]
+
+_REGISTER = "INSERT INTO usage_sessions (session_id) VALUES (?) ON CONFLICT DO NOTHING"
+_SIZES = f"""
+SELECT u.session_id, count(s.id), total({STORED_BYTES}) FROM usage_sessions AS u
+LEFT JOIN usage_snapshots AS s ON s.session_id = u.session_id {ITS_BLOCK} WHERE {{}} GROUP BY u.session_id
+"""  # noqa: S608
+
+
+class SessionSize(NamedTuple):
+    """How many snapshots a session holds, and how many bytes their texts take on disk."""
+
+    session_id: str
+    snapshots: int
+    bytes: int
+
+
+class UsageSession(UsageModel):
+    """A session that snapshots may belong to. Deleting one deletes its snapshots."""
+
+    session_id = TextField(primary_key=True, constraints=[Check("session_id <> ''")])
+    created_at = EpochField()
+
+    class Meta:
+        table_name = "usage_sessions"
+        without_rowid = True
+        strict_tables = True
+
+    @classmethod
+    def register(cls, session_id: str) -> None:
+        """Make a session known; nothing happens if it is. Raises InvalidValue for an empty id."""
+        cls.register_many([session_id])
+
+    @classmethod
+    def register_many(cls, session_ids: Iterable[str]) -> int:
+        """Make sessions known, all or none, and give how many were not. Raises InvalidValue."""
+        rows = [(session_id,) for session_id in _checked(session_ids)]
+        database = cls._db()
+        with database.atomic():
+            cursor = database.cursor()
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
+                cursor.executemany(_REGISTER, rows)
+        added: int = max(0, cursor.rowcount)
+        return added
+
+    @classmethod
+    def remove_many(cls, session_ids: Iterable[str]) -> int:
+        """Delete sessions and their snapshots, and give how many those were; the host's events stay.
+
+        It goes in transactions of about 12 ms, sessions after their snapshots, so that others can write meanwhile; one
+        that is stopped has deleted some. Inside an open transaction it is a part of that. Raises InvalidValue.
+        """
+        checked = _checked(session_ids)
+        database = unwrap(cls._db())
+        return finish(database, lambda pace: retention.remove_sessions(database, checked, pace))
+
+    @classmethod
+    def sizes(cls, session_id: str | None = None) -> list[SessionSize]:
+        """List how many snapshots each session holds, or one of them, and the bytes of their texts on disk.
+
+        A compacted snapshot counts with its share of its block. Reads only, all snapshots concerned.
+        """
+        condition, params = ("true", ()) if session_id is None else ("u.session_id = ?", (_checked([session_id])))
+        found = cls._db().execute_sql(_SIZES.format(condition), params).fetchall()
+        return [SessionSize(session, count, int(size)) for session, count, size in found]
+
+
+def _checked(session_ids: Iterable[str]) -> list[str]:
+    if isinstance(session_ids, str):
+        raise InvalidValue("session_ids", session_ids, "an iterable of session ids")
+    return [rules.checked_session_id(session_id) for session_id in session_ids]

@@ -1,0 +1,231 @@
+"""UsageSnapshot: the log of JSON documents about sessions."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import peewee
+from peewee import SQL, Check, ForeignKeyField, TextField
+
+from usage_store import payloads, retention, rules
+from usage_store.connection import unwrap
+from usage_store.errors import DamagedSnapshot, InvalidValue, UnknownSession
+from usage_store.fields import EpochField, RowIdField, SnapshotTextField
+from usage_store.models.base import UsageModel
+from usage_store.models.sessions import UsageSession
+from usage_store.pacing import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["SnapshotRow", "UsageSnapshot"]
+
+_BATCH = 500  # rows sent at once: memory stays flat, the transaction still covers all
+
+
+class SnapshotRow(NamedTuple):
+    """A snapshot as a plain row: the columns of usage_snapshots, `snapshot_data` as text."""
+
+    id: int
+    session_id: str
+    snapshot_data: str
+    snapshot_type: str
+    timestamp: int
+
+
+class UsageSnapshot(UsageModel):
+    """One JSON document about one session at one second."""
+
+    id = RowIdField()
+    session = ForeignKeyField(
+        UsageSession, column_name="session_id", backref="snapshots", on_delete="CASCADE", index=False
+    )
+    session_id: str  # made by peewee beside `session`
+    snapshot_data = SnapshotTextField()
+    snapshot_type = TextField(
+        default="stats",
+        constraints=[SQL("DEFAULT 'stats'"), Check("snapshot_type IN ('stats', 'config', 'session')")],
+    )
+    timestamp = EpochField(
+        constraints=[Check("typeof(timestamp) = 'integer' AND timestamp >= 0 AND timestamp < 100000000000")]
+    )
+
+    class Meta:
+        table_name = "usage_snapshots"
+
+    # Fixed SQL, since building a query costs more than running it. Selecting the session makes an unknown one
+    # insert nothing, on connections that do not check foreign keys too, and so does a text that is not JSON.
+    _INSERT: ClassVar = (
+        "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) "
+        "SELECT session_id, ?1, ?2, ?3 FROM usage_sessions WHERE session_id = ?4 AND json_valid(?1)"
+    )
+    _SELECT: ClassVar = "SELECT id, session_id, snapshot_data, snapshot_type, timestamp FROM usage_snapshots"
+    _NEWEST: ClassVar = "ORDER BY timestamp DESC, id DESC"
+    _RECENT: ClassVar = f"{_SELECT} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
+    _RECENT_OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? AND timestamp >= ? {_NEWEST} LIMIT ?"
+    _OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? {_NEWEST}"
+    # Called after inserts; init_database() sets it.
+    upkeep: ClassVar[Callable[[peewee.Database], None] | None] = None
+
+    @property
+    def data(self) -> Any:
+        """The parsed value of `snapshot_data`."""
+        return payloads.decode(self.snapshot_data)
+
+    @property
+    def recorded_at(self) -> datetime:
+        """The timestamp as an aware datetime, UTC."""
+        return datetime.fromtimestamp(self.timestamp, UTC)
+
+    @classmethod
+    def record(
+        cls, session_id: str, snapshot_data: Any, snapshot_type: str = "stats", timestamp: Any = None
+    ) -> UsageSnapshot:
+        """Store one snapshot and give it back.
+
+        `snapshot_data` is JSON text, kept as given, or an object, stored compact. `timestamp` is an aware datetime,
+        seconds or milliseconds; None is now. Raises InvalidValue or UnknownSession, and then stores nothing.
+        """
+        return cls._record(payloads.row(session_id, snapshot_data, snapshot_type, timestamp))
+
+    @classmethod
+    def record_mapping(cls, snapshot: Mapping[str, Any]) -> UsageSnapshot:
+        """Store one snapshot given as a mapping of `record`'s arguments. Raises UnknownField besides."""
+        return cls._record(payloads.mapped_row(snapshot))
+
+    @classmethod
+    def _record(cls, row: payloads.Row) -> UsageSnapshot:
+        cursor = cls._db().execute_sql(cls._INSERT, row)
+        data, kind, seconds, session = row
+        if cursor.rowcount != 1:
+            cls._check(row)
+            raise UnknownSession(session)  # it was when we asked
+        snapshot = cls._made(cursor.lastrowid, session, data, kind, seconds)
+        if cls.upkeep is not None:
+            cls.upkeep(cls._db())
+        return snapshot
+
+    @classmethod
+    def record_many(cls, snapshots: Iterable[Mapping[str, Any]]) -> int:
+        """Store many snapshots, all or none, and give their number.
+
+        Each is a mapping of `record`'s arguments. Any iterable will do: it is read in batches. Raises as `record`,
+        with the position of the snapshot that was refused.
+        """
+        database = cls._db()
+        total = 0
+        try:
+            numbered = enumerate(snapshots)
+        except TypeError:
+            raise InvalidValue("snapshots", snapshots, "an iterable of mappings of field to value") from None
+        rows = (payloads.numbered(number, payloads.mapped_row, snapshot) for number, snapshot in numbered)
+        first = list(itertools.islice(rows, _BATCH))  # before BEGIN: no lock is held for input that is refused
+        with database.atomic():
+            batch = first
+            while batch:
+                cursor = database.cursor()
+                with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
+                    cursor.executemany(cls._INSERT, batch)
+                if cursor.rowcount != len(batch):
+                    for number, row in enumerate(batch, total):
+                        payloads.numbered(number, cls._check, row)
+                total += len(batch)
+                batch = list(itertools.islice(rows, _BATCH))
+        if cls.upkeep is not None:
+            cls.upkeep(database)
+        return total
+
+    @classmethod
+    def recent(cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
+        """List at most `limit` snapshots of the last hours, newest first, of one session or of all.
+
+        Raises InvalidValue for a limit below 1 or hours that are not above 0.
+        """
+        return cls._models(*cls._recent(session_id, limit, hours_back))
+
+    @classmethod
+    def recent_rows(
+        cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24
+    ) -> list[SnapshotRow]:
+        """List the same as `recent()` as plain rows. Raises DamagedSnapshot, where a model would on access."""
+        return cls._rows(*cls._recent(session_id, limit, hours_back))
+
+    @classmethod
+    def of_session(cls, session_id: str) -> list[UsageSnapshot]:
+        """List all snapshots of a session, newest first; none for a session that is not known."""
+        return cls._models(cls._OF_SESSION, rules.checked_session_id(session_id))
+
+    @classmethod
+    def rows_of_session(cls, session_id: str) -> list[SnapshotRow]:
+        """List the same as `of_session()` as plain rows. Raises DamagedSnapshot, where a model would on access."""
+        return cls._rows(cls._OF_SESSION, rules.checked_session_id(session_id))
+
+    @classmethod
+    def prune(cls, days_old: float = 30) -> int:
+        """Delete the snapshots older than so many days and give their number. Raises InvalidValue.
+
+        It goes in transactions of about 12 ms, oldest first, so that others can write meanwhile; one that is stopped
+        has deleted some. Inside an open transaction it is a part of that.
+        """
+        before = int(time.time() - rules.checked_span("days_old", days_old, 86_400))
+        database = unwrap(cls._db())
+        return finish(database, lambda pace: retention.prune(database, before, pace))
+
+    @classmethod
+    def _recent(cls, session_id: str | None, limit: int, hours_back: float) -> tuple[Any, ...]:
+        most = rules.checked_count("limit", limit)
+        since = int(time.time() - rules.checked_span("hours_back", hours_back, 3600))
+        if session_id is None:
+            return cls._RECENT, since, most
+        return cls._RECENT_OF_SESSION, rules.checked_session_id(session_id), since, most
+
+    @classmethod
+    def _models(cls, sql: str, *params: Any) -> list[UsageSnapshot]:
+        return [cls._made(*row) for row in cls._read(sql, *params)]
+
+    @classmethod
+    def _rows(cls, sql: str, *params: Any) -> list[SnapshotRow]:
+        rows = [SnapshotRow(*row) for row in cls._read(sql, *params)]
+        for row in rows:
+            if isinstance(row.snapshot_data, DamagedSnapshot):
+                raise DamagedSnapshot(f"snapshot {row.id}: {row.snapshot_data}") from row.snapshot_data
+        return rows
+
+    @classmethod
+    def _read(cls, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+        text = cls.snapshot_data.python_value
+        with cls._db().atomic():  # since a compacted text is in a row of another table
+            found = cls._db().execute_sql(sql, params).fetchall()
+            return [(row_id, session, text(data), kind, at) for row_id, session, data, kind, at in found]
+
+    @classmethod
+    def _made(cls, row_id: int, session_id: str, data: str, kind: str, seconds: int) -> UsageSnapshot:
+        values = {"session": session_id, "snapshot_data": data, "snapshot_type": kind, "timestamp": seconds}
+        return cls._stored({"id": row_id, **values})
+
+    @classmethod
+    def _check(cls, row: payloads.Row) -> None:
+        """Raise what is wrong with a row that was not inserted."""
+        text, *_, session = row
+        sql = "SELECT json_valid(?), EXISTS (SELECT 1 FROM usage_sessions WHERE session_id = ?)"
+        valid, known = cls._db().execute_sql(sql, (text, session)).fetchone()
+        if not valid:
+            payloads.prove(text)
+            raise InvalidValue("snapshot_data", text, "JSON that is not nested this deeply")
+        if not known:
+            raise UnknownSession(session)
+
+
+UsageSnapshot.add_index(
+    UsageSnapshot.index(UsageSnapshot.session, UsageSnapshot.timestamp, name="idx_usage_snapshots_session_id")
+)
+UsageSnapshot.add_index(UsageSnapshot.index(UsageSnapshot.timestamp, name="idx_usage_snapshots_timestamp"))
+UsageSnapshot.add_index(UsageSnapshot.index(UsageSnapshot.snapshot_type, name="idx_usage_snapshots_type"))
+UsageSnapshot.add_index(
+    UsageSnapshot.index(
+        UsageSnapshot.timestamp, where=SQL("typeof(snapshot_data) = 'text'"), name="idx_usage_snapshots_plain"
+    )
+)

@@ -1,0 +1,139 @@
+"""Long work in short transactions: how many rows at once, and how long to let others write in between."""
+
+from __future__ import annotations
+
+import bisect
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import peewee
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    "HOLD",
+    "Pace",
+    "Turns",
+    "checkpoint",
+    "finish",
+    "in_transaction",
+    "restart_wal",
+    "without_automatic_checkpoints",
+]
+
+# A lock in SQLite has no queue. Who finds it taken sleeps and asks again, so many milliseconds after he came
+# (sqliteDefaultBusyCallback in SQLite's main.c), and gets it only if it is free at such a moment.
+_ASKED_AGAIN = (0, 1, 3, 8, 18, 33, 53, 78)
+_LATE = 3  # milliseconds: sleepers wake late
+HOLD = 0.012  # seconds: if a slice takes twice as much, who waits still gets the lock before 50 ms are over
+_LARGEST = 100_000
+_PAUSES = (0, 0.001, 0.01, 0.1, 0.3, 0.6)  # seconds
+
+
+class Turns:
+    """When whoever does some work may take the write lock again, so that others come in between.
+
+    After each slice it stays free for so long that whoever waits for it asks again meanwhile. `last` and `longest` are
+    how many seconds the last and the longest slice held it.
+    """
+
+    def __init__(self) -> None:
+        self.last = self.longest = 0.0
+        self._next = 0.0
+
+    @contextmanager
+    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
+        """Let others write, hold the write lock for the block, commit, measure, and copy the -wal to the file."""
+        time.sleep(max(0.0, self._next - time.monotonic()))
+        with database.atomic("IMMEDIATE"):
+            began = time.monotonic()  # to wait for the lock holds up nobody
+            yield
+        ended = time.monotonic()
+        self.last = ended - began
+        self.longest = max(self.longest, self.last)
+        self._next = ended + _gap(self.last)
+        checkpoint(database)
+
+
+class _OneTurn(Turns):
+    """All of the work in a transaction that is open already."""
+
+    @contextmanager
+    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:  # noqa: ARG002  as Turns'
+        """Leave everything to the transaction."""
+        yield
+
+
+class Pace:
+    """How many rows of some work hold the write lock for about `HOLD` seconds: the `size` of the next slice."""
+
+    def __init__(self, turns: Turns, size: int = 100) -> None:
+        self.size = size
+        self._turns = turns
+
+    @contextmanager
+    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
+        """Do a slice when it is one's turn, and learn from it."""
+        with self._turns.slice(database):
+            yield
+        # Quick to shrink, slow to grow: one slice too long is a writer that waited.
+        factor = min(1.5, max(0.25, HOLD / max(self._turns.last, 1e-6)))
+        self.size = min(_LARGEST, max(1, int(self.size * factor)))
+
+
+def _gap(seconds: float) -> float:
+    """Give for how many seconds a lock that was held for so long must be free so that those who wait find it free."""
+    asked = min(bisect.bisect_right(_ASKED_AGAIN, seconds * 1000), len(_ASKED_AGAIN) - 1)
+    return (_ASKED_AGAIN[asked] - _ASKED_AGAIN[asked - 1] + _LATE) / 1000
+
+
+def in_transaction(database: peewee.SqliteDatabase) -> bool:
+    """Tell whether a transaction is open, by peewee's means or by a statement."""
+    return bool(database.in_transaction() or database.connection().in_transaction)
+
+
+def finish(database: peewee.SqliteDatabase, work: Callable[[Pace], Iterator[int]]) -> int:
+    """Do some work to its end and give the sum: in short transactions, or within the one that is open already."""
+    if in_transaction(database):
+        return sum(work(Pace(_OneTurn(), 2**63 - 1)))
+    with without_automatic_checkpoints(database):
+        return sum(work(Pace(Turns())))
+
+
+@contextmanager
+def without_automatic_checkpoints(database: peewee.SqliteDatabase) -> Iterator[None]:
+    """Keep SQLite from copying the -wal to the file within a commit: it comes between the slices instead."""
+    automatic = database.pragma("wal_autocheckpoint")
+    database.pragma("wal_autocheckpoint", 0)
+    try:
+        yield
+    finally:
+        database.pragma("wal_autocheckpoint", automatic)
+
+
+def checkpoint(database: peewee.SqliteDatabase) -> None:
+    """Copy the -wal to the file while others write, so that it begins again; wait a second for who does just that."""
+    before = None
+    for pause in _PAUSES:
+        found = database.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if found == before:
+            return  # all is copied, or what is not has a reader; one answer alone counts nothing that came meanwhile
+        busy = found[0]
+        before = None if busy else found
+        time.sleep(pause if busy else 0)
+    restart_wal(database, "RESTART")  # others write too fast
+
+
+def restart_wal(database: peewee.SqliteDatabase, how: str) -> None:
+    """Copy what is left of the -wal with the write lock held: RESTART or TRUNCATE it, unless it is in use just now."""
+    timeout = database.pragma("busy_timeout")
+    database.pragma("busy_timeout", 0)
+    try:
+        database.execute_sql(f"PRAGMA wal_checkpoint({how})").fetchall()
+    except peewee.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+    finally:
+        database.pragma("busy_timeout", timeout)

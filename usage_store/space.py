@@ -1,0 +1,147 @@
+"""What a database takes on disk, and how to give back what it no longer uses."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from usage_store.blocks import ITS_BLOCK, STORED_BYTES
+from usage_store.migrate.copying import check_disk, file_name
+from usage_store.pacing import HOLD, checkpoint, restart_wal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
+    from usage_store.pacing import Turns
+
+__all__ = [
+    "Space",
+    "can_shrink",
+    "free_pages",
+    "give_back",
+    "live_bytes",
+    "measure",
+    "snapshot_bytes",
+    "truncate_wal",
+    "vacuum",
+    "wal_allowance",
+    "wide_cache",
+]
+
+_INCREMENTAL = 2  # PRAGMA auto_vacuum
+_MOST_WAL = 8 * 2**20
+_CACHE = -64 * 1024  # PRAGMA cache_size, in KiB: moving pages touches the whole file
+_SAMPLES = 256
+_SAMPLE = f"SELECT {STORED_BYTES} FROM usage_snapshots AS s {ITS_BLOCK} WHERE s.id >= ? ORDER BY s.id LIMIT 1"  # noqa: S608
+_INDEXED = 180  # bytes of a row beside its text, and of its index entries, with session ids of 36 characters
+
+
+class Space(NamedTuple):
+    """Bytes on disk: of the database file, of its -wal, and within the file, of pages that hold nothing."""
+
+    file: int
+    wal: int
+    free: int
+
+    @property
+    def total(self) -> int:
+        """What the disk has less of."""
+        return self.file + self.wal
+
+
+def measure(database: peewee.SqliteDatabase) -> Space:
+    """Measure a database. Reads only."""
+    name, page = file_name(database), int(database.page_size)
+    free = free_pages(database) * page
+    if not name:
+        return Space(database.pragma("page_count") * page, 0, free)
+    wal = Path(f"{name}-wal")
+    return Space(Path(name).stat().st_size, wal.stat().st_size if wal.exists() else 0, free)
+
+
+def free_pages(database: peewee.SqliteDatabase) -> int:
+    """Give the number of pages that hold nothing. Reads only."""
+    return int(database.pragma("freelist_count"))
+
+
+def live_bytes(database: peewee.SqliteDatabase) -> int:
+    """Give the bytes of all pages that hold something. Reads only."""
+    pages: int = database.pragma("page_count") - free_pages(database)
+    return pages * int(database.page_size)
+
+
+def snapshot_bytes(database: peewee.SqliteDatabase) -> int:
+    """Estimate the bytes that the snapshots take, from their number and the sizes of some of them. Reads only."""
+    rows, first, last = database.execute_sql("SELECT count(*), min(id), max(id) FROM usage_snapshots").fetchone()
+    if not rows:
+        return 0
+    places = [first + (last - first) * number // _SAMPLES for number in range(_SAMPLES)]
+    found = [database.execute_sql(_SAMPLE, (place,)).fetchone()[0] for place in places]
+    return int(rows * (sum(found) / _SAMPLES + _INDEXED))
+
+
+def wal_allowance(database: peewee.SqliteDatabase) -> int:
+    """Give the bytes that the -wal takes in ordinary use, before a checkpoint lets it begin again. Reads only."""
+    pages: int = database.pragma("wal_autocheckpoint")
+    return min(max(pages, 0) * int(database.page_size), _MOST_WAL)
+
+
+def can_shrink(database: peewee.SqliteDatabase) -> bool:
+    """Tell whether the file was made, or vacuumed, so that it can give pages back. Reads only."""
+    return bool(database.pragma("auto_vacuum") == _INCREMENTAL)
+
+
+def give_back(database: peewee.SqliteDatabase, turns: Turns) -> Iterator[int]:
+    """Give pages that hold nothing back to the disk, a short transaction at a time, and give their number after each.
+
+    SQLite moves a page from the file's end into each free one. The file shrinks at the checkpoint that follows.
+    """
+    free = free_pages(database) if can_shrink(database) else 0
+    while free:
+        with turns.slice(database):
+            _give_back(database, time.monotonic() + HOLD / 2)  # the commit takes about as long
+        left = free_pages(database)
+        yield max(0, free - left)
+        free = left if left < free else 0  # others may fill pages as fast as they are freed
+
+
+def _give_back(database: peewee.SqliteDatabase, until: float) -> None:
+    # Asked for more than one page, sqlite3 would take SQLite's first step, which frees one.
+    connection = database.connection()
+    while free_pages(database) and time.monotonic() < until:
+        for _ in range(16):
+            connection.execute("PRAGMA incremental_vacuum(1)")
+
+
+@contextmanager
+def wide_cache(database: peewee.SqliteDatabase) -> Iterator[None]:
+    """Let SQLite keep more pages in memory within the block."""
+    cache = database.pragma("cache_size")
+    database.pragma("cache_size", _CACHE)
+    try:
+        yield
+    finally:
+        database.pragma("cache_size", cache)
+
+
+def truncate_wal(database: peewee.SqliteDatabase) -> None:
+    """Empty the -wal file, as far as open readers let it, without waiting for them."""
+    checkpoint(database)
+    restart_wal(database, "TRUNCATE")
+
+
+def vacuum(database: peewee.SqliteDatabase) -> None:
+    """Rewrite the file so that it can shrink from now on; nobody else can write meanwhile.
+
+    Raises NotEnoughDisk: it takes twice the size of what the database holds, for a copy and for the -wal.
+    """
+    name = file_name(database)
+    if name:
+        check_disk(Path(name).resolve().parent, 2 * live_bytes(database), "a VACUUM")
+    database.pragma("auto_vacuum", _INCREMENTAL)
+    database.execute_sql("VACUUM")
+    truncate_wal(database)
