@@ -166,10 +166,11 @@ def test_a_conversion_keeps_every_row_and_id_mends_units_and_registers_sessions(
     assert _rows(path, "SELECT name, seq FROM sqlite_sequence ORDER BY name") == marks
     assert _rows(path, "SELECT * FROM events") == events
 
+    assert _run("migrate", "--database", path).stdout.startswith("applied 002_compact_snapshots ")
     valid = _run("migrate", "validate", "--database", path)
     assert (valid.returncode, valid.stdout, valid.stderr) == (0, "valid\n", "")
     status = _run("migrate", "status", "--database", path)
-    assert (status.returncode, status.stdout.splitlines()[0]) == (0, "version 1 of 1, 0 pending")
+    assert (status.returncode, status.stdout.splitlines()[0]) == (0, "version 2 of 2, 0 pending")
     assert "notice" not in status.stdout
 
     before = path.read_bytes()

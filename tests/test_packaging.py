@@ -102,9 +102,11 @@ def _check_it_works(python: Path, folder: Path, home: Path, **environment: str) 
     where = _run([python, "-c", "import usage_store; print(usage_store.__file__)"], folder, **environment)
     assert Path(where.strip()) == home / "usage_store" / "__init__.py"
     said = _run([python, "-W", "error", "-m", "usage_store.migrate"], folder, **environment)
-    assert re.fullmatch(r"applied 001_add_usage_tracking_tables \([0-9.]+ ms\)\n", said)
+    assert re.fullmatch(
+        r"applied 001_add_usage_tracking_tables \([0-9.]+ ms\)\napplied 002_compact_snapshots \([0-9.]+ ms\)\n", said
+    )
     said = _run([python, "-W", "error", "-m", "usage_store.migrate", "status"], folder, **environment)
-    assert said.startswith("version 1 of 1, 0 pending\n")
+    assert said.startswith("version 2 of 2, 0 pending\n")
     assert [path.name for path in folder.iterdir()] == ["usage.db"]
 
 
@@ -184,9 +186,9 @@ def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_pat
     _pip_install(python, checkout, "-e", ".")
     assert not (_site(python) / "usage_store").exists()
     _check_it_works(python, tmp_path / "elsewhere", checkout)
-    (checkout / "migrations" / "002_more.py").write_text("def up(migrator, db):\n    pass\n")
+    (checkout / "migrations" / "003_more.py").write_text("def up(migrator, db):\n    pass\n")
     said = _run([python, "-m", "usage_store.migrate"], tmp_path / "elsewhere")
-    assert said.startswith("applied 002_more ")
+    assert said.startswith("applied 003_more ")
 
 
 def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) -> None:

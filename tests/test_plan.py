@@ -158,15 +158,17 @@ def test_a_broken_file_or_history_is_refused_as_by_the_run(path: Path, directory
         planned(path, directory, 0)
 
 
-def test_the_usage_tables_plan_says_what_their_migration_does(usage_database: peewee.Database) -> None:
+def test_the_usage_tables_plan_says_what_their_migrations_do(usage_database: peewee.Database) -> None:
     runner = MigrationRunner(usage_database)
-    (down,) = runner.plan(0)
-    assert down.statements[-1] == "DROP TABLE usage_config"
-    runner.rollback()
-    (up,) = runner.plan()
-    assert str(up.migration) == str(registry.discover(registry.default_directory())[0])
-    assert sum(statement.startswith("CREATE TABLE usage_") for statement in up.statements) == 3
-    assert "INSERT INTO usage_config DEFAULT VALUES" in up.statements
+    compact, tables = runner.plan(0)
+    assert compact.statements[-1] == "DROP TABLE usage_snapshot_blocks"
+    assert tables.statements[-1] == "DROP TABLE usage_config"
+    runner.rollback(0)
+    tables, compact = runner.plan()
+    assert [str(up.migration) for up in (tables, compact)] == list(map(str, registry.discover(runner.directory)))
+    assert sum(statement.startswith("CREATE TABLE usage_") for statement in tables.statements) == 3
+    assert "INSERT INTO usage_config DEFAULT VALUES" in tables.statements
+    assert sum("CREATE TRIGGER usage_snapshots_" in statement for statement in compact.statements) == 3
 
 
 def test_what_an_operation_only_tried_is_not_planned(path: Path, directory: Path) -> None:

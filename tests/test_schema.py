@@ -47,6 +47,11 @@ COLUMNS: dict[str, list[tuple[str, str, int, str | None, int]]] = {
         ("snapshot_type", "TEXT", 1, "'stats'", 0),
         ("timestamp", "INTEGER", 1, "unixepoch()", 0),
     ],
+    "usage_snapshot_blocks": [
+        ("id", "INTEGER", 0, None, 1),
+        ("refs", "INTEGER", 1, "0", 0),
+        ("data", "BLOB", 1, None, 0),
+    ],
     "schema_migrations": [
         ("version", "INTEGER", 0, None, 1),
         ("name", "TEXT", 1, None, 0),
@@ -70,14 +75,23 @@ CHECKS = {
         "snapshot_type IN ('stats', 'config', 'session')",
         "typeof(timestamp) = 'integer' AND timestamp >= 0 AND timestamp < 100000000000",
     },
+    "usage_snapshot_blocks": set(),
     "schema_migrations": set(),
 }
 INDEXES = {
     "CREATE UNIQUE INDEX idx_usage_config_active ON usage_config(is_active) WHERE is_active = 1",
-    "CREATE INDEX idx_usage_snapshots_session_id ON usage_snapshots(session_id)",
+    "CREATE INDEX idx_usage_snapshots_session_id ON usage_snapshots(session_id, timestamp)",
+    "CREATE INDEX idx_usage_snapshots_plain ON usage_snapshots(timestamp) WHERE typeof(snapshot_data) = 'text'",
     "CREATE INDEX idx_usage_snapshots_timestamp ON usage_snapshots(timestamp)",
     "CREATE INDEX idx_usage_snapshots_type ON usage_snapshots(snapshot_type)",
     "CREATE INDEX idx_schema_migrations_applied_at ON schema_migrations(applied_at)",
+}
+TRIGGERS = {
+    "usage_config_updated": "usage_config",
+    "usage_sessions_deleted": "usage_sessions",
+    "usage_snapshots_deleted": "usage_snapshots",
+    "usage_snapshots_inserted": "usage_snapshots",
+    "usage_snapshots_updated": "usage_snapshots",
 }
 
 
@@ -100,9 +114,9 @@ def test_a_fresh_migration_makes_exactly_the_promised_tables(raw: sqlite3.Connec
         words = " ".join(sql.split())
         assert {check for check in CHECKS[table] if f"CHECK ({check})" in words} == CHECKS[table]
         assert words.count("CHECK") == len(CHECKS[table])
-        assert ("AUTOINCREMENT" in words) is (table in ("usage_config", "usage_snapshots"))
+        assert ("AUTOINCREMENT" in words) is (table in ("usage_config", "usage_snapshots", "usage_snapshot_blocks"))
     strict = {name for _, name, _, _, _, strict in raw.execute("PRAGMA table_list") if strict}
-    assert strict == {"usage_config", "usage_sessions"}
+    assert strict == {"usage_config", "usage_sessions", "usage_snapshot_blocks"}
 
 
 def test_a_fresh_migration_makes_exactly_the_promised_indexes_keys_and_triggers(raw: sqlite3.Connection) -> None:
@@ -110,7 +124,7 @@ def test_a_fresh_migration_makes_exactly_the_promised_indexes_keys_and_triggers(
     assert {sql.replace('"', "").replace("IF NOT EXISTS ", "") for (sql,) in statements} == INDEXES
     keys = raw.execute("PRAGMA foreign_key_list(usage_snapshots)").fetchall()
     assert [row[2:7] for row in keys] == [("usage_sessions", "session_id", "session_id", "NO ACTION", "CASCADE")]
-    assert _names(raw, "trigger") == {"usage_config_updated", "usage_sessions_deleted"}
+    assert _names(raw, "trigger") == TRIGGERS.keys()
     assert _names(raw, "view") == set()
 
 
@@ -132,17 +146,16 @@ def test_the_models_describe_the_schema_that_the_migrations_make(
         by_models = read_catalog(modelled)
     by_migrations = read_catalog(usage_database)
     assert by_models.tables.keys() == {"usage_config", "usage_sessions", "usage_snapshots"}
-    assert differences(by_models, by_migrations) == [
-        "trigger usage_config_updated on usage_config is not from a migration",
-        "trigger usage_sessions_deleted on usage_sessions is not from a migration",
-    ]
-    assert differences(by_migrations, by_models) == [
+    extra = [f"trigger {trigger} on {table} is not from a migration" for trigger, table in TRIGGERS.items()]
+    assert sorted(differences(by_models, by_migrations)) == sorted(extra)
+    missing = differences(by_migrations, by_models)
+    assert set(missing) == {
+        "table usage_snapshot_blocks is missing",
         "table schema_migrations is missing",
         "table schema_migration_log is missing",
-        "trigger usage_config_updated on usage_config is missing",
-        "trigger usage_sessions_deleted on usage_sessions is missing",
+        *(f"trigger {trigger} on {table} is missing" for trigger, table in TRIGGERS.items()),
         "index idx_schema_migrations_applied_at on schema_migrations is missing",
-    ]
+    }
 
 
 def test_a_rollback_to_0_removes_all_but_an_empty_history(usage_database: peewee.SqliteDatabase) -> None:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from usage_store.pacing import Pace
 
-__all__ = ["PLAIN", "can_compact", "compact"]
+__all__ = ["can_compact", "compact"]
 
 _ROWS, _BYTES = 2000, 8 * 2**20  # read at once, and so held in memory, at most
 
 # The newest first: they stand at the file's end, where the pages that they leave can be cut off.
-PLAIN = (
+_PLAIN = (
     "SELECT id, session_id, CAST(snapshot_data AS BLOB) FROM usage_snapshots INDEXED BY idx_usage_snapshots_plain "
     "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? ORDER BY timestamp DESC LIMIT ?"
 )
@@ -61,7 +61,7 @@ def can_compact(database: peewee.SqliteDatabase) -> bool:
 
 def _read(database: peewee.SqliteDatabase, before: int, limit: int) -> list[_Row]:
     rows, size = [], 0
-    for row in database.connection().execute(PLAIN, (before, limit)):
+    for row in database.connection().execute(_PLAIN, (before, limit)):
         rows.append(_Row(*row))
         size += len(row[2])
         if size >= _BYTES:

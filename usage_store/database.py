@@ -9,12 +9,13 @@ import peewee
 from usage_store import blocks
 from usage_store.connection import default_target, open_database, unwrap
 from usage_store.errors import ConfigurationError, SchemaDrift
+from usage_store.goals import checked_goals
 from usage_store.migrate import MigrationRunner, registry
 from usage_store.models import MODELS, UsageConfig, UsageSnapshot
+from usage_store.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
 
 __all__ = ["bound_database", "init_database", "link_events"]
 
@@ -36,17 +37,16 @@ def init_database(
     waits for another one. With `retention_days` or `max_bytes`, what `maintain()` does for these is done after inserts,
     a transaction of about 12 ms at a time. Raises UsageStoreError.
     """
-    upkeep = _upkeep(retention_days, max_bytes)
-    if isinstance(database, peewee.DatabaseProxy):
-        proxy = database
-        if proxy.obj is None:
-            proxy.attach_callback(lambda inner: _migrate(inner, wait) if inner is not None else None)
-            _bind(proxy, upkeep)
-            return proxy
-    if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
-        database = open_database(default_target() if database is None else database, timeout=timeout)
-    _migrate(database, wait)
-    _bind(database, upkeep)
+    checked_goals(retention_days, max_bytes, None)  # before anything is touched
+    if isinstance(database, peewee.DatabaseProxy) and database.obj is None:
+        database.attach_callback(lambda inner: _migrate(inner, wait) if inner is not None else None)
+    else:
+        if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
+            database = open_database(default_target() if database is None else database, timeout=timeout)
+        _migrate(database, wait)
+    _bind(database)
+    asked = retention_days is not None or max_bytes is not None
+    UsageSnapshot.upkeep = staticmethod(Upkeep(database, retention_days, max_bytes)) if asked else None
     return database
 
 
@@ -73,16 +73,7 @@ def link_events() -> None:
         migration.link_events(database)
 
 
-def _upkeep(retention_days: float | None, max_bytes: int | None) -> Callable[[peewee.Database], None] | None:
-    if retention_days is None and max_bytes is None:
-        return None
-    from usage_store.upkeep import Upkeep
-
-    return Upkeep(retention_days, max_bytes)
-
-
-def _bind(database: peewee.Database | peewee.DatabaseProxy, upkeep: Callable[[peewee.Database], None] | None) -> None:
-    UsageSnapshot.upkeep = staticmethod(upkeep) if upkeep else None
+def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
     if isinstance(database, peewee.DatabaseProxy):
         database.attach_callback(_register)  # at once if it is initialised
     else:

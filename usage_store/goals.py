@@ -10,7 +10,7 @@ from usage_store.blocks import ITS_BLOCK, STORED_BYTES
 from usage_store.compaction import can_compact
 from usage_store.errors import InvalidValue
 from usage_store.retention import out_of_reach
-from usage_store.space import can_shrink, free_pages, live_bytes, measure, snapshot_bytes, wal_allowance
+from usage_store.space import ROW_BYTES, can_shrink, free_pages, live_bytes, measure, snapshot_bytes, wal_allowance
 
 if TYPE_CHECKING:
     import peewee
@@ -60,13 +60,14 @@ def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
     start = goals.prune_before or 0
     pruned, pruned_bytes = _sum(database, _OLD, start)
     compacted, compacted_bytes = _sum(database, f"{_PLAIN} AND s.timestamp >= ?", goals.compact_before or 0, start)
-    live = live_bytes(database) - int(pruned_bytes + compacted_bytes * _SAVED)
+    freed = pruned_bytes + pruned * ROW_BYTES + compacted_bytes * _SAVED
+    live = live_bytes(database) - int(freed)
     evicted = 0
     goal = live_goal(database, goals)
     excess = 0 if goal is None else live - goal
     if goal is not None and excess > 0 and not out_of_reach(database, goal):
         rows = _count(database, "true") - pruned
-        held = snapshot_bytes(database) - pruned_bytes - compacted_bytes * _SAVED
+        held = snapshot_bytes(database) - freed
         evicted = min(rows, int(rows * excess / max(held, excess)))
         live -= excess
     return Forecast(pruned, compacted, evicted, live if can_shrink(database) else measure(database).file)

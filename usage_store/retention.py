@@ -10,6 +10,7 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from usage_store.rules import MAX_SECONDS
 from usage_store.space import live_bytes, snapshot_bytes
 
 if TYPE_CHECKING:
@@ -19,25 +20,24 @@ if TYPE_CHECKING:
 
     from usage_store.pacing import Pace
 
-__all__ = ["EVICT", "FORGET", "PRUNE", "REMOVE", "evict", "out_of_reach", "prune", "remove_sessions"]
+__all__ = ["evict", "out_of_reach", "prune", "remove_sessions"]
 
-PRUNE = """
+_PRUNE = """
 DELETE FROM usage_snapshots WHERE id IN (
   SELECT id FROM usage_snapshots WHERE timestamp < ? ORDER BY timestamp LIMIT ?)
 """
-EVICT = "DELETE FROM usage_snapshots WHERE id IN (SELECT id FROM usage_snapshots ORDER BY timestamp LIMIT ?)"
-REMOVE = """
+_REMOVE = """
 DELETE FROM usage_snapshots WHERE id IN (
   SELECT id FROM usage_snapshots WHERE session_id IN (SELECT value FROM json_each(?)) LIMIT ?)
 """
-FORGET = "DELETE FROM usage_sessions WHERE session_id IN (SELECT value FROM json_each(?))"
+_FORGET = "DELETE FROM usage_sessions WHERE session_id IN (SELECT value FROM json_each(?))"
 _FEW = 500  # rows, some 2 MB of plain text: by so much at most does an eviction go too far
 _SESSIONS = 100  # in one transaction
 
 
 def prune(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterator[int]:
     """Delete the snapshots older than `before` (seconds, UTC), oldest first."""
-    yield from _delete(database, PRUNE, before, pace)
+    yield from _delete(database, _PRUNE, before, pace)
 
 
 def evict(database: peewee.SqliteDatabase, goal: int, pace: Pace) -> Iterator[int]:
@@ -49,7 +49,7 @@ def evict(database: peewee.SqliteDatabase, goal: int, pace: Pace) -> Iterator[in
         return
     while live_bytes(database) > goal:
         with pace.slice(database):
-            deleted: int = database.execute_sql(EVICT, (min(pace.size, _FEW),)).rowcount
+            deleted: int = database.execute_sql(_PRUNE, (MAX_SECONDS, min(pace.size, _FEW))).rowcount
         if not deleted:
             return
         yield deleted
@@ -66,9 +66,9 @@ def remove_sessions(database: peewee.SqliteDatabase, session_ids: Iterable[str],
     remaining = iter(session_ids)
     while some := list(islice(remaining, _SESSIONS)):
         listed = json.dumps(some)
-        yield from _delete(database, REMOVE, listed, pace)
+        yield from _delete(database, _REMOVE, listed, pace)
         with pace.slice(database):
-            database.execute_sql(FORGET, (listed,))
+            database.execute_sql(_FORGET, (listed,))
 
 
 def _delete(database: peewee.SqliteDatabase, sql: str, which: int | str, pace: Pace) -> Iterator[int]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from usage_store.pacing import Turns
 
 __all__ = [
+    "ROW_BYTES",
     "Space",
     "can_shrink",
     "free_pages",
@@ -37,7 +38,7 @@ _MOST_WAL = 8 * 2**20
 _CACHE = -64 * 1024  # PRAGMA cache_size, in KiB: moving pages touches the whole file
 _SAMPLES = 256
 _SAMPLE = f"SELECT {STORED_BYTES} FROM usage_snapshots AS s {ITS_BLOCK} WHERE s.id >= ? ORDER BY s.id LIMIT 1"  # noqa: S608
-_INDEXED = 180  # bytes of a row beside its text, and of its index entries, with session ids of 36 characters
+ROW_BYTES = 180  # bytes of a row beside its text, and of its index entries, with session ids of 36 characters
 
 
 class Space(NamedTuple):
@@ -81,7 +82,7 @@ def snapshot_bytes(database: peewee.SqliteDatabase) -> int:
         return 0
     places = [first + (last - first) * number // _SAMPLES for number in range(_SAMPLES)]
     found = [database.execute_sql(_SAMPLE, (place,)).fetchone()[0] for place in places]
-    return int(rows * (sum(found) / _SAMPLES + _INDEXED))
+    return int(rows * (sum(found) / _SAMPLES + ROW_BYTES))
 
 
 def wal_allowance(database: peewee.SqliteDatabase) -> int:

@@ -32,12 +32,17 @@ class Upkeep:
     """Called after inserts: a transaction of pruning, compacting, evicting or giving back, five times a second at most.
 
     What goes wrong is logged and tried again later; the insert has been committed by then. Inside a transaction of
-    the host nothing is done.
+    the host, and in another database that the models are bound to for a while, nothing is done.
     """
 
     def __init__(
-        self, retention_days: float | None, max_bytes: int | None, compact_after_days: float | None = 7
+        self,
+        database: peewee.Database | peewee.DatabaseProxy,
+        retention_days: float | None,
+        max_bytes: int | None,
+        compact_after_days: float | None = 7,
     ) -> None:
+        self._database = database
         self._wanted = (retention_days, max_bytes, compact_after_days)
         checked_goals(*self._wanted)
         self._slices: Iterator[tuple[str, int]] | None = None
@@ -49,8 +54,8 @@ class Upkeep:
         if time.monotonic() < self._due or not self._lock.acquire(blocking=False):
             return
         try:
-            inner = unwrap(database)
-            if not in_transaction(inner):
+            inner = unwrap(self._database)
+            if inner is database and not in_transaction(inner):
                 self._due = time.monotonic() + (_PAUSE if self._step(inner) else _INTERVAL)
         except (UsageStoreError, peewee.PeeweeException, sqlite3.Error) as error:
             logger.warning("maintenance is put off: %s", error)

@@ -68,10 +68,12 @@ def _copy(rows: list[Row], seed: int, shift: int) -> Iterator[Row]:
 
     def moved(found: re.Match[str]) -> str:
         digits = len(found[0])
-        return str((int(found[0]) + offsets[min(digits, 39)]) % 10**digits).zfill(digits)
+        number = str((int(found[0]) + offsets[min(digits, 39)]) % 10**digits).zfill(digits)
+        # In JSON no number begins with a zero that others follow.
+        fraction = found.string[found.start() - 1] == "."
+        return number if fraction or number[0] != "0" else "1" + number[1:]
 
     for session, text, kind, timestamp in rows:
         if text not in texts:
-            # JSON allows no number to begin with a zero; a 1 before it keeps the length's order of size.
-            texts[text] = re.sub(r"(?<![0-9.])0+(?=[1-9][0-9]*)", "1", _DIGITS.sub(moved, text))
+            texts[text] = _DIGITS.sub(moved, text)
         yield Row(sessions[session], texts[text], kind, timestamp + shift)

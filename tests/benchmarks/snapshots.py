@@ -1,0 +1,152 @@
+"""Measure the usage tables beside raw sqlite3: `python -m tests.benchmarks.snapshots` (`--help` says what else).
+
+Each figure stands beside the same statement by sqlite3's own module, in the same run and on the same schema. The real
+snapshots are those of ../shared/data, and `stream.py` says how they become millions. `--rows` is the size of the large
+runs (default a million: some 15 GB of disk and ten minutes), `--reads` the sizes at which reads are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks import indexes, large, memory
+from tests.benchmarks.stream import original
+from usage_store import (
+    UsageConfig,
+    UsageSnapshot,
+    blocks,
+    init_database,
+    insert_usage_snapshot,
+    insert_usage_snapshots,
+    maintain,
+    register_sessions,
+)
+from usage_store.connection import unwrap
+from usage_store.space import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS = 9
+INSERT = "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) VALUES (?, ?, ?, ?)"
+CONFIG = "SELECT * FROM usage_config WHERE is_active = 1"
+ONE = "SELECT id, session_id, snapshot_data, snapshot_type, timestamp FROM usage_snapshots WHERE id = ?"
+
+
+def raw(path: Path) -> sqlite3.Connection:
+    """Connect as the package does, without it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def compared(name: str, count: int, floor: Callable[[], object], ours: Callable[[], object]) -> None:
+    """Print rates of both, and the ratio pair by pair."""
+    pairs = [(seconds(floor), seconds(ours)) for _ in range(ROUNDS)]
+    ratios = sorted(mine / its for its, mine in pairs)
+    floor_rate, our_rate = (count / statistics.median(times) for times in zip(*pairs, strict=True))
+    middle = statistics.median(ratios)
+    print(
+        f"{name}: sqlite3 {floor_rate:,.0f}/s, usage_store {our_rate:,.0f}/s; "
+        f"{1 / middle:.2f} of its rate (from {1 / ratios[-1]:.2f} to {1 / ratios[0]:.2f}), {middle:.2f} times as long"
+    )
+
+
+def inserts(folder: Path) -> None:
+    rows = original()
+    given = [dict(zip(("session_id", "snapshot_data", "snapshot_type", "timestamp"), row, strict=True)) for row in rows]
+    database = unwrap(init_database(folder / "insert.db"))
+    register_sessions({row.session_id for row in rows})
+    with closing(raw(folder / "insert.db")) as connection:
+
+        def many() -> None:
+            connection.execute("BEGIN")
+            connection.executemany(INSERT, rows)
+            connection.execute("COMMIT")
+
+        compared(
+            "one insert, autocommit",
+            len(rows),
+            lambda: [connection.execute(INSERT, row) for row in rows],
+            lambda: [insert_usage_snapshot(snapshot) for snapshot in given],
+        )
+        compared("bulk insert", len(rows), many, lambda: insert_usage_snapshots(given))
+        compared(
+            "active configuration",
+            2000,
+            lambda: [connection.execute(CONFIG).fetchone() for _ in range(2000)],
+            lambda: [UsageConfig.active() for _ in range(2000)],
+        )
+    database.close()
+
+
+def at_rest(folder: Path) -> None:
+    """Print the bytes of the real stream, plain and compacted, and what a compacted row costs to read."""
+    rows = original()
+    database = unwrap(init_database(folder / "rest.db"))
+    register_sessions({row.session_id for row in rows})
+    UsageSnapshot.record_many(row._asdict() for row in rows)
+    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    plain = measure(database)
+    ids = [row.id for row in UsageSnapshot.select(UsageSnapshot.id)] * 3
+    with closing(raw(folder / "rest.db")) as connection:
+
+        def read(numbers: list[int]) -> None:
+            for number in numbers:
+                blocks.text(connection, connection.execute(ONE, (number,)).fetchone()[2])
+
+        scattered = sorted(ids, key=lambda number: number * 7919 % 10_007)
+        before = min(seconds(lambda: read(scattered)) for _ in range(ROUNDS))
+        maintain(database)
+        connection.execute(ONE, (1,)).fetchone()  # sees the new schema cookie
+        in_turn, at_random = (min(seconds(lambda n=n: read(n)) for _ in range(ROUNDS)) for n in (ids, scattered))  # type: ignore[misc]
+    after = measure(database)
+    print(f"bytes of a real snapshot: plain {plain.total / len(rows):,.0f}, compacted {after.total / len(rows):,.0f}")
+    print(
+        f"a compacted row more than a plain one: {(in_turn - before) / len(ids) * 1e6:.1f} us in turn, "
+        f"{(at_random - before) / len(ids) * 1e6:.1f} us scattered (plain: {before / len(ids) * 1e6:.1f} us)"
+    )
+    database.close()
+
+
+FIGURES: dict[str, Callable[[Path, argparse.Namespace], Any]] = {
+    "inserts": lambda folder, _: inserts(folder),
+    "rest": lambda folder, _: at_rest(folder),
+    "reads": lambda folder, options: large.reads(folder, options.reads),
+    "large": lambda folder, options: large.maintenance(folder, options.rows),
+    "memory": lambda folder, options: memory.peaks(folder, options.rows),
+    "indexes": lambda folder, options: indexes.compared(folder, options.rows),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--reads", type=int, nargs="*", default=[10_000, 1_000_000])
+    parser.add_argument("--only", choices=FIGURES, nargs="*", default=list(FIGURES))
+    parser.add_argument("--folder", type=Path, default=None, help="where the large files go; default: a temporary one")
+    options = parser.parse_args()
+    print(f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores")
+    for name in options.only:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            FIGURES[name](Path(folder), options)
+
+
+if __name__ == "__main__":
+    main()
