@@ -23,7 +23,7 @@ __all__ = [
     "without_automatic_checkpoints",
 ]
 
-# A lock in SQLite has no queue. Who finds it taken sleeps and asks again, so many milliseconds after he came
+# A lock in SQLite has no queue. Whoever finds it taken sleeps and asks again, so many milliseconds after the first time
 # (sqliteDefaultBusyCallback in SQLite's main.c), and gets it only if it is free at such a moment.
 _ASKED_AGAIN = (0, 1, 3, 8, 18, 33, 53, 78)
 _LATE = 3  # milliseconds: sleepers wake late
@@ -69,7 +69,7 @@ class _OneTurn(Turns):
 class Pace:
     """How many rows of some work hold the write lock for about `HOLD` seconds: the `size` of the next slice."""
 
-    def __init__(self, turns: Turns, size: int = 100) -> None:
+    def __init__(self, turns: Turns, size: int = 10) -> None:
         self.size = size
         self._turns = turns
 
@@ -78,8 +78,8 @@ class Pace:
         """Do a slice when it is one's turn, and learn from it."""
         with self._turns.slice(database):
             yield
-        # Quick to shrink, slow to grow: one slice too long is a writer that waited.
-        factor = min(1.5, max(0.25, HOLD / max(self._turns.last, 1e-6)))
+        # Quicker to shrink than to grow: one slice too long is a writer that waited.
+        factor = min(2.0, max(0.25, HOLD / max(self._turns.last, 1e-6)))
         self.size = min(_LARGEST, max(1, int(self.size * factor)))
 
 
@@ -114,7 +114,7 @@ def without_automatic_checkpoints(database: peewee.SqliteDatabase) -> Iterator[N
 
 
 def checkpoint(database: peewee.SqliteDatabase) -> None:
-    """Copy the -wal to the file while others write, so that it begins again; wait a second for who does just that."""
+    """Copy the -wal to the file while others write, so that it begins again; wait a second for another checkpoint."""
     before = None
     for pause in _PAUSES:
         found = database.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

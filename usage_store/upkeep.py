@@ -1,4 +1,4 @@
-"""Maintenance between inserts, a transaction at a time, for who asked init_database() for it."""
+"""Maintenance between inserts, a transaction at a time, where init_database() was asked for it."""
 
 from __future__ import annotations
 
