@@ -6,7 +6,6 @@ This file is frozen, so the format stands here again, as `down` reads it.
 
 from __future__ import annotations
 
-import re
 import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -23,25 +22,33 @@ CREATE TABLE usage_snapshot_blocks (
 ) STRICT
 """
 
-# No JSON text holds a colon after digits alone, so a text that somebody stored as a blob is none.
-REFERS = "typeof({0}.snapshot_data) = 'blob' AND CAST({0}.snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'"
-COUNT = "UPDATE usage_snapshot_blocks SET refs = refs {1} 1 WHERE {2} AND id = CAST({0}.snapshot_data AS INTEGER)"
-DROP = "DELETE FROM usage_snapshot_blocks WHERE refs <= 0 AND {2} AND id = CAST({0}.snapshot_data AS INTEGER)"
+# Digits, a colon, digits, less than 20 bytes: no JSON text, so a text that somebody stored as a blob is none.
+REFERS = """typeof({0}.snapshot_data) = 'blob' AND length({0}.snapshot_data) < 20
+  AND CAST({0}.snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'
+  AND CAST({0}.snapshot_data AS TEXT) NOT GLOB '*[^0-9:]*' AND CAST({0}.snapshot_data AS TEXT) NOT GLOB '*:*:*'"""
 NEW, OLD = REFERS.format("NEW"), REFERS.format("OLD")
-ADDED, TAKEN, GONE = COUNT.format("NEW", "+", NEW), COUNT.format("OLD", "-", OLD), DROP.format("OLD", "", OLD)
+CHECK = """SELECT RAISE(ABORT, 'snapshot_data refers to a block that is not there') WHERE {0}
+    AND NOT EXISTS (SELECT 1 FROM usage_snapshot_blocks WHERE id = CAST(NEW.snapshot_data AS INTEGER))"""
+ADD = "UPDATE usage_snapshot_blocks SET refs = refs + 1 WHERE {0} AND id = CAST(NEW.snapshot_data AS INTEGER)"
+TAKE = "UPDATE usage_snapshot_blocks SET refs = refs - 1 WHERE {0} AND id = CAST(OLD.snapshot_data AS INTEGER)"
+DROP = "DELETE FROM usage_snapshot_blocks WHERE {0} AND id = CAST(OLD.snapshot_data AS INTEGER) AND refs <= 0"
 
 # A block lives as long as rows refer to it, however they come and go: by statement, by cascade, moved or copied. An
 # update adds before it takes, so that a row that stays in its block does not lose it.
 TRIGGERS = {
-    "usage_snapshots_inserted": ("INSERT", NEW, (ADDED,)),
-    "usage_snapshots_updated": ("UPDATE OF snapshot_data", f"({NEW}) OR ({OLD})", (ADDED, TAKEN, GONE)),
-    "usage_snapshots_deleted": ("DELETE", OLD, (TAKEN, GONE)),
+    "usage_snapshots_inserted": ("INSERT", NEW, (CHECK.format("true"), ADD.format("true"))),
+    "usage_snapshots_updated": (
+        "UPDATE OF snapshot_data",
+        f"({NEW}) OR ({OLD})",
+        (CHECK.format(NEW), ADD.format(NEW), TAKE.format(OLD), DROP.format(OLD)),
+    ),
+    "usage_snapshots_deleted": ("DELETE", OLD, (TAKE.format("true"), DROP.format("true"))),
 }
 
-COMPACTED = """
-SELECT id, snapshot_data FROM usage_snapshots WHERE typeof(snapshot_data) = 'blob' AND id > ? ORDER BY id LIMIT 500
-"""
+ROWS = REFERS.format("usage_snapshots")
+COMPACTED = f"SELECT id, snapshot_data FROM usage_snapshots WHERE {ROWS} AND id >= ? ORDER BY id LIMIT 500"  # noqa: S608
 PLAIN = "UPDATE usage_snapshots SET snapshot_data = CAST(? AS TEXT) WHERE id = ?"
+AS_TEXT = f"UPDATE usage_snapshots SET snapshot_data = CAST(snapshot_data AS TEXT) WHERE {ROWS}"  # noqa: S608
 
 # The newest of a session come without sorting, and its last hours without passing over the rest. The second index
 # holds what is still to be compacted, and nothing of what is.
@@ -52,8 +59,12 @@ INDEXES = {
 
 
 def up(migrator: SchemaMigrator, db: SqliteDatabase) -> None:  # noqa: ARG001  the runner's signature
-    """Make the blocks, what counts the references to them, and the indexes; no row changes."""
+    """Make the blocks, what counts the references to them, and the indexes.
+
+    No row changes, unless somebody stored what looks like a reference: that becomes a text, which none can be.
+    """
     db.execute_sql(BLOCKS)
+    db.execute_sql(AS_TEXT)
     for trigger, (event, condition, actions) in TRIGGERS.items():
         body = ";\n  ".join(actions)
         db.execute_sql(
@@ -65,7 +76,7 @@ def up(migrator: SchemaMigrator, db: SqliteDatabase) -> None:  # noqa: ARG001  t
 
 
 def down(migrator: SchemaMigrator, db: SqliteDatabase) -> None:  # noqa: ARG001  the runner's signature
-    """Give every row its plain text again, byte for byte, and remove the rest."""
+    """Give every compacted row its plain text again, byte for byte, and remove the rest."""
     for trigger in TRIGGERS:
         db.execute_sql(f"DROP TRIGGER {trigger}")
     for index in INDEXES:
@@ -73,17 +84,14 @@ def down(migrator: SchemaMigrator, db: SqliteDatabase) -> None:  # noqa: ARG001 
     last = -(2**63)
     while rows := db.execute_sql(COMPACTED, (last,)).fetchall():
         for snapshot, stored in rows:
-            db.execute_sql(PLAIN, (text(db, snapshot, stored), snapshot))
+            db.execute_sql(PLAIN, (text(db, snapshot, *map(int, stored.split(b":"))), snapshot))
         last = snapshot
     db.execute_sql("CREATE INDEX idx_usage_snapshots_session_id ON usage_snapshots(session_id)")
     db.execute_sql("DROP TABLE usage_snapshot_blocks")
 
 
-def text(db: SqliteDatabase, snapshot: int, stored: bytes) -> bytes:
-    """Give the text that a blob stands for; one that is no reference was stored by somebody else, and is a text."""
-    if re.fullmatch(rb"[0-9]+:[0-9]+", stored) is None:
-        return stored
-    block, number = map(int, stored.split(b":"))
+def text(db: SqliteDatabase, snapshot: int, block: int, number: int) -> bytes:
+    """Give a snapshot's text in a block."""
     row = db.execute_sql("SELECT data FROM usage_snapshot_blocks WHERE id = ?", (block,)).fetchone()
     try:
         return unpack(row[0])[number]

@@ -1,7 +1,8 @@
 """The form of compacted snapshots on disk: references in the rows, and blocks of texts that compress well together.
 
-A reference is a blob of ASCII, `block:number`, which no JSON text can be. A block is zlib's format (with its checksum)
-of one line with the texts' lengths in bytes, and the texts. Migration 002 holds the same, frozen.
+A reference is a blob of ASCII, `block:number`, of less than 20 bytes, which no JSON text can be. A block is zlib's
+format (with its checksum) of one line with the texts' lengths in bytes, and the texts. Migration 002 holds the same,
+frozen.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ ITS_BLOCK = (
     "ON typeof(s.snapshot_data) = 'blob' AND b.id = CAST(s.snapshot_data AS INTEGER)"
 )
 _BLOCK = "SELECT data FROM usage_snapshot_blocks WHERE id = ?"
-_REFERENCE = re.compile(rb"([0-9]+):([0-9]+)")
+_REFERENCE = re.compile(rb"(?!.{20})([0-9]+):([0-9]+)")
 
 
 def pack(texts: Iterable[bytes]) -> bytes:

@@ -20,22 +20,23 @@ _ROWS, _BYTES = 2000, 8 * 2**20  # read at once, and so held in memory, at most
 
 # The newest first: they stand at the file's end, where the pages that they leave can be cut off.
 _PLAIN = (
-    "SELECT id, session_id, CAST(snapshot_data AS BLOB) FROM usage_snapshots INDEXED BY idx_usage_snapshots_plain "
+    "SELECT id, CAST(session_id AS BLOB), CAST(snapshot_data AS BLOB) "
+    "FROM usage_snapshots INDEXED BY idx_usage_snapshots_plain "
     "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? ORDER BY timestamp DESC LIMIT ?"
 )
 _INSERT = "INSERT INTO usage_snapshot_blocks (data) VALUES (?)"
-# With the id in it, the row is removed and inserted, and SQLite joins b-tree pages that it left nearly empty; the text
-# in it leaves alone what somebody has changed or compacted since it was read.
+# With the id in it, the row is removed and inserted, and SQLite joins b-tree pages that it left nearly empty. Session
+# and text are in it for who has changed or compacted the row since it was read.
 _UPDATE = (
     "UPDATE usage_snapshots SET id = id, snapshot_data = ? "
-    "WHERE id = ? AND session_id = ? AND CAST(snapshot_data AS BLOB) = ?"
+    "WHERE id = ? AND CAST(session_id AS BLOB) = ? AND CAST(snapshot_data AS BLOB) = ?"
 )
 _UNUSED = "DELETE FROM usage_snapshot_blocks WHERE id > ? AND refs = 0"
 
 
 class _Row(NamedTuple):
     id: int
-    session_id: str
+    session_id: bytes
     text: bytes
 
 

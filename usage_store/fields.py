@@ -31,22 +31,26 @@ class EpochField(IntegerField):
 class _TextAccessor(FieldAccessor):
     def __get__(self, instance: Any, instance_type: Any = None) -> Any:
         value = super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
-        if isinstance(value, DamagedSnapshot):
-            raise DamagedSnapshot(f"snapshot {instance.get_id()}: {value}") from value
-        return value
+        if not isinstance(value, DamagedSnapshot):
+            return value
+        if instance.get_id() is None:  # it was not selected
+            raise value
+        return instance.text_now()
 
 
 class SnapshotTextField(TextField):
     """A text that may be stored in a block; whoever reads the column gets the text.
 
-    The block is read while the row is: in one transaction with it, a prune in between cannot take it away.
+    Where it cannot be read, the value is a DamagedSnapshot, and the models look again when it is asked for: one row is
+    broken, those that were read with it are not. Or the row was deleted just after it was read, and its block with it.
+    In a transaction around the query, that cannot be.
     """
 
     accessor_class = _TextAccessor
 
     def python_value(self, value: Any) -> Any:
-        """Give the text that a stored value stands for, or a DamagedSnapshot, which a model raises on access."""
+        """Give the text that a stored value stands for, or a DamagedSnapshot. Reads only."""
         try:
             return blocks.text(self.model._meta.database.connection(), value)
         except DamagedSnapshot as error:
-            return error  # one row is broken; those that are read with it are not
+            return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import time
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,11 @@ __all__ = [
 # A lock in SQLite has no queue. Whoever finds it taken sleeps and asks again, so many milliseconds after the first time
 # (sqliteDefaultBusyCallback in SQLite's main.c), and gets it only if it is free at such a moment.
 _ASKED_AGAIN = (0, 1, 3, 8, 18, 33, 53, 78)
-_LATE = 3  # milliseconds: sleepers wake late
-HOLD = 0.012  # seconds: if a slice takes twice as much, who waits still gets the lock before 50 ms are over
-_LARGEST = 100_000
+_LATE = 2  # milliseconds: sleepers wake late
+HOLD = 0.010  # seconds: of a slice of three times as much, whoever waits is still free within 50 ms
+_TOO_LONG = 4 * HOLD
+_LARGEST = 100_000  # rows
+_REMEMBERED = 4  # slices
 _PAUSES = (0, 0.001, 0.01, 0.1, 0.3, 0.6)  # seconds
 
 
@@ -47,9 +50,16 @@ class Turns:
     def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
         """Let others write, hold the write lock for the block, commit, measure, and copy the -wal to the file."""
         time.sleep(max(0.0, self._next - time.monotonic()))
-        with database.atomic("IMMEDIATE"):
-            began = time.monotonic()  # to wait for the lock holds up nobody
+        database.begin("IMMEDIATE")
+        began = time.monotonic()  # to wait for the lock holds up nobody
+        try:
             yield
+            database.commit()
+        except BaseException:
+            # When the disk fails, SQLite rolls back itself, and another ROLLBACK would hide why.
+            if database.connection().in_transaction:
+                database.rollback()
+            raise
         ended = time.monotonic()
         self.last = ended - began
         self.longest = max(self.longest, self.last)
@@ -72,15 +82,18 @@ class Pace:
     def __init__(self, turns: Turns, size: int = 10) -> None:
         self.size = size
         self._turns = turns
+        self._seconds_a_row: deque[float] = deque(maxlen=_REMEMBERED)
 
     @contextmanager
     def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
         """Do a slice when it is one's turn, and learn from it."""
+        rows = self.size
         with self._turns.slice(database):
             yield
-        # Quicker to shrink than to grow: one slice too long is a writer that waited.
-        factor = min(2.0, max(0.25, HOLD / max(self._turns.last, 1e-6)))
-        self.size = min(_LARGEST, max(1, int(self.size * factor)))
+        # The quickest of the last slices: what held up the others, such as a busy processor, fewer rows do not mend.
+        self._seconds_a_row.append(max(self._turns.last, 1e-6) / rows)
+        most = 2 * rows if self._turns.last <= _TOO_LONG else rows // 2
+        self.size = max(1, min(_LARGEST, most, int(HOLD / min(self._seconds_a_row))))
 
 
 def _gap(seconds: float) -> float:

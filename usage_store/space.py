@@ -113,9 +113,11 @@ def give_back(database: peewee.SqliteDatabase, turns: Turns) -> Iterator[int]:
 def _give_back(database: peewee.SqliteDatabase, until: float) -> None:
     # Asked for more than one page, sqlite3 would take SQLite's first step, which frees one.
     connection = database.connection()
-    while free_pages(database) and time.monotonic() < until:
+    while free_pages(database):
         for _ in range(16):
             connection.execute("PRAGMA incremental_vacuum(1)")
+        if time.monotonic() >= until:
+            return
 
 
 @contextmanager

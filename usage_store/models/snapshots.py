@@ -66,6 +66,7 @@ class UsageSnapshot(UsageModel):
     _NEWEST: ClassVar = "ORDER BY timestamp DESC, id DESC"
     _RECENT: ClassVar = f"{_SELECT} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
     _RECENT_OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? AND timestamp >= ? {_NEWEST} LIMIT ?"
+    _ONE: ClassVar = f"{_SELECT} WHERE id = ?"
     _OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? {_NEWEST}"
     # Called after inserts; init_database() sets it.
     upkeep: ClassVar[Callable[[peewee.Database], None] | None] = None
@@ -79,6 +80,13 @@ class UsageSnapshot(UsageModel):
     def recorded_at(self) -> datetime:
         """The timestamp as an aware datetime, UTC."""
         return datetime.fromtimestamp(self.timestamp, UTC)
+
+    def text_now(self) -> str:
+        """Read the text of this snapshot again. Raises DoesNotExist if it is deleted, or DamagedSnapshot."""
+        rows = self._rows(self._ONE, self.id)
+        if not rows:
+            raise UsageSnapshot.DoesNotExist(f"snapshot {self.id} was deleted just after it was read")  # type: ignore[attr-defined]  # peewee makes it
+        return rows[0].snapshot_data
 
     @classmethod
     def record(
