@@ -12,8 +12,6 @@ import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import peewee
-
 from tests import test_processes
 from tests.maintained import state_of
 from tests.support import raw, rows
@@ -25,6 +23,8 @@ from usage_store.goals import LEAST_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    import peewee
 
 SECONDS = 5
 GOALS = {"retention_days": 30, "max_bytes": LEAST_BYTES, "compact_after_days": 7}
