@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import time
 import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.support import raw
+from tests.support import raw, rows
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.compaction import compact
 from usage_store.pacing import finish
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import peewee
 
 DAY = 86_400
+FILL = "INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES ('s', ?, ?)"
 TEXTS = (
     '{ "a" : 1.0,\n  "a":2 }\n',
     '"\\u00e9 é \\u0000 \\ud800 💥"',
@@ -108,3 +110,24 @@ def unpacked(data: bytes) -> list[bytes]:
     ends = list(itertools.accumulate(map(int, lengths.split())))
     assert ends[-1] == len(texts)
     return [texts[start:end] for start, end in itertools.pairwise([0, *ends])]
+
+
+def fill(database: peewee.SqliteDatabase, count: int, days: float) -> list[int]:
+    """Store snapshots of some 4 KB that do not deflate, evenly over so many days until now, and give their ids."""
+    now, ids = time.time(), []
+    with database.atomic():
+        for number in range(count):
+            text = f'"{os.urandom(2000).hex()}"'
+            row = (text, int(now - days * DAY * (1 - (number + 0.5) / count)))
+            ids.append(database.execute_sql(FILL, row).lastrowid)
+    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return ids
+
+
+def on_disk(path: Path) -> int:
+    wal = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+def ids_in(path: Path) -> list[int]:
+    return [row for (row,) in rows(path, "SELECT id FROM usage_snapshots ORDER BY id")]

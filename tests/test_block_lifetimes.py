@@ -136,6 +136,7 @@ def test_blocks_follow_the_host_s_events(
         ("snapshot_data = '[]' WHERE id = 1", {1: [2, 3], 2: [4, 5, 6]}),
         ("snapshot_data = '[]' WHERE id < 4", {2: [4, 5, 6]}),
         ("snapshot_data = CAST('[]' AS BLOB)", {}),
+        ("snapshot_data = '1' WHERE id > 3", {1: [1, 2, 3]}),
         ("snapshot_data = snapshot_data", {1: [1, 2, 3], 2: [4, 5, 6]}),
         ("snapshot_data = snapshot_data, session_id = 'b' WHERE id = 1", {1: [1, 2, 3], 2: [4, 5, 6]}),
         ("id = -id, timestamp = 5", {1: [-3, -2, -1], 2: [-6, -5, -4]}),

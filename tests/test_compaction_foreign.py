@@ -9,7 +9,7 @@ import pytest
 
 from tests.compacted import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
 from tests.support import dump, raw, script
-from usage_store import UsageSnapshot, register_usage_json
+from usage_store import UsageSession, UsageSnapshot, register_usage_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +57,7 @@ def test_a_foreign_blob_that_is_no_reference_is_its_own_text_and_stays(path: Pat
             assert texts()[row] == text
             assert UsageSnapshot.get_by_id(row).snapshot_data == text
             assert stored(path)[row] == text.encode()
+            assert len(blocks(path)) == 1
             assert compact_old() == 0
         connection.execute("DELETE FROM usage_snapshots WHERE id = ?", (row,))
     assert len(blocks(path)) == 1
@@ -72,6 +73,17 @@ def test_no_blob_of_json_counts_as_a_reference(path: Path, text: str) -> None:
         assert blocks(path) == expected
         connection.execute("DELETE FROM usage_snapshots WHERE id = ?", (row,))
     assert blocks(path) == expected
+
+
+def test_a_foreign_blob_has_the_size_of_its_own_bytes(path: Path) -> None:
+    record(*TEXTS, session="other")
+    compact_old()
+    UsageSession.register("s")
+    with raw(path) as connection:
+        for block in blocks(path):
+            write_row(connection, b"%d" % block, kind="BLOB")
+    [size] = UsageSession.sizes("s")
+    assert size.bytes == sum(len(str(block)) for block in blocks(path))
 
 
 def test_foreign_plain_rows_are_compacted_by_the_next_one(path: Path) -> None:

@@ -80,7 +80,7 @@ DAMAGES: dict[
 }
 damaged = pytest.mark.parametrize("damage", DAMAGES)
 # What looks like a reference to block 2, with more digits than SQLite's integers, or Python's by default, hold.
-BEYOND = [b"2:" + b"9" * 18, b"2:" + b"9" * 19, b"2:" + b"9" * 5000, b"0" * 30 + b"2:0"]
+BEYOND = [b"0" * 16 + b"2:0", b"2:" + b"9" * 18, b"2:" + b"9" * 19, b"2:" + b"9" * 5000, b"0" * 30 + b"2:0"]
 
 
 def harm(path: Path, damage: str) -> tuple[str, str]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import usage_store
+
+if TYPE_CHECKING:
+    import peewee
 
 pytest_plugins = ["pytester"]
 
@@ -161,3 +165,7 @@ def test_an_application_adds_its_own_models_and_migrations(suite: pytest.Pyteste
     """)
     _passed(suite, count=3)
     assert not Path("production.db").exists()
+
+
+def test_the_database_of_a_test_knows_the_function_for_compacted_snapshots(usage_database: peewee.Database) -> None:
+    assert usage_database.execute_sql("SELECT usage_json('[]')").fetchone() == ("[]",)

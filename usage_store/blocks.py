@@ -28,7 +28,11 @@ STORED_BYTES = (
     "CASE WHEN b.id IS NULL THEN length(CAST(s.snapshot_data AS BLOB)) "
     "ELSE length(s.snapshot_data) + length(b.data) * 1.0 / b.refs END"
 )
-ITS_BLOCK = (
+ITS_BLOCK = """LEFT JOIN usage_snapshot_blocks AS b ON typeof(s.snapshot_data) = 'blob'
+  AND length(s.snapshot_data) < 20 AND CAST(s.snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'
+  AND CAST(s.snapshot_data AS TEXT) NOT GLOB '*[^0-9:]*' AND CAST(s.snapshot_data AS TEXT) NOT GLOB '*:*:*'
+  AND b.id = CAST(s.snapshot_data AS INTEGER)"""
+_BLOCK = (
     "LEFT JOIN usage_snapshot_blocks AS b "
     "ON typeof(s.snapshot_data) = 'blob' AND b.id = CAST(s.snapshot_data AS INTEGER)"
 )

@@ -17,7 +17,7 @@ from usage_store.upkeep import Upkeep
 if TYPE_CHECKING:
     import os
 
-__all__ = ["bound_database", "init_database", "link_events"]
+__all__ = ["bound_database", "init_database", "link_events", "register_functions"]
 
 
 def init_database(
@@ -75,14 +75,15 @@ def link_events() -> None:
 
 def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
     if isinstance(database, peewee.DatabaseProxy):
-        database.attach_callback(_register)  # at once if it is initialised
+        database.attach_callback(register_functions)  # at once if it is initialised
     else:
-        _register(database)
+        register_functions(database)
     for model in MODELS:
         model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours stay
 
 
-def _register(database: peewee.Database | None) -> None:
+def register_functions(database: peewee.Database | None) -> None:
+    """Give every connection of a SQLite database the function `usage_json(snapshot_data)`."""
     if isinstance(database, peewee.SqliteDatabase):
         database.register_function(lambda stored: blocks.text(database.connection(), stored), "usage_json", 1)
 

@@ -21,7 +21,7 @@ LEAST_BYTES = 16 * 2**20  # up to half of it is kept free for the -wal
 _DAY = 86_400
 _SAVED = 0.95  # of a text's bytes, when it is compacted
 _OLD = "s.timestamp < ?"
-_PLAIN = "typeof(s.snapshot_data) = 'text' AND s.timestamp < ?"
+_PLAIN = "typeof(s.snapshot_data) = 'text' AND s.timestamp < ? AND s.timestamp >= ?"
 
 
 class Goals(NamedTuple):
@@ -59,7 +59,7 @@ def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
     """Estimate what maintenance would do. Reads only, the texts of all snapshots concerned."""
     start = goals.prune_before or 0
     pruned, pruned_bytes = _sum(database, _OLD, start)
-    compacted, compacted_bytes = _sum(database, f"{_PLAIN} AND s.timestamp >= ?", goals.compact_before or 0, start)
+    compacted, compacted_bytes = _sum(database, _PLAIN, goals.compact_before or 0, start)
     freed = pruned_bytes + pruned * ROW_BYTES + compacted_bytes * _SAVED
     live = live_bytes(database) - int(freed)
     evicted = 0
@@ -74,11 +74,9 @@ def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
 
 
 def waiting(database: peewee.SqliteDatabase, goals: Goals) -> dict[str, int]:
-    """Count the snapshots that are to be pruned and compacted. Reads only."""
-    return {
-        "pruned": _count(database, _OLD, goals.prune_before or 0),
-        "compacted": _count(database, _PLAIN, goals.compact_before or 0),
-    }
+    """Count the snapshots that are to be pruned, and of the others those to be compacted. Reads only."""
+    start, end = goals.prune_before or 0, goals.compact_before or 0
+    return {"pruned": _count(database, _OLD, start), "compacted": _count(database, _PLAIN, end, start)}
 
 
 def remaining(database: peewee.SqliteDatabase, goals: Goals) -> tuple[str, ...]:

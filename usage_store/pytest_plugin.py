@@ -40,6 +40,7 @@ def usage_database(
 ) -> Iterator[peewee.Database]:
     """Give a migrated SQLite file of this test's own, the models bound to it; unbound and closed afterwards."""
     from usage_store.connection import open_database
+    from usage_store.database import register_functions
     from usage_store.migrate import MigrationRunner
     from usage_store.models import MODELS
 
@@ -48,6 +49,7 @@ def usage_database(
         MigrationRunner(database).migrate()
         for directory, table_name in usage_store_migrations:
             MigrationRunner(database, directory, table_name).migrate()
+        register_functions(database)
         bound: list[Any] = [*MODELS, *usage_store_models]
         with database.bind_ctx(bound, bind_refs=False, bind_backrefs=False):
             yield database

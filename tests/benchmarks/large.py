@@ -57,7 +57,7 @@ def build(path: Path, rows: int, *, compacted: bool) -> peewee.SqliteDatabase:
             database.connection().executemany(INSERT, chunk)
         if compacted:
             maintain()
-    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return database
 
 

@@ -102,7 +102,7 @@ def at_rest(folder: Path) -> None:
     database = unwrap(init_database(folder / "rest.db"))
     register_sessions({row.session_id for row in rows})
     UsageSnapshot.record_many(row._asdict() for row in rows)
-    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     plain = measure(database)
     ids = [row.id for row in UsageSnapshot.select(UsageSnapshot.id)] * 3
     with closing(raw(folder / "rest.db")) as connection:
