@@ -35,7 +35,7 @@ def init_database(
     is: its settings stay, and it is closed again if it was closed. A proxy that is not initialised yet is bound now
     and migrated when it is. `timeout` is how many seconds a statement waits for a lock, `wait` how many a migration
     waits for another one. With `retention_days` or `max_bytes`, what `maintain()` does for these is done after inserts,
-    a transaction of about 12 ms at a time. Raises UsageStoreError.
+    a transaction of about 10 ms at a time. Raises UsageStoreError.
     """
     checked_goals(retention_days, max_bytes, None)  # before anything is touched
     if isinstance(database, peewee.DatabaseProxy) and database.obj is None:

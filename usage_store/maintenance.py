@@ -61,7 +61,7 @@ def maintain(
     """Delete snapshots older than `retention_days`, compact those older than `compact_after_days`, free the disk.
 
     Above `max_bytes` (file and -wal) the oldest snapshots go, too. None leaves a step out. Everything happens in
-    transactions of about 12 ms, between which others write; it ends after `budget` seconds, or whenever it is stopped,
+    transactions of about 10 ms, between which others write; it ends after `budget` seconds, or whenever it is stopped,
     and the next call goes on. Pages go back to the disk where the file allows that: one that this package made does,
     another one once `rewrite` has run VACUUM on it, which locks others out meanwhile. `dry_run` only reads.
     `on_progress` is told what is being done, how much is, and of how much. The database is the models' own by default.
@@ -154,7 +154,7 @@ def _run(
 ) -> Maintained:
     started = time.monotonic()
     before = measure(database).total
-    work, done = Work(database, goals), Counter[str]()
+    work, done, longest = Work(database, goals), Counter[str](), 0.0
 
     def drive(slices: Iterator[tuple[str, int]], totals: dict[str, int]) -> None:
         for name, number in slices:
@@ -166,7 +166,9 @@ def _run(
     with without_automatic_checkpoints(database), wide_cache(database):
         drive(work.on_rows(), waiting(database, goals))
         if rewrite and not can_shrink(database):
+            began = time.monotonic()
             vacuum(database)
+            longest = time.monotonic() - began
         drive(work.on_pages(), {"given back": free_pages(database)})
         truncate_wal(database)
     seconds, after = time.monotonic() - started, measure(database).total
@@ -176,7 +178,7 @@ def _run(
         done["evicted"],
         before,
         after,
-        work.longest_lock,
+        max(longest, work.longest_lock),
         seconds,
         remaining(database, goals),
     )

@@ -67,7 +67,7 @@ class UsageSession(UsageModel):
     def remove_many(cls, session_ids: Iterable[str]) -> int:
         """Delete sessions and their snapshots, and give how many those were; the host's events stay.
 
-        It goes in transactions of about 12 ms, sessions after their snapshots, so that others can write meanwhile; one
+        It goes in transactions of about 10 ms, sessions after their snapshots, so that others can write meanwhile; one
         that is stopped has deleted some. Inside an open transaction it is a part of that. Raises InvalidValue.
         """
         checked = _checked(session_ids)

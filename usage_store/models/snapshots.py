@@ -175,7 +175,7 @@ class UsageSnapshot(UsageModel):
     def prune(cls, days_old: float = 30) -> int:
         """Delete the snapshots older than so many days and give their number. Raises InvalidValue.
 
-        It goes in transactions of about 12 ms, oldest first, so that others can write meanwhile; one that is stopped
+        It goes in transactions of about 10 ms, oldest first, so that others can write meanwhile; one that is stopped
         has deleted some. Inside an open transaction it is a part of that.
         """
         before = int(time.time() - rules.checked_span("days_old", days_old, 86_400))
