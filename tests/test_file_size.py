@@ -11,11 +11,12 @@ import pytest
 
 from tests.compacted import fill, ids_in, on_disk
 from tests.support import opened, raw, script
-from usage_store import UsageSession, maintain
+from usage_store import UsageSession, maintain, maintenance
 from usage_store.connection import open_database
 from usage_store.goals import LEAST_BYTES
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
+from usage_store.space import free_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,8 @@ def test_above_max_bytes_the_oldest_go_until_file_and_wal_keep_to_it(
     assert on_disk(path) > LEAST_BYTES
     done = maintain(max_bytes=LEAST_BYTES)
     assert done.left == ()
-    assert on_disk(path) == done.bytes_after <= LEAST_BYTES
+    wal = 4_096_000  # in ordinary use, before SQLite begins it again
+    assert on_disk(path) == done.bytes_after <= LEAST_BYTES - wal
     left = ids_in(path)
     assert done.evicted == 6000 - len(left)
     assert left == ids[done.evicted :]
@@ -111,6 +113,16 @@ def test_a_dry_run_tells_what_would_be_evicted(database: peewee.SqliteDatabase) 
     told, done = (maintain(max_bytes=LEAST_BYTES, dry_run=dry_run) for dry_run in (True, False))
     assert told.evicted == pytest.approx(done.evicted, rel=0.25)
     assert told.bytes_after == pytest.approx(done.bytes_after, rel=0.25)
+
+
+def test_pages_are_given_back_before_they_are_very_many(
+    database: peewee.SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "_MANY_PAGES", 100)
+    fill(database, 2000, 60)
+    free: list[int] = []
+    maintain(retention_days=30, compact_after_days=None, on_progress=lambda *_: free.append(free_pages(database)))
+    assert 0 < max(free) < 700
 
 
 def test_the_wal_stays_short(database: peewee.SqliteDatabase, path: Path) -> None:

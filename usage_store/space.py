@@ -147,4 +147,3 @@ def vacuum(database: peewee.SqliteDatabase) -> None:
         check_disk(Path(name).resolve().parent, 2 * live_bytes(database), "a VACUUM")
     database.pragma("auto_vacuum", _INCREMENTAL)
     database.execute_sql("VACUUM")
-    truncate_wal(database)
