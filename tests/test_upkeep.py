@@ -1,0 +1,207 @@
+"""A database that was opened with a limit keeps to it between inserts, and no other does."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import peewee
+import pytest
+
+from tests.compacted import DAY, fill, ids_in, on_disk, plain_rows, record
+from tests.support import opened, raw, script
+from usage_store import (
+    UsageSession,
+    UsageSnapshot,
+    init_database,
+    insert_usage_snapshot,
+    insert_usage_snapshots,
+    upkeep,
+)
+from usage_store.connection import unwrap
+from usage_store.errors import InvalidValue
+from usage_store.goals import LEAST_BYTES
+from usage_store.migrate import MigrationRunner
+from usage_store.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
+
+
+@pytest.fixture(autouse=True)
+def at_every_insert(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have no pauses between two transactions of upkeep, and give the models back."""
+    monkeypatch.setattr(upkeep, "_PAUSE", 0)
+    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
+    monkeypatch.setattr(UsageSnapshot, "upkeep", None)
+    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
+        yield
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database of 600 snapshots of the last 60 days."""
+    path = tmp_path / "usage.db"
+    with opened(path) as database, database.bind_ctx(MODELS):
+        MigrationRunner(database).migrate()
+        UsageSession.register("s")
+        fill(database, 600, 60)
+    return path
+
+
+def insert(times: int = 40) -> None:
+    for _ in range(times):
+        assert insert_usage_snapshot(SNAPSHOT) is not None
+
+
+def test_what_is_old_goes_and_what_is_older_than_a_week_gets_small_between_inserts(path: Path) -> None:
+    before = path.stat().st_size
+    with closing(init_database(path, retention_days=30)):
+        insert()
+        assert len(ids_in(path)) == 300 + 40
+        assert len(plain_rows(path)) == 70 + 40
+    assert on_disk(path) < before / 2
+
+
+def test_one_insert_does_one_transaction_at_most(path: Path) -> None:
+    with closing(init_database(path, retention_days=30)) as database:
+        statements: list[str] = []
+        unwrap(database).connection().set_trace_callback(statements.append)
+        insert(1)
+        unwrap(database).connection().set_trace_callback(None)
+    assert statements.count("BEGIN IMMEDIATE") == 1
+    assert 300 < len(ids_in(path)) < 601
+
+
+def test_many_at_once_are_followed_by_it_too(path: Path) -> None:
+    with closing(init_database(path, retention_days=30)):
+        for _ in range(40):
+            assert insert_usage_snapshots([SNAPSHOT]) == 1
+        assert len(ids_in(path)) == 300 + 40
+
+
+def test_without_being_asked_nothing_happens(path: Path) -> None:
+    with closing(init_database(path)):
+        insert()
+    assert len(plain_rows(path)) == 640
+
+
+def test_a_later_opening_without_a_limit_ends_it(path: Path) -> None:
+    init_database(path, retention_days=30).close()
+    with closing(init_database(path)):
+        insert()
+    assert len(plain_rows(path)) == 640
+
+
+def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> None:
+    path, sizes, text = tmp_path / "usage.db", [], "x" * 1000
+    with closing(init_database(path, max_bytes=LEAST_BYTES)) as database:
+        UsageSession.register("s")
+        for number in range(200):
+            ids = fill(unwrap(database), 40, 3 / 24 / 60)
+            insert_usage_snapshot({"session_id": "s", "snapshot_data": {"n": number, "text": text}})
+            sizes.append(on_disk(path))
+        assert len(ids_in(path)) < 200 * 41
+        assert ids_in(path)[-41:-1] == ids
+    assert LEAST_BYTES / 2 < max(sizes) <= LEAST_BYTES
+    assert min(sizes[100:]) > LEAST_BYTES / 3
+
+
+@pytest.mark.parametrize("begin", ["atomic", "BEGIN"])
+def test_nothing_happens_inside_a_transaction_of_the_host(path: Path, begin: str) -> None:
+    with closing(init_database(path, retention_days=30)) as database:
+        if begin == "atomic":
+            with database.atomic() as transaction:
+                insert()
+                transaction.rollback()
+        else:
+            database.execute_sql("BEGIN")
+            insert()
+            database.execute_sql("ROLLBACK")
+    assert len(plain_rows(path)) == 600
+
+
+@pytest.mark.parametrize("options", [{"retention_days": 0}, {"max_bytes": 1}, {"max_bytes": "16M"}])
+def test_a_bad_limit_is_refused_before_anything_is_touched(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue, match=next(iter(options))):
+        init_database(tmp_path / "usage.db", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_is_told_and_put_off_and_the_insert_stands(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(path, "CREATE TRIGGER t BEFORE DELETE ON usage_snapshots BEGIN SELECT RAISE(ABORT, 'not mine'); END")
+    monkeypatch.setattr(upkeep, "_INTERVAL", 3600)
+    with closing(init_database(path, retention_days=30)):
+        insert()
+    assert [(entry.levelno, entry.getMessage()) for entry in caplog.records if entry.name == "usage_store"] == [
+        (logging.WARNING, "maintenance is put off: not mine")
+    ]
+    assert len(plain_rows(path)) == 640
+
+
+def test_it_goes_on_after_the_database_was_closed_and_opened_again(path: Path) -> None:
+    database = init_database(path, retention_days=30)
+    insert(2)
+    database.close()
+    database.connect()
+    insert()
+    database.close()
+    assert len(ids_in(path)) == 300 + 42
+
+
+def test_threads_insert_and_one_of_them_does_it_at_a_time(path: Path) -> None:
+    database = init_database(path, retention_days=30, timeout=30)
+
+    def some(_: int) -> None:
+        with database.connection_context():
+            insert(20)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(some, range(8))) == [None] * 8
+    database.close()
+    assert len(ids_in(path)) == 300 + 160
+    with raw(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_another_database_to_which_the_models_are_bound_for_a_while_is_left_alone(path: Path, tmp_path: Path) -> None:
+    with closing(init_database(path, retention_days=30)), opened(tmp_path / "other.db") as other:
+        MigrationRunner(other).migrate()
+        with other.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
+            record(*({"n": n} for n in range(20)), age=60)
+            insert(20)
+        assert len(ids_in(tmp_path / "other.db")) == 40
+        assert len(ids_in(path)) == 600
+
+
+def test_a_proxy_is_kept_to_its_limit_once_it_is_initialised(path: Path) -> None:
+    proxy = peewee.DatabaseProxy()
+    init_database(proxy, retention_days=30)
+    with opened(path) as database:
+        proxy.initialize(database)
+        insert()
+        assert len(ids_in(path)) == 300 + 40
+
+
+def test_pauses_lie_between_two_transactions(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_PAUSE", 3600)
+    with closing(init_database(path, retention_days=30)):
+        insert()
+    assert 300 + 40 < len(ids_in(path)) < 640
+
+
+def test_a_snapshot_inserted_old_is_taken_too(path: Path) -> None:
+    with closing(init_database(path, retention_days=30)):
+        insert()
+        old = insert_usage_snapshot({**SNAPSHOT, "timestamp": time.time() - 90 * DAY})
+        assert old is not None
+        insert(3)
+        assert old.id not in ids_in(path)
