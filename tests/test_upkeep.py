@@ -114,7 +114,9 @@ def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("begin", ["atomic", "BEGIN"])
-def test_nothing_happens_inside_a_transaction_of_the_host(path: Path, begin: str) -> None:
+def test_nothing_happens_inside_a_transaction_of_the_host(
+    path: Path, begin: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with closing(init_database(path, retention_days=30)) as database:
         if begin == "atomic":
             with database.atomic() as transaction:
@@ -125,6 +127,7 @@ def test_nothing_happens_inside_a_transaction_of_the_host(path: Path, begin: str
             insert()
             database.execute_sql("ROLLBACK")
     assert len(plain_rows(path)) == 600
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("options", [{"retention_days": 0}, {"max_bytes": 1}, {"max_bytes": "16M"}])
