@@ -10,9 +10,11 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.support import raw, rows
+from tests.support import opened, raw, rows
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.compaction import compact
+from usage_store.migrate import MigrationRunner
+from usage_store.models import MODELS
 from usage_store.pacing import finish
 
 if TYPE_CHECKING:
@@ -131,3 +133,12 @@ def on_disk(path: Path) -> int:
 
 def ids_in(path: Path) -> list[int]:
     return [row for (row,) in rows(path, "SELECT id FROM usage_snapshots ORDER BY id")]
+
+
+def filled(path: Path, count: int = 600, days: float = 60) -> Path:
+    """Make a database, or use one that is there, and fill it; nobody is connected afterwards."""
+    with opened(path) as database, database.bind_ctx(MODELS):
+        MigrationRunner(database).migrate()
+        UsageSession.register("s")
+        fill(database, count, days)
+    return path

@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import fill, ids_in
-from tests.support import TIMEOUT, environment, files_of, opened, raw, script
-from usage_store import UsageSession
-from usage_store.migrate import MigrationRunner
-from usage_store.models import MODELS
+from tests.compacted import filled, ids_in
+from tests.support import TIMEOUT, environment, files_of, raw, script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +26,7 @@ PRUNED = ("--retention-days", "30")
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Name a database of 600 snapshots of the last 60 days, nobody connected to it."""
-    path = tmp_path / "usage.db"
-    with opened(path) as database, database.bind_ctx(MODELS):
-        MigrationRunner(database).migrate()
-        UsageSession.register("s")
-        fill(database, 600, 60)
-    return path
+    return filled(tmp_path / "usage.db")
 
 
 def run(cwd: Path, *words: str | Path, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -106,10 +98,7 @@ def test_what_a_budget_leaves_is_said_and_the_exit_code_is_1(path: Path) -> None
 def test_a_file_that_cannot_shrink_can_after_one_rewriting(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     script(path, "CREATE TABLE host_notes (note TEXT)")
-    with opened(path) as database, database.bind_ctx(MODELS):
-        MigrationRunner(database).migrate()
-        UsageSession.register("s")
-        fill(database, 600, 60)
+    filled(path)
     result = run(tmp_path, *PRUNED)
     assert result.returncode == 1
     assert "left: " in result.stdout
@@ -174,8 +163,7 @@ def test_the_database_may_be_named_by_the_environment(path: Path) -> None:
 
 
 def test_an_interruption_exits_with_130_and_what_was_done_stays(path: Path) -> None:
-    with opened(path) as database, database.bind_ctx(MODELS):
-        fill(database, 12_000, 60)
+    filled(path, 12_000)
     command = [sys.executable, "-m", "usage_store.maintain", *PRUNED]
     process = subprocess.Popen(command, cwd=path.parent, env=environment(), stderr=subprocess.PIPE, text=True)
     while len(ids_in(path)) == 12_600:
@@ -189,8 +177,7 @@ def test_an_interruption_exits_with_130_and_what_was_done_stays(path: Path) -> N
 
 
 def test_a_terminal_shows_progress_and_a_pipe_does_not(path: Path) -> None:
-    with opened(path) as database, database.bind_ctx(MODELS):
-        fill(database, 25_000, 60)
+    filled(path, 25_000)
     assert run(path.parent, "--dry-run").stderr == ""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "usage_store.maintain"]

@@ -218,3 +218,21 @@ def test_pruning_by_age_deletes_the_older_snapshots_and_no_others(
 
     assert usage_store.delete_old_usage_snapshots(newest_days / 2) == 2616 - older
     assert len(_sessions(migrated, "usage_sessions")) == 24  # pruning takes snapshots, never sessions
+
+
+def test_compacted_they_take_less_than_300_bytes_each_and_read_as_they_came(
+    snapshots: list[Snapshot], tmp_path: Path
+) -> None:
+    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
+        database = usage_store.init_database(tmp_path / "usage.db")
+        usage_store.register_sessions({snapshot["session_id"] for snapshot in snapshots})
+        assert usage_store.insert_usage_snapshots(map(_given, snapshots)) == 2616
+        done = usage_store.maintain()
+        assert (done.compacted, done.left) == (2616, ())
+        assert done.bytes_after < 300 * 2616
+        everything = usage_store.get_usage_snapshots(limit=5000, hours_back=24 * 365 * 50)
+        assert _stored(everything) == _rows(sorted(snapshots, key=lambda s: s["timestamp"] // 1000)[::-1])
+        for session_id in {snapshot["session_id"] for snapshot in snapshots}:
+            of_session = [snapshot for snapshot in reversed(snapshots) if snapshot["session_id"] == session_id]
+            assert _stored(usage_store.get_usage_snapshots_by_session(session_id)) == _rows(of_session)
+        database.close()

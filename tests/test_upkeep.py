@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.compacted import DAY, fill, ids_in, on_disk, plain_rows, record
+from tests.compacted import DAY, fill, filled, ids_in, on_disk, plain_rows, record
 from tests.support import opened, raw, script
 from usage_store import (
     UsageSession,
@@ -47,12 +47,7 @@ def at_every_insert(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Name a database of 600 snapshots of the last 60 days."""
-    path = tmp_path / "usage.db"
-    with opened(path) as database, database.bind_ctx(MODELS):
-        MigrationRunner(database).migrate()
-        UsageSession.register("s")
-        fill(database, 600, 60)
-    return path
+    return filled(tmp_path / "usage.db")
 
 
 def insert(times: int = 40) -> None:
