@@ -68,6 +68,8 @@ def main(data: Path, database: Path) -> None:
     seconds = time.perf_counter() - started
     print(f"{stored} snapshots stored, {stored / seconds:,.0f}/s")
     print(f"{usage_store.UsageSession.select().count()} sessions, valid: {usage_store.validate_database()}")
+    done = usage_store.maintain(rewrite=True)  # the host made the file, so that it cannot shrink before
+    print(f"{done.compacted} snapshots compacted, {done.bytes_before:,} bytes before, {done.bytes_after:,} after")
     print(f"{usage_store.delete_old_usage_snapshots(days_old=30)} snapshots older than 30 days deleted")
     opened.close()
     host.close()
