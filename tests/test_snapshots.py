@@ -18,6 +18,7 @@ from usage_store import (
     get_usage_snapshots_by_session,
     insert_usage_snapshot,
     insert_usage_snapshots,
+    payloads,
     register_session,
 )
 from usage_store.errors import InvalidValue, RejectedInput, UnknownField, UnknownSession
@@ -248,3 +249,13 @@ def test_deleting_a_session_deletes_its_snapshots(tmp_path: Path, foreign_keys: 
         host.execute("DELETE FROM usage_sessions WHERE session_id = 's'")
     assert [row[0] for row in stored()] == [kept]
     assert insert_usage_snapshot({"session_id": "s", "snapshot_data": {}}) is None
+
+
+def test_many_are_held_in_memory_by_number_and_by_size() -> None:
+    small, large = ("[]", "stats", 5, "s"), (f'"{"x" * 2**20}"', "stats", 5, "s")
+    for row, sizes in ((small, [500, 500, 200]), (large, [8, 8, 4])):
+        read: list[int] = []
+        rows = (read.append(number) or row for number in range(sum(sizes)))  # type: ignore[func-returns-value]
+        dealt = payloads.batches(rows)
+        assert len(next(dealt)) == len(read) == sizes[0], "no more is read than is sent"
+        assert [len(batch) for batch in dealt] == sizes[1:]

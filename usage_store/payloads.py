@@ -9,13 +9,14 @@ from usage_store import rules
 from usage_store.errors import InvalidValue, RejectedInput, UnknownField
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["FIELDS", "Row", "decode", "encode", "mapped_row", "numbered", "prove", "row"]
+__all__ = ["FIELDS", "Row", "batches", "decode", "encode", "mapped_row", "numbered", "prove", "row"]
 
 FIELDS = ("session_id", "snapshot_data", "snapshot_type", "timestamp")
 _DEPTH = 500  # nested lists and objects; Python 3.11 follows some 990, SQLite 1000 or 2000
 _DIGITS = 4300  # of an int that Python reads by default: sys.get_int_max_str_digits()
+_BATCH_ROWS, _BATCH_CHARACTERS = 500, 8 * 2**20
 A = TypeVar("A")
 R = TypeVar("R")
 Row = tuple[str, str, int, str]  # snapshot_data, snapshot_type, timestamp, session_id
@@ -113,3 +114,17 @@ def numbered(number: int, function: Callable[[A], R], argument: A) -> R:
     except RejectedInput as error:
         error.args = (f"snapshot {number}: {error}",)
         raise
+
+
+def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Deal rows out to lists that are sent at once, and so held in memory."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(row[0])
+        if len(batch) == _BATCH_ROWS or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SnapshotRow", "UsageSnapshot"]
 
-_BATCH = 500  # rows sent at once: memory stays flat, the transaction still covers all
-
 
 class SnapshotRow(NamedTuple):
     """A snapshot as a plain row: the columns of usage_snapshots, `snapshot_data` as text."""
@@ -130,10 +128,10 @@ class UsageSnapshot(UsageModel):
         except TypeError:
             raise InvalidValue("snapshots", snapshots, "an iterable of mappings of field to value") from None
         rows = (payloads.numbered(number, payloads.mapped_row, snapshot) for number, snapshot in numbered)
-        first = list(itertools.islice(rows, _BATCH))  # before BEGIN: no lock is held for input that is refused
+        batches = payloads.batches(rows)
+        first = next(batches, [])  # before BEGIN: no lock is held for input that is refused
         with database.atomic():
-            batch = first
-            while batch:
+            for batch in itertools.chain([first], batches):
                 cursor = database.cursor()
                 with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
                     cursor.executemany(cls._INSERT, batch)
@@ -141,7 +139,6 @@ class UsageSnapshot(UsageModel):
                     for number, row in enumerate(batch, total):
                         payloads.numbered(number, cls._check, row)
                 total += len(batch)
-                batch = list(itertools.islice(rows, _BATCH))
         if cls.upkeep is not None:
             cls.upkeep(database)
         return total
