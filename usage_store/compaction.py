@@ -18,11 +18,10 @@ __all__ = ["can_compact", "compact"]
 
 _ROWS, _BYTES = 2000, 8 * 2**20  # read at once, and so held in memory, at most
 
-# The newest first: they stand at the file's end, where the pages that they leave can be cut off.
 _PLAIN = (
     "SELECT id, CAST(session_id AS BLOB), CAST(snapshot_data AS BLOB) "
     "FROM usage_snapshots INDEXED BY idx_usage_snapshots_plain "
-    "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? ORDER BY timestamp DESC LIMIT ?"
+    "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? ORDER BY timestamp LIMIT ?"
 )
 _INSERT = "INSERT INTO usage_snapshot_blocks (data) VALUES (?)"
 # With the id in it, the row is removed and inserted, and SQLite joins b-tree pages that it left nearly empty. Session
