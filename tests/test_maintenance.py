@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
@@ -83,7 +82,8 @@ def test_a_dry_run_changes_nothing_and_tells_what_would_happen(database: peewee.
     with closing(open_database(path, readonly=True)) as readonly:
         told = maintain(readonly, retention_days=60, dry_run=True)
     assert files_of(path.parent) == before
-    done = maintain(open_database(path), retention_days=60)
+    with closing(open_database(path)) as writable:
+        done = maintain(writable, retention_days=60)
     assert told[:4] == done[:4]
     assert (done.pruned, done.compacted) > (500, 500)
     assert told.bytes_before == done.bytes_before
@@ -183,5 +183,3 @@ def test_a_rollback_journal_will_do(tmp_path: Path) -> None:
         record({}, age=10)
         assert maintain(database, retention_days=30)[:3] == (3, 1, 0)
         assert UsageSnapshot.get().snapshot_data == "{}"
-        with pytest.raises(sqlite3.OperationalError):
-            sqlite3.connect(tmp_path / "usage.db").execute("SELECT usage_json(snapshot_data) FROM usage_snapshots")

@@ -188,7 +188,7 @@ def test_what_cannot_be_read_back_is_refused_and_nothing_is_stored(path: Path, t
 
 REASONS = [
     ("[NaN]", "NaN is not JSON"),
-    ("[1,]", "line 1 column 4"),
+    ("[1,]", "line 1 column "),
     ("1" * 5000, "4300"),
     (nested("", ("[", "]"), HUGE), "not nested this deeply"),
     ('"\ud800"', "surrogates not allowed"),
