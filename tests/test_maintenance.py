@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +13,7 @@ import peewee
 import pytest
 
 from tests.compacted import DAY, fill, ids_in, on_disk, plain_rows, record
-from tests.support import files_of, opened, script
+from tests.support import environment, files_of, opened, script
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError, InvalidValue, TransactionOpen
@@ -183,3 +185,11 @@ def test_a_rollback_journal_will_do(tmp_path: Path) -> None:
         record({}, age=10)
         assert maintain(database, retention_days=30)[:3] == (3, 1, 0)
         assert UsageSnapshot.get().snapshot_data == "{}"
+
+
+def test_importing_the_command_s_module_does_not_hide_the_function(database: peewee.SqliteDatabase) -> None:
+    fill(database, 10, 60)
+    imports = "import sys, usage_store.maintain; from usage_store import init_database, maintain"
+    code = f"{imports}; init_database(sys.argv[1]); print(maintain(retention_days=30).pruned)"
+    run = [sys.executable, "-c", code, database.database]
+    assert subprocess.run(run, env=environment(), capture_output=True, text=True, check=True).stdout == "5\n"

@@ -41,9 +41,15 @@ def init_database(
     if isinstance(database, peewee.DatabaseProxy) and database.obj is None:
         database.attach_callback(lambda inner: _migrate(inner, wait) if inner is not None else None)
     else:
+        ours = not isinstance(database, (peewee.Database, peewee.DatabaseProxy))
         if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
             database = open_database(default_target() if database is None else database, timeout=timeout)
-        _migrate(database, wait)
+        try:
+            _migrate(database, wait)
+        except BaseException:
+            if ours:
+                database.close()
+            raise
     _bind(database)
     asked = retention_days is not None or max_bytes is not None
     UsageSnapshot.upkeep = staticmethod(Upkeep(database, retention_days, max_bytes)) if asked else None

@@ -60,6 +60,8 @@ def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
     start = goals.prune_before or 0
     pruned, pruned_bytes = _sum(database, _OLD, start)
     compacted, compacted_bytes = _sum(database, _PLAIN, goals.compact_before or 0, start)
+    if not can_compact(database):
+        compacted, compacted_bytes = 0, 0.0
     freed = pruned_bytes + pruned * ROW_BYTES + compacted_bytes * _SAVED
     live = live_bytes(database) - int(freed)
     evicted = 0
@@ -67,7 +69,7 @@ def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
     excess = 0 if goal is None else live - goal
     if goal is not None and excess > 0 and not out_of_reach(database, goal):
         rows = _count(database, "true") - pruned
-        held = snapshot_bytes(database) - freed
+        held = min(snapshot_bytes(database) - freed, live)
         evicted = min(rows, int(rows * excess / max(held, excess)))
         live -= excess
     return Forecast(pruned, compacted, evicted, live if can_shrink(database) else measure(database).file)

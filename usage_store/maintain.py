@@ -6,11 +6,13 @@ import argparse
 import json
 import re
 import sys
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from usage_store.connection import default_target, open_database
 from usage_store.exits import EXPECTED, INTERRUPTED, described
 from usage_store.maintenance import Maintained, maintain
+from usage_store.migrate.arguments import seconds
 from usage_store.migrate.progress import progress
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     target = default_target() if arguments.database is None else arguments.database
     try:
-        open_database(target, readonly=True).close()  # raises for a missing file
+        open_database(target, readonly=True, timeout=arguments.wait).close()  # raises for a missing file
         database = open_database(target, readonly=arguments.dry_run, timeout=arguments.wait)
         try:
             done = maintain(
@@ -87,9 +89,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="stop after so long; the next run goes on")
     parser.add_argument("--vacuum", action="store_true", help="once, for a file that cannot shrink: rewrite it, locked")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    parser.add_argument("--wait", type=float, default=30, metavar="SECONDS", help="for another's lock; default: 30")
+    parser.add_argument("--wait", type=seconds, default=30, metavar="SECONDS", help="for another's lock; default: 30")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     return parser
+
+
+class _Module(ModuleType):
+    """Importing this module hides the package's function of the same name, and so it can be called like that."""
+
+    def __call__(self, *args: Any, **options: Any) -> Maintained:
+        return maintain(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Module
 
 
 def _bytes(text: str) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from usage_store.goals import Goals
 
-__all__ = ["Maintained", "Work", "maintain"]
+__all__ = ["Maintained", "Work", "maintain", "require_blocks"]
 
 # SQLite looks for a page at the file's end in the whole list of free pages, so it must not become long.
 _MANY_PAGES = 10_000
@@ -77,7 +77,7 @@ def maintain(
     with readable_errors(str(inner.database)):
         opened = inner.connect(reuse_if_open=True)
         try:
-            _require(inner)
+            require_blocks(inner)
             goals = checked_goals(retention_days, max_bytes, compact_after_days)
             return _preview(inner, goals) if dry_run else _run(inner, goals, seconds, on_progress, rewrite=rewrite)
         finally:
@@ -122,7 +122,8 @@ class Work:
                     yield name, 0
 
 
-def _require(database: peewee.SqliteDatabase) -> None:
+def require_blocks(database: peewee.SqliteDatabase) -> None:
+    """Raise TransactionOpen in a transaction, and ConfigurationError without the blocks or what counts for them."""
     if in_transaction(database):
         raise TransactionOpen("maintenance commits as it goes; commit or leave the open transaction first")
     # Without the triggers, nothing counts the references to a block.

@@ -14,7 +14,7 @@ import peewee
 from usage_store.connection import unwrap
 from usage_store.errors import UsageStoreError
 from usage_store.goals import checked_goals
-from usage_store.maintenance import Work
+from usage_store.maintenance import Work, require_blocks
 from usage_store.pacing import in_transaction, without_automatic_checkpoints
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Upkeep:
     def _step(self, database: peewee.SqliteDatabase) -> bool:
         """Tell whether there may be more to do."""
         if self._slices is None:
+            require_blocks(database)
             work = Work(database, checked_goals(*self._wanted))
             self._slices = chain(work.on_rows(), work.on_pages())
         with without_automatic_checkpoints(database):

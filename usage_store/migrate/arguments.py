@@ -82,13 +82,13 @@ def _common() -> _Parser:
     common.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
     common.add_argument("--directory", metavar="DIR", help="default: the usage tables' own migrations")
     common.add_argument("--table", metavar="NAME", help="the history table; default: schema_migrations")
-    common.add_argument("--wait", type=_seconds, metavar="SECONDS", help="for another process's lock; default: 30")
+    common.add_argument("--wait", type=seconds, metavar="SECONDS", help="for another process's lock; default: 30")
     common.add_argument("--json", action="store_true", help="print JSON, for programs")
     common.add_argument("--verbose", action="store_true", help="every SQL statement, and tracebacks")
     return common
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < 10**6:  # what SQLite's busy_timeout takes, in milliseconds
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000000")

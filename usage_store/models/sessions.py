@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 from peewee import Check, TextField
@@ -86,6 +86,7 @@ class UsageSession(UsageModel):
 
 
 def _checked(session_ids: Iterable[str]) -> list[str]:
-    if isinstance(session_ids, str):
-        raise InvalidValue("session_ids", session_ids, "an iterable of session ids")
-    return [rules.checked_session_id(session_id) for session_id in session_ids]
+    given: Any = session_ids
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        raise InvalidValue("session_ids", given, "an iterable of session ids")
+    return [rules.checked_session_id(session_id) for session_id in given]
