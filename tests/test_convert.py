@@ -7,10 +7,11 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import dump
 from usage_store.connection import open_database
 from usage_store.convert import Converted, convert_original, main
 
@@ -128,12 +129,12 @@ def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def _dump(path: Path) -> list[str]:
-    """Give the whole database as SQL, but for when sessions were registered and the conversion was logged."""
-    timed = ('"usage_sessions" VALUES', '"schema_migration_log" VALUES')
-    with closing(sqlite3.connect(path)) as connection:
-        lines = list(connection.iterdump())
-    return [line.split(",")[0] if any(start in line for start in timed) else line for line in lines]
+def _dump(path: Path) -> dict[str, list[Any]]:
+    """Give the whole database, but for when sessions were registered and the conversion was logged."""
+    found = dump(path)
+    for table in ("usage_sessions", "schema_migration_log"):
+        found[table] = [row[0] for row in found.get(table, ())]
+    return found
 
 
 @pytest.mark.parametrize(("sql", "expected"), [(ORIGINAL, DIFFERENCES), (REFERENCES, DIFFERENCES_WITH_REFERENCES)])

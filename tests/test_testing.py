@@ -229,6 +229,7 @@ MigrationRunner(database).migrate()
 seed_usage(database)
 dump_usage(database, sys.argv[1] + "/usage.json")
 load_usage(database, sys.argv[1] + "/usage.json")
+database.close()
 print(UsageConfig._meta.database, "pytest" in sys.modules)
 """
     run = [sys.executable, "-W", "error", "-c", script, str(tmp_path)]
