@@ -232,7 +232,7 @@ def test_a_file_that_is_no_such_database_is_refused_and_left(path: Path, content
     if content:
         assert path.read_bytes() == content
     elif path.exists():
-        assert _dump(path) == ["BEGIN TRANSACTION;", "COMMIT;"]
+        assert dump(path)["schema"] == []
 
 
 def test_a_kill_before_any_statement_leaves_the_old_or_the_new_and_never_half(path: Path, tmp_path: Path) -> None:
