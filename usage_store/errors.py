@@ -17,10 +17,13 @@ __all__ = [
     "CorruptDatabase",
     "DamagedSnapshot",
     "DatabaseNewer",
+    "DatabaseReplaced",
     "DatabaseUnreadable",
+    "DiskFailed",
     "DuplicateVersion",
     "EditedMigration",
     "ForeignKeyViolations",
+    "ForkedConnection",
     "GuardTripped",
     "HistoryError",
     "InvalidValue",
@@ -50,6 +53,16 @@ class UsageStoreError(Exception):
 
     exit_code: ClassVar[int] = 2
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied and sent to another process, whatever its class is made from."""
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[UsageStoreError], args: tuple[Any, ...]) -> UsageStoreError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
 
 class ConfigurationError(UsageStoreError):
     """A path, URL, option or engine that cannot be used."""
@@ -57,6 +70,18 @@ class ConfigurationError(UsageStoreError):
 
 class DatabaseUnreadable(UsageStoreError):
     """The database is missing, not a database, read-only, full or out of reach."""
+
+    exit_code = 8
+
+
+class DatabaseReplaced(UsageStoreError):
+    """The file that was opened is not at its path any more: what would be written to it, nobody would find."""
+
+    exit_code = 8
+
+
+class ForkedConnection(UsageStoreError):
+    """A database file that was open when this process was forked, which SQLite's locks do not survive."""
 
     exit_code = 8
 
@@ -112,7 +137,7 @@ class NoActiveConfiguration(RejectedInput):
     """No configuration row is active."""
 
     def __init__(self) -> None:
-        super().__init__("no configuration is active; set is_active = 1 in one row of usage_config")
+        super().__init__("no configuration is active; reset_usage_config() makes one active, with the defaults")
 
 
 class MigrationError(UsageStoreError):
@@ -239,3 +264,9 @@ class MigrationFailed(MigrationError):
         self.line = line
         self.statement = statement
         self.applied = applied
+
+
+class DiskFailed(MigrationFailed):
+    """A migration met a disk that is full or fails, and was rolled back; with room, the next run goes on from there."""
+
+    exit_code = 8
