@@ -18,11 +18,12 @@ from usage_store.models import MODELS
 from usage_store.pacing import finish
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
     from pathlib import Path
 
     import peewee
+
+    from tests.driver import sqlite3
 
 DAY = 86_400
 FILL = "INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES ('s', ?, ?)"
@@ -55,6 +56,11 @@ def record(*texts: Any, session: str = "s", age: float = 30) -> list[int]:
 def compact_old() -> int:
     """Compact what is older than a day, in the database that the models are bound to, and give the number of rows."""
     return maintain(compact_after_days=1).compacted
+
+
+def number_blocks_from_one(database: peewee.SqliteDatabase) -> None:
+    """Give blocks small numbers that a test can name, in place of those that follow this store's random start."""
+    database.execute_sql("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'usage_snapshot_blocks'")
 
 
 def compact_at_once(database: peewee.SqliteDatabase) -> int:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from tests.support import forked, raw
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.driver import sqlite3
 
 PAGE = 4096
 _MAX_PAGE = 65536

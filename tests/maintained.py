@@ -7,14 +7,17 @@ import json
 import random
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.clock import Clock
 from tests.compacted import DAY, unpacked
 from tests.database_files import PAGE
-from tests.support import opened, raw
+from tests.support import TIMEOUT, environment, opened, raw
 from usage_store import goals, maintain, pacing
 from usage_store.compaction import compact
 from usage_store.migrate import MigrationRunner
@@ -142,8 +145,36 @@ def copied(origin: Path, path: Path) -> Path:
     return path
 
 
+def take_steps_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have transactions of so many rows, whatever the clock says."""
+    monkeypatch.setattr(pacing.Pace, "size", property(lambda _: rows, lambda *_: None), raising=False)
+
+
 def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have transactions of four rows, whatever the clock says, with no pauses between, in databases of any size."""
-    monkeypatch.setattr(pacing.Pace, "size", property(lambda _: 4, lambda *_: None), raising=False)
+    take_steps_of(4, monkeypatch)
     monkeypatch.setattr(pacing, "_LATE", -1000)
     monkeypatch.setattr(goals, "LEAST_BYTES", 0)
+    clock = Clock(pacing.HOLD / 8)  # by which pages are given back
+    monkeypatch.setattr(time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+
+
+# Whoever forgets to say how long to wait for a lock waits for longer than the test does.
+ENDLESS = """
+import sys
+from usage_store import connection
+for function in (connection.open_database, connection.SqliteFile.__init__):
+    assert function.__kwdefaults__["timeout"] < 60
+    function.__kwdefaults__["timeout"] = 100_000
+from usage_store.maintain import main
+sys.exit(main())
+"""
+
+
+def run_where_waits_have_no_end(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m usage_store.maintain` with another default for the wait for a lock."""
+    command = [sys.executable, "-c", ENDLESS, *words]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.driver import sqlite3
 from usage_store.connection import open_database
 from usage_store.migrate import MigrationRunner
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     import peewee
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMEOUT = 60  # seconds; only a hang gets there
+TIMEOUT = 300  # seconds; only a hang gets there, however busy the machine is
 ROUNDS = int(os.environ.get("USAGE_STORE_TEST_ROUNDS", "1"))  # multiplies what the tests marked `long` repeat
 
 
@@ -69,16 +72,18 @@ def opened(path: Path) -> Iterator[peewee.SqliteDatabase]:
 
 
 @contextmanager
-def runner_of(path: Path, directory: Path, **options: Any) -> Iterator[MigrationRunner]:
+def runner_of(
+    path: Path, directory: Path, table_name: str = "schema_migrations", **options: Any
+) -> Iterator[MigrationRunner]:
     """Open a database and give a runner on it."""
     with opened(path) as database:
-        yield MigrationRunner(database, directory, **options)
+        yield MigrationRunner(database, directory, table_name, **options)
 
 
 @contextmanager
 def raw(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a database as any other program would: no pragmas, autocommit."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=1)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT)
     try:
         yield connection
     finally:
@@ -103,15 +108,18 @@ TIMES = ("applied_at", "logged_at", "seconds")
 def dump(path: Path) -> dict[str, list[Any]]:
     """Everything in a database: the schema as written, and the rows of every table but for times."""
     with raw(path) as connection:
-        schema = connection.execute(
-            "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
-        ).fetchall()
-        found = {"schema": schema}
-        for kind, name, *_ in schema:
-            if kind == "table":
-                columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{name}")')]
-                kept = ", ".join(f'"{column}"' for column in columns if column not in TIMES)
-                found[name] = sorted(connection.execute(f'SELECT {kept} FROM "{name}"').fetchall(), key=repr)
+        return contents(connection)
+
+
+def contents(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    """The same as a connection sees it."""
+    schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
+    found = {"schema": schema}
+    for kind, name, *_ in schema:
+        if kind == "table":
+            columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{name}")')]
+            kept = ", ".join(f'"{column}"' for column in columns if column not in TIMES)
+            found[name] = sorted(connection.execute(f'SELECT {kept} FROM "{name}"').fetchall(), key=repr)
     return found
 
 
@@ -164,11 +172,40 @@ def start(code: str, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]
     return subprocess.Popen(words, cwd=cwd, env=environment(), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
+@contextmanager
+def running(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Kill a process at the end of the block, if it has not ended by then, and close its pipes."""
+    with process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """Wait for the next line that a started process says; nothing comes of one that hangs, or has ended."""
+    assert process.stdout is not None
+    hangs = threading.Timer(TIMEOUT, process.kill)
+    hangs.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        hangs.cancel()
+
+
 def await_ready(process: subprocess.Popen[str]) -> None:
     """Wait for the line that a started process says."""
-    assert process.stdout is not None
-    if not process.stdout.readline():
+    if not line_of(process):
         raise AssertionError(process.communicate(timeout=TIMEOUT)[1])
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    """Wait for what a running process brings about."""
+    hung = time.monotonic() + TIMEOUT
+    while not condition():
+        assert process.poll() is None, "it ended before"
+        assert time.monotonic() < hung, "it hangs"
+        time.sleep(0.001)
 
 
 def finish(process: subprocess.Popen[str], line: str = "\n") -> Ended:
@@ -191,12 +228,25 @@ def together(count: int, code: str, *arguments: str | Path, cwd: Path) -> list[E
 
 def forked(action: Callable[[], object]) -> int:
     """Run something in a copy of this process and give its exit code: 0 if it came to its end."""
+    return os.waitstatus_to_exitcode(os.waitpid(_child(action), 0)[1])
+
+
+def killed_after(seconds: float, action: Callable[[], object]) -> bool:
+    """Run something in a copy of this process, and kill it; tell whether that came before its end."""
+    child = _child(action)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def _child(action: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
+        signal.alarm(TIMEOUT)  # ends it if it hangs
         code = 1
         try:
             action()
             code = 0
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return child

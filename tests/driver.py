@@ -1,0 +1,12 @@
+"""The SQLite library that the package uses in this process: two libraries on one file drop each other's locks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251  peewee's stubs do not know it
+else:
+    from peewee import sqlite3
+
+__all__ = ["sqlite3"]
