@@ -15,7 +15,7 @@ import peewee
 import pytest
 
 from tests.database_files import PAGE, add, fill, forked_with_small_files, make_huge, overwrite
-from tests.support import dump, files_of, forked, opened, raw, rows
+from tests.support import TIMEOUT, dump, files_of, forked, opened, raw, rows
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, NotEnoughDisk
 from usage_store.migrate.backup import back_up, back_up_rows, list_backups
 
@@ -78,7 +78,7 @@ def test_a_backup_is_named_by_version_and_time_and_is_one_file_with_the_permissi
     assert rows(file, "PRAGMA journal_mode") == [("wal",)]
     (listed,) = list_backups(file)
     assert (listed.path, listed.version) == (path, 3)
-    assert abs(datetime.now(UTC) - listed.taken_at) < timedelta(minutes=1)
+    assert abs(datetime.now(UTC) - listed.taken_at) < timedelta(seconds=TIMEOUT)
 
 
 def test_a_backup_goes_to_the_directory_that_is_named_and_a_link_has_the_backups_of_its_database(

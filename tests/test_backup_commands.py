@@ -21,7 +21,9 @@ MORE = sql("INSERT INTO a VALUES (2)", down=["DELETE FROM a WHERE x = 2"])
 
 
 def _run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    return command("--database", "app.db", "--directory", "migrations", *words, cwd=folder)
+    return command(
+        "--database", "app.db", "--directory", "migrations", "--table", "schema_migrations", *words, cwd=folder
+    )
 
 
 @pytest.fixture
@@ -91,6 +93,7 @@ def test_without_room_for_a_backup_nothing_is_rolled_back(folder: Path) -> None:
     assert list_backups(folder / "app.db") == ()
 
 
+@pytest.mark.quick
 def test_backup_and_restore_say_where_the_files_are(folder: Path) -> None:
     ended = _run(folder, "backup")
     (backup,) = list_backups(folder / "app.db")
@@ -127,6 +130,7 @@ def test_restore_waits_for_a_writer_and_says_so(folder: Path) -> None:
     assert ended.stderr.splitlines()[0] == "another process is writing to this database; waiting up to 0.1 s"
 
 
+@pytest.mark.quick
 def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder: Path) -> None:
     assert _run(folder, "rehearse").stdout == "nothing to rehearse: nothing is pending\n"
     write(folder / "migrations", {"003_more": MORE.replace("x = 2", "x > 1")})

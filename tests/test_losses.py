@@ -12,6 +12,8 @@ from usage_store import errors
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.quick
+
 HOST = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c');
 CREATE INDEX t_v ON t(v); CREATE TRIGGER t_t AFTER INSERT ON t BEGIN SELECT 1; END;

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import peewee
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +16,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.database_files import PAGE, add, fill, forked_with_small_files, make_huge, overwrite
-from tests.support import await_ready, dump, environment, files_of, finish, forked, raw, rows, script, start
+from tests.driver import sqlite3
+from tests.support import (
+    TIMEOUT,
+    await_ready,
+    dump,
+    environment,
+    files_of,
+    finish,
+    forked,
+    killed_after,
+    raw,
+    rows,
+    running,
+    script,
+    start,
+    until,
+)
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked, NotEnoughDisk
 from usage_store.migrate.backup import back_up, list_backups
 from usage_store.migrate.locking import exclusive
@@ -51,6 +65,7 @@ def _is_sound(file: Path) -> bool:
     return rows(file, "PRAGMA quick_check") == [("ok",)]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_a_restore_brings_the_backup_back_and_keeps_what_was_there(tmp_path: Path, mode: str) -> None:
     file, backup = _database_and_backup(tmp_path, mode)
@@ -69,7 +84,7 @@ def test_a_connected_reader_sees_the_restored_state(tmp_path: Path, mode: str) -
     file, backup = _database_and_backup(tmp_path, mode)
     with raw(file) as reader:
         assert _count(reader) == OLD
-        restore(file, backup, wait=1)
+        restore(file, backup, wait=TIMEOUT)
         assert _count(reader) == NEW
         assert reader.execute("SELECT count(*) FROM only_in_backup").fetchone() == (0,)
         add(reader, 1)
@@ -82,7 +97,7 @@ def test_a_reader_inside_a_transaction_keeps_the_old_state_to_its_end(tmp_path: 
     with raw(file) as reader:
         reader.execute("BEGIN")
         assert _count(reader) == OLD
-        restore(file, backup, wait=1)
+        restore(file, backup, wait=TIMEOUT)
         assert _count(reader) == OLD
         assert reader.execute("SELECT sum(length(body)) FROM item").fetchone() == (OLD * 150,)
         reader.execute("COMMIT")
@@ -94,7 +109,7 @@ def test_a_transaction_that_began_before_a_restore_cannot_write_after_it(tmp_pat
     with raw(file) as reader:
         reader.execute("BEGIN")
         assert _count(reader) == OLD
-        restore(file, backup, wait=1)
+        restore(file, backup, wait=TIMEOUT)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             add(reader, 1)
     assert rows(file, "SELECT count(*) FROM item") == [(NEW,)]
@@ -116,6 +131,7 @@ def test_a_writer_that_holds_the_lock_is_waited_for_and_then_refused(tmp_path: P
     assert list_backups(file) == list_backups(file)[:1]
 
 
+@pytest.mark.quick
 def test_a_restore_goes_on_when_the_writer_is_done_and_keeps_what_it_wrote(tmp_path: Path) -> None:
     file, backup = _database_and_backup(tmp_path)
     writer = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
@@ -123,8 +139,8 @@ def test_a_restore_goes_on_when_the_writer_is_done_and_keeps_what_it_wrote(tmp_p
     add(writer, 5)
     timer = threading.Timer(0.3, lambda: writer.execute("COMMIT"))
     timer.start()
-    kept = restore(file, backup, wait=20)
-    timer.join()
+    kept = restore(file, backup, wait=TIMEOUT)
+    timer.join(TIMEOUT)
     writer.close()
     assert kept is not None
     assert rows(kept, "SELECT count(*) FROM item") == [(OLD + 5,)]
@@ -162,7 +178,7 @@ def test_nobody_writes_between_the_copy_of_the_old_state_and_the_new_state(tmp_p
 
 COUNT_UP = """
 import itertools, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=20)
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=300)
 print("ready", flush=True)
 for number in itertools.count():
     connection.execute("INSERT INTO item (body) VALUES (?)", (f"committed {number}",))
@@ -172,23 +188,25 @@ for number in itertools.count():
 
 def test_every_commit_of_a_busy_writer_is_in_a_kept_database_or_in_the_restored_one(tmp_path: Path) -> None:
     file, backup = _database_and_backup(tmp_path)
+
+    def lines() -> list[str]:
+        return (tmp_path / "acknowledged").read_text().split("\n")[1:-1]
+
     with (tmp_path / "acknowledged").open("wb") as acknowledged:
         words = [sys.executable, "-c", COUNT_UP, str(file)]
-        with subprocess.Popen(words, env=environment(), stdout=acknowledged) as writer:
+        writer = subprocess.Popen(words, env=environment(), stdout=acknowledged)
+        with running(writer):
             kept = []
-            for _ in range(8):
-                time.sleep(0.05)
-                kept.append(restore(file, backup))
-            time.sleep(0.05)
-            writer.kill()
-    lines = (tmp_path / "acknowledged").read_text().split("\n")[1:-1]
+            for seen in range(10, 90, 10):
+                until(lambda seen=seen: len(lines()) > seen, writer)  # type: ignore[misc]
+                kept.append(restore(file, backup, wait=TIMEOUT))
+            until(lambda: len(lines()) > 90, writer)
     found = {
         body
         for path in [file, *filter(None, kept)]
         for (body,) in rows(path, "SELECT body FROM item WHERE body LIKE 'committed%'")
     }
-    assert len(lines) > 20
-    assert {f"committed {line}" for line in lines} <= found
+    assert {f"committed {line}" for line in lines()} <= found
     assert _is_sound(file)
 
 
@@ -239,13 +257,7 @@ def test_kills_at_random_moments_leave_the_old_state_or_the_new_one(tmp_path: Pa
     chance = random.Random(7)
     for number in range(25):
         source = (backup, other)[number % 2]
-        child = os.fork()
-        if child == 0:
-            restore(file, source)
-            os._exit(0)
-        time.sleep(chance.uniform(0, 0.06))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        killed_after(chance.uniform(0, 0.06), partial(restore, file, source))
         assert _is_sound(file)
         assert dump(file) in states
     for listed in list_backups(file):

@@ -4,79 +4,51 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
-import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store.database_file import absolute, checked_mode, make
+from usage_store.driver import check_sqlite, driver_errors, main_file, require_supported, sqlite3
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, MigrationLocked, UsageStoreError
+from usage_store.quiet_file import QuietFile, is_quiet
+from usage_store.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "SqliteFile",
-    "check_sqlite",
+    "connected",
     "default_target",
     "file_name",
-    "file_uri",
     "open_database",
     "readable_errors",
     "redact",
     "unwrap",
 ]
 
-MINIMUM_SQLITE = (3, 38, 0)  # unixepoch() stands in the column defaults
-
 _UNREADABLE = {
     "SQLITE_NOTADB": "not a database",
-    "SQLITE_CORRUPT": "the database is corrupt; restore a backup, or save what `sqlite3 FILE .recover` can read",
+    "SQLITE_CORRUPT": "the database is corrupt; restore a backup, or save what can be read (README: Troubleshooting)",
     "SQLITE_CANTOPEN": "cannot be opened; does its folder exist, and may this user write there?",
+    "SQLITE_READONLY_ROLLBACK": "has a hot journal, of a writer that died; a user who may write must open it once",
     "SQLITE_READONLY": "read-only for this user",
     "SQLITE_PERM": "access denied",
     "SQLITE_AUTH": "access denied",
     "SQLITE_FULL": "the disk is full",
     "SQLITE_IOERR": "the disk failed to read or write",
 }
-
-
-class SqliteFile(peewee.SqliteDatabase):
-    """A SQLite database with WAL, foreign keys on and synchronous NORMAL on every connection.
-
-    Opened `readonly` it changes nothing and creates nothing, and asks for no WAL.
-    """
-
-    def __init__(self, database: str, *, readonly: bool = False, timeout: float = 5, **options: Any) -> None:
-        self._readonly = readonly
-        super().__init__(database, timeout=timeout, **options)
-
-    def _add_conn_hooks(self, conn: sqlite3.Connection) -> None:
-        conn.execute("PRAGMA foreign_keys = ON")
-        if self._readonly:
-            conn.execute("PRAGMA query_only = ON")
-        else:
-            if conn.execute("PRAGMA page_count").fetchone() == (0,):
-                # Only a file that holds nothing yet takes it: its free pages can be given back to the disk.
-                conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            self._switch_to_wal(conn)
-            conn.execute("PRAGMA synchronous = NORMAL")
-        super()._add_conn_hooks(conn)  # type: ignore[misc]  # private in peewee, so not in its stubs
-
-    def _switch_to_wal(self, conn: sqlite3.Connection) -> None:
-        # The switch ignores the busy handler: of processes that open a fresh file at once, some fail.
-        deadline = time.monotonic() + self.timeout
-        while True:
-            try:
-                conn.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-                if not busy or time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
+# Of a backup, drivers other than the standard library's raise SQLite's text alone (sqlite3ErrStr in its main.c).
+_SAID = {
+    "attempt to write a readonly database": "SQLITE_READONLY",
+    "database disk image is malformed": "SQLITE_CORRUPT",
+    "database is locked": "SQLITE_BUSY",
+    "database or disk is full": "SQLITE_FULL",
+    "database table is locked": "SQLITE_LOCKED",
+    "disk I/O error": "SQLITE_IOERR",
+    "file is not a database": "SQLITE_NOTADB",
+}
 
 
 def default_target() -> str:
@@ -84,24 +56,26 @@ def default_target() -> str:
     return os.environ.get("USAGE_STORE_DATABASE") or "usage.db"
 
 
-def open_database(target: str | os.PathLike[str], *, readonly: bool = False, timeout: float = 5) -> SqliteFile:
+def open_database(
+    target: str | os.PathLike[str], *, readonly: bool = False, timeout: float = 5, mode: int | None = None
+) -> SqliteFile:
     """Open a SQLite file by path or `sqlite:///` URL, connected on this thread.
 
-    A missing file is created, but not its folder, and not with `readonly`. `timeout` is how many seconds a
-    statement waits for another process's lock. Raises ConfigurationError for a target or a SQLite that cannot be
-    used and DatabaseUnreadable for a file that cannot.
+    A missing file is created, but not its folder, and not with `readonly`; `mode` are its permissions then. `timeout`
+    is how many seconds a statement waits for another process's lock. Raises ConfigurationError for a target or a
+    SQLite that cannot be used, InvalidValue for a mode, and DatabaseUnreadable for a file that cannot.
     """
-    check_sqlite()
+    check_sqlite(sqlite3.sqlite_version)
+    checked_mode(mode)
     name = file_name(os.fspath(target))
     if name == ":memory:":
         database = SqliteFile(name, timeout=timeout)
     elif readonly:
         database = _readonly_file(name, timeout)
     else:
-        if not os.path.isdir(os.path.dirname(os.path.abspath(name))):
-            raise DatabaseUnreadable(f"{name}: its folder does not exist; create it first")
+        _make_if_missing(name, mode)
         database = SqliteFile(name, timeout=timeout)
-    with readable_errors(name):
+    with readable_errors(name, reading=True):
         database.connect()
         try:
             database.get_tables()
@@ -111,21 +85,27 @@ def open_database(target: str | os.PathLike[str], *, readonly: bool = False, tim
     return database
 
 
+def _make_if_missing(name: str, mode: int | None) -> None:
+    path = absolute(name)
+    if not os.path.isdir(os.path.dirname(path)):
+        raise DatabaseUnreadable(f"{name}: its folder does not exist; create it first")
+    try:
+        make(path, mode)
+    except OSError as error:
+        raise DatabaseUnreadable(f"{name}: {_UNREADABLE['SQLITE_CANTOPEN']} ({error.strerror})") from error
+
+
 def _readonly_file(name: str, timeout: float) -> SqliteFile:
-    path = os.path.abspath(name)
+    path = absolute(name)
     if not os.path.isfile(path):
         raise DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
-    # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
-    mode = "rw" if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK) else "ro"
-    if mode == "ro" and not os.path.exists(f"{path}-wal"):
-        mode = "ro&immutable=1"  # without a -shm that it may write, SQLite reads a WAL database in no other way
-    return SqliteFile(file_uri(path, mode), readonly=True, timeout=timeout, uri=True)
-
-
-def file_uri(path: str, mode: str) -> str:
-    """Give SQLite's URI for a file, opened in a mode: `rw`, or `ro` (sqlite.org/uri.html)."""
-    path = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return f"file:{path}?mode={mode}"
+    if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK):
+        # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
+        return SqliteFile(name, readonly=True, access="rw", timeout=timeout)
+    if is_quiet(path):
+        return QuietFile(name, timeout)
+    # A -shm that this user made would keep those out who may write the database.
+    return SqliteFile(name, readonly=True, access="ro&readonly_shm=1", timeout=timeout)
 
 
 def file_name(target: str) -> str:
@@ -155,44 +135,55 @@ def redact(target: str) -> str:
     )
 
 
-def check_sqlite() -> None:
-    """Raise ConfigurationError if this Python's SQLite is older than 3.38."""
-    if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
-        raise ConfigurationError(
-            f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed, for unixepoch() in column defaults"
-        )
-
-
 def unwrap(database: peewee.Database | peewee.DatabaseProxy) -> peewee.SqliteDatabase:
     """Give the SQLite database behind a Database or an initialised DatabaseProxy, or raise ConfigurationError."""
     inner = database.obj if isinstance(database, peewee.DatabaseProxy) else database
     if inner is None:
         raise ConfigurationError("the DatabaseProxy is not initialised; call its initialize(database) first")
-    if not isinstance(inner, peewee.SqliteDatabase):
-        raise ConfigurationError(f"{type(inner).__name__} is not supported: this version stores in SQLite")
-    if inner.deferred:
-        raise ConfigurationError("the database is deferred; call its init(path) first")
-    check_sqlite()
-    return inner
+    return require_supported(inner)
 
 
 @contextmanager
-def readable_errors(name: str) -> Iterator[None]:
-    """Turn what SQLite says of a broken or locked file into DatabaseUnreadable or MigrationLocked, in one line."""
+def connected(database: peewee.SqliteDatabase) -> Iterator[None]:
+    """Be connected for the block, with one-line errors for a database that is broken, locked or too old.
+
+    A closed database is closed again afterwards, but not one in memory, which would be gone.
+    """
+    opened = in_memory = False
+    try:
+        with readable_errors(str(database.database)):
+            opened = database.connect(reuse_if_open=True)
+            in_memory = not main_file(database)
+            check_sqlite(database.execute_sql("SELECT sqlite_version()").fetchone()[0])
+            yield
+    finally:
+        if opened and not in_memory:
+            database.close()
+
+
+@contextmanager
+def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
+    """Turn what SQLite says of a broken or locked file into DatabaseUnreadable or MigrationLocked, in one line.
+
+    `reading` says that the block does not try to write.
+    """
     try:
         yield
     # peewee leaves alone what fetching a row raises, and so does Python what SQLite quotes of a damaged schema.
-    except (peewee.DatabaseError, sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        known = _translate(error, name)
+    except driver_errors(peewee.DatabaseError, UnicodeDecodeError) as error:
+        known = _translate(error, name, reading=reading)
         if known is None:
             raise
         raise known from error
 
 
-def _translate(error: Exception, name: str) -> UsageStoreError | None:
-    code: str = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+def _translate(error: Exception, name: str, *, reading: bool) -> UsageStoreError | None:
+    first = getattr(error, "orig", error)
+    code: str = getattr(first, "sqlite_errorname", None) or _SAID.get(str(first), "")
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return MigrationLocked(f"{name}: another process holds the database's lock; try again, or wait longer (--wait)")
+    if code == "SQLITE_READONLY" and reading and os.path.exists(f"{name}-journal"):
+        code = "SQLITE_READONLY_ROLLBACK"  # drivers other than the standard library's give the first half alone
     for prefix, meaning in _UNREADABLE.items():
         if code.startswith(prefix):
             return DatabaseUnreadable(f"{name}: {meaning} ({error})")

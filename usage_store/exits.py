@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
 from usage_store.connection import redact
+from usage_store.driver import sqlite3
 from usage_store.errors import DatabaseUnreadable, UsageStoreError
 
 if TYPE_CHECKING:

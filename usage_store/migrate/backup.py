@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from usage_store.connection import open_database
+from usage_store.database_file import permissions
+from usage_store.driver import main_file
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
-from usage_store.migrate.copying import copy_file, file_name, on_disk, reserve, sync
+from usage_store.migrate.copying import copy_file, file_of, on_disk, reserve, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     import peewee
 
-__all__ = ["Backup", "back_up", "back_up_rows", "list_backups", "stamped", "take"]
+__all__ = ["Backup", "back_up", "back_up_database", "back_up_rows", "list_backups", "stamped", "take"]
 
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _NAME = r"\.v(?P<version>\d+)\.(?P<time>\d{8}T\d{6}\.\d{6}Z)\.backup"
@@ -51,15 +55,33 @@ def back_up(
     NotEnoughDisk, CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a
     `keep` below 1.
     """
-    if keep < 1:
-        raise ConfigurationError(f"keep is {keep}; allowed: 1 or more")
     file = on_disk(file)
     if not file.is_file():
         raise DatabaseUnreadable(f"{file}: no such database")
+    with closing(open_database(file, readonly=True)) as database:
+        return back_up_database(database, version, directory=directory, keep=keep, on_progress=on_progress)
+
+
+def back_up_database(
+    database: peewee.SqliteDatabase,
+    version: int,
+    *,
+    directory: Path | None = None,
+    keep: int = 5,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Back up an open database as `back_up()` does a file, by its own driver.
+
+    The connection may be inside a transaction that has written nothing yet: then nobody can commit between the backup
+    and what the transaction does.
+    """
+    if keep < 1:
+        raise ConfigurationError(f"keep is {keep}; allowed: 1 or more")
+    file = file_of(database)
     folder = directory or file.parent
     for stale, _ in _named(folder, re.escape(file.name) + _NAME + "-partial.*"):
         stale.unlink()
-    path = take(file, version, folder, on_progress)
+    path = take(database, version, folder, on_progress)
     # The new one counts, and stays even if the clock was set back and makes it look the oldest.
     others = [backup.path for backup in list_backups(file, folder) if backup.path != path]
     for surplus in others[: max(0, len(others) - (keep - 1))]:
@@ -76,15 +98,13 @@ def back_up_rows(
 ) -> Path | None:
     """Back up an open database, if it is a file with rows in a table outside `ignore`, and give the backup's path.
 
-    The connection may be inside a transaction that has written nothing yet: then nobody can commit between the backup
-    and what the transaction does. Raises as `back_up()`.
+    Works and raises as `back_up_database()`.
     """
     ignored = {name.lower() for name in ignore}
-    file = file_name(database)
     tables = [table for table in database.get_tables() if table.lower() not in ignored]
-    if not file or not any(_has_rows(database, table) for table in tables):
+    if not main_file(database) or not any(_has_rows(database, table) for table in tables):
         return None
-    return back_up(Path(file), version, on_progress=on_progress)
+    return back_up_database(database, version, on_progress=on_progress)
 
 
 def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
@@ -109,26 +129,27 @@ def _named(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
 
 
 def take(
-    file: Path,
+    database: peewee.SqliteDatabase,
     version: int,
     folder: Path,
     on_progress: Callable[[int, int], None] | None = None,
     *,
     damaged: bool = False,
 ) -> Path:
-    """Make one checked and fsynced copy; its final name is there when all of it is.
+    """Make one checked and fsynced copy of an open database; its final name is there when all of it is.
 
     With `damaged`, a copy that fails quick_check is kept and named `.damaged`; without, it raises CorruptDatabase.
     """
+    file = file_of(database)
     while True:
         path = stamped(file, version, "backup", folder)
         partial = Path(f"{path}-partial")
-        reserve(partial, file)  # and with it the final name: two copies never get the same
+        reserve(partial, permissions(file))  # and with it the final name: two copies never get the same
         if not path.exists():
             break
         partial.unlink()
     try:
-        sound = copy_file(file, partial, on_progress, damaged=damaged)
+        sound = copy_file(database, partial, on_progress, damaged=damaged)
         if not sound:
             path = path.with_suffix(".damaged")
         partial.rename(path)

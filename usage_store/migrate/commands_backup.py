@@ -12,12 +12,12 @@ import peewee
 
 from usage_store.connection import default_target, file_name, open_database
 from usage_store.errors import MigrationFailed, SchemaDrift, UsageStoreError
+from usage_store.migrate import MigrationRunner
 from usage_store.migrate import backup as backups
 from usage_store.migrate import rehearse as rehearsals
 from usage_store.migrate import restore as restores
 from usage_store.migrate.commands import Outcome, opened, say
 from usage_store.migrate.copying import file_of
-from usage_store.migrate.history import History
 from usage_store.migrate.locking import exclusive
 from usage_store.migrate.progress import progress
 
@@ -38,7 +38,7 @@ def backup(arguments: argparse.Namespace) -> Outcome:
     with opened(arguments, readonly=True) as runner:
         file, version = file_of(runner.database), runner.current_version()
         with exclusive(str(file), runner.wait, runner.on_wait):
-            path = backups.back_up(file, version, on_progress=_copied)
+            path = backups.back_up_database(runner.database, version, on_progress=_copied)
     size = path.stat().st_size
     line = f"backed up version {version} to {path} ({_megabytes(size)})"
     return Outcome(0, [line], {"backup": str(path), "version": version, "bytes": size})
@@ -50,8 +50,9 @@ def restore(arguments: argparse.Namespace) -> Outcome:
     kept = restores.restore(
         file,
         Path(arguments.file),
-        version=_version_if_readable(file, arguments.table),
+        version=_version_if_readable(file, arguments),
         wait=arguments.wait,
+        mode=arguments.mode,
         on_wait=say,
         on_progress=_copied,
     )
@@ -59,10 +60,10 @@ def restore(arguments: argparse.Namespace) -> Outcome:
     return Outcome(0, [line], {"restored": arguments.file, "kept": str(kept) if kept else None})
 
 
-def _version_if_readable(file: Path, table_name: str) -> int:
+def _version_if_readable(file: Path, arguments: argparse.Namespace) -> int:
     try:
         with closing(open_database(file, readonly=True)) as database:
-            return max((row.version for row in History(database, table_name).applied()), default=0)
+            return MigrationRunner(database, arguments.directory, arguments.table).current_version()
     except (UsageStoreError, peewee.PeeweeException):
         return 0  # a database that cannot be read is what one restores
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from usage_store.connection import open_database
 from usage_store.migrate.catalog import Catalog, differences, read_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     import peewee
 
@@ -37,19 +34,23 @@ class State:
     counters: Mapping[str, int]
 
 
-def read_state(file: Path, ignore: Collection[str]) -> State:
-    """Read all of a database but the tables in `ignore` (lower case), through a connection of its own. Reads only.
+def read_state(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
+    """Read all of a database but the tables in `ignore` (lower case). Reads only.
 
     It takes about five seconds per million rows. Rows are compared by their values: not their order, nor the order of
     columns, nor the rowids of tables that do not name them.
     """
-    with closing(open_database(file, readonly=True)) as database:
+    connection = database.connection()
+    as_it_was = connection.text_factory
+    # TEXT need not be UTF-8; what is not is hashed as lone surrogates, which repr() spells.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    try:
         return _read(database, ignore)
+    finally:
+        connection.text_factory = as_it_was
 
 
 def _read(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
-    # TEXT need not be UTF-8; what is not is hashed as lone surrogates, which repr() spells.
-    database.connection().text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     names = database.execute_sql(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
     ).fetchall()

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.connection import open_database, readable_errors
-from usage_store.errors import ConfigurationError, CorruptDatabase, NotEnoughDisk
+from usage_store.connection import readable_errors
+from usage_store.driver import driver_errors, main_file
+from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, NotEnoughDisk
+from usage_store.second import is_immutable, opened_like, second_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ __all__ = [
     "copy",
     "copy_file",
     "damage",
-    "file_name",
     "file_of",
     "on_disk",
     "reserve",
@@ -49,31 +48,44 @@ def copy(
         chunk = max(1, min(_CHUNK, source.pragma("page_count") // 2))
         try:
             source.connection().backup(destination.connection(), pages=chunk, progress=on_step, sleep=0.02)
-        except sqlite3.Error as error:
+        except driver_errors() as error:
             raise peewee.DatabaseError(error, *error.args) from error
 
 
 def copy_file(
-    file: Path, path: Path, on_progress: Callable[[int, int], None] | None = None, *, damaged: bool = False
+    database: peewee.SqliteDatabase,
+    path: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    damaged: bool = False,
 ) -> bool:
-    """Copy a live database into an empty file, fsync it, and tell whether it passes quick_check.
+    """Copy what is committed of an open database into an empty file, fsync it, and tell whether it passes quick_check.
 
-    The copy is in rollback-journal mode, so it is one file, readable from read-only media too. `on_progress` is told
-    pages copied and pages in all. Raises NotEnoughDisk, DatabaseUnreadable, and, without `damaged`, CorruptDatabase.
+    The database may be inside a transaction that has written nothing yet. The copy is in rollback-journal mode, so it
+    is one file, readable from read-only media too; what needs a key to be read needs the same one there. `on_progress`
+    is told pages copied and pages in all. Raises NotEnoughDisk, DatabaseUnreadable, and, without `damaged`,
+    CorruptDatabase.
     """
+    file = main_file(database)
+    if is_immutable(database):
+        raise DatabaseUnreadable(
+            f"{file}: this user may not write beside it, so others may write while it is copied; copy it as a user who "
+            "may write there"
+        )
 
     def step(_: int, remaining: int, pages: int) -> None:
         if on_progress is not None:
             on_progress(pages - remaining, pages)
 
-    with closing(open_database(file, readonly=True)) as source:
+    with readable_errors(file), second_connection(database) as source:
         check_disk(path.parent, size(source), "a copy of the database")
         # Nobody knows of this file until it is whole, so nothing needs a journal or an fsync before the end.
-        with closing(peewee.SqliteDatabase(str(path), pragmas={"journal_mode": "off", "synchronous": 0})) as copied:
-            with readable_errors(str(path)):
-                copied.connect()
-                copy(source, copied, step)
-                copied.execute_sql("PRAGMA journal_mode = DELETE")
+        with (
+            readable_errors(str(path)),
+            opened_like(database, str(path), {"journal_mode": "off", "synchronous": 0}) as copied,
+        ):
+            copy(source, copied, step)
+            copied.execute_sql("PRAGMA journal_mode = DELETE")
             found = damage(copied)
     if found and not damaged:
         raise CorruptDatabase(f"{file}: the database is corrupt ({found}), so its copy was discarded")
@@ -105,12 +117,7 @@ def check_disk(folder: Path, needed: int, purpose: str) -> None:
 
 def file_of(database: peewee.SqliteDatabase) -> Path:
     """Give the file of an open database; raise ConfigurationError for one in memory. Reads only."""
-    return on_disk(Path(file_name(database) or ":memory:"))
-
-
-def file_name(database: peewee.SqliteDatabase) -> str:
-    """Give the absolute path of an open database, empty for one in memory. Reads only."""
-    return next(str(row[2]) for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+    return on_disk(Path(main_file(database) or ":memory:"))
 
 
 def on_disk(file: Path) -> Path:
@@ -120,11 +127,13 @@ def on_disk(file: Path) -> Path:
     return file.resolve()
 
 
-def reserve(path: Path, like: Path) -> None:
-    """Create an empty file with another's permissions; raise FileExistsError rather than take one that is there."""
-    mode = like.stat().st_mode & 0o777
+def reserve(path: Path, mode: int) -> None:
+    """Create an empty file with these permissions, writable for its owner in any case: it has to be filled.
+
+    Raises FileExistsError rather than take one that is there.
+    """
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    path.chmod(mode)
+    path.chmod(mode | 0o200)
 
 
 def sync(path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import peewee
+
+from usage_store.driver import sqlite3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

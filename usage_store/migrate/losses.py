@@ -6,14 +6,14 @@ A module declares the losses that it means: `deletes = ("table", ...)` names tab
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from usage_store.connection import file_uri
+from usage_store.driver import main_file
+from usage_store.second import second_connection
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
     from types import ModuleType
 
@@ -46,9 +46,8 @@ class Losses:
 
     def __init__(self, database: peewee.SqliteDatabase) -> None:
         self._database = database
-        self._file = next(row[2] for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
         journal, locking = (database.pragma(name) for name in ("journal_mode", "locking_mode"))
-        self._counts_early = not self._file or journal != "wal" or locking != "normal"
+        self._counts_early = not main_file(database) or journal != "wal" or locking != "normal"
         self._before: _Contents | None = None
 
     def start(self) -> None:
@@ -74,8 +73,8 @@ class Losses:
         ]
 
     def _read_earlier(self, tables: set[str]) -> _Contents:
-        with closing(sqlite3.connect(file_uri(self._file, "ro"), uri=True, isolation_level=None)) as connection:
-            return _read(connection, tables)
+        with second_connection(self._database) as second:
+            return _read(second.connection(), tables)
 
 
 def _read(connection: sqlite3.Connection, tables: set[str] | None) -> _Contents:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from usage_store.connection import open_database, readable_errors
+from usage_store.connection import readable_errors
+from usage_store.database_file import permissions
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
 from usage_store.migrate.contents import State, TableRows, changed_tables, not_restored, read_state
-from usage_store.migrate.copying import check_disk, copy_file, file_of, size
+from usage_store.migrate.copying import check_disk, copy_file, file_of, reserve, size
 from usage_store.migrate.runner import MigrationRunner
+from usage_store.second import opened_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Rehearsal", "Rehearsed", "Run", "TableRows", "rehearse"]
 
 logger = logging.getLogger("usage_store.migrate")
+
+_PRAGMAS: Final[Mapping[str, str | int]] = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "normal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def rehearse(
     The database is only read. The copy is one consistent state of it, in a temporary folder inside `directory`
     (default: the database's own folder, so the same disk), and is removed in any case; a kill alone leaves it. The
     first failure ends the rehearsal; it is in the result, not raised. `on_progress` is told pages copied and pages in
-    all. Functions and collations that an application registers on its own database are unknown to the copy.
+    all.
 
     Raises the first problem of `status()`, NotEnoughDisk (three times the database is asked for: the copy, and a
     rebuild's twofold -wal), CorruptDatabase, and ConfigurationError for a `target` that is not pending or a database
@@ -104,14 +107,14 @@ def rehearse(
             return Rehearsal(size(runner.database), ())
         folder = directory or file.parent
         check_disk(folder, 3 * size(runner.database), "a rehearsal")
-    with tempfile.TemporaryDirectory(prefix=f"{file.name}-rehearsal-", dir=folder) as temporary:
-        path = Path(temporary) / file.name
-        path.touch()
-        copy_file(file, path, on_progress)
-        logger.info("rehearsing on a copy, %s", path)
-        with closing(open_database(path)) as database, readable_errors(str(path)):
-            copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
-            return _Stage(copy, path).perform(target)
+        with tempfile.TemporaryDirectory(prefix=f"{file.name}-rehearsal-", dir=folder) as temporary:
+            path = Path(temporary) / file.name
+            reserve(path, permissions(file))
+            copy_file(runner.database, path, on_progress)
+            logger.info("rehearsing on a copy, %s", path)
+            with readable_errors(str(path)), opened_like(runner.database, str(path), _PRAGMAS) as database:
+                copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
+                return _Stage(copy, path).perform(target)
 
 
 def _pending(runner: MigrationRunner, target: int | None) -> list[Migration]:
@@ -131,7 +134,7 @@ class _Stage:
         self.runner = runner
         self.path = path
         self.own = {runner.history.table_name.lower(), runner.log.table_name.lower()}  # no migration made them
-        self.state = read_state(self.path, self.own)
+        self.state = read_state(runner.database, self.own)
 
     def perform(self, target: int | None) -> Rehearsal:
         self.runner.database.pragma("wal_autocheckpoint", 0)  # so that the -wal's size is what a step wrote
@@ -180,7 +183,7 @@ class _Stage:
         written = wal.stat().st_size if wal.exists() else 0
         growth = max(0, size(database) - old_size)
         changes = database.connection().total_changes - old_changes
-        self.state = read_state(self.path, self.own)
+        self.state = read_state(database, self.own)
         return Run(seconds, tuple(changed_tables(before, self.state)), changes, written, written + growth, failure)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.connection import open_database, readable_errors
+from usage_store.database_file import checked_mode, permissions
+from usage_store.driver import sqlite3
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked
 from usage_store.migrate.backup import stamped, take
 from usage_store.migrate.copying import check_disk, copy, damage, on_disk, reserve, size
@@ -34,6 +35,7 @@ def restore(
     *,
     version: int = 0,
     wait: float = 30,
+    mode: int | None = None,
     on_wait: Callable[[str], None] = logger.info,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path | None:
@@ -44,18 +46,27 @@ def restore(
     one until then, and a crash leaves either. The replaced database is copied as `back_up()` would, named by
     `version`, while its write lock is held, so no commit is in neither of them. One that fails quick_check is kept all
     the same, named `.damaged`; so is one too damaged to be opened, which is moved. For a missing one the result is
-    None. `on_progress` is told pages copied and pages in all.
+    None; then the database is made with the permissions `mode`, by default the backup's. `on_progress` is told pages
+    copied and pages in all.
 
-    Waits `wait` seconds for the migration lock and for writers, then raises MigrationLocked. Raises DatabaseUnreadable
-    or CorruptDatabase for a backup that is none, NotEnoughDisk, and ConfigurationError for a database in memory, its
-    own file as the backup, or pages of another size. What raises leaves the content of the database as it was.
+    Waits `wait` seconds for the migration lock and for writers, then raises MigrationLocked. Raises InvalidValue for a
+    mode that no database can have, DatabaseUnreadable or CorruptDatabase for a backup that is none, NotEnoughDisk, and
+    ConfigurationError for a database in memory, its own file as the backup, or pages of another size. What raises
+    leaves the content of the database as it was.
     """
+    checked_mode(mode)
     file, backup = on_disk(file), on_disk(backup)
-    with _checked(backup, file) as source, exclusive(str(file), wait, on_wait):
+    if not backup.is_file():
+        raise DatabaseUnreadable(f"{backup}: no such backup")
+    if file.exists() or mode is None:
+        mode = permissions(file if file.exists() else backup)
+    with _checked(backup, file) as source, exclusive(str(file), wait, on_wait, mode=mode):
         moved = _move_if_damaged(file, version)
-        with readable_errors(str(file)), _opened(file, backup, wait) as live:
+        if not file.exists():
+            reserve(file, mode)
+        with readable_errors(str(file)), _opened(file, wait) as live:
             _check_room(file, source, live)
-            follow = _Follow(file, version, wait, on_wait, on_progress)
+            follow = _Follow(live, file, version, wait, on_wait, on_progress)
             follow.keeping = live.pragma("page_count") > 0
             live.pragma("busy_timeout", 0)  # the waiting is done between steps, where Ctrl-C is heard
             live.pragma("synchronous", _FULL)
@@ -69,8 +80,6 @@ def _checked(backup: Path, file: Path) -> Iterator[peewee.SqliteDatabase]:
     """Open a backup to read, if it is a sound database with a table in it."""
     if backup == file:
         raise ConfigurationError(f"{backup}: this is the database itself; name one of its backups")
-    if not backup.is_file():
-        raise DatabaseUnreadable(f"{backup}: no such backup")
     with closing(open_database(backup, readonly=True)) as source:
         if not source.get_tables():
             raise DatabaseUnreadable(f"{backup}: a database without tables, which is nobody's backup")
@@ -101,9 +110,7 @@ def _move_if_damaged(file: Path, version: int) -> Path | None:
 
 
 @contextmanager
-def _opened(file: Path, backup: Path, wait: float) -> Iterator[peewee.SqliteDatabase]:
-    if not file.exists():
-        reserve(file, backup)
+def _opened(file: Path, wait: float) -> Iterator[peewee.SqliteDatabase]:
     if file.stat().st_size:
         live: peewee.SqliteDatabase = open_database(file, timeout=wait)
     else:
@@ -128,12 +135,14 @@ class _Follow:
 
     def __init__(
         self,
+        live: peewee.SqliteDatabase,
         file: Path,
         version: int,
         wait: float,
         on_wait: Callable[[str], None],
         on_progress: Callable[[int, int], None] | None,
     ) -> None:
+        self.live = live
         self.file = file
         self.version = version
         self.wait = wait
@@ -151,7 +160,7 @@ class _Follow:
             return  # the copy is about to raise it
         if self.keeping and self.kept is None:
             # This step took the write lock and has committed nothing: a new connection reads the last old state.
-            self.kept = take(self.file, self.version, self.file.parent, damaged=True)
+            self.kept = take(self.live, self.version, self.file.parent, damaged=True)
         if self.on_progress is not None:
             self.on_progress(pages - remaining, pages)
 

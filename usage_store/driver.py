@@ -1,0 +1,93 @@
+"""The SQLite driver in use: what it is, what it raises, and which databases have one that works here.
+
+peewee takes pysqlite3 by itself where that is installed, and an adopted database may have a driver of its own. Two
+SQLite libraries in a process drop each other's locks on a file, and destroy it (sqlite.org/howtocorrupt.html, 2.2). So
+no other module imports a driver, and `second` makes further connections to a file by the driver that opened it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    from peewee import sqlite3
+
+__all__ = [
+    "check_sqlite",
+    "driver_errors",
+    "frees_functions_without_lock",
+    "is_standard",
+    "main_file",
+    "require_supported",
+    "sqlite3",
+]
+
+MINIMUM_SQLITE = (3, 38)  # unixepoch() stands in the column defaults
+
+_DRIVERS = ("sqlite3", "pysqlite3.dbapi2", "sqlcipher3.dbapi2")
+_UNSUPPORTED = {
+    "playhouse.apsw_ext.APSWDatabase": "its connections are not those of Python's DB-API; use peewee.SqliteDatabase",
+    "playhouse.cysqlite_ext.CySqliteDatabase": (
+        "its connections are not those of Python's DB-API; use peewee.SqliteDatabase"
+    ),
+    "playhouse.sqliteq.SqliteQueueDatabase": (
+        "it says that a row is written before it is; use peewee.SqliteDatabase, which threads may share"
+    ),
+    "playhouse.pwasyncio.AsyncSqliteDatabase": (
+        "its connections belong to tasks; use peewee.SqliteDatabase, and asyncio.to_thread() for each call"
+    ),
+}
+
+
+def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Give what the SQLite drivers of this process raise, and `others`.
+
+    peewee translates what drivers raise, but not while rows are fetched.
+    """
+    return (*others, *(sys.modules[name].Error for name in _DRIVERS if name in sys.modules))
+
+
+def is_standard(connection: object) -> bool:
+    """Tell whether a connection is one of Python's own module."""
+    return any(kind.__module__ == "sqlite3" for kind in type(connection).__mro__)
+
+
+def frees_functions_without_lock() -> bool:
+    """Tell whether a driver is loaded that may free a connection's SQL functions while Python's lock is not held.
+
+    pysqlite3 and sqlcipher3 do, where a cursor outlives its connection: Python aborts if nobody else has the function.
+    """
+    return any(name in sys.modules for name in _DRIVERS[1:])
+
+
+def check_sqlite(version: str) -> None:
+    """Raise ConfigurationError for a version of SQLite before 3.38."""
+    if tuple(map(int, version.split(".")[:2])) < MINIMUM_SQLITE:
+        raise ConfigurationError(
+            f"SQLite {version} is too old: 3.38 or newer is needed, for unixepoch() in column defaults"
+        )
+
+
+def require_supported(database: peewee.Database) -> peewee.SqliteDatabase:
+    """Give a database back if it is one that can be adopted, or raise ConfigurationError. Nothing is opened."""
+    if not isinstance(database, peewee.SqliteDatabase):
+        raise ConfigurationError(f"{type(database).__name__} is not supported: this version stores in SQLite")
+    for kind in type(database).__mro__:  # by name, since to import these modules takes their drivers
+        reason = _UNSUPPORTED.get(f"{kind.__module__}.{kind.__qualname__}")
+        if reason is not None:
+            raise ConfigurationError(f"{type(database).__name__} is not supported: {reason}")
+    if database.deferred:
+        raise ConfigurationError("the database is deferred; call its init(path) first")
+    return database
+
+
+def main_file(database: peewee.SqliteDatabase) -> str:
+    """Give the absolute path of a database, empty for one in memory. Reads only."""
+    return next(str(row[2]) for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
