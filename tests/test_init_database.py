@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -14,12 +13,16 @@ import peewee
 import pytest
 
 import usage_store as store
+from tests.driver import sqlite3
+from tests.support import TIMEOUT
 from usage_store import UsageSession, init_database
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.quick
 
 PRAGMAS = ("foreign_keys", "synchronous", "busy_timeout", "journal_mode", "cache_size", "recursive_triggers")
 EVENTS = "CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, payload TEXT)"
@@ -97,8 +100,8 @@ def test_a_path_or_url_is_opened_and_made(
 
 def test_connections_that_we_open_are_set_up_in_every_thread(tmp_path: Path) -> None:
     with opened(tmp_path / "usage.db", timeout=3) as database, ThreadPoolExecutor(1) as pool:
-        seen = [settings(database), pool.submit(settings, database).result()]
-        pool.submit(database.close).result()
+        seen = [settings(database), pool.submit(settings, database).result(TIMEOUT)]
+        pool.submit(database.close).result(TIMEOUT)
         database.close()
         seen.append(settings(database))
     wanted = {"foreign_keys": 1, "synchronous": 1, "busy_timeout": 3000, "journal_mode": "wal"}
@@ -229,7 +232,7 @@ def test_a_file_that_this_user_may_not_write_is_told(applied: str) -> None:
         path.parent.chmod(0o555)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         command = [sys.executable, "-c", OPEN_AS_NOBODY, str(path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT)
         path.parent.chmod(0o755)
         if done.returncode == 77:
             pytest.skip("only root can reach the temporary folder or the package")
