@@ -163,6 +163,7 @@ def test_the_times_are_those_of_the_other_history(other: Other) -> None:
     assert abs(written[0].timestamp() - datetime.now(UTC).timestamp()) < 600
 
 
+@pytest.mark.quick
 def test_a_new_migration_applies_and_adopted_ones_roll_back(other: Other) -> None:
     other.run()
     other.adopt()
@@ -205,7 +206,9 @@ def test_times_of_playhouse_are_local(tmp_path: Path) -> None:
     other.run()
     script(other.path, f"UPDATE {other.table} SET applied = '2024-07-01 12:00:00.5'")
     done = command(
-        *("adopt", "playhouse", "--database", "app.db", "--directory", "own"), cwd=tmp_path, TZ="EST5EDT,M3.2.0,M11.1.0"
+        *("adopt", "playhouse", "--database", "app.db", "--directory", "own", "--table", "schema_migrations"),
+        cwd=tmp_path,
+        TZ="EST5EDT,M3.2.0,M11.1.0",
     )
     assert done.stdout.splitlines()[0] == "adopted 0001_users, applied 2024-07-01 16:00:00 UTC"
     assert rows(other.path, "SELECT DISTINCT applied_at FROM schema_migrations") == [(1719849600,)]
@@ -292,7 +295,17 @@ def test_of_several_at_once_one_adopts_and_the_others_are_told(tmp_path: Path) -
     other.run()
     code = f"import sys\nfrom usage_store.migrate.__main__ import main\n{READY}sys.exit(main(sys.argv[1:]))"
     ended = together(
-        4, code, "adopt", "playhouse", "--database", other.path, "--directory", other.directory, cwd=tmp_path
+        4,
+        code,
+        "adopt",
+        "playhouse",
+        "--database",
+        other.path,
+        "--directory",
+        other.directory,
+        "--table",
+        "schema_migrations",
+        cwd=tmp_path,
     )
     assert sorted(end.code for end in ended) == [0, 3, 3, 3]
     assert history(other.path) == [1, 2]
@@ -302,7 +315,7 @@ def test_the_command_says_what_it_adopted_and_from_which_table(tmp_path: Path) -
     other = playhouse(tmp_path)
     other.run()
     script(other.path, f'ALTER TABLE {other.table} RENAME TO "their ""own"""')
-    words = ("adopt", "playhouse", "--database", "app.db", "--directory", "own")
+    words = ("adopt", "playhouse", "--database", "app.db", "--directory", "own", "--table", "schema_migrations")
     failed = command(*words, cwd=tmp_path)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("error: schema_migration: no such table")
@@ -313,7 +326,7 @@ def test_the_command_says_what_it_adopted_and_from_which_table(tmp_path: Path) -
 
 def test_the_command_says_so_when_there_is_nothing_to_adopt(tmp_path: Path) -> None:
     other = playhouse(tmp_path)
-    words = ("adopt", "playhouse", "--database", "app.db", "--directory", "own")
+    words = ("adopt", "playhouse", "--database", "app.db", "--directory", "own", "--table", "schema_migrations")
     assert command(*words, cwd=tmp_path).returncode == 8
     assert not other.path.exists()
     other.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -11,14 +10,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import ROOT, TIMEOUT, dump, history, python, rows, runner_of, script, write
+from tests.driver import sqlite3
+from tests.support import (
+    ROOT,
+    TIMEOUT,
+    Ended,
+    await_ready,
+    dump,
+    finish,
+    history,
+    python,
+    rows,
+    runner_of,
+    running,
+    script,
+    start,
+    until,
+    write,
+)
 from usage_store import errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.clock import Clock
+
+pytestmark = pytest.mark.quick
+
 ROWS = 20_000
 FILL = "migrator.backfill('t', 'done = done + 1, name = upper(name)', where='done = 0')"
+WRITTEN = f"SELECT count(*) FROM t WHERE id > {ROWS}"
 COUNTS = f"SELECT count(*), sum(done), sum(name = 'ROW ' || id) FROM t WHERE id <= {ROWS}"
 
 
@@ -120,31 +141,45 @@ def test_a_killed_backfill_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 WRITER = """
 import sqlite3, sys, time
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
-longest = 0.0
-while sys.stdin.readable() and connection.execute("SELECT count(*) FROM t WHERE done = 0").fetchone()[0]:
-    started = time.monotonic()
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=300)
+print("ready", flush=True)
+while connection.execute("SELECT count(*) FROM t WHERE done = 0").fetchone()[0]:
     connection.execute("INSERT INTO t (name, done) VALUES ('writer', 1)")
-    longest = max(longest, time.monotonic() - started)
     time.sleep(0.002)
-print(longest)
 """
 
 
 def test_writers_get_through_between_the_batches(tmp_path: Path) -> None:
     path = filled(tmp_path / "app.db")
-    # Half a second in all at least: the writer has time to start, and to be starved.
-    script(path, "DELETE FROM t WHERE id % 4")
-    slow = f"db.connection().create_function('upper', 1, lambda text: (sleep(0.00005), text.upper())[1])\n{FILL}"
-    directory = migrations(tmp_path, f"from time import sleep\n{slow}")
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
-        with runner_of(path, directory) as runner:
+    writer = start(WRITER, path, cwd=tmp_path)
+    with running(writer):
+        await_ready(writer)
+
+        def wait_for_the_writer(_what: str, seen: int, _total: int) -> None:
+            if seen < ROWS:
+                written = rows(path, WRITTEN)
+                until(lambda: rows(path, WRITTEN) > written, writer)
+
+        with runner_of(path, migrations(tmp_path), on_progress=wait_for_the_writer) as runner:
             runner.migrate()
-        longest = float(writer.communicate(timeout=TIMEOUT)[0])
-    ((written,),) = rows(path, f"SELECT count(*) FROM t WHERE id > {ROWS}")
-    assert written > 10
-    assert longest < 5
-    assert rows(path, COUNTS) == [(ROWS // 4,) * 3]
+        assert finish(writer) == Ended(0, "", "")
+    assert rows(path, COUNTS) == [(ROWS, ROWS, ROWS)]
+
+
+def test_the_lock_is_free_for_half_as_long_as_it_was_held(tmp_path: Path, clock: Clock) -> None:
+    path = filled(tmp_path / "app.db")
+    slow = f"db.connection().create_function('upper', 1, lambda text: (sleep(0.00001), text.upper())[1])\n{FILL}"
+    with runner_of(path, migrations(tmp_path, f"from time import sleep\n{slow}")) as runner:
+        runner.migrate()
+    batches = [0]
+    for slept in clock.slept:
+        if slept == 0.00001:
+            batches[-1] += 1
+        else:
+            assert slept == pytest.approx(batches[-1] * 0.00001 / 2)
+            batches.append(0)
+    assert sum(batches) == ROWS
+    assert max(batches) * 0.00001 < 0.03, "seconds"
 
 
 def test_the_lock_is_free_between_two_batches(tmp_path: Path) -> None:

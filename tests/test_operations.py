@@ -14,11 +14,14 @@ from usage_store.migrate.guard import Guard, violations
 from usage_store.migrate.operations import LosslessMigrator, migrator_for
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.driver import sqlite3
+
     Operation = Callable[[LosslessMigrator], Any]
+
+pytestmark = pytest.mark.quick
 
 TORTURE = """CREATE TABLE Torture ( /* every, (feature) at once */
   id INTEGER PRIMARY KEY AUTOINCREMENT, -- the key; CHECK (not, this)

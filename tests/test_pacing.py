@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.driver import sqlite3
 from tests.support import raw
 from usage_store import UsageSession
 from usage_store.pacing import HOLD, Pace, Turns, _gap, without_automatic_checkpoints
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import peewee
+
+    from tests.clock import Clock
+
+pytestmark = pytest.mark.quick
 
 # When SQLite's busy handler asks again, in milliseconds (sqliteDefaultBusyCallback in main.c).
 DELAYS = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100)
@@ -36,7 +40,7 @@ def test_whoever_comes_while_the_lock_is_held_asks_again_while_it_is_free(held: 
 
 
 def test_between_two_slices_others_get_the_lock_and_within_one_they_do_not(
-    usage_database: peewee.SqliteDatabase, tmp_path: Path
+    usage_database: peewee.SqliteDatabase, tmp_path: Path, clock: Clock
 ) -> None:
     turns = Turns()
     with raw(tmp_path / "usage.db") as other:
@@ -46,11 +50,12 @@ def test_between_two_slices_others_get_the_lock_and_within_one_they_do_not(
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 other.execute("BEGIN IMMEDIATE")
             time.sleep(0.01)
-        ended = time.monotonic()
         other.execute("INSERT INTO usage_sessions (session_id) VALUES ('t')")
+    ended = clock.now
     with turns.slice(usage_database):
-        assert time.monotonic() - ended > 0.009  # who came early asks again after 18 ms, 8 of which may be over
-    assert turns.longest >= 0.01 > turns.last
+        assert clock.now - ended == pytest.approx(_gap(0.01)), "who came early finds it free meanwhile"
+    assert turns.longest == pytest.approx(0.01)
+    assert turns.last == 0
     assert {session.session_id for session in UsageSession.select()} == {"s", "t"}
 
 
@@ -68,6 +73,7 @@ def test_a_slice_that_fails_leaves_nothing_and_no_lock(usage_database: peewee.Sq
     assert [session.session_id for session in UsageSession.select()] == ["t"]
 
 
+@pytest.mark.usefixtures("clock")
 def test_slices_grow_while_they_are_quick_and_shrink_when_they_are_slow(usage_database: peewee.SqliteDatabase) -> None:
     pace = Pace(Turns())
     sizes = [pace.size]
@@ -84,6 +90,7 @@ def test_slices_grow_while_they_are_quick_and_shrink_when_they_are_slow(usage_da
     assert pace.size < 20, "and to what the time allows"
 
 
+@pytest.mark.usefixtures("clock")
 def test_one_slow_slice_among_quick_ones_is_no_reason_for_small_ones(usage_database: peewee.SqliteDatabase) -> None:
     pace = Pace(Turns(), 1000)
     for number in range(8):

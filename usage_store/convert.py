@@ -8,7 +8,6 @@ seconds.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +19,12 @@ from usage_store.connection import default_target, open_database
 from usage_store.errors import ConfigurationError, MigrationError, SchemaDrift
 from usage_store.exits import EXPECTED, described, one_line
 from usage_store.migrate import MigrationRunner, registry
+from usage_store.migrate.arguments import Parser
 from usage_store.migrate.execution import Execution
 from usage_store.migrate.guard import violations
 from usage_store.migrate.log import Fingerprint
+from usage_store.output import complain, with_output
+from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +71,7 @@ def convert_original(database: peewee.Database) -> Converted | None:
     first = registry.discover(runner.directory)[0]
     with runner.connected(), _one_line_for_rows():
         execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
-        with execution.alone(runner.wait, runner.on_wait), runner.database.atomic("IMMEDIATE"):
+        with execution.alone(runner.wait, runner.on_wait), write_transaction(runner.database):
             if not _is_original(runner):
                 return None
             return _convert(runner, first)
@@ -153,8 +155,12 @@ def _count(db: peewee.Database, table: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert one database; give the exit code of `python -m usage_store.migrate`."""
+    return with_output(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     description = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m usage_store.convert", description=description)
+    parser = Parser(prog="python -m usage_store.convert", description=description)
     parser.add_argument("database", nargs="?", help="default: $USAGE_STORE_DATABASE, else usage.db")
     target = parser.parse_args(argv).database or default_target()
     try:
@@ -165,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             database.close()
     except EXPECTED as error:
-        print(f"error: {one_line(error)}; nothing was changed", file=sys.stderr)
+        complain(f"error: {one_line(error)}; nothing was changed")
         return int(described(error)["exit_code"])
     if converted is None:
         print("nothing to convert")

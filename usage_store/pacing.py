@@ -5,23 +5,28 @@ from __future__ import annotations
 import bisect
 import time
 from collections import deque
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 __all__ = [
     "HOLD",
     "Pace",
+    "PassingTurns",
     "Turns",
     "checkpoint",
     "finish",
     "in_transaction",
+    "is_locked",
     "restart_wal",
     "without_automatic_checkpoints",
+    "without_waiting",
+    "write_transaction",
 ]
 
 # A lock in SQLite has no queue. Whoever finds it taken sleeps and asks again, so many milliseconds after the first time
@@ -29,7 +34,7 @@ __all__ = [
 _ASKED_AGAIN = (0, 1, 3, 8, 18, 33, 53, 78)
 _LATE = 2  # milliseconds: sleepers wake late
 HOLD = 0.010  # seconds: of a slice of three times as much, whoever waits is still free within 50 ms
-_TOO_LONG = 4 * HOLD
+_TOO_LONG = 4  # times as long as a slice is to be
 _LARGEST = 100_000  # rows
 _REMEMBERED = 4  # slices
 _PAUSES = (0, 0.001, 0.01, 0.1, 0.3, 0.6)  # seconds
@@ -39,8 +44,10 @@ class Turns:
     """When whoever does some work may take the write lock again, so that others come in between.
 
     After each slice it stays free for so long that whoever waits for it asks again meanwhile. `last` and `longest` are
-    how many seconds the last and the longest slice held it.
+    how many seconds the last and the longest slice held it; `hold` is how many one is to hold it.
     """
+
+    hold = HOLD
 
     def __init__(self) -> None:
         self.last = self.longest = 0.0
@@ -49,22 +56,36 @@ class Turns:
     @contextmanager
     def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
         """Let others write, hold the write lock for the block, commit, measure, and copy the -wal to the file."""
-        time.sleep(max(0.0, self._next - time.monotonic()))
-        database.begin("IMMEDIATE")
-        began = time.monotonic()  # to wait for the lock holds up nobody
-        try:
+        self._wait()
+        with write_transaction(database):
+            began = time.monotonic()  # to wait for the lock holds up nobody
             yield
-            database.commit()
-        except BaseException:
-            # When the disk fails, SQLite rolls back itself, and another ROLLBACK would hide why.
-            if database.connection().in_transaction:
-                database.rollback()
-            raise
         ended = time.monotonic()
         self.last = ended - began
         self.longest = max(self.longest, self.last)
         self._next = ended + _gap(self.last)
+        self._copy_wal(database)
+
+    def _wait(self) -> None:
+        time.sleep(max(0.0, self._next - time.monotonic()))
+
+    def _copy_wal(self, database: peewee.SqliteDatabase) -> None:
         checkpoint(database)
+
+
+class PassingTurns(Turns):
+    """Turns of somebody in passing, who has something else to do: short slices, as far apart as the caller likes.
+
+    They wait for nothing, and leave the -wal to SQLite's automatic checkpoints. Use them in `without_waiting()`.
+    """
+
+    hold = HOLD / 3
+
+    def _wait(self) -> None:
+        pass
+
+    def _copy_wal(self, database: peewee.SqliteDatabase) -> None:
+        pass
 
 
 class _OneTurn(Turns):
@@ -77,7 +98,7 @@ class _OneTurn(Turns):
 
 
 class Pace:
-    """How many rows of some work hold the write lock for about `HOLD` seconds: the `size` of the next slice."""
+    """How many rows of some work hold the write lock for as long as its turns are to: the `size` of the next slice."""
 
     def __init__(self, turns: Turns, size: int = 10) -> None:
         self.size = size
@@ -92,8 +113,9 @@ class Pace:
             yield
         # The quickest of the last slices: what held up the others, such as a busy processor, fewer rows do not mend.
         self._seconds_a_row.append(max(self._turns.last, 1e-6) / rows)
-        most = 2 * rows if self._turns.last <= _TOO_LONG else rows // 2
-        self.size = max(1, min(_LARGEST, most, int(HOLD / min(self._seconds_a_row))))
+        hold = self._turns.hold
+        most = 2 * rows if self._turns.last <= _TOO_LONG * hold else rows // 2
+        self.size = max(1, min(_LARGEST, most, int(hold / min(self._seconds_a_row))))
 
 
 def _gap(seconds: float) -> float:
@@ -102,9 +124,45 @@ def _gap(seconds: float) -> float:
     return (_ASKED_AGAIN[asked] - _ASKED_AGAIN[asked - 1] + _LATE) / 1000
 
 
-def in_transaction(database: peewee.SqliteDatabase) -> bool:
+def in_transaction(database: peewee.Database | peewee.DatabaseProxy) -> bool:
     """Tell whether a transaction is open, by peewee's means or by a statement."""
     return bool(database.in_transaction() or database.connection().in_transaction)
+
+
+@contextmanager
+def write_transaction(
+    database: peewee.Database | peewee.DatabaseProxy, ends: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[None]:
+    """Take the write lock for the block and commit, or be a savepoint of the transaction that is open already.
+
+    The first error is the one that is raised: where the disk is full or fails, SQLite rolls back by itself, at COMMIT
+    too, and peewee's own blocks then raise what their ROLLBACK says to that. A COMMIT that finds the database locked is
+    rolled back. BEGIN and COMMIT each run in a block that `ends` makes.
+    """
+    nested = in_transaction(database)
+    step: Any = database.savepoint() if nested else database.transaction("IMMEDIATE")
+    with ends():
+        step.__enter__()
+    try:
+        try:
+            yield
+        finally:
+            if not nested:
+                database.pop_transaction()  # before the commit, as peewee does: what that calls back may open another
+        with ends():
+            step.commit(begin=False)
+    except BaseException:
+        _undo(database, step, nested=nested)
+        raise
+
+
+def _undo(database: peewee.Database | peewee.DatabaseProxy, step: Any, *, nested: bool) -> None:
+    if not nested and not database.connection().in_transaction:
+        database.begin()  # SQLite has rolled back; peewee has still to forget what it was to call after the commit
+    if database.connection().in_transaction:
+        step.rollback(begin=False)
+        if nested:
+            step.commit(begin=False)  # RELEASE; without it the savepoint would stay open
 
 
 def finish(database: peewee.SqliteDatabase, work: Callable[[Pace], Iterator[int]]) -> int:
@@ -141,12 +199,26 @@ def checkpoint(database: peewee.SqliteDatabase) -> None:
 
 def restart_wal(database: peewee.SqliteDatabase, how: str) -> None:
     """Copy what is left of the -wal with the write lock held: RESTART or TRUNCATE it, unless it is in use just now."""
+    with without_waiting(database):
+        try:
+            database.execute_sql(f"PRAGMA wal_checkpoint({how})").fetchall()
+        except peewee.OperationalError as error:
+            if not is_locked(error):
+                raise
+
+
+@contextmanager
+def without_waiting(database: peewee.SqliteDatabase) -> Iterator[None]:
+    """Let nothing in the block wait for a lock: what is locked raises at once."""
     timeout = database.pragma("busy_timeout")
     database.pragma("busy_timeout", 0)
     try:
-        database.execute_sql(f"PRAGMA wal_checkpoint({how})").fetchall()
-    except peewee.OperationalError as error:
-        if "locked" not in str(error):
-            raise
+        yield
     finally:
         database.pragma("busy_timeout", timeout)
+
+
+def is_locked(error: Exception) -> bool:
+    """Tell whether an error says that another connection holds a lock."""
+    code: str = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    return code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.exits import EXPECTED, INTERRUPTED, described
 from usage_store.migrate.arguments import parse
+from usage_store.output import complain, with_output
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; what went wrong is one line on stderr."""
+    return with_output(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = parse(sys.argv[1:] if argv is None else argv)
     if arguments.verbose:
         _log_everything()
@@ -43,10 +48,10 @@ def _fail(error: Exception, arguments: argparse.Namespace) -> int:
     if arguments.json:
         applied = [str(step.migration) for step in getattr(error, "applied", ())]
         print(json.dumps({**described_error, "applied": applied}))
-    print(f"error: {described_error['message']}", file=sys.stderr)
+    complain(f"error: {described_error['message']}")
     diff = getattr(error, "diff", "")
     if diff:
-        print(diff, file=sys.stderr)
+        complain(diff)
     return int(described_error["exit_code"])
 
 

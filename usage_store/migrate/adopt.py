@@ -12,6 +12,7 @@ from usage_store.migrate import registry
 from usage_store.migrate.execution import Execution
 from usage_store.migrate.history import find_problems
 from usage_store.migrate.log import Fingerprint
+from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def adopt(
     with runner.connected():
         files = registry.discover(runner.directory)
         execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
-        with execution.alone(runner.wait, runner.on_wait), runner.database.atomic("IMMEDIATE"):
+        with execution.alone(runner.wait, runner.on_wait), write_transaction(runner.database):
             _require_empty(runner)
             adopted = _matched(files, _times(runner.database, keeper), keeper)
             if adopted:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from usage_store.errors import ChangeRefused
 from usage_store.migrate.edits import quoted
 from usage_store.migrate.tables import stored_table
+from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +52,7 @@ def backfill(
         last, rows = database.execute_sql(batch, (position, size)).fetchone()
         whole = rows == size
         started = time.monotonic()
-        with database.atomic("IMMEDIATE"):
+        with write_transaction(database):
             changed += database.execute_sql(update, (*params, position, last if whole else _LAST)).rowcount
         seconds = time.monotonic() - started
         position, seen = last, seen + rows
@@ -64,9 +65,9 @@ def backfill(
 
 def _require_rowid(database: peewee.SqliteDatabase, name: str) -> None:
     without = database.execute_sql(
-        "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 AND wr "
-        "UNION ALL SELECT 1 FROM pragma_table_xinfo(?1, 'main') WHERE name = '_rowid_' COLLATE NOCASE",
-        (name,),
+        "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ? AND wr "
+        "UNION ALL SELECT 1 FROM pragma_table_xinfo(?, 'main') WHERE name = '_rowid_' COLLATE NOCASE",
+        (name, name),
     ).fetchone()
     if without:
         raise ChangeRefused(f"{name}: a backfill goes by rowid, which this table has not; write the batches by hand")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.errors import MigrationFailed
+from usage_store.errors import DatabaseUnreadable, DiskFailed, MigrationFailed, NotEnoughDisk
 from usage_store.migrate import registry
 
 if TYPE_CHECKING:
@@ -51,6 +51,13 @@ class Attempt:
         parts.append("rolled back" if self.atomic else "it ran with atomic = False, so its effects stay")
         verb = "applied" if self.direction == "up" else "rolled back"
         parts.append(f"{verb} before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
-        return MigrationFailed(
+        kind = DiskFailed if _is_the_disk(first) else MigrationFailed
+        return kind(
             "; ".join(parts), version=self.migration.version, line=line, statement=statement, applied=tuple(done)
         )
+
+
+def _is_the_disk(error: BaseException) -> bool:
+    code = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    known = isinstance(error, (DatabaseUnreadable, NotEnoughDisk))
+    return known or code.startswith(("SQLITE_FULL", "SQLITE_IOERR"))

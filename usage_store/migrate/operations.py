@@ -139,9 +139,9 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         """Allow NULL in a column; refused where its primary key forbids it."""
         name = stored_table(self.database, table).name
         implied = self.database.execute_sql(
-            "SELECT 1 FROM pragma_table_xinfo(?1, 'main') AS c, pragma_table_list AS t WHERE t.schema = 'main' "
-            "AND t.name = ?1 AND c.name = ?2 COLLATE NOCASE AND c.pk AND (t.wr OR t.strict)",
-            (name, column),
+            "SELECT 1 FROM pragma_table_xinfo(?, 'main') AS c, pragma_table_list AS t WHERE t.schema = 'main' "
+            "AND t.name = ? AND c.name = ? COLLATE NOCASE AND c.pk AND (t.wr OR t.strict)",
+            (name, name, column),
         ).fetchone()
         if implied:
             raise ChangeRefused(f"{name}: column {column!r} is of the primary key, which allows no NULL in this table")

@@ -10,21 +10,23 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.driver import main_file
 from usage_store.errors import ChangeRefused
 from usage_store.migrate import ddl
 from usage_store.migrate.belongings import put_back, read_belongings
 from usage_store.migrate.edits import fold, quoted
 from usage_store.migrate.tables import StoredTable, columns_of, rowid_of, stored_table, unused_name, users_of
+from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = ["rebuild", "require_room"]
 
@@ -56,7 +58,7 @@ def rebuild(
         )
     _check_room(database, old)
     new = unused_name(database, f"{old.name}_rebuilt")
-    with _all_or_nothing(database):
+    with write_transaction(database):
         belongings = read_belongings(database, old.name)
         _create(database, old.name, new, create_sql)
         rows = _copy(database, old.name, new, _plan(database, old.name, new, columns or {}, drop))
@@ -75,7 +77,7 @@ def require_room(folder: Path, needed: int, purpose: str) -> None:
 
 
 def _check_room(database: peewee.SqliteDatabase, table: StoredTable) -> None:
-    file = next(row[2] for row in database.execute_sql("PRAGMA database_list").fetchall() if row[1] == "main")
+    file = main_file(database)
     if not file:
         return
     folder = Path(file).parent
@@ -89,20 +91,6 @@ def _check_room(database: peewee.SqliteDatabase, table: StoredTable) -> None:
             ).fetchall()
         # Twice: the new table and its indexes go to the WAL or the journal, and the file grows by them.
         require_room(folder, 2 * size, f"rebuilding {table.name}")
-
-
-@contextmanager
-def _all_or_nothing(database: peewee.SqliteDatabase) -> Iterator[None]:
-    step = database.atomic("IMMEDIATE")
-    step.__enter__()
-    try:
-        yield
-    except BaseException as error:
-        # SQLite may have rolled back by itself, as it does on a full disk: the first error is the one to tell.
-        with suppress(peewee.OperationalError):
-            step.__exit__(type(error), error, error.__traceback__)
-        raise
-    step.__exit__(None, None, None)
 
 
 def _under_name(create_sql: str, name: str, new: str) -> str:
@@ -181,9 +169,9 @@ def _refuse_loss(database: peewee.SqliteDatabase, old: str, new: str, accounted:
 def _rowid_column(database: peewee.SqliteDatabase, table: str) -> str | None:
     # A primary key without an index of its own is the rowid by another name (sqlite.org/lang_createtable.html#rowid).
     row = database.execute_sql(
-        "SELECT name FROM pragma_table_info(?1, 'main') WHERE pk "
-        "AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk')",
-        (table,),
+        "SELECT name FROM pragma_table_info(?, 'main') WHERE pk "
+        "AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk')",
+        (table, table),
     ).fetchone()
     return row[0] if row else None
 

@@ -10,6 +10,7 @@ from usage_store.migrate import registry
 from usage_store.migrate.execution import Execution
 from usage_store.migrate.history import with_paths
 from usage_store.migrate.log import Fingerprint
+from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
     from usage_store.migrate.registry import Migration
@@ -30,8 +31,8 @@ def stamp(runner: MigrationRunner, version: int) -> tuple[Migration, ...]:
     if version not in known:
         raise ConfigurationError(f"no migration has version {version}; allowed: {', '.join(map(str, known))}")
     execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
-    with execution.alone(runner.wait, runner.on_wait), runner.database.atomic("IMMEDIATE"):
-        applied = {row.version for row in with_paths(runner.history.applied(), files)}
+    with execution.alone(runner.wait, runner.on_wait), write_transaction(runner.database):
+        applied = {row.version for row in with_paths(runner.history.applied(files), files)}
         chosen = [file for file in files if file.version <= version and file.version not in applied]
         if version in applied:
             chosen = [file for file in files if file.version == version]

@@ -11,6 +11,7 @@ import peewee
 from usage_store.errors import ChangeRefused
 from usage_store.migrate import ddl
 from usage_store.migrate.edits import fold, quoted
+from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +114,6 @@ def users_of(database: peewee.SqliteDatabase, table: str, column: str) -> tuple[
 
 @contextmanager
 def _undone(database: peewee.SqliteDatabase) -> Iterator[None]:
-    with database.atomic("IMMEDIATE"), database.savepoint() as savepoint:
+    with write_transaction(database), database.savepoint() as savepoint:
         yield
         savepoint.rollback(begin=False)
