@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import DAY, Block, blocks, compact_at_once, record, stored
+from tests.compacted import DAY, Block, blocks, compact_at_once, number_blocks_from_one, record, stored
 from tests.support import dump, opened, raw, script
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.migrate import MigrationRunner
@@ -30,6 +30,7 @@ INSERT INTO events (session_id) VALUES ('a'), ('b'), ('a');
 @pytest.fixture
 def path(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> Path:
     """Give a database of sessions a and b, each with three rows in a block of its own."""
+    number_blocks_from_one(usage_database)
     for session in "ab":
         record(*TEXTS, session=session)
     compact_at_once(usage_database)
@@ -120,6 +121,7 @@ def test_blocks_follow_the_host_s_events(
     script(path, EVENTS)
     with opened(path) as database, database.bind_ctx(MODELS):
         MigrationRunner(database).migrate()
+        number_blocks_from_one(database)
         for session in "ab":
             record(*TEXTS, session=session)
         assert compact_at_once(database) == 6

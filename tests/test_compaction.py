@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ import peewee
 import pytest
 
 from tests.compacted import TEXTS, blocks, compact_at_once, compact_old, plain_rows, record, stored
-from tests.support import dump, opened, raw, script
+from tests.driver import sqlite3
+from tests.support import TIMEOUT, dump, opened, raw, script
 from usage_store import UsageSession, UsageSnapshot, init_database, maintain, register_usage_json
 from usage_store.compaction import compact
 from usage_store.errors import ConfigurationError
@@ -24,6 +24,8 @@ from usage_store.testing import dump_usage, load_usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+pytestmark = pytest.mark.quick
 
 BLOCK_BYTES = 32 * 1024
 YEAR = 365 * 24  # hours
@@ -126,7 +128,7 @@ def test_every_connection_of_the_bound_database_has_usage_json(
 
     thread = threading.Thread(target=ask)
     thread.start()
-    thread.join()
+    thread.join(TIMEOUT)
     database.close()
     ask()
     assert found == [expected] * 2

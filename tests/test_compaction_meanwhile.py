@@ -6,19 +6,20 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import peewee
 import pytest
 
 from tests.compacted import blocks, compact_old, plain_rows, record, stored
 from tests.support import opened, raw
-from usage_store import UsageSession, UsageSnapshot, register_usage_json
+from usage_store import UsageSession, UsageSnapshot
 from usage_store.compaction import compact
 from usage_store.pacing import Pace, Turns, finish
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import peewee
+
 
 TEXTS = ['{"n": 0}', '{"n": 1}', '{"n": 2}']
 ALL_TIME = 10**10
@@ -145,78 +146,50 @@ def test_rows_that_somebody_s_trigger_keeps_as_they_are_do_not_keep_it_busy(
     assert sum(len(block.rows) for block in blocks(path).values()) == 1
 
 
-def only(found: list[Any]) -> str:
-    [snapshot] = found
-    return str(snapshot.snapshot_data)
+def by_sql(database: peewee.SqliteDatabase) -> Iterator[str]:
+    return (text for (text,) in database.execute_sql("SELECT usage_json(snapshot_data) FROM usage_snapshots"))
 
 
-def by_sql(database: peewee.SqliteDatabase) -> str:
-    return str(database.execute_sql("SELECT usage_json(snapshot_data) FROM usage_snapshots").fetchone()[0])
-
-
-def in_a_transaction(database: peewee.SqliteDatabase) -> str:
-    with database.atomic():
-        return only(list(UsageSnapshot.select()))
-
-
-READERS: dict[str, Callable[[peewee.SqliteDatabase], str]] = {
-    "recent": lambda _: only(UsageSnapshot.recent(hours_back=YEAR)),
-    "of_session": lambda _: only(UsageSnapshot.of_session("s")),
-    "recent_rows": lambda _: only(UsageSnapshot.recent_rows(hours_back=YEAR)),
-    "rows_of_session": lambda _: only(UsageSnapshot.rows_of_session("s")),
+ALIAS: Any = UsageSnapshot.alias()
+READERS: dict[str, Callable[[peewee.SqliteDatabase], Iterator[str]]] = {
+    "select": lambda _: (snapshot.snapshot_data for snapshot in UsageSnapshot.select().iterator()),
+    "dicts": lambda _: (row["snapshot_data"] for row in UsageSnapshot.select().dicts().iterator()),
+    "tuples": lambda _: (text for (text,) in UsageSnapshot.select(UsageSnapshot.snapshot_data).tuples().iterator()),
+    "alias": lambda _: (snapshot.snapshot_data for snapshot in ALIAS.select().iterator()),
+    "raw": lambda _: (snapshot.snapshot_data for snapshot in UsageSnapshot.raw("SELECT * FROM usage_snapshots")),
     "usage_json": by_sql,
-    "select in a transaction": in_a_transaction,
-}
-QUERIES: dict[str, Callable[[], str]] = {
-    "select": lambda: only(list(UsageSnapshot.select())),
-    "get": lambda: str(UsageSnapshot.get().snapshot_data),
-    "get_by_id": lambda: str(UsageSnapshot.get_by_id(1).snapshot_data),
 }
 
 
-def before_the_block_is_read(connection: sqlite3.Connection, action: Callable[[], object]) -> None:
-    """Do something once, between the reading of a row and of its block."""
-    due = iter([action])
-
-    def watch(statement: str) -> None:
-        if "FROM usage_snapshot_blocks" in statement:
-            for do in due:
-                do()
-
-    connection.set_trace_callback(watch)
-
-
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM usage_snapshots", "UPDATE usage_snapshots SET snapshot_data = '[]'"]
+)
 @pytest.mark.parametrize("reader", READERS)
-def test_a_snapshot_that_is_deleted_while_it_is_read_is_read(
-    usage_database: peewee.SqliteDatabase, path: Path, reader: str
+def test_what_others_delete_or_change_while_a_query_gives_its_rows_is_read_as_it_was(
+    usage_database: peewee.SqliteDatabase, path: Path, reader: str, statement: str
 ) -> None:
-    record(TEXTS[0])
-    assert compact_old() == 1
-    register_usage_json(usage_database.connection())
-    before_the_block_is_read(usage_database.connection(), lambda: run(path, "DELETE FROM usage_snapshots"))
-    assert READERS[reader](usage_database) == TEXTS[0]
-    assert stored(path) == {}
+    record(*TEXTS)
+    assert compact_old() == len(TEXTS)
+    reading = READERS[reader](usage_database)
+    first = next(reading)
+    run(path, statement)
     assert blocks(path) == {}
+    assert [first, *reading] == TEXTS
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_a_query_outside_a_transaction_says_that_its_snapshot_was_deleted(
-    usage_database: peewee.SqliteDatabase, path: Path, query: str
-) -> None:
-    record(TEXTS[0])
-    assert compact_old() == 1
-    before_the_block_is_read(usage_database.connection(), lambda: run(path, "DELETE FROM usage_snapshots"))
-    with pytest.raises(peewee.DoesNotExist):
-        QUERIES[query]()
-    assert stored(path) == {}
+LISTS: dict[str, Callable[[], list[Any]]] = {
+    "recent": lambda: UsageSnapshot.recent(hours_back=YEAR),
+    "recent_rows": lambda: UsageSnapshot.recent_rows(hours_back=YEAR),
+    "of_session": lambda: UsageSnapshot.of_session("s"),
+    "rows_of_session": lambda: UsageSnapshot.rows_of_session("s"),
+}
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_a_query_outside_a_transaction_gives_the_new_text_of_a_changed_snapshot(
-    usage_database: peewee.SqliteDatabase, path: Path, query: str
-) -> None:
-    record(TEXTS[0])
-    assert compact_old() == 1
-    change = "UPDATE usage_snapshots SET snapshot_data = '[1]'"
-    before_the_block_is_read(usage_database.connection(), lambda: run(path, change))
-    assert QUERIES[query]() == "[1]"
+@pytest.mark.parametrize("listed", LISTS)
+def test_a_list_reads_rows_and_blocks_in_one_statement(usage_database: peewee.SqliteDatabase, listed: str) -> None:
+    record(*TEXTS)
+    assert compact_old() == len(TEXTS)
+    statements: list[str] = []
+    usage_database.connection().set_trace_callback(statements.append)
+    assert [row.snapshot_data for row in LISTS[listed]()] == TEXTS[::-1]
+    assert len(statements) == 1

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import peewee
 
+pytestmark = pytest.mark.quick
+
 ODD = [b'{"foreign": 1}', b"1:0", b"", b"NUL\0and more", b"{oops", b'"\xf0\x9f\xa6\x8a"']
 NOT_UTF_8 = [b'"\xff"', b"\xf0\x9f"]
 LEAST = -(2**63)
@@ -107,7 +109,7 @@ def test_a_foreign_blob_in_a_database_in_utf_16_reads_the_same(tmp_path: Path) -
             ).lastrowid
         assert UsageSnapshot.get_by_id(row).snapshot_data == '{"foreign":1}'
         MigrationRunner(database).rollback(1)
-        assert UsageSnapshot.get_by_id(row).snapshot_data == '{"foreign":1}'
+    assert rows(path, f"SELECT snapshot_data FROM usage_snapshots WHERE id = {row}") == [(b'{"foreign":1}',)]
 
 
 @pytest.mark.parametrize("number", [LEAST, LEAST + 1, -501, -1, 0, 2**63 - 1])
@@ -142,9 +144,9 @@ def test_what_is_rolled_back_can_be_compacted_again(usage_database: peewee.Sqlit
         runner.rollback(1)
         assert history(path) == [1]
         assert stored(path) == expected
-        assert {snapshot.id: snapshot.snapshot_data for snapshot in UsageSnapshot.of_session("s")} == expected
         runner.migrate()
-        assert history(path) == [1, 2]
+        assert {snapshot.id: snapshot.snapshot_data for snapshot in UsageSnapshot.of_session("s")} == expected
+        assert history(path) == [1, 2, 3]
         assert dump(path)["schema"] == schema
         assert blocks(path) == {}
     assert runner.validate().ok

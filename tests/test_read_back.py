@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import peewee
 
 DIGITS = 4300  # of an int, at most, that Python reads
-reuses_a_database = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+reuses_a_database = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def refuse(name: str) -> NoReturn:
@@ -84,6 +84,7 @@ def check_texts(database: peewee.SqliteDatabase, path: Path, texts: list[str]) -
 FEW = settings(reuses_a_database, max_examples=40)
 
 
+@pytest.mark.quick
 @FEW
 @given(texts=st.lists(JSON_TEXTS, min_size=1, max_size=8))
 def test_any_text_that_is_json_is_read_back_byte_for_byte(
@@ -99,6 +100,7 @@ def test_a_text_that_is_nested_deeply_is_read_back_byte_for_byte(
     check_texts(usage_database, path, [nested("1.50", shells, depth) for depth in (1, DEEP - 1, DEEP)])
 
 
+@pytest.mark.quick
 @FEW
 @given(values=st.lists(VALUES, min_size=1, max_size=8))
 def test_any_value_is_read_back_as_it_was(usage_database: peewee.SqliteDatabase, path: Path, values: list[Any]) -> None:

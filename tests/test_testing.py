@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
+from tests.support import TIMEOUT
 from usage_store import MigrationRunner, UsageConfig, UsageSession, UsageSnapshot
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError
@@ -21,6 +22,8 @@ from usage_store.testing import Seeded, dump_usage, load_usage, seed_usage
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+pytestmark = pytest.mark.quick
 
 NOW = 1_752_900_000
 TABLES = ("usage_config", "usage_sessions", "usage_snapshots")
@@ -233,5 +236,5 @@ database.close()
 print(UsageConfig._meta.database, "pytest" in sys.modules)
 """
     run = [sys.executable, "-W", "error", "-c", script, str(tmp_path)]
-    result = subprocess.run(run, capture_output=True, text=True, check=False)
+    result = subprocess.run(run, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     assert (result.stdout, result.stderr) == ("None False\n", "")

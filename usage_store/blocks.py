@@ -7,18 +7,31 @@ frozen.
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from usage_store.errors import DamagedSnapshot
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["BLOCK_BYTES", "ITS_BLOCK", "STORED_BYTES", "pack", "read", "reference", "register_usage_json", "text"]
+    import peewee
+
+__all__ = [
+    "BLOCK",
+    "BLOCK_BYTES",
+    "ITS_BLOCK",
+    "STORED_BYTES",
+    "damaged_blocks",
+    "damaged_snapshots",
+    "pack",
+    "reference",
+    "text",
+    "unpack",
+]
 
 # Of the real stream, 16 kB take 111 bytes a snapshot and 17 us to inflate, 32 kB 70 and 30, 64 kB 52 and 54.
 BLOCK_BYTES = 32 * 1024
@@ -32,12 +45,19 @@ ITS_BLOCK = """LEFT JOIN usage_snapshot_blocks AS b ON typeof(s.snapshot_data) =
   AND length(s.snapshot_data) < 20 AND CAST(s.snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'
   AND CAST(s.snapshot_data AS TEXT) NOT GLOB '*[^0-9:]*' AND CAST(s.snapshot_data AS TEXT) NOT GLOB '*:*:*'
   AND b.id = CAST(s.snapshot_data AS INTEGER)"""
-_BLOCK = (
-    "LEFT JOIN usage_snapshot_blocks AS b "
-    "ON typeof(s.snapshot_data) = 'blob' AND b.id = CAST(s.snapshot_data AS INTEGER)"
+# The column beside `snapshot_data` that `text()` needs: read in one statement, a row and its block belong together.
+BLOCK = (
+    "CASE typeof(snapshot_data) WHEN 'blob' THEN "
+    "(SELECT data FROM usage_snapshot_blocks AS b WHERE b.id = CAST(snapshot_data AS INTEGER)) END"
 )
-_BLOCK = "SELECT data FROM usage_snapshot_blocks WHERE id = ?"
+_BLOCKS = "SELECT id, data FROM usage_snapshot_blocks ORDER BY id"
+# As a blob, a text is in the database's encoding, and sqlite3 gives it whatever it holds.
+_TEXTS = f"SELECT id, typeof(snapshot_data), CAST(snapshot_data AS BLOB), {BLOCK} FROM usage_snapshots ORDER BY id"  # noqa: S608
 _REFERENCE = re.compile(rb"(?!.{20})([0-9]+):([0-9]+)")
+_LINE = 4 * BLOCK_BYTES  # bytes of a line of lengths, at most: a block of this package holds shorter ones
+_SHARED = 32 * BLOCK_BYTES  # bytes of several texts in one block, at most: those of this package hold 32 kB
+_ALONE = 10**9  # bytes of a text that has a block of its own: SQLite holds no longer one
+_KEPT, _KEPT_BYTES = 64, 2 * BLOCK_BYTES  # blocks and bytes of each: 4 MB in all
 
 
 def pack(texts: Iterable[bytes]) -> bytes:
@@ -51,46 +71,100 @@ def reference(block: int, number: int) -> bytes:
     return b"%d:%d" % (block, number)
 
 
-def text(connection: sqlite3.Connection, stored: Any) -> Any:
-    """Give the text that a value of `snapshot_data` stands for. Reads only. Raises DamagedSnapshot."""
-    return read(connection, stored).decode(errors="surrogateescape") if isinstance(stored, bytes) else stored
-
-
-def register_usage_json(connection: sqlite3.Connection) -> None:
-    """Give a connection the SQL function `usage_json(snapshot_data)`: a snapshot's text, compacted or not.
-
-    Connections of a database that init_database() opened or adopted have it.
-    """
-    connection.create_function("usage_json", 1, lambda stored: text(connection, stored))
-
-
-def read(connection: sqlite3.Connection, stored: bytes) -> bytes:
+def text(stored: bytes, data: bytes | None) -> str:
     """Give the text that a blob in `snapshot_data` stands for; one that is no reference is a text itself.
 
-    Raises DamagedSnapshot if the block is gone or broken. Reads only.
+    `data` is what `BLOCK` gives beside it. Raises DamagedSnapshot.
     """
     found = _REFERENCE.fullmatch(stored)
-    if found is None:
-        return stored
-    block, number = int(found[1]), int(found[2])
-    row = connection.execute(_BLOCK, (block,)).fetchone()
+    given = stored if found is None else _text_of_block(int(found[1]), int(found[2]), data)
     try:
-        (data,) = row
-        # Neighbours share a block. One text that alone is larger than a block is shared by few, and would be kept.
-        texts = _recent(data) if len(data) <= BLOCK_BYTES else _unpack(data)
-        return texts[number]
-    except (IndexError, TypeError, ValueError, zlib.error) as error:
-        what = "gone" if row is None else f"damaged ({error})"
-        raise DamagedSnapshot(f"usage_snapshot_blocks: block {block}, which a snapshot needs, is {what}") from error
+        return given.decode()
+    except UnicodeDecodeError as error:
+        raise DamagedSnapshot(f"its text is not UTF-8 ({error})") from None
 
 
-def _unpack(data: bytes) -> tuple[bytes, ...]:
-    lengths, _, rest = zlib.decompress(data).partition(b"\n")
+def _text_of_block(block: int, number: int, data: bytes | None) -> bytes:
+    if data is None:
+        raise DamagedSnapshot(f"usage_snapshot_blocks: block {block}, which it needs, is gone")
+    try:
+        return _texts(data)[number]
+    except (IndexError, ValueError, zlib.error) as error:
+        raise DamagedSnapshot(f"usage_snapshot_blocks: block {block}, which it needs, is damaged ({error})") from error
+
+
+def unpack(data: bytes) -> tuple[bytes, ...]:
+    """Give the texts of a block. Raises ValueError or zlib.error for one that is damaged.
+
+    No more is inflated than the line of lengths says, whatever is in there.
+    """
+    inflater = zlib.decompressobj()
+    line, newline, rest = inflater.decompress(data, _LINE).partition(b"\n")
+    if not newline:
+        raise ValueError("it has no line of lengths")
+    lengths = [_length(word) for word in line.split(b" ")]
+    total = sum(lengths)
+    if total > (_ALONE if len(lengths) == 1 else _SHARED):
+        raise ValueError("its texts are too long for one block")
+    # One byte more than is missing: then all of the input is read, and its checksum with it.
+    rest += inflater.decompress(inflater.unconsumed_tail, max(total - len(rest), 0) + 1)
+    if len(rest) != total or not inflater.eof:
+        raise ValueError("the lengths of its texts do not add up")
     texts, position = [], 0
-    for length in map(int, lengths.split()):
+    for length in lengths:
         texts.append(rest[position : position + length])
         position += length
     return tuple(texts)
 
 
-_recent = lru_cache(maxsize=16)(_unpack)
+def _length(word: bytes) -> int:
+    if not word.isdigit():
+        raise ValueError(f"{word[:20]!r} is not the length of a text")
+    return int(word)
+
+
+class _TooLarge(Exception):
+    """Texts that are not kept in memory. An exception, since lru_cache keeps everything else."""
+
+    def __init__(self, texts: tuple[bytes, ...]) -> None:
+        self.texts = texts
+
+
+def _texts(data: bytes) -> tuple[bytes, ...]:
+    try:
+        return _recent(data)
+    except _TooLarge as large:
+        return large.texts
+
+
+@lru_cache(maxsize=_KEPT)
+def _recent(data: bytes) -> tuple[bytes, ...]:
+    # By its bytes, so that blocks of two databases never mix. Neighbours share a block; a text that is larger than
+    # most blocks has one for itself.
+    texts = unpack(data)
+    if len(data) + sum(map(len, texts)) > _KEPT_BYTES:
+        raise _TooLarge(texts)
+    return texts
+
+
+def damaged_blocks(database: peewee.SqliteDatabase) -> Iterator[str]:
+    """Inflate every block once, and give a line for each that is damaged. Reads only."""
+    for block, data in database.execute_sql(_BLOCKS):
+        try:
+            unpack(data)
+        except (ValueError, zlib.error) as error:
+            yield f"usage_snapshot_blocks: block {block} is damaged ({error})"
+
+
+def damaged_snapshots(database: peewee.SqliteDatabase) -> Iterator[tuple[int, str]]:
+    """Read every text, and give the id of each that cannot be read or is not JSON, and a line. Reads only."""
+    encoding = str(database.pragma("encoding"))
+    for row, kind, stored, block in database.execute_sql(_TEXTS):
+        try:
+            json.loads(text(stored, block) if kind == "blob" else stored.decode(encoding))
+        except DamagedSnapshot as damage:
+            yield row, f"snapshot {row}: {damage}"
+        except UnicodeDecodeError as error:
+            yield row, f"snapshot {row}: its text is not UTF-8 ({error})"
+        except (RecursionError, ValueError) as error:
+            yield row, f"snapshot {row}: its text is not JSON ({error})"

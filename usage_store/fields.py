@@ -1,19 +1,29 @@
-"""The column types whose DDL or whose form on disk peewee has no spelling for."""
+"""The column types whose DDL or whose values peewee has no spelling for."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from peewee import SQL, AutoField, Entity, FieldAccessor, IntegerField, NodeList, TextField
+from peewee import SQL, AutoField, Entity, ForeignKeyField, IntegerField, Node, NodeList, TextField
 
-from usage_store import blocks
-from usage_store.errors import DamagedSnapshot
+from usage_store import rules
 
-__all__ = ["EpochField", "RowIdField", "SnapshotTextField"]
+__all__ = [
+    "Checked",
+    "EpochField",
+    "RowIdField",
+    "SessionField",
+    "SessionIdField",
+    "SnapshotTypeField",
+    "TimestampField",
+]
 
 
 class RowIdField(AutoField):
     """An integer primary key that is never given twice, not even after its row was deleted."""
+
+    _coerce = False  # what is stored is an int, and peewee's dicts have columns that it converts after the others
 
     def ddl(self, ctx: Any) -> Any:  # noqa: ARG002  peewee's signature
         """Give the column definition; a plain INTEGER PRIMARY KEY would take NOT NULL as one more constraint."""
@@ -28,29 +38,49 @@ class EpochField(IntegerField):
         super().__init__(constraints=constraints, **options)
 
 
-class _TextAccessor(FieldAccessor):
-    def __get__(self, instance: Any, instance_type: Any = None) -> Any:
-        value = super().__get__(instance, instance_type)  # type: ignore[no-untyped-call]
-        if not isinstance(value, DamagedSnapshot):
-            return value
-        if instance.get_id() is None:  # it was not selected
-            raise value
-        return instance.text_now()
+class Checked:
+    """A field whose `db_value` checks what is assigned as the functions do; comparisons bind what they are given.
 
-
-class SnapshotTextField(TextField):
-    """A text that may be stored in a block; whoever reads the column gets the text.
-
-    Where it cannot be read, the value is a DamagedSnapshot, and the models look again when it is asked for: one row is
-    broken, those that were read with it are not. Or the row was deleted just after it was read, and its block with it.
-    In a transaction around the query, that cannot be.
+    Peewee calls `db_value` for both, but for comparisons, and `python_value` for rows, only where `_coerce` is true.
     """
 
-    accessor_class = _TextAccessor
+    _coerce = False
+
+    def as_stored(self: Any, value: Any) -> Any:
+        """Give what an assigned value will be in the database. Raises InvalidValue."""
+        return value if isinstance(value, Node) else self.db_value(value)
 
     def python_value(self, value: Any) -> Any:
-        """Give the text that a stored value stands for, or a DamagedSnapshot. Reads only."""
-        try:
-            return blocks.text(self.model._meta.database.connection(), value)
-        except DamagedSnapshot as error:
-            return error
+        """Give what an SQL function made of the field, as it is."""
+        return value
+
+
+class SessionIdField(Checked, TextField):
+    """The id of a session."""
+
+    def db_value(self, value: Any) -> str:
+        """Give an id to store. Raises InvalidValue."""
+        return rules.checked_session_id(value)
+
+
+class SessionField(Checked, ForeignKeyField):
+    """The session of a row: `db_value` is peewee's, which asks the `SessionIdField`."""
+
+
+class SnapshotTypeField(Checked, TextField):
+    """The type of a snapshot."""
+
+    def db_value(self, value: Any) -> str:
+        """Give a type to store. Raises InvalidValue."""
+        return rules.checked_snapshot_type(value)
+
+
+class TimestampField(Checked, EpochField):
+    """When a snapshot was taken: an aware datetime, seconds or milliseconds; None is now."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default=lambda: int(time.time()), **options)
+
+    def db_value(self, value: Any) -> int:
+        """Give seconds to store. Raises InvalidValue."""
+        return rules.checked_timestamp(value)

@@ -19,7 +19,7 @@ _DIGITS = 4300  # of an int that Python reads by default: sys.get_int_max_str_di
 _BATCH_ROWS, _BATCH_CHARACTERS = 500, 8 * 2**20
 A = TypeVar("A")
 R = TypeVar("R")
-Row = tuple[str, str, int, str]  # snapshot_data, snapshot_type, timestamp, session_id
+Row = tuple[str, str, int, str, str]  # snapshot_data, snapshot_type, timestamp, session_id, snapshot_data
 
 
 def encode(value: Any) -> str:
@@ -86,13 +86,13 @@ def _not_json(value: Any, error: Exception) -> InvalidValue:
     return InvalidValue("snapshot_data", value, f"JSON text or what json can serialise ({error})")
 
 
-def row(session_id: Any, data: Any, kind: Any, timestamp: Any) -> Row:
-    """Give the columns of one snapshot, or raise InvalidValue."""
-    session = rules.checked_session_id(session_id)
-    return encode(data), rules.checked_snapshot_type(kind), rules.checked_timestamp(timestamp), session
+def row(session_id: Any, data: Any, kind: Any, timestamp: Any, *, ahead: bool = False) -> Row:
+    """Give the columns of one snapshot, or raise InvalidValue; the timestamp may lie in the future if it is `ahead`."""
+    session, text = rules.checked_session_id(session_id), encode(data)
+    return text, rules.checked_snapshot_type(kind), rules.checked_timestamp(timestamp, ahead=ahead), session, text
 
 
-def mapped_row(snapshot: Mapping[str, Any]) -> Row:
+def mapped_row(snapshot: Mapping[str, Any], *, ahead: bool = False) -> Row:
     """Give the columns of a snapshot that is a mapping of fields to values. Raises UnknownField besides."""
     try:
         given = dict(snapshot)
@@ -104,7 +104,8 @@ def mapped_row(snapshot: Mapping[str, Any]) -> Row:
     for field in FIELDS[:2]:
         if field not in given:
             raise InvalidValue(field, None, "a value: it has no default")
-    return row(given["session_id"], given["snapshot_data"], given.get("snapshot_type", "stats"), given.get("timestamp"))
+    kind, timestamp = given.get("snapshot_type", "stats"), given.get("timestamp")
+    return row(given["session_id"], given["snapshot_data"], kind, timestamp, ahead=ahead)
 
 
 def numbered(number: int, function: Callable[[A], R], argument: A) -> R:

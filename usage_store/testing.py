@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+import peewee
 
 from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS, UsageConfig, UsageSession, UsageSnapshot
+from usage_store.pacing import write_transaction
+from usage_store.snapshot_text import NotUtf8
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
-
-    import peewee
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Seeded", "dump_usage", "load_usage", "seed_usage"]
+
+logger = logging.getLogger("usage_store")
 
 _FORMAT = 1
 _MODELS = ("claude-sonnet-4-20250514", "claude-opus-4-20250514")
@@ -61,11 +66,11 @@ def seed_usage(
         "reset_hour": chance.randint(0, 23),
     }
     rows = tuple(_snapshots(chance, ids, snapshots, end - int(days * 86_400), end))
-    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
+    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), write_transaction(database):
         for session_id in ids:
             UsageSession.register(session_id)
         UsageConfig.update_active(config)
-        UsageSnapshot.record_many(rows)
+        UsageSnapshot.record_many(rows, ahead=True)
     return Seeded(ids, config, rows)
 
 
@@ -92,21 +97,31 @@ def _snapshots(
 
 
 def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
-    """Write all sessions, configurations and snapshots as a JSON fixture. The database is only read."""
+    """Write all sessions, configurations and snapshots as a JSON fixture. The database is only read.
+
+    A row that holds a text that cannot be read, or one that is not UTF-8, is left out, and a warning names it.
+    """
+    left_out: list[str] = []
     with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
-        tables = {model._meta.table_name: _rows(model) for model in MODELS}
-    text = json.dumps({"format": _FORMAT, **tables}, indent=1, default=_raise)
+        tables = {model._meta.table_name: list(_rows(model, left_out)) for model in MODELS}
+    if left_out:
+        logger.warning("%s: left out what cannot be read: %s", path, ", ".join(left_out))
+    text = json.dumps({"format": _FORMAT, **tables}, indent=1)
     Path(path).write_text(text + "\n", encoding="utf-8")
 
 
-def _raise(damaged: DamagedSnapshot) -> NoReturn:
-    raise damaged
-
-
-def _rows(model: type[peewee.Model]) -> list[dict[str, Any]]:
-    names = {field.name: field.column_name for field in model._meta.sorted_fields}
-    rows: Any = model.select().order_by(model._meta.primary_key).dicts()
-    return [{names[name]: value for name, value in row.items()} for row in rows]
+def _rows(model: type[peewee.Model], left_out: list[str]) -> Iterator[dict[str, Any]]:
+    columns = {field.name: field.column_name for field in model._meta.sorted_fields}
+    key: Any = model._meta.primary_key
+    for stored in model.select().order_by(key).iterator():
+        try:
+            row = {column: getattr(stored, column) for column in columns.values()}
+        except DamagedSnapshot:
+            row = {}
+        if row and not any(isinstance(value, NotUtf8) for value in row.values()):
+            yield row
+        else:
+            left_out.append(f"{model._meta.table_name} {stored.get_id()!r}")
 
 
 def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
@@ -125,9 +140,10 @@ def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
         rows = fixture.get(table)
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() <= columns for row in rows):
             raise ConfigurationError(f"{path}: {table} is not a list of rows with the columns {', '.join(columns)}")
-    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
+    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), write_transaction(database):
         for model in reversed(MODELS):
             model.delete().execute()
         for model in MODELS:
             for row in fixture[model._meta.table_name]:
-                model.insert(row).execute()
+                # Values that peewee passes on as they are: the rules for them are the database's.
+                model.insert({name: peewee.AsIs(value, converter=False) for name, value in row.items()}).execute()

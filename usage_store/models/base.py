@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.errors import ConfigurationError
+from usage_store.reading import UsageAlias, UsageRaw, UsageSelect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,23 @@ class UsageModel(peewee.Model):
     class Meta:
         only_save_dirty = True  # save() would write every column back over what others changed
         legacy_table_names = False
+
+    @classmethod
+    def select(cls, *fields: Any) -> peewee.ModelSelect[Self]:
+        """Query the model."""
+        query: Any = UsageSelect(cls, fields or cls._meta.sorted_fields, is_default=not fields)
+        return query  # type: ignore[no-any-return]
+
+    @classmethod
+    def raw(cls, sql: str, *params: Any) -> peewee.ModelRaw:
+        """Query the model by SQL of your own."""
+        return UsageRaw(cls, sql, params)
+
+    @classmethod
+    def alias(cls, alias: str | None = None) -> peewee.ModelAlias[Self]:
+        """Give the model another name within a query."""
+        named: Any = UsageAlias(cls, alias)
+        return named  # type: ignore[no-any-return]
 
     @classmethod
     def _db(cls) -> peewee.Database:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
-from peewee import Check, TextField
+from peewee import Check
 
 from usage_store import retention, rules
 from usage_store.blocks import ITS_BLOCK, STORED_BYTES
 from usage_store.connection import unwrap
 from usage_store.errors import InvalidValue
-from usage_store.fields import EpochField
+from usage_store.fields import EpochField, SessionIdField
 from usage_store.models.base import UsageModel
-from usage_store.pacing import finish
+from usage_store.pacing import finish, write_transaction
+from usage_store.reading import fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["SessionSize", "UsageSession"]
 
@@ -38,7 +39,7 @@ class SessionSize(NamedTuple):
 class UsageSession(UsageModel):
     """A session that snapshots may belong to. Deleting one deletes its snapshots."""
 
-    session_id = TextField(primary_key=True, constraints=[Check("session_id <> ''")])
+    session_id = SessionIdField(primary_key=True, constraints=[Check("session_id <> ''")])
     created_at = EpochField()
 
     class Meta:
@@ -56,7 +57,7 @@ class UsageSession(UsageModel):
         """Make sessions known, all or none, and give how many were not. Raises InvalidValue."""
         rows = [(session_id,) for session_id in _checked(session_ids)]
         database = cls._db()
-        with database.atomic():
+        with write_transaction(database):
             cursor = database.cursor()
             with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
                 cursor.executemany(_REGISTER, rows)
@@ -70,7 +71,7 @@ class UsageSession(UsageModel):
         It goes in transactions of about 10 ms, sessions after their snapshots, so that others can write meanwhile; one
         that is stopped has deleted some. Inside an open transaction it is a part of that. Raises InvalidValue.
         """
-        checked = _checked(session_ids)
+        checked = _checked(session_ids, rules.checked_stored_id)
         database = unwrap(cls._db())
         return finish(database, lambda pace: retention.remove_sessions(database, checked, pace))
 
@@ -81,12 +82,12 @@ class UsageSession(UsageModel):
         A compacted snapshot counts with its share of its block. Reads only, all snapshots concerned.
         """
         condition, params = ("true", ()) if session_id is None else ("u.session_id = ?", (_checked([session_id])))
-        found = cls._db().execute_sql(_SIZES.format(condition), params).fetchall()
+        found = fetch(cls._db(), _SIZES.format(condition), params)
         return [SessionSize(session, count, int(size)) for session, count, size in found]
 
 
-def _checked(session_ids: Iterable[str]) -> list[str]:
+def _checked(session_ids: Iterable[str], check: Callable[[object], str] = rules.checked_session_id) -> list[str]:
     given: Any = session_ids
     if isinstance(given, str) or not hasattr(given, "__iter__"):
         raise InvalidValue("session_ids", given, "an iterable of session ids")
-    return [rules.checked_session_id(session_id) for session_id in given]
+    return [check(session_id) for session_id in given]

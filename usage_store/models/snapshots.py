@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import peewee
-from peewee import SQL, Check, ForeignKeyField, TextField
+from peewee import SQL, Check
 
-from usage_store import payloads, retention, rules
+from usage_store import blocks, payloads, retention, rules
+from usage_store.clock import warn_of_step
 from usage_store.connection import unwrap
-from usage_store.errors import DamagedSnapshot, InvalidValue, UnknownSession
-from usage_store.fields import EpochField, RowIdField, SnapshotTextField
+from usage_store.errors import InvalidValue, UnknownSession
+from usage_store.fields import Checked, RowIdField, SessionField, SnapshotTypeField, TimestampField
 from usage_store.models.base import UsageModel
 from usage_store.models.sessions import UsageSession
-from usage_store.pacing import finish
+from usage_store.pacing import finish, write_transaction
+from usage_store.reading import fetch
+from usage_store.snapshot_text import NotUtf8, SnapshotTextField, damage
+from usage_store.sql_functions import text_or_why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -38,16 +43,16 @@ class UsageSnapshot(UsageModel):
     """One JSON document about one session at one second."""
 
     id = RowIdField()
-    session = ForeignKeyField(
+    session = SessionField(
         UsageSession, column_name="session_id", backref="snapshots", on_delete="CASCADE", index=False
     )
     session_id: str  # made by peewee beside `session`
     snapshot_data = SnapshotTextField()
-    snapshot_type = TextField(
+    snapshot_type = SnapshotTypeField(
         default="stats",
         constraints=[SQL("DEFAULT 'stats'"), Check("snapshot_type IN ('stats', 'config', 'session')")],
     )
-    timestamp = EpochField(
+    timestamp = TimestampField(
         constraints=[Check("typeof(timestamp) = 'integer' AND timestamp >= 0 AND timestamp < 100000000000")]
     )
 
@@ -58,13 +63,14 @@ class UsageSnapshot(UsageModel):
     # insert nothing, on connections that do not check foreign keys too, and so does a text that is not JSON.
     _INSERT: ClassVar = (
         "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) "
-        "SELECT session_id, ?1, ?2, ?3 FROM usage_sessions WHERE session_id = ?4 AND json_valid(?1)"
+        "SELECT session_id, ?, ?, ? FROM usage_sessions WHERE session_id = ? AND json_valid(?)"
     )
-    _SELECT: ClassVar = "SELECT id, session_id, snapshot_data, snapshot_type, timestamp FROM usage_snapshots"
+    _SELECT: ClassVar = (
+        f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {blocks.BLOCK} FROM usage_snapshots"  # noqa: S608
+    )
     _NEWEST: ClassVar = "ORDER BY timestamp DESC, id DESC"
     _RECENT: ClassVar = f"{_SELECT} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
     _RECENT_OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? AND timestamp >= ? {_NEWEST} LIMIT ?"
-    _ONE: ClassVar = f"{_SELECT} WHERE id = ?"
     _OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? {_NEWEST}"
     # Called after inserts; init_database() sets it.
     upkeep: ClassVar[Callable[[peewee.Database], None] | None] = None
@@ -79,12 +85,24 @@ class UsageSnapshot(UsageModel):
         """The timestamp as an aware datetime, UTC."""
         return datetime.fromtimestamp(self.timestamp, UTC)
 
-    def text_now(self) -> str:
-        """Read the text of this snapshot again. Raises DoesNotExist if it is deleted, or DamagedSnapshot."""
-        rows = self._rows(self._ONE, self.id)
-        if not rows:
-            raise UsageSnapshot.DoesNotExist(f"snapshot {self.id} was deleted just after it was read")  # type: ignore[attr-defined]  # peewee makes it
-        return rows[0].snapshot_data
+    def save(self, force_insert: bool = False, only: Any = None) -> Any:  # noqa: FBT001, FBT002  peewee's signature
+        """Store what was assigned, checked as `record` does. Raises InvalidValue."""
+        self._settle()
+        return super().save(force_insert=force_insert, only=only)
+
+    @classmethod
+    def bulk_create(cls, model_list: Iterable[UsageSnapshot], batch_size: int | None = None) -> Any:
+        """Store many, checked as `record` does. Raises InvalidValue."""
+        models = list(model_list)
+        for model in models:
+            model._settle()  # noqa: SLF001  it is of this class
+        return super().bulk_create(models, batch_size)
+
+    def _settle(self) -> None:
+        """Let what was assigned be what will be stored."""
+        for field in self.dirty_fields:
+            if isinstance(field, Checked):
+                self.__data__[field.name] = field.as_stored(self.__data__.get(field.name))
 
     @classmethod
     def record(
@@ -93,7 +111,8 @@ class UsageSnapshot(UsageModel):
         """Store one snapshot and give it back.
 
         `snapshot_data` is JSON text, kept as given, or an object, stored compact. `timestamp` is an aware datetime,
-        seconds or milliseconds; None is now. Raises InvalidValue or UnknownSession, and then stores nothing.
+        seconds or milliseconds, at most a day ahead of the clock; None is now. Raises InvalidValue or UnknownSession,
+        and then stores nothing.
         """
         return cls._record(payloads.row(session_id, snapshot_data, snapshot_type, timestamp))
 
@@ -105,7 +124,7 @@ class UsageSnapshot(UsageModel):
     @classmethod
     def _record(cls, row: payloads.Row) -> UsageSnapshot:
         cursor = cls._db().execute_sql(cls._INSERT, row)
-        data, kind, seconds, session = row
+        data, kind, seconds, session, _ = row
         if cursor.rowcount != 1:
             cls._check(row)
             raise UnknownSession(session)  # it was when we asked
@@ -115,11 +134,12 @@ class UsageSnapshot(UsageModel):
         return snapshot
 
     @classmethod
-    def record_many(cls, snapshots: Iterable[Mapping[str, Any]]) -> int:
+    def record_many(cls, snapshots: Iterable[Mapping[str, Any]], *, ahead: bool = False) -> int:
         """Store many snapshots, all or none, and give their number.
 
-        Each is a mapping of `record`'s arguments. Any iterable will do: it is read in batches. Raises as `record`,
-        with the position of the snapshot that was refused.
+        Each is a mapping of `record`'s arguments. Any iterable will do: it is read in batches. With `ahead`, their
+        timestamps may lie any time ahead of the clock. Raises as `record`, with the position of the snapshot that was
+        refused.
         """
         database = cls._db()
         total = 0
@@ -127,10 +147,11 @@ class UsageSnapshot(UsageModel):
             numbered = enumerate(snapshots)
         except TypeError:
             raise InvalidValue("snapshots", snapshots, "an iterable of mappings of field to value") from None
-        rows = (payloads.numbered(number, payloads.mapped_row, snapshot) for number, snapshot in numbered)
+        mapped = functools.partial(payloads.mapped_row, ahead=ahead)
+        rows = (payloads.numbered(number, mapped, snapshot) for number, snapshot in numbered)
         batches = payloads.batches(rows)
         first = next(batches, [])  # before BEGIN: no lock is held for input that is refused
-        with database.atomic():
+        with write_transaction(database):
             for batch in itertools.chain([first], batches):
                 cursor = database.cursor()
                 with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
@@ -170,13 +191,16 @@ class UsageSnapshot(UsageModel):
 
     @classmethod
     def prune(cls, days_old: float = 30) -> int:
-        """Delete the snapshots older than so many days and give their number. Raises InvalidValue.
+        """Delete the snapshots older than so many days and give their number; 0 deletes all. Raises InvalidValue.
 
         It goes in transactions of about 10 ms, oldest first, so that others can write meanwhile; one that is stopped
         has deleted some. Inside an open transaction it is a part of that.
         """
-        before = int(time.time() - rules.checked_span("days_old", days_old, 86_400))
+        span = rules.checked_span("days_old", days_old, 86_400, zero=True)
+        before = int(time.time() - span) if span else rules.MAX_INTEGER
         database = unwrap(cls._db())
+        if span:
+            warn_of_step(database, before, span)
         return finish(database, lambda pace: retention.prune(database, before, pace))
 
     @classmethod
@@ -195,16 +219,16 @@ class UsageSnapshot(UsageModel):
     def _rows(cls, sql: str, *params: Any) -> list[SnapshotRow]:
         rows = [SnapshotRow(*row) for row in cls._read(sql, *params)]
         for row in rows:
-            if isinstance(row.snapshot_data, DamagedSnapshot):
-                raise DamagedSnapshot(f"snapshot {row.id}: {row.snapshot_data}") from row.snapshot_data
+            if type(row.snapshot_data) is not str:
+                raise damage(row.id, row.snapshot_data)
         return rows
 
     @classmethod
     def _read(cls, sql: str, *params: Any) -> list[tuple[Any, ...]]:
-        text = cls.snapshot_data.python_value
-        with cls._db().atomic():  # since a compacted text is in a row of another table
-            found = cls._db().execute_sql(sql, params).fetchall()
-            return [(row_id, session, text(data), kind, at) for row_id, session, data, kind, at in found]
+        return [
+            (row_id, session, data if type(data) is str else _text(data, block), kind, at)
+            for row_id, session, data, kind, at, block in fetch(cls._db(), sql, params)
+        ]
 
     @classmethod
     def _made(cls, row_id: int, session_id: str, data: str, kind: str, seconds: int) -> UsageSnapshot:
@@ -214,7 +238,7 @@ class UsageSnapshot(UsageModel):
     @classmethod
     def _check(cls, row: payloads.Row) -> None:
         """Raise what is wrong with a row that was not inserted."""
-        text, *_, session = row
+        text, _, _, session, _ = row
         sql = "SELECT json_valid(?), EXISTS (SELECT 1 FROM usage_sessions WHERE session_id = ?)"
         valid, known = cls._db().execute_sql(sql, (text, session)).fetchone()
         if not valid:
@@ -222,6 +246,10 @@ class UsageSnapshot(UsageModel):
             raise InvalidValue("snapshot_data", text, "JSON that is not nested this deeply")
         if not known:
             raise UnknownSession(session)
+
+
+def _text(data: Any, block: bytes | None) -> Any:
+    return data if isinstance(data, NotUtf8) else text_or_why(lambda: blocks.text(data, block))
 
 
 UsageSnapshot.add_index(
