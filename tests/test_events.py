@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.driver import sqlite3
+from tests.support import TIMEOUT, contents
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, link_events
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError
@@ -18,9 +19,11 @@ from usage_store.models import MODELS
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from sqlite3 import Connection
+    from sqlite3 import Connection  # noqa: TID251
 
     from peewee import SqliteDatabase
+
+pytestmark = pytest.mark.quick
 
 EVENTS = """
 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, source_app TEXT NOT NULL, session_id TEXT NOT NULL,
@@ -30,6 +33,8 @@ CREATE INDEX idx_hook_event_type ON events(hook_event_type); CREATE INDEX idx_ti
 """
 NULLABLE = EVENTS.replace("session_id TEXT NOT NULL", "session_id TEXT")
 NOT_FOLLOWED = "the events table is not followed: link_events() does it"
+NO_TRIGGERS = "events is a {}, which can have no triggers: sessions are those that register_session() makes known"
+KINDS = {"CREATE TABLE l": "view", "CREATE VIRTUAL": "virtual table"}
 NO_EVENTS = "no events table with a session_id: sessions are those that register_session() makes known"
 ODD = (None, "", b"", b"blob", 7, 1.5, "' OR 1=1 --", "line\nbreak", "nul\x00byte", "🦊", " ", "x" * 100_000)
 
@@ -187,8 +192,9 @@ def test_it_is_said_that_events_cannot_be_followed(host: Connection, store: Sqli
     runner = MigrationRunner(store)
     runner.migrate()
     assert not [name for kind, name, *_ in _schema(host) if kind == "trigger" and "events" in name]
-    assert runner.status().notices == (NO_EVENTS,)
-    assert (runner.validate().notices, runner.validate().problems) == ((NO_EVENTS,), ())
+    (notice,) = runner.status().notices
+    assert notice == (NO_EVENTS if "VIEW" not in sql and "VIRTUAL" not in sql else NO_TRIGGERS.format(KINDS[sql[:14]]))
+    assert (runner.validate().notices, runner.validate().problems) == ((notice,), ())
     with pytest.raises(ConfigurationError, match="no events table with a session_id column to follow"):
         link_events()
     UsageSession.register("by hand")
@@ -198,7 +204,7 @@ def test_it_is_said_that_events_cannot_be_followed(host: Connection, store: Sqli
 @pytest.mark.parametrize("command", ["status", "validate"])
 def test_the_command_line_says_that_there_are_no_events(usage_database: SqliteDatabase, command: str) -> None:
     run = [sys.executable, "-m", "usage_store.migrate", command, "--database", usage_database.database]
-    result = subprocess.run(run, capture_output=True, text=True, check=False)
+    result = subprocess.run(run, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     assert (result.returncode, result.stderr) == (0, "")
     assert f"notice: {NO_EVENTS}\n" in result.stdout
 
@@ -220,9 +226,7 @@ def test_events_made_later_are_linked_with_one_call(host: Connection, store: Sql
     assert runner.status().notices == (NOT_FOLLOWED,)
     report = runner.validate()
     assert report.notices[0] == NOT_FOLLOWED
-    assert [str(problem) for problem in report.problems] == [
-        f"trigger usage_events_{done} on events is missing" for done in ("inserted", "deleted", "moved")
-    ]
+    assert report.problems == ()  # a host may want none
     for _ in range(2):
         link_events()
     _event(host, "b")
@@ -242,11 +246,11 @@ CREATE TRIGGER noted AFTER INSERT ON events BEGIN INSERT INTO "Notes, of all" (e
     for session_id in ("a", "b", "a", "gone"):
         _event(host, session_id)
     host.execute("DELETE FROM events WHERE session_id = 'gone'")  # AUTOINCREMENT remembers id 4
-    before = _schema(host), list(host.iterdump())
+    before = _schema(host), contents(host)
     runner = MigrationRunner(store)
     runner.migrate()
     UsageSnapshot.record("a", {"n": 1})
     runner.rollback(0)
     host.executescript("DROP TABLE schema_migrations; DROP TABLE schema_migration_log")
-    assert (_schema(host), list(host.iterdump())) == before
+    assert (_schema(host), contents(host)) == before
     assert host.execute("SELECT * FROM sqlite_sequence").fetchall() == [("events", 4)]

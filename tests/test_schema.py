@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -13,14 +12,18 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
+from tests.driver import sqlite3
+from tests.support import TIMEOUT
 from usage_store import MigrationRunner
 from usage_store.migrate.catalog import differences, read_catalog
-from usage_store.migrate.registry import default_directory
+from usage_store.migrate.project import usage_tables
 from usage_store.models import MODELS
 from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.quick
 
 # name, type, NOT NULL, default, place in the primary key
 COLUMNS: dict[str, list[tuple[str, str, int, str | None, int]]] = {
@@ -46,6 +49,11 @@ COLUMNS: dict[str, list[tuple[str, str, int, str | None, int]]] = {
         ("snapshot_data", "TEXT", 1, None, 0),
         ("snapshot_type", "TEXT", 1, "'stats'", 0),
         ("timestamp", "INTEGER", 1, "unixepoch()", 0),
+    ],
+    "usage_store_state": [
+        ("name", "TEXT", 1, None, 1),
+        ("number", "INTEGER", 0, None, 0),
+        ("counted_at", "REAL", 0, None, 0),
     ],
     "usage_snapshot_blocks": [
         ("id", "INTEGER", 0, None, 1),
@@ -76,6 +84,7 @@ CHECKS = {
         "typeof(timestamp) = 'integer' AND timestamp >= 0 AND timestamp < 100000000000",
     },
     "usage_snapshot_blocks": set(),
+    "usage_store_state": set(),
     "schema_migrations": set(),
 }
 INDEXES = {
@@ -116,7 +125,7 @@ def test_a_fresh_migration_makes_exactly_the_promised_tables(raw: sqlite3.Connec
         assert words.count("CHECK") == len(CHECKS[table])
         assert ("AUTOINCREMENT" in words) is (table in ("usage_config", "usage_snapshots", "usage_snapshot_blocks"))
     strict = {name for _, name, _, _, _, strict in raw.execute("PRAGMA table_list") if strict}
-    assert strict == {"usage_config", "usage_sessions", "usage_snapshot_blocks"}
+    assert strict == {"usage_config", "usage_sessions", "usage_snapshot_blocks", "usage_store_state"}
 
 
 def test_a_fresh_migration_makes_exactly_the_promised_indexes_keys_and_triggers(raw: sqlite3.Connection) -> None:
@@ -134,7 +143,7 @@ def test_one_default_configuration_is_there_after_the_first_migration(raw: sqlit
     (row,) = rows
     assert row[:10] == (1, "custom", None, "realtime", "auto", "auto", "auto", 10, 0.75, None)
     assert row[12] == 1
-    assert all(now - 60 <= seconds <= now for seconds in row[10:12])
+    assert all(now - TIMEOUT <= seconds <= now for seconds in row[10:12])
 
 
 def test_the_models_describe_the_schema_that_the_migrations_make(
@@ -151,6 +160,7 @@ def test_the_models_describe_the_schema_that_the_migrations_make(
     missing = differences(by_migrations, by_models)
     assert set(missing) == {
         "table usage_snapshot_blocks is missing",
+        "table usage_store_state is missing",
         "table schema_migrations is missing",
         "table schema_migration_log is missing",
         *(f"trigger {trigger} on {table} is missing" for trigger, table in TRIGGERS.items()),
@@ -168,7 +178,7 @@ def test_a_rollback_to_0_removes_all_but_an_empty_history(usage_database: peewee
         assert usage_database.execute_sql(f"SELECT * FROM {table}").fetchall() == []
 
 
-@pytest.mark.parametrize("path", sorted(Path(default_directory()).glob("[0-9]*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(Path(usage_tables().directory).glob("[0-9]*.py")), ids=lambda path: path.stem)
 def test_a_migration_is_frozen_and_runs_without_this_package(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -192,5 +202,7 @@ for path in sys.argv[1:]:
 modules[-1].down(migrator, db)
 """
     upto = [str(other) for other in sorted(path.parent.glob("[0-9]*.py")) if other.name <= path.name]
-    result = subprocess.run([sys.executable, "-c", script, *upto], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", script, *upto], capture_output=True, text=True, check=False, timeout=TIMEOUT
+    )
     assert (result.returncode, result.stderr) == (0, "")

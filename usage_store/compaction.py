@@ -21,7 +21,7 @@ _ROWS, _BYTES = 2000, 8 * 2**20  # read at once, and so held in memory, at most
 _PLAIN = (
     "SELECT id, CAST(session_id AS BLOB), CAST(snapshot_data AS BLOB) "
     "FROM usage_snapshots INDEXED BY idx_usage_snapshots_plain "
-    "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? ORDER BY timestamp LIMIT ?"
+    "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? AND id <= ? ORDER BY timestamp LIMIT ?"
 )
 _INSERT = "INSERT INTO usage_snapshot_blocks (data) VALUES (?)"
 # With the id in it, the row is removed and inserted, and SQLite joins b-tree pages that it left nearly empty. Session
@@ -40,15 +40,16 @@ class _Row(NamedTuple):
 
 
 def compact(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterator[int]:
-    """Compact the snapshots older than `before` (seconds, UTC), and give the number after each transaction.
+    """Compact the snapshots that are there and older than `before` (seconds, UTC); give the number, each time.
 
     Texts are read and deflated without a lock. Each transaction leaves whole rows, so it may be stopped anywhere, and
     another call goes on from there.
     """
     if not can_compact(database):
         return
+    (newest,) = database.execute_sql("SELECT coalesce(max(id), 0) FROM usage_snapshots").fetchone()
     refused: list[_Row] = []
-    while (rows := _read(database, before, min(pace.size, _ROWS))) and rows != refused:
+    while (rows := _read(database, before, newest, min(pace.size, _ROWS))) and rows != refused:
         changed = _write(database, list(_blocks(rows)), pace)
         refused = [] if changed else rows
         yield changed
@@ -59,9 +60,9 @@ def can_compact(database: peewee.SqliteDatabase) -> bool:
     return bool(database.pragma("encoding") == "UTF-8")
 
 
-def _read(database: peewee.SqliteDatabase, before: int, limit: int) -> list[_Row]:
+def _read(database: peewee.SqliteDatabase, before: int, newest: int, limit: int) -> list[_Row]:
     rows, size = [], 0
-    for row in database.connection().execute(_PLAIN, (before, limit)):
+    for row in database.connection().execute(_PLAIN, (before, newest, limit)):
         rows.append(_Row(*row))
         size += len(row[2])
         if size >= _BYTES:

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store import blocks
+from usage_store import events
 from usage_store.connection import default_target, open_database, unwrap
 from usage_store.errors import ConfigurationError, SchemaDrift
 from usage_store.goals import checked_goals
-from usage_store.migrate import MigrationRunner, registry
+from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS, UsageConfig, UsageSnapshot
+from usage_store.sql_functions import register_functions
 from usage_store.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["bound_database", "init_database", "link_events", "register_functions"]
+__all__ = ["bound_database", "init_database", "link_events"]
 
 
 def init_database(
@@ -27,29 +28,41 @@ def init_database(
     wait: float = 30,
     retention_days: float | None = None,
     max_bytes: int | None = None,
+    mode: int | None = None,
+    follow_events: bool = True,
 ) -> peewee.Database | peewee.DatabaseProxy:
     """Open or adopt a database, bind the usage models to it, run pending migrations, and give it back.
 
     A path or `sqlite:///` URL is opened, made if missing, with WAL, foreign keys on and synchronous NORMAL; None is
-    `$USAGE_STORE_DATABASE`, else `usage.db` in the current folder. A Peewee Database or DatabaseProxy is adopted as it
-    is: its settings stay, and it is closed again if it was closed. A proxy that is not initialised yet is bound now
-    and migrated when it is. `timeout` is how many seconds a statement waits for a lock, `wait` how many a migration
-    waits for another one. With `retention_days` or `max_bytes`, what `maintain()` does for these is done after inserts,
-    a transaction of about 10 ms at a time. Raises UsageStoreError.
+    `$USAGE_STORE_DATABASE`, else `usage.db` in the current folder. It comes back closed, and connects when it is used
+    (one in memory stays open). `mode` (0o600) are the permissions of a file that is made now, and of what is made
+    beside it later; one that is there keeps its own. A Peewee Database or DatabaseProxy is adopted as it is: its
+    settings stay, and it is closed again if it was closed and is not in memory. A proxy that is not initialised yet is
+    bound now and migrated when it is. `timeout` is how many seconds a statement waits for a lock, `wait` how many a
+    migration waits for another one. With `retention_days` or `max_bytes`, what `maintain()` does for these is done
+    after inserts, a transaction of about 10 ms at a time. A host's `events` table is followed: the triggers on it are
+    made again where they are missing or on another table. With `follow_events=False` this call makes none, and removes
+    none that were there before. Raises UsageStoreError.
     """
     checked_goals(retention_days, max_bytes, None)  # before anything is touched
+    if mode is not None and isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
+        raise ConfigurationError("mode is for a file that init_database() makes itself; give it a path")
     if isinstance(database, peewee.DatabaseProxy) and database.obj is None:
-        database.attach_callback(lambda inner: _migrate(inner, wait) if inner is not None else None)
+        database.attach_callback(
+            lambda inner: _migrate(inner, wait, follow_events=follow_events) if inner is not None else None
+        )
     else:
         ours = not isinstance(database, (peewee.Database, peewee.DatabaseProxy))
         if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
-            database = open_database(default_target() if database is None else database, timeout=timeout)
+            database = open_database(default_target() if database is None else database, timeout=timeout, mode=mode)
         try:
-            _migrate(database, wait)
+            _migrate(database, wait, follow_events=follow_events)
         except BaseException:
             if ours:
                 database.close()
             raise
+        if ours and str(database.database) != ":memory:":
+            database.close()
     _bind(database)
     asked = retention_days is not None or max_bytes is not None
     UsageSnapshot.upkeep = staticmethod(Upkeep(database, retention_days, max_bytes)) if asked else None
@@ -70,13 +83,7 @@ def link_events() -> None:
     Harmless when they are followed already. Raises ConfigurationError without an `events` table that has a
     `session_id`.
     """
-    database = bound_database()
-    first = registry.discover(registry.default_directory())[0]
-    migration = registry.load(first, "up")
-    with database.atomic("IMMEDIATE"):
-        if not migration.host_has_events(database):
-            raise ConfigurationError("there is no events table with a session_id column to follow")
-        migration.link_events(database)
+    events.link(unwrap(bound_database()))
 
 
 def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
@@ -88,19 +95,20 @@ def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
         model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours stay
 
 
-def register_functions(database: peewee.Database | None) -> None:
-    """Give every connection of a SQLite database the function `usage_json(snapshot_data)`."""
-    if isinstance(database, peewee.SqliteDatabase):
-        database.register_function(lambda stored: blocks.text(database.connection(), stored), "usage_json", 1)
-
-
-def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float) -> None:
+def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, follow_events: bool) -> None:
     runner = MigrationRunner(database, wait=wait)
-    runner.migrate()
     with runner.connected():
+        were_there = not follow_events and events.made(runner.database)
+        ran = runner.migrate()
         missing = {model._meta.table_name for model in MODELS}.difference(runner.database.get_tables())
-    if missing:
-        raise SchemaDrift(
-            f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
-            "`python -m usage_store.migrate validate` says what else differs"
-        )
+        if missing:
+            raise SchemaDrift(
+                f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
+                "`python -m usage_store.migrate validate` says what else differs"
+            )
+        if follow_events:
+            events.follow(runner.database)
+            if ran:
+                events.register(runner.database)  # those of kinds that migration 001 does not know
+        elif ran and not were_there:
+            events.unfollow(runner.database)  # migration 001 made them
