@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.support import ROUNDS, dump, opened, raw, rows, sql, write
@@ -47,6 +47,7 @@ LOG = st.lists(
 )
 FILES = st.sets(st.sampled_from(range(1, 5)), min_size=1)
 COMMANDS = ("status", "check", "validate", "plan", "log", "rollback --no-backup")
+TABLES = ((), ("--table", "schema_migrations"))  # without one, it is looked for
 LOOSE = "CREATE TABLE schema_migrations (version, name, applied_at)"
 LOG_COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"
 
@@ -77,14 +78,14 @@ def made(folder: Path, history: list[Any], log: list[Any], files: set[int]) -> t
     return path, write(folder / "own", sources)
 
 
-@settings(max_examples=150 * ROUNDS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150 * ROUNDS)
 @given(HISTORY, LOG, FILES)
 def test_a_run_ends_right_or_refuses_in_one_line(history: list[Any], log: list[Any], files: set[int]) -> None:
     with tempfile.TemporaryDirectory() as name:
         path, directory = made(Path(name), history, log, files)
         before = dump(path)
         with opened(path) as database:
-            runner = MigrationRunner(database, directory, backup=False)
+            runner = MigrationRunner(database, directory, "schema_migrations", backup=False)
             problems = runner.status().problems
             refused = attempt(runner)
             if refused is not None:
@@ -106,14 +107,25 @@ def attempt(runner: MigrationRunner) -> UsageStoreError | None:
     return None
 
 
-@settings(max_examples=100 * ROUNDS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(HISTORY, LOG, FILES, st.sampled_from(COMMANDS))
-def test_every_command_ends_with_an_exit_code(history: list[Any], log: list[Any], files: set[int], action: str) -> None:
+@settings(max_examples=100 * ROUNDS)
+@given(HISTORY, LOG, FILES, st.sampled_from(COMMANDS), st.sampled_from(TABLES))
+def test_every_command_ends_with_an_exit_code(
+    history: list[Any], log: list[Any], files: set[int], action: str, table: tuple[str, ...]
+) -> None:
     with tempfile.TemporaryDirectory() as name:
         path, directory = made(Path(name), history, log, files)
         before = dump(path)
         with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):
-            code = main([*action.split(), "--database", str(path), "--directory", str(directory)])
+            code = main(
+                [
+                    *action.split(),
+                    "--database",
+                    str(path),
+                    "--directory",
+                    str(directory),
+                    *table,
+                ]
+            )
         event(f"{action}: {code}")
         assert code in range(9)
         lines = said.getvalue().splitlines()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from usage_store.migrate import MigrationRunner
 
+pytestmark = pytest.mark.quick
+
 THREE = {"001_one": table("one"), "002_two": table("two"), "003_three": table("three")}
 ANY_TYPES = "CREATE TABLE schema_migrations (version, name, applied_at)"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import command, dump, history, rows, runner_of, script, sql, table, write
+from tests.support import TIMEOUT, command, dump, history, rows, runner_of, script, sql, table, write
 from usage_store import __version__, errors
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_every_up_down_and_stamp_is_logged(path: Path, directory: Path) -> None:
     ]
     assert entries[0].source == ONE
     assert {entry.package_version for entry in entries} == {__version__}
-    assert all(0 <= entry.seconds < 60 and entry.logged_at > 1_700_000_000 for entry in entries)
+    assert all(0 <= entry.seconds < TIMEOUT and entry.logged_at > 1_700_000_000 for entry in entries)
     assert entries[0].fingerprint == entries[2].fingerprint != entries[1].fingerprint
     assert rows(path, "SELECT count(*) FROM schema_migrations") == [(2,)]
 
@@ -119,7 +119,7 @@ def test_a_stamp_records_all_up_to_it_without_running_them(path: Path, directory
 
 
 def test_check_is_an_exit_code(path: Path, directory: Path, tmp_path: Path) -> None:
-    words = ("--database", "app.db", "--directory", "own")
+    words = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
 
     def check() -> int:
         return command("check", *words, cwd=tmp_path).returncode
@@ -156,14 +156,16 @@ def test_validate_says_whether_a_hand_or_a_migration_made_the_difference(path: P
 )
 def test_every_command_speaks_json(path: Path, directory: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
     migrate(path, directory)
-    done = command(*words, "--json", "--database", "app.db", "--directory", "own", cwd=tmp_path)
+    done = command(
+        *words, "--json", "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) is not None
 
 
 def test_an_error_speaks_json_too(directory: Path, tmp_path: Path) -> None:
     write(directory, {"003_bad": sql("no sql")})
-    done = command("--json", "--database", "app.db", "--directory", "own", cwd=tmp_path)
+    done = command("--json", "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=tmp_path)
     said = json.loads(done.stdout)
     assert (done.returncode, said["exit_code"], said["error"]) == (7, 7, "MigrationFailed")
     assert said["applied"] == ["001_one", "002_two"]
@@ -184,7 +186,7 @@ def test_a_damaged_line_is_named_and_what_needs_it_is_refused(path: Path, direct
         pytest.raises(errors.HistoryError, match="the line with id 1, of version 1"),
     ):
         runner.log.entries()
-    done = command("log", "--database", path, "--directory", directory, cwd=path.parent)
+    done = command("log", "--database", path, "--directory", directory, "--table", "schema_migrations", cwd=path.parent)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     if "version" not in damage:
         with runner_of(path, directory) as runner:

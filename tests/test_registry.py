@@ -13,9 +13,12 @@ import pytest
 from tests.support import sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner, registry, template
+from usage_store.migrate.project import usage_tables
 
 if TYPE_CHECKING:
     import peewee
+
+pytestmark = pytest.mark.quick
 
 
 def names(directory: Path) -> list[str]:
@@ -88,7 +91,7 @@ def test_an_empty_or_missing_directory_is_a_configuration_error(tmp_path: Path) 
 
 
 def test_the_default_directory_holds_the_usage_tables() -> None:
-    assert names(Path(registry.default_directory()))[0] == "001_add_usage_tracking_tables"
+    assert names(Path(usage_tables().directory))[0] == "001_add_usage_tracking_tables"
 
 
 @pytest.mark.parametrize(

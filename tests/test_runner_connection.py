@@ -15,6 +15,8 @@ from usage_store.migrate import MigrationRunner
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.quick
+
 THREE = {"001_one": table("one"), "002_two": table("two"), "003_three": table("three")}
 
 
@@ -51,7 +53,7 @@ def test_it_refuses_to_run_inside_an_open_transaction(path: Path, directory: Pat
 
 def test_a_closed_database_is_closed_again_and_an_open_one_stays_open(path: Path, directory: Path) -> None:
     database = peewee.SqliteDatabase(str(path))
-    runner = MigrationRunner(database, directory)
+    runner = MigrationRunner(database, directory, "schema_migrations")
     runner.migrate(1)
     assert database.is_closed()
     runner.status()
@@ -92,7 +94,10 @@ def test_the_connections_settings_are_put_back(path: Path, directory: Path, befo
 def test_two_runners_keep_their_histories_apart_in_one_file(path: Path, directory: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "other", {"001_first": table("first"), "005_fifth": table("fifth")})
     with opened(path) as database:
-        ours, theirs = MigrationRunner(database, directory), MigrationRunner(database, other, "other_history")
+        ours, theirs = (
+            MigrationRunner(database, directory, "schema_migrations"),
+            MigrationRunner(database, other, "other_history"),
+        )
         assert len(ours.migrate()) == 3
         assert len(theirs.migrate()) == 2
         assert (ours.status().current_version, theirs.status().current_version) == (3, 5)
@@ -124,5 +129,5 @@ def test_a_proxy_is_followed_and_other_engines_are_refused(path: Path, directory
 def test_a_database_in_memory_is_migrated_too(directory: Path) -> None:
     database = peewee.SqliteDatabase(":memory:")
     with database.connection_context():
-        assert len(MigrationRunner(database, directory).migrate()) == 3
+        assert len(MigrationRunner(database, directory, "schema_migrations").migrate()) == 3
         assert {"one", "two", "three"} <= set(database.get_tables())

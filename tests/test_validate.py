@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from usage_store.migrate.validate import Report
 
+pytestmark = pytest.mark.quick
+
 SCHEMA = {
     "001_tables": sql(
         "CREATE TABLE parent (id INTEGER PRIMARY KEY, title TEXT NOT NULL DEFAULT 'x  y', size INT CHECK (size > 0))",

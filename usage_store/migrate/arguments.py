@@ -7,11 +7,13 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from usage_store.connection import redact
+from usage_store.database_file import checked_mode
+from usage_store.errors import InvalidValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["parse"]
+__all__ = ["Parser", "parse", "seconds"]
 
 _EPILOG = """\
 exit codes:
@@ -24,10 +26,11 @@ exit codes:
 _DEFAULTS = {
     "database": None,
     "directory": None,
-    "table": "schema_migrations",
+    "table": None,
     "wait": 30.0,
     "json": False,
     "backup": True,
+    "mode": None,
     "verbose": False,
 }
 
@@ -51,12 +54,17 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=columns - 2)
 
 
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=_Formatter, argument_default=argparse.SUPPRESS, **options)
+class Parser(argparse.ArgumentParser):
+    """A command line's parser whose errors show no password."""
 
     def error(self, message: str) -> NoReturn:
+        """Exit with 2 and one line."""
         super().error(redact(message))  # a URL may stand where a command should
+
+
+class _Parser(Parser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_Formatter, argument_default=argparse.SUPPRESS, **options)
 
 
 def _parser(argv: Sequence[str]) -> _Parser:
@@ -67,6 +75,7 @@ def _parser(argv: Sequence[str]) -> _Parser:
         parents=[_common()],
     )
     _no_backup(parser)
+    _mode_option(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     # Only those that are named, unless none is: to build them all takes a third of `check`.
     for name in [name for name in _COMMANDS if name in argv] or _COMMANDS:
@@ -81,7 +90,7 @@ def _common() -> _Parser:
     common = _Parser(add_help=False)
     common.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
     common.add_argument("--directory", metavar="DIR", help="default: the usage tables' own migrations")
-    common.add_argument("--table", metavar="NAME", help="the history table; default: schema_migrations")
+    common.add_argument("--table", metavar="NAME", help="the history table; default: found by itself")
     common.add_argument("--wait", type=seconds, metavar="SECONDS", help="for another process's lock; default: 30")
     common.add_argument("--json", action="store_true", help="print JSON, for programs")
     common.add_argument("--verbose", action="store_true", help="every SQL statement, and tracebacks")
@@ -89,6 +98,7 @@ def _common() -> _Parser:
 
 
 def seconds(text: str) -> float:
+    """Read how long to wait, in seconds, as an option's value."""
     seconds = float(text)
     if not 0 <= seconds < 10**6:  # what SQLite's busy_timeout takes, in milliseconds
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000000")
@@ -102,6 +112,21 @@ def _nothing(_: _Parser) -> None:
 def _no_backup(parser: _Parser) -> None:
     help_ = "do not copy the database before a step that may lose rows"
     parser.add_argument("--no-backup", dest="backup", action="store_false", default=argparse.SUPPRESS, help=help_)
+
+
+def _mode_option(parser: _Parser) -> None:
+    help_ = "the permissions of a database that is made now, such as 600"
+    parser.add_argument("--mode", type=_mode, metavar="OCTAL", default=argparse.SUPPRESS, help=help_)
+
+
+def _mode(text: str) -> int:
+    try:
+        mode = checked_mode(int(text, 8))
+    except (ValueError, InvalidValue):
+        mode = None
+    if mode is None:
+        raise argparse.ArgumentTypeError(f"{text} is not from 600 to 777, with reading and writing for the owner")
+    return mode
 
 
 def _check_option(parser: _Parser) -> None:
@@ -139,6 +164,7 @@ def _renamed(text: str) -> tuple[str, str]:
 
 
 def _stamp(parser: _Parser) -> None:
+    _mode_option(parser)
     parser.add_argument("target", type=int, metavar="VERSION")
 
 
@@ -148,6 +174,7 @@ def _adopt(parser: _Parser) -> None:
 
 
 def _restore(parser: _Parser) -> None:
+    _mode_option(parser)
     parser.add_argument("file", metavar="FILE")
 
 

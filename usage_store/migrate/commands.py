@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from usage_store.connection import default_target, open_database
 from usage_store.errors import ConfigurationError, MigrationError
 from usage_store.migrate import MigrationRunner, registry
+from usage_store.output import complain
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +40,7 @@ def opened(
     target = default_target() if arguments.database is None else arguments.database
     if or_empty and "://" not in target and not os.path.exists(target):
         target, readonly = ":memory:", False
-    database = open_database(target, readonly=readonly, timeout=arguments.wait)
+    database = open_database(target, readonly=readonly, timeout=arguments.wait, mode=arguments.mode)
     try:
         yield MigrationRunner(
             database,
@@ -66,7 +66,7 @@ def opened_if_there(arguments: argparse.Namespace) -> Iterator[MigrationRunner]:
 
 def say(line: str) -> None:
     """Tell something on stderr, at once."""
-    print(line, file=sys.stderr)  # noqa: T201  progress, while the command runs
+    complain(line)
 
 
 def _migrate(arguments: argparse.Namespace) -> Outcome:

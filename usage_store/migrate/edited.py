@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from usage_store.errors import EditedMigration
+from usage_store.migrate.history import is_named_alike
 from usage_store.migrate.log import checksum, same_meaning
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["find_edits"]
 def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigration], list[str]]:
     """Compare the files of applied migrations with the log: edits of their meaning, and notices of mere layout.
 
-    Migrations that the log does not know, or whose files are gone, are left out. Reads only.
+    Migrations that the log does not know, or whose files are gone or have another name, are left out. Reads only.
     """
     logged = log.checksums()
     edited = [
@@ -28,6 +29,7 @@ def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigra
         if migration.file is not None
         and migration.version in logged
         and checksum(source := migration.read()) != logged[migration.version]
+        and is_named_alike(migration)
     ]
     if not edited:
         return [], []

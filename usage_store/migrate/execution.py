@@ -6,14 +6,13 @@ import logging
 import os
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import peewee
-
 from usage_store.connection import readable_errors
+from usage_store.driver import main_file
 from usage_store.errors import (
     BackupFailed,
     CorruptDatabase,
@@ -23,6 +22,7 @@ from usage_store.errors import (
     MigrationLocked,
     TransactionOpen,
 )
+from usage_store.forks import keeping_its_connection
 from usage_store.migrate.failure import Attempt
 from usage_store.migrate.guard import ROLLED_BACK, Guard, violations
 from usage_store.migrate.locking import exclusive
@@ -30,11 +30,14 @@ from usage_store.migrate.log import Fingerprint
 from usage_store.migrate.losses import Losses
 from usage_store.migrate.operations import migrator_for
 from usage_store.migrate.registry import Step
+from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
+
+    import peewee
 
     from usage_store.migrate.history import History
     from usage_store.migrate.log import Log
@@ -91,6 +94,7 @@ class Execution:
         self._followed = False  # whether the fingerprint knows the schema as it was before this migration
         self._losses: Losses
         self._settings: dict[str, int] = {}
+        self._set_up: list[tuple[sqlite3.Connection, dict[str, int]]] = []  # and what was set there before
 
     @contextmanager
     def alone(self, wait: float, on_wait: Callable[[str], None]) -> Iterator[None]:
@@ -101,26 +105,36 @@ class Execution:
         """
         if self.database.in_transaction() or self._connection.in_transaction:
             raise TransactionOpen("migrations need transactions of their own; commit or leave the open one first")
-        file = next(row[2] for row in self.database.execute_sql("PRAGMA database_list") if row[1] == "main")
+        file = main_file(self.database)
         if file and not os.access(file, os.W_OK):
             raise DatabaseUnreadable(f"{self.database.database}: read-only for this user")
         self._losses = Losses(self.database)
-        with exclusive(file, wait, on_wait):
+        # What is set on the connection holds until the end: another one would have foreign keys on.
+        with exclusive(file, wait, on_wait), keeping_its_connection(self.database):
             self._settings = {
                 "foreign_keys": 0,
                 "synchronous": max(_FULL, self.database.pragma("synchronous")),
                 "busy_timeout": int(wait * 1000),
             }
-            before = {name: self.database.pragma(name) for name in self._settings}
             try:
-                self._set(self._settings)
+                self._set()
                 yield
             finally:
-                self._set(before)
+                self._put_back()
 
-    def _set(self, pragmas: Mapping[str, int]) -> None:
-        for name, value in pragmas.items():
-            self.database.pragma(name, value)
+    def _set(self) -> None:
+        """Set the connection up, and remember how one was that is seen for the first time."""
+        connection = self._connection
+        if all(connection is not known for known, _ in self._set_up):
+            before = {name: int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in self._settings}
+            self._set_up.append((connection, before))
+        _set_pragmas(connection, self._settings)
+
+    def _put_back(self) -> None:
+        for connection, before in self._set_up:
+            with suppress(connection.ProgrammingError):  # it is closed; but from a pool, it may be in use again
+                _set_pragmas(connection, before)
+        self._set_up.clear()
 
     def applied(self) -> tuple[Migration, ...]:
         """Read the history, and which foreign keys are violated already, which is not the migrations' fault."""
@@ -128,10 +142,13 @@ class Execution:
         applied = self.history.applied()
         self._versions = {row.version for row in applied}
         self._violations = violations(self.database)
-        for line in self._violations:
-            logger.warning("found before migrating: %s", line)
         self._followed = False
         return applied
+
+    @property
+    def violations(self) -> tuple[str, ...]:
+        """The violations of foreign keys that were there when the history was read."""
+        return tuple(self._violations)
 
     def run(self, plan: Sequence[Loaded]) -> tuple[Step, ...]:
         """Run a plan and give the steps that were taken; the error that stops it carries them too."""
@@ -164,9 +181,7 @@ class Execution:
         except (MigrationLocked, BackupFailed):
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised on
-            failure = attempt.failure(error, self.done)
-            logger.warning("failed: %s", failure)
-            raise failure from (attempt.error or error)
+            raise attempt.failure(error, self.done) from (attempt.error or error)
         finally:
             self.database.query_hooks.remove(attempt.note)
         if ran:
@@ -208,7 +223,7 @@ class Execution:
             left_open = self._connection.in_transaction
             if left_open:
                 self._connection.rollback()
-            self._set(self._settings)  # it may have set its own, or connected again
+            self._set()  # it may have set its own, or connected again
         if left_open:
             raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():
@@ -218,21 +233,9 @@ class Execution:
 
     @contextmanager
     def _begin(self) -> Iterator[None]:
-        # IMMEDIATE: a deferred transaction that reads and then writes fails at once when another one has written.
-        transaction = self.database.atomic("IMMEDIATE")
-        with readable_errors(str(self.database.database)):
-            transaction.__enter__()
-        try:
+        # What BEGIN and COMMIT raise is the database's trouble; what comes between them is the migration's.
+        with write_transaction(self.database, partial(readable_errors, str(self.database.database))):
             yield
-        except BaseException as error:
-            try:
-                transaction.__exit__(type(error), error, error.__traceback__)
-            except peewee.OperationalError:
-                # SQLite has rolled back by itself, as it does on a full disk: the first error is the one to tell.
-                if self._connection.in_transaction:
-                    raise
-            raise
-        transaction.__exit__(None, None, None)
 
     def _wanted(self, migration: Migration) -> bool:
         """Tell whether nobody else ran the migration; the history is read again only if another process wrote."""
@@ -280,3 +283,8 @@ class Execution:
         fingerprint = self._fingerprint.read(only_added=self._followed and only_added)
         self._followed = True
         self.log.append(migration, self.direction, time.perf_counter() - started, loaded.source, fingerprint)
+
+
+def _set_pragmas(connection: sqlite3.Connection, pragmas: Mapping[str, int]) -> None:
+    for name, value in pragmas.items():
+        connection.execute(f"PRAGMA {name} = {value}").fetchall()

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from usage_store.errors import (
-    ConfigurationError,
     DatabaseNewer,
     HistoryError,
     LateMigration,
     MissingMigration,
     RenamedMigration,
 )
+from usage_store.migrate.lookup import history_table, is_there, taken_name
 from usage_store.migrate.registry import Migration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from peewee import Database
+    import peewee
 
-__all__ = ["History", "find_problems", "with_paths"]
+    from usage_store.migrate.project import Project
+
+__all__ = ["History", "find_problems", "is_named_alike", "with_paths"]
 
 
 class History:
-    """The rows of one history table: version, name, applied_at (seconds, UTC)."""
+    """The rows of one history table: version, name, applied_at (seconds, UTC).
 
-    def __init__(self, database: Database, table_name: str) -> None:
-        if not table_name.isidentifier():
-            raise ConfigurationError(f"{table_name!r}: a history table's name is a plain identifier")
+    Where its project leaves a choice, the table is found anew each time that the rows are read.
+    """
+
+    def __init__(self, database: peewee.SqliteDatabase, project: Project) -> None:
         self.database = database
-        self.table_name = table_name
+        self._project = project
+        self._table_name: str | None = None
+
+    @property
+    def table_name(self) -> str:
+        """The table, as it was found last. Reads only."""
+        if self._table_name is None:
+            self._table_name = history_table(self.database, self._project)
+        return self._table_name
 
     def exists(self) -> bool:
         """Tell whether the table is there. Reads only."""
-        sql = "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
-        return self.database.execute_sql(sql, (self.table_name,)).fetchone() is not None
+        return is_there(self.database, self.table_name)
 
     def create(self) -> None:
         """Make the table and its index where they are missing."""
@@ -48,11 +59,20 @@ class History:
             f'CREATE INDEX IF NOT EXISTS "idx_{self.table_name}_applied_at" ON "{self.table_name}"(applied_at)'
         )
 
-    def applied(self) -> tuple[Migration, ...]:
+    def notices(self) -> tuple[str, ...]:
+        """Say where the history is if its usual name is taken. Reads only."""
+        taken = taken_name(self.database, self._project)
+        if taken is None or taken == self.table_name:
+            return ()
+        return (f"{taken} holds another history, and stays as it is: these migrations are noted in {self.table_name}",)
+
+    def applied(self, files: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
         """List what was applied, lowest version first; empty without the table. Reads only.
 
-        Raises HistoryError if the table is not a history table or holds rows that are not history.
+        `files` are those of the directory, if they are known already. Raises HistoryError if the table is not a history
+        table or holds rows that are not history.
         """
+        self._table_name = history_table(self.database, self._project, files)
         if not self.exists():
             return ()
         columns = {column.name.lower() for column in self.database.get_columns(self.table_name)}
@@ -91,6 +111,12 @@ def with_paths(rows: Sequence[Migration], files: Sequence[Migration]) -> tuple[M
     """Give history rows their files."""
     by_version = {migration.version: migration.file for migration in files}
     return tuple(Migration(row.version, row.name, by_version.get(row.version), row.applied_at) for row in rows)
+
+
+def is_named_alike(applied: Migration) -> bool:
+    """Tell whether a row has its file's name, if only in other letters; a RenamedMigration says so where it has not."""
+    file = applied.path.stem if applied.path else ""
+    return file.partition("_")[2].lower() == re.sub(r"\W", "_", applied.name).lower()
 
 
 def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> list[HistoryError]:

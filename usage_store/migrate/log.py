@@ -14,9 +14,10 @@ from usage_store.errors import HistoryError
 if TYPE_CHECKING:
     import peewee
 
+    from usage_store.migrate.history import History
     from usage_store.migrate.registry import Migration
 
-__all__ = ["Entry", "Fingerprint", "Log", "checksum", "same_meaning"]
+__all__ = ["Entry", "Fingerprint", "Log", "checksum", "log_name", "same_meaning"]
 
 Action = Literal["up", "down", "stamp"]
 
@@ -39,11 +40,16 @@ class Entry(NamedTuple):
 
 
 class Log:
-    """The log of one history table: `schema_migrations` is logged in `schema_migration_log`."""
+    """The log of one history, in a table beside the history's."""
 
-    def __init__(self, database: peewee.SqliteDatabase, history_table: str) -> None:
+    def __init__(self, database: peewee.SqliteDatabase, history: History) -> None:
         self.database = database
-        self.table_name = f"{history_table.removesuffix('s')}_log"
+        self._history = history
+
+    @property
+    def table_name(self) -> str:
+        """The log's table. Reads only."""
+        return log_name(self._history.table_name)
 
     def exists(self) -> bool:
         """Tell whether anything may have been logged; databases from before the log have none. Reads only."""
@@ -104,6 +110,11 @@ class Log:
             return {}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
         return dict(self.database.execute_sql(sql).fetchall())
+
+
+def log_name(history_table: str) -> str:
+    """Name the log of a history table: `schema_migrations` is logged in `schema_migration_log`."""
+    return f"{history_table.removesuffix('s')}_log"
 
 
 def checksum(source: bytes) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import CodeType
 
-__all__ = ["Direction", "Migration", "Step", "default_directory", "discover", "load", "numbered"]
+__all__ = ["Direction", "Migration", "Step", "discover", "load", "numbered"]
 
 Direction = Literal["up", "down"]
 
@@ -65,20 +65,6 @@ class Step(NamedTuple):
     migration: Migration
     direction: Direction
     seconds: float
-
-
-def default_directory() -> str:
-    """Find the migrations of the usage tables: installed, in an editable install, or in a checkout."""
-    package = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    installed = os.path.join(package, "migrations")
-    if os.path.isdir(installed):
-        return installed
-    import importlib.util
-
-    spec = importlib.util.find_spec("usage_store.migrations")
-    if spec is not None and spec.submodule_search_locations:
-        return next(iter(spec.submodule_search_locations))
-    return os.path.join(os.path.dirname(package), "migrations")
 
 
 def discover(directory: str | os.PathLike[str]) -> tuple[Migration, ...]:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from usage_store.connection import readable_errors, unwrap
+from usage_store.connection import connected, unwrap
 from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
 from usage_store.migrate import registry
 from usage_store.migrate.history import History, find_problems, with_paths
 from usage_store.migrate.log import Log
 from usage_store.migrate.planning import newest, plan
+from usage_store.migrate.project import project_of
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     import peewee
 
     from usage_store.migrate.dryrun import Planned
     from usage_store.migrate.execution import Loaded
+    from usage_store.migrate.project import Check
     from usage_store.migrate.registry import Direction, Migration, Step
     from usage_store.migrate.status import MigrationStatus
     from usage_store.migrate.validate import Report
@@ -34,32 +36,41 @@ logger = logging.getLogger("usage_store.migrate")
 class MigrationRunner:
     """Run a directory of migrations against a database, forward and back.
 
-    `directory` defaults to the usage tables' own migrations. `wait` is how many seconds to wait for another
-    process that migrates or writes; `on_wait` is told so, in one line, and where a backup went. With `backup`, a file
-    that has rows is copied once a run, before a rollback or a migration that declares `deletes` or `drops`;
-    `on_progress` is told of that and of backfills: what, how many are done, how many there are. A closed database is
-    connected for a call and closed after it. Raises ConfigurationError unless it is an initialised SQLite database.
+    `directory` defaults to the usage tables' own migrations. `table_name` is its history table; without one, it is the
+    table where the directory's migrations are noted already, else `<folder>_migrations`, for a folder called
+    `migrations` `app_migrations`. The usage tables have `schema_migrations`, or `usage_schema_migrations` where that is
+    another program's. `checks` look at an application's own data in `validate()`.
+
+    `wait` is how many seconds to wait for another process that migrates or writes; `on_wait` is told so, in one line,
+    and where a backup went. With `backup`, a file that has rows is copied once a run, before a rollback or a migration
+    that declares `deletes` or `drops`; `on_progress` is told of that and of backfills: what, how many are done, how
+    many there are. A closed database is connected for a call and closed after it, unless it is in memory. Raises
+    ConfigurationError unless it is an initialised SQLite database.
     """
 
     def __init__(
         self,
         database: peewee.Database | peewee.DatabaseProxy,
         directory: str | os.PathLike[str] | None = None,
-        table_name: str = "schema_migrations",
+        table_name: str | None = None,
         *,
+        checks: Sequence[Check] | None = None,
         wait: float = 30,
         on_wait: Callable[[str], None] = logger.info,
         backup: bool = True,
         on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
     ) -> None:
         self.database = unwrap(database)
-        self.directory = registry.default_directory() if directory is None else os.fspath(directory)
-        self.history = History(self.database, table_name)
-        self.log = Log(self.database, table_name)
+        project = project_of(directory, table_name)
+        self.directory = project.directory
+        self.checks = project.checks if checks is None else tuple(checks)
+        self.history = History(self.database, project)
+        self.log = Log(self.database, self.history)
         self.wait = wait
         self.on_wait = on_wait
         self.backup = backup
         self.on_progress = on_progress
+        self._told: set[str] = set()
 
     def status(self) -> MigrationStatus:
         """Compare the files with the history. Reads only."""
@@ -92,9 +103,9 @@ class MigrationRunner:
         from usage_store.migrate.dryrun import planned
 
         with self.connected():
-            applied = self.history.applied()
-            direction: Direction = "down" if target is not None and target < newest(applied) else "up"
             files = registry.discover(self.directory)
+            applied = self.history.applied(files)
+            direction: Direction = "down" if target is not None and target < newest(applied) else "up"
             return planned(self.database, self._load(files, applied, direction, target), direction)
 
     def migrate(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
@@ -125,33 +136,27 @@ class MigrationRunner:
             return stamp(self, version)
 
     def validate(self, *, full: bool = False) -> Report:
-        """Check integrity, foreign keys, history and schema. Reads only.
+        """Check integrity, foreign keys, history, schema, and what the runner's `checks` look at. Reads only.
 
         `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check.
         """
         from usage_store.migrate.validate import validate
 
         with self.connected():
-            return validate(self.database, self.history, self.log, registry.discover(self.directory), full=full)
+            return validate(self, full=full)
 
     @contextmanager
     def connected(self) -> Iterator[None]:
         """Be connected for the block, with one-line errors for a database that is broken or locked."""
-        opened = False
-        try:
-            with readable_errors(str(self.database.database)):
-                opened = self.database.connect(reuse_if_open=True)
-                yield
-        finally:
-            if opened:
-                self.database.close()
+        with connected(self.database):
+            yield
 
     def _run(
         self, direction: Direction, target: int | None, on_step: Callable[[Step], None] | None
     ) -> tuple[Step, ...]:
         with self.connected():
             files = registry.discover(self.directory)
-            if not plan(files, self.history.applied(), direction, target):
+            if not plan(files, self.history.applied(files), direction, target):
                 return ()
             from usage_store.migrate.execution import Execution
 
@@ -161,7 +166,11 @@ class MigrationRunner:
             )
             with execution.alone(self.wait, self.on_wait):
                 # Planned again: the history may have moved while we waited.
-                return execution.run(self._load(files, execution.applied(), direction, target))
+                applied = execution.applied()
+                for line in set(execution.violations) - self._told:
+                    logger.warning("found before migrating: %s", line)
+                    self._told.add(line)
+                return execution.run(self._load(files, applied, direction, target))
 
     def _back_up(self, version: int) -> None:
         from usage_store.migrate.backup import back_up_rows

@@ -40,7 +40,7 @@ def status(runner: MigrationRunner) -> MigrationStatus:
 
     files = registry.discover(runner.directory)
     try:
-        applied = with_paths(runner.history.applied(), files)
+        applied = with_paths(runner.history.applied(files), files)
     except HistoryError as error:
         return MigrationStatus(0, newest(files), len(files), (), files, (error,))
     waiting = pending(files, applied)
@@ -56,14 +56,14 @@ def status(runner: MigrationRunner) -> MigrationStatus:
         applied_migrations=applied,
         pending_migrations=tuple(waiting),
         problems=(*find_problems(files, applied), *edited),
-        notices=(*layout, *notices(runner.database, applied)),
+        notices=(*runner.history.notices(), *layout, *notices(runner.database, applied)),
     )
 
 
 def check(runner: MigrationRunner) -> tuple[tuple[MigrationError, ...], int]:
     """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only."""
     files = registry.discover(runner.directory)
-    applied = with_paths(runner.history.applied(), files)
+    applied = with_paths(runner.history.applied(files), files)
     edited, _ = find_edits(runner.log, applied)
     problems: list[MigrationError] = [*find_problems(files, applied), *edited]
     if applied and not runner.log.is_current():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usage_store.errors import (
     CorruptDatabase,
@@ -14,22 +14,22 @@ from usage_store.errors import (
     SchemaDrift,
 )
 from usage_store.migrate import registry
-from usage_store.migrate.catalog import differences, read_catalog
+from usage_store.migrate.catalog import Catalog, differences, read_catalog
 from usage_store.migrate.dryrun import empty_copy, run
 from usage_store.migrate.edited import find_edits
 from usage_store.migrate.execution import Loaded
 from usage_store.migrate.guard import violations
-from usage_store.migrate.history import find_problems, with_paths
+from usage_store.migrate.history import find_problems, is_named_alike, with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import peewee
 
-    from usage_store.migrate.catalog import Catalog
     from usage_store.migrate.history import History
     from usage_store.migrate.log import Log
     from usage_store.migrate.registry import Migration
+    from usage_store.migrate.runner import MigrationRunner
 
 __all__ = ["Report", "notices", "validate"]
 
@@ -49,32 +49,35 @@ class Report:
         return not self.problems
 
 
-def validate(
-    database: peewee.SqliteDatabase, history: History, log: Log, files: Sequence[Migration], *, full: bool
-) -> Report:
-    """Check integrity, foreign keys, history and schema, in this order. Reads only.
+def validate(runner: MigrationRunner, *, full: bool) -> Report:
+    """Check integrity, foreign keys, history, schema, and last what the runner's own checks look at. Reads only.
 
     A corrupt file is reported as such and not looked at further. The schema is compared with what the applied
     migrations make when they run on empty tables in memory.
     """
+    database, files = runner.database, registry.discover(runner.directory)
     damage = _damage(database, full=full)
     if damage:
         return Report(damage, ())
     try:
-        applied = with_paths(history.applied(), files)
+        applied = with_paths(runner.history.applied(files), files)
     except HistoryError as error:
         return Report((error,), ())
     problems: list[MigrationError] = [
         ForeignKeyViolations(f"{line} ({count}); PRAGMA foreign_key_check lists them")
         for line, count in violations(database).items()
     ]
-    edited, said = find_edits(log, applied)
+    edited, layout = find_edits(runner.log, applied)
     problems += find_problems(files, applied)
     problems += edited
-    said += notices(database, applied)
-    drifted, notes = drift(database, history, log, applied)
+    said = [*runner.history.notices(), *layout, *notices(database, applied)]
+    drifted, notes = drift(database, runner.history, runner.log, applied)
     problems += drifted
     said += notes
+    if applied:
+        found = [each for check in runner.checks for each in check(database, full=full)]
+        problems += [each for each in found if not isinstance(each, str)]
+        said += [each for each in found if isinstance(each, str)]
     pending = len({file.version for file in files} - {row.version for row in applied})
     if pending:
         said.append(f"{pending} pending")
@@ -93,7 +96,11 @@ def drift(
     expected, failure = _expected(database, {history.table_name, log.table_name}, applied)
     if failure:
         return [], [f"the schema was not compared: {failure}"]
-    lines = differences(expected, read_catalog(database))
+    live = read_catalog(database)
+    optional = _named(applied, "optional")
+    if not optional & live.others.keys():
+        expected = Catalog(expected.tables, {k: v for k, v in expected.others.items() if k not in optional})
+    lines = differences(expected, live)
     if not lines or not log.exists():
         return [SchemaDrift(line) for line in lines], []
     cause = (
@@ -138,8 +145,17 @@ def notices(database: peewee.SqliteDatabase, applied: Sequence[Migration]) -> tu
     return tuple(_notices(database, applied))
 
 
+def _named(applied: Sequence[Migration], attribute: str) -> set[Any]:
+    """Give what the modules that have such an attribute list in it: names, or versions."""
+    found = [row for row in applied if row.path is not None and f"\n{attribute} = ".encode() in row.path.read_bytes()]
+    return {each for row in found for each in getattr(registry.load(row, "up"), attribute)}
+
+
 def _notices(database: peewee.SqliteDatabase, applied: Sequence[Migration]) -> Iterator[str]:
+    spoken_for = _named(applied, "speaks_for")
     for migration in applied:
+        if migration.version in spoken_for or not is_named_alike(migration):
+            continue
         # Read before it is loaded: a long history is looked at often and has few of these.
         if migration.path is not None and b"def notices(" in migration.path.read_bytes():
             yield from registry.load(migration, "up").notices(database)
