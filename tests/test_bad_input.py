@@ -3,9 +3,9 @@ from __future__ import annotations
 import logging
 import math
 import os
-import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ import peewee
 import pytest
 
 import usage_store as store
+from tests.driver import sqlite3
+from tests.support import TIMEOUT, dump
 from usage_store import UsageConfig, UsageSession, UsageSnapshot
 from usage_store.connection import open_database
 from usage_store.errors import InvalidValue, RejectedInput, UnknownField, UnknownSession
@@ -54,8 +56,8 @@ UPDATES = [
     ("refresh_per_second", {"refresh_per_second": HUGE}, "a number from 0.1 to 20.0"),
     ("reset_hour", {"reset_hour": True}, "None, an int from 0 to 23"),
     ("custom_limit_tokens", {"custom_limit_tokens": 0}, "None, an int from 1 to"),
-    ("timezone", {"timezone": "Mars/Olympus"}, "auto, or an IANA name"),
-    ("timezone", {"timezone": "\ud800"}, "auto, or an IANA name"),
+    ("timezone", {"timezone": "Mars/Olympus"}, "auto, UTC, or an IANA name"),
+    ("timezone", {"timezone": "\ud800"}, "auto, UTC, or an IANA name"),
 ]
 SESSION_IDS = [("session_id", value, "a text of at least one") for value in ("", None, 5, b"s", "\ud800", "\0")]
 PAYLOADS: list[Any] = [
@@ -79,6 +81,15 @@ LIMITS = [0, -1, True, 10.0, "10", None, HUGE]
 
 Refuses = Callable[..., None]
 
+# The functions that take a user's data, and what they give when it is refused; all others raise.
+REFUSING: dict[Callable[..., Any], bool | None] = {
+    store.update_usage_config: False,
+    store.register_session: False,
+    store.register_sessions: None,
+    store.insert_usage_snapshot: None,
+    store.insert_usage_snapshots: None,
+}
+
 
 def cases(rows: list[Any]) -> list[Any]:
     """Number the cases: their values can be megabytes long, or have no repr() at all."""
@@ -87,7 +98,10 @@ def cases(rows: list[Any]) -> list[Any]:
 
 @pytest.fixture
 def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Refuses:  # noqa: ARG001
-    """Check that a method raises, and its function logs that one error and gives False or None; nothing changes."""
+    """Check that a method raises, and its function logs that one error and gives False or None, or raises the same.
+
+    Nothing changes.
+    """
     store.register_session("s")
     store.insert_usage_snapshot(SNAPSHOT)
 
@@ -98,8 +112,16 @@ def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogC
         with pytest.raises(RejectedInput) as caught:
             method(**given)
         assert not caplog.records, "logged and raised"
+        if function not in REFUSING:
+            with pytest.raises(InvalidValue) as raised:
+                function(**given)
+            assert str(raised.value) == str(caught.value)
+            assert all(part in str(raised.value) for part in says)
+            assert not caplog.records, "logged and raised"
+            assert dump(tmp_path / "usage.db") == before
+            return
         gives = function(**given)
-        assert gives is (False if function in (store.update_usage_config, store.register_session) else None)
+        assert gives is REFUSING[function]
         [record] = caplog.records
         assert (record.name, record.levelno) == ("usage_store", logging.ERROR)
         line = record.getMessage()
@@ -110,11 +132,6 @@ def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogC
         assert dump(tmp_path / "usage.db") == before
 
     return check
-
-
-def dump(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
 
 
 @pytest.mark.parametrize(("field", "updates", "allowed"), cases(UPDATES))
@@ -157,9 +174,9 @@ def test_absurd_hours_are_refused(refuses: Refuses, hours: Any) -> None:
     refuses(store.get_usage_snapshots, UsageSnapshot.recent, {"hours_back": hours}, says)
 
 
-@pytest.mark.parametrize("days", cases(SPANS))
+@pytest.mark.parametrize("days", cases([span for span in SPANS if span != 0 or isinstance(span, bool)]))
 def test_absurd_days_are_refused(refuses: Refuses, days: Any) -> None:
-    says = ("days_old", "a number above 0, at most 36525")
+    says = ("days_old", "a number from 0 up, at most 36525")
     refuses(store.delete_old_usage_snapshots, UsageSnapshot.prune, {"days_old": days}, says)
 
 
@@ -172,13 +189,25 @@ def test_an_empty_session_id_is_not_all_sessions(refuses: Refuses) -> None:
     refuses(store.get_usage_snapshots, UsageSnapshot.recent, {"session_id": ""}, ("session_id", "at least one"))
 
 
+@pytest.mark.parametrize(("field", "session_id", "allowed"), cases(SESSION_IDS))
+def test_bad_session_ids_are_refused_among_many(refuses: Refuses, field: str, session_id: Any, allowed: str) -> None:
+    given = {"session_ids": ["t", session_id]}
+    refuses(store.remove_sessions, UsageSession.remove_many, given, (field, allowed))
+    refuses(store.register_sessions, UsageSession.register_many, given, (field, allowed))
+
+
+@pytest.mark.parametrize(("field", "session_id", "allowed"), cases([row for row in SESSION_IDS if row[1] is not None]))
+def test_a_bad_session_id_has_no_size(refuses: Refuses, field: str, session_id: Any, allowed: str) -> None:
+    refuses(store.get_session_sizes, UsageSession.sizes, {"session_id": session_id}, (field, allowed))
+
+
 def test_each_rejection_is_an_error_of_its_own_type(usage_database: peewee.Database) -> None:  # noqa: ARG001
     for error, refused in (
         (UnknownField, lambda: UsageConfig.update_active({"colour": "red"})),
         (InvalidValue, lambda: UsageConfig.update_active({"plan": "gold"})),
         (InvalidValue, lambda: UsageSession.register("")),
         (UnknownSession, lambda: UsageSnapshot.record("unheard of", {})),
-        (InvalidValue, lambda: UsageSnapshot.prune(0)),
+        (InvalidValue, lambda: UsageSnapshot.prune(-1)),
     ):
         with pytest.raises(RejectedInput) as caught:
             refused()
@@ -190,6 +219,8 @@ def test_a_locked_database_raises_and_is_no_bad_input(tmp_path: Path, caplog: py
     with closing(database), database.bind_ctx(MODELS), closing(sqlite3.connect(tmp_path / "usage.db")) as other:
         MigrationRunner(database).migrate()
         store.register_session("s")
+        for days in (31, 20, 9):  # without a step in the times
+            UsageSnapshot.record("s", {}, timestamp=time.time() - days * 86_400)
         caplog.clear()
         other.execute("BEGIN IMMEDIATE")
         for write in (
@@ -235,6 +266,8 @@ for name, *arguments in (
 def test_before_there_is_a_database_every_function_says_so(tmp_path: Path, bound_to: str) -> None:
     command = [sys.executable, "-c", BEFORE_INIT, bound_to]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+    )
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert not list(tmp_path.iterdir())

@@ -2,23 +2,25 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
-import sqlite3
 import time
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import peewee
 import pytest
 
+from tests import test_processes
+from tests.driver import sqlite3
+from tests.support import TIMEOUT
+from tests.test_processes import at_once
 from usage_store import UsageConfig, get_usage_config, init_database, reset_usage_config, update_usage_config
 from usage_store.errors import InvalidValue, NoActiveConfiguration, UnknownField
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from threading import Barrier
+
+pytestmark = pytest.mark.quick
 
 NAMES = ["plan", "custom_limit_tokens", "view", "timezone", "time_format", "theme", "refresh_rate"]
 NAMES += ["refresh_per_second", "reset_hour"]
@@ -122,17 +124,9 @@ def test_saving_a_row_writes_only_what_was_set_on_it(writer: sqlite3.Connection)
     assert row == ("pro", "dark", 9000)
 
 
-_barrier: Barrier
-
-
-def _share(barrier: Barrier) -> None:
-    global _barrier  # noqa: PLW0603  what a worker process inherits
-    _barrier = barrier
-
-
 def _own_field(path: Path, name: str, values: list[Any]) -> list[Any]:
-    database = init_database(path)
-    _barrier.wait(60)
+    database = init_database(path, timeout=TIMEOUT)
+    test_processes._barrier.wait(TIMEOUT)
     seen = []
     for value in values:
         assert update_usage_config({name: value})
@@ -143,13 +137,10 @@ def _own_field(path: Path, name: str, values: list[Any]) -> list[Any]:
 
 def test_partial_updates_of_two_processes_do_not_lose_each_other(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
-    spawn = multiprocessing.get_context("spawn")
     rates = [1 + number % 60 for number in range(150)]
     hours = [number % 24 for number in range(150)]
-    with ProcessPoolExecutor(2, spawn, _share, (spawn.Barrier(2),)) as pool:
-        first = pool.submit(_own_field, path, "refresh_rate", rates)
-        second = pool.submit(_own_field, path, "reset_hour", hours)
-        assert (first.result(90), second.result(90)) == (rates, hours)
+    work = [(_own_field, path, "refresh_rate", rates), (_own_field, path, "reset_hour", hours)]
+    assert at_once(work) == [rates, hours]
 
 
 @pytest.mark.parametrize(("name", "value"), DAMAGED.items())
@@ -239,13 +230,19 @@ def test_without_an_active_configuration_nothing_is_read_or_changed(
     writer.execute("UPDATE usage_config SET is_active = 0")
     before = rows(writer)
     assert get_usage_config() is None
-    with pytest.raises(NoActiveConfiguration):
+    with pytest.raises(NoActiveConfiguration, match=r"reset_usage_config\(\) makes one active"):
         UsageConfig.update_active({"plan": "pro"})
-    with pytest.raises(NoActiveConfiguration) as caught:
-        UsageConfig.reset_active()
-    assert "reset_usage_config" not in str(caught.value), "advice that ends in the same error"
     assert not caplog.records
     assert update_usage_config({"plan": "pro"}) is False
-    assert reset_usage_config() is False
-    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert rows(writer) == before
+
+
+def test_a_damaged_field_warns_once_and_again_when_it_is_damaged_in_another_way(
+    writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value in ("Mars/Olympus", "Mars/Olympus", "Moon/Crater"):
+        writer.execute("UPDATE usage_config SET timezone = ?", (value,))
+        assert [active().timezone for _ in range(3)] == ["auto"] * 3
+    assert ["Mars" in caplog.messages[0], "Moon" in caplog.messages[1]] == [True, True]
+    assert len(caplog.records) == 2

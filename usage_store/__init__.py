@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 from usage_store._version import __version__
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
         update_usage_config,
         validate_database,
     )
-    from usage_store.blocks import register_usage_json
     from usage_store.database import init_database, link_events
     from usage_store.migrate import Migration, MigrationRunner, MigrationStatus
     from usage_store.models import SessionSize, SnapshotRow, UsageConfig, UsageSession, UsageSnapshot
+    from usage_store.sql_functions import register_usage_json
 
 __all__ = [
     "Maintained",
@@ -71,8 +70,6 @@ __all__ = [
     "validate_database",
 ]
 
-logging.getLogger("usage_store").addHandler(logging.NullHandler())
-
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for: the command line, which has only the migrations to run, starts in half the time.
@@ -80,8 +77,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "errors":
         return importlib.import_module("usage_store.errors")
-    for home in ("api", "database", "models", "migrate", "blocks"):
+    for home in ("api", "database", "models", "migrate", "sql_functions"):
         module = importlib.import_module(f"usage_store.{home}")
         if name in module.__all__:
             return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

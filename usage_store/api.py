@@ -1,6 +1,8 @@
 """The functions for a monitor that must not die of bad input.
 
-Rejected input gives False or None and one logged error that says why. A broken database always raises.
+Those that take a user's data give False or None for what is refused, and log one error that says why, which is seen
+on stderr where no logging is configured. All others raise InvalidValue for a bad argument. A broken database always
+raises.
 """
 
 from __future__ import annotations
@@ -73,9 +75,11 @@ def update_usage_config(updates: Mapping[str, Any]) -> bool:
     return UsageConfig.update_active(updates)
 
 
-@_refusing(False)
 def reset_usage_config() -> bool:
-    """Give the active configuration its defaults again; True if it did. Refused: False."""
+    """Give the active configuration its defaults again, in the same row; True.
+
+    Where none is active, the newest becomes active; where there is none, it is made.
+    """
     UsageConfig.reset_active()
     return True
 
@@ -93,15 +97,13 @@ def register_sessions(session_ids: Iterable[str]) -> int:
     return UsageSession.register_many(session_ids)
 
 
-@_refusing(None)
 def remove_sessions(session_ids: Iterable[str]) -> int:
-    """Delete sessions and their snapshots, and give how many snapshots those were. Refused: None."""
+    """Delete sessions and their snapshots, and give how many snapshots those were. Raises InvalidValue."""
     return UsageSession.remove_many(session_ids)
 
 
-@_refusing(None)
 def get_session_sizes(session_id: str | None = None) -> list[SessionSize]:
-    """List how many snapshots each session holds, or one, and their bytes. Reads only. Refused: None."""
+    """List how many snapshots each session holds, or one, and their bytes. Reads only. Raises InvalidValue."""
     return UsageSession.sizes(session_id)
 
 
@@ -117,21 +119,18 @@ def insert_usage_snapshots(snapshots: Iterable[Mapping[str, Any]]) -> int:
     return UsageSnapshot.record_many(snapshots)
 
 
-@_refusing(None)
 def get_usage_snapshots(session_id: str | None = None, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
-    """List the snapshots of the last hours, newest first, of one session or of all. Reads only. Refused: None."""
+    """List the snapshots of the last hours, newest first, of one session or of all. Reads only. Raises InvalidValue."""
     return UsageSnapshot.recent(session_id, limit=limit, hours_back=hours_back)
 
 
-@_refusing(None)
 def get_usage_snapshots_by_session(session_id: str) -> list[UsageSnapshot]:
-    """List all snapshots of a session, newest first. Reads only. Refused: None."""
+    """List all snapshots of a session, newest first. Reads only. Raises InvalidValue."""
     return UsageSnapshot.of_session(session_id)
 
 
-@_refusing(None)
 def delete_old_usage_snapshots(days_old: float = 30) -> int:
-    """Delete the snapshots older than so many days and give their number. Refused: None."""
+    """Delete the snapshots older than so many days, with 0 all, and give their number. Raises InvalidValue."""
     return UsageSnapshot.prune(days_old)
 
 

@@ -13,11 +13,13 @@ from usage_store.fields import EpochField, RowIdField
 from usage_store.models.base import UsageModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["UsageConfig"]
 
 logger = logging.getLogger("usage_store")
+
+_warned: set[tuple[object, str]] = set()
 
 
 def _choice(name: str, choices: tuple[str, ...]) -> TextField[str]:
@@ -64,12 +66,19 @@ class UsageConfig(UsageModel):
         "CAST(time_format AS BLOB), CAST(theme AS BLOB), refresh_rate, refresh_per_second, reset_hour, created_at, "
         "updated_at FROM usage_config WHERE is_active = 1"
     )
+    # One statement, so that nobody comes between looking and writing.
+    _RESET: ClassVar = f"""
+INSERT INTO usage_config (id, is_active, {", ".join(rules.CONFIG_RULES)})
+VALUES (coalesce((SELECT id FROM usage_config WHERE is_active = 1), (SELECT max(id) FROM usage_config)), 1
+{", ?" * len(rules.CONFIG_RULES)})
+ON CONFLICT DO UPDATE SET is_active = 1, {", ".join(f"{name} = excluded.{name}" for name in rules.CONFIG_RULES)}
+"""  # noqa: S608
 
     @classmethod
     def active(cls) -> UsageConfig | None:
         """Give the active configuration, or None. Reads only.
 
-        A field that a foreign writer broke has its default instead, and one warning names all of them.
+        A field that a foreign writer broke has its default instead, and one warning names all of them, once a process.
         """
         row = cls._db().execute_sql(cls._SELECT).fetchone()
         if row is None:
@@ -78,8 +87,7 @@ class UsageConfig(UsageModel):
         values |= {name: bytes(values[name]).decode(errors="surrogateescape") for name in cls._TEXTS}
         broken = [name for name, rule in rules.CONFIG_RULES.items() if not rule.accepts(values[name])]
         if broken:
-            shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
-            logger.warning("usage_config %s: %s is not allowed; the default is used", values["id"], shown)
+            cls._warn_once(values, broken)
             values |= {name: rules.CONFIG_RULES[name].default for name in broken}
         return cls._stored({**values, "is_active": True})
 
@@ -98,9 +106,18 @@ class UsageConfig(UsageModel):
     def reset_active(cls) -> None:
         """Give every field of the active configuration its default; `id` and `created_at` stay.
 
-        Raises NoActiveConfiguration.
+        Where none is active, the newest becomes active; where there is none, it is made.
         """
-        cls._write({name: rule.default for name, rule in rules.CONFIG_RULES.items()})
+        cls._db().execute_sql(cls._RESET, [rule.default for rule in rules.CONFIG_RULES.values()])
+
+    @classmethod
+    def _warn_once(cls, values: Mapping[str, Any], broken: Iterable[str]) -> None:
+        shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
+        line = f"usage_config {values['id']}: {shown} is not allowed; the default is used"
+        seen = (cls._db().database, line)
+        if seen not in _warned:
+            _warned.add(seen)
+            logger.warning("%s", line)
 
     @classmethod
     def _write(cls, changes: Mapping[str, Any]) -> None:
