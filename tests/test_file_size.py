@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -128,19 +127,7 @@ def test_pages_are_given_back_before_they_are_very_many(
 def test_the_wal_stays_short(database: peewee.SqliteDatabase, path: Path) -> None:
     fill(database, 8000, 60)
     database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    longest, ended = [0], Event()
-
-    def watch() -> None:
-        wal = path.with_name(f"{path.name}-wal")
-        while not ended.wait(0.001):
-            longest.append(wal.stat().st_size)
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    try:
-        maintain(retention_days=30)
-    finally:
-        ended.set()
-        watcher.join()
-    assert 0 < max(longest) < 16 * MB
+    wal, sizes = path.with_name(f"{path.name}-wal"), []
+    maintain(retention_days=30, on_progress=lambda *_: sizes.append(wal.stat().st_size))
+    assert 0 < max(sizes) < 16 * MB
     assert on_disk(path) == path.stat().st_size

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import filled, ids_in
-from tests.support import TIMEOUT, environment, files_of, raw, script
+from tests.clock import TICKING
+from tests.compacted import filled, ids_in, on_disk, plain_rows
+from tests.support import TIMEOUT, environment, files_of, raw, rows, script
+from tests.terminals import on_terminal
+from tests.test_command_line_trouble import UNPRIVILEGED, needs_setpriv
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +43,7 @@ def fails(result: subprocess.CompletedProcess[str], code: int, *says: str) -> No
     assert all(word in lines[-1] for word in says), result.stderr
 
 
+@pytest.mark.quick
 def test_it_does_what_the_options_say_and_tells_it_in_two_lines(path: Path) -> None:
     before = path.stat().st_size
     result = run(path.parent, *PRUNED)
@@ -103,14 +103,27 @@ def test_a_file_that_cannot_shrink_can_after_one_rewriting(tmp_path: Path) -> No
     assert result.returncode == 1
     assert "left: " in result.stdout
     assert "one VACUUM (--vacuum" in result.stdout
+    assert rows(path, "PRAGMA auto_vacuum") == [(0,)]
     before = path.stat().st_size
     assert run(tmp_path, "--vacuum").returncode == 0
     assert path.stat().st_size < before * 0.75
+    assert rows(path, "PRAGMA auto_vacuum") == [(2,)]
 
 
 @pytest.mark.parametrize("size", ["16M", "16777216", "1G", "16384k"])
 def test_sizes_have_units(path: Path, size: str) -> None:
     assert run(path.parent, "--max-bytes", size).returncode == 0
+
+
+def test_a_size_is_kept_to_and_a_larger_one_asks_for_nothing(tmp_path: Path) -> None:
+    path = filled(tmp_path / "usage.db", 5000)
+    assert run(tmp_path, "--no-compact", "--max-bytes", "1G").stdout.startswith("pruned 0, compacted 0, evicted 0 ")
+    assert on_disk(path) > 16 * 2**20
+    told = run(tmp_path, "--no-compact", "--max-bytes", "16M").stdout
+    left = ids_in(path)
+    assert told.startswith(f"pruned 0, compacted 0, evicted {5000 - len(left):,} snapshots ")
+    assert left == list(range(5001 - len(left), 5001))
+    assert on_disk(path) <= 16 * 2**20
 
 
 @pytest.mark.parametrize(
@@ -124,6 +137,8 @@ def test_sizes_have_units(path: Path, size: str) -> None:
         (("--compact-after-days", "nan"), "compact_after_days: nan is not allowed"),
         (("--keep",), "unrecognized arguments: --keep"),
         (("--database", "postgresql://me:secret@host/db"), "postgresql://me:***@host/db"),
+        (("postgresql://me:secret@host/db",), "postgresql://me:***@host/db"),
+        (("--max-bytes", "postgresql://me:secret@host/db"), "postgresql://me:***@host/db"),
         (("--database", ""), "empty string"),
     ],
 )
@@ -148,48 +163,81 @@ def test_what_is_no_database_exits_with_8(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder.db", "garbage.db"]
 
 
-def test_a_locked_database_exits_with_6(path: Path) -> None:
+def test_no_password_is_shown_to_programs_either(tmp_path: Path) -> None:
+    result = run(tmp_path, "--json", USAGE_STORE_DATABASE="postgresql://me:secret@host/db")
+    assert result.returncode == json.loads(result.stdout)["exit_code"] == 2
+    assert "secret" not in result.stdout + result.stderr
+    assert "postgresql://me:***@host/db" in result.stdout
+
+
+@needs_setpriv
+def test_a_file_that_may_not_be_written_exits_with_8_and_can_be_looked_at(path: Path) -> None:
+    path.chmod(0o444)
+    words = [*UNPRIVILEGED, sys.executable, "-m", "usage_store.maintain", *PRUNED]
+    for more, code in ((["--dry-run"], 0), ([], 8)):
+        result = subprocess.run(
+            [*words, *more], cwd=path.parent, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert result.returncode == code, result.stderr
+        assert re.fullmatch(r"error: usage\.db: .+\n" if code else "", result.stderr)
+    assert len(plain_rows(path)) == 600
+
+
+@pytest.mark.parametrize("words", [(), PRUNED, ("--max-bytes", "16M")])
+def test_a_locked_database_exits_with_6(path: Path, words: tuple[str, ...]) -> None:
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        fails(run(path.parent, *PRUNED, "--wait", "0.2"), 6, "another process holds the database's lock")
-    assert len(ids_in(path)) == 600
+        fails(run(path.parent, *words, "--wait", "0.2"), 6, "another process holds the database's lock")
+        told = json.loads(run(path.parent, *words, "--wait", "0.2", "--json").stdout)
+        assert (told["error"], told["exit_code"]) == ("MigrationLocked", 6)
+        assert run(path.parent, *words, "--dry-run").returncode == 0
+    assert len(plain_rows(path)) == 600
 
 
 def test_the_database_may_be_named_by_the_environment(path: Path) -> None:
     elsewhere = path.parent / "elsewhere"
     elsewhere.mkdir()
-    assert run(elsewhere, USAGE_STORE_DATABASE=str(path)).stdout.startswith("pruned 0, compacted 530,")
+    assert run(elsewhere, "--database", path, USAGE_STORE_DATABASE="missing.db").returncode == 0
+    script(path, "INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES ('s', '{}', 0)")
+    assert run(elsewhere, USAGE_STORE_DATABASE=str(path)).stdout.startswith("pruned 0, compacted 1,")
     assert list(elsewhere.iterdir()) == []
 
 
+# Ctrl-C comes when the second transaction has been committed.
+INTERRUPTED = """
+import os, signal, sys
+from usage_store.connection import SqliteFile
+from usage_store.maintain import main
+
+def watched(self, commit=SqliteFile.commit, commits=[]):
+    commit(self)
+    commits.append(self)
+    if len(commits) == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+
+SqliteFile.commit = watched
+sys.exit(main())
+"""
+
+
+@pytest.mark.quick
 def test_an_interruption_exits_with_130_and_what_was_done_stays(path: Path) -> None:
-    filled(path, 12_000)
-    command = [sys.executable, "-m", "usage_store.maintain", *PRUNED]
-    process = subprocess.Popen(command, cwd=path.parent, env=environment(), stderr=subprocess.PIPE, text=True)
-    while len(ids_in(path)) == 12_600:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=TIMEOUT)[1] == ""
-    assert process.returncode == 130
-    assert 6300 <= len(ids_in(path)) < 12_600
+    command = [sys.executable, "-c", INTERRUPTED, *PRUNED]
+    process = subprocess.run(
+        command, cwd=path.parent, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (130, "", "")
+    assert 300 < len(ids_in(path)) < 600
     assert run(path.parent, *PRUNED).returncode == 0
-    assert len(ids_in(path)) == 6300
+    assert len(ids_in(path)) == 300
+
+
+SLOW = TICKING.format(tick=0.3) + "from usage_store.maintain import main; main()"
 
 
 def test_a_terminal_shows_progress_and_a_pipe_does_not(path: Path) -> None:
-    filled(path, 25_000)
     assert run(path.parent, "--dry-run").stderr == ""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "usage_store.maintain"]
-    process = subprocess.Popen(command, cwd=path.parent, env=environment(), stdout=subprocess.PIPE, stderr=theirs)
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 1000):
-            shown += part
-    except OSError:
-        pass  # the other end is closed
-    assert process.communicate(timeout=TIMEOUT)[0].startswith(b"pruned 0, compacted ")
-    os.close(ours)
-    assert re.search(rb"compacted: [\d,]+ of 22,\d\d\d \(\d+ %\), [\d,]+ a second, [\d,]+ s left", shown)
-    assert shown.endswith(b"\x1b[K\r")
+    result = on_terminal("-c", SLOW, cwd=path.parent)
+    assert result.out.startswith("pruned 0, compacted 530, ")
+    assert re.search(r"compacted: [\d,]+ of 530 \(\d+ %\), [\d,]+ a second, [\d,]+ s left", result.err)
+    assert result.err.endswith("\x1b[K\r")

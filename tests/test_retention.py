@@ -10,7 +10,7 @@ import peewee
 import pytest
 
 import usage_store
-from tests.compacted import DAY, TEXTS, blocks, compact_old, record
+from tests.compacted import DAY, FILL, TEXTS, blocks, compact_old, record
 from tests.support import raw, rows
 from usage_store import UsageSession, UsageSnapshot, retention
 from usage_store.errors import InvalidValue
@@ -53,6 +53,33 @@ def test_pruning_is_exact_to_the_second(database: peewee.SqliteDatabase, monkeyp
     assert database.in_transaction() is False
 
 
+@pytest.mark.parametrize("all_of_them", [0, 0.0])
+def test_zero_days_deletes_all_whatever_the_timestamp(
+    database: peewee.SqliteDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture, all_of_them: float
+) -> None:
+    record({}, {}, age=0)
+    record({}, age=3000)
+    for timestamp in (0, 10**11 - 1):
+        database.execute_sql(FILL, ("{}", timestamp))
+    assert usage_store.delete_old_usage_snapshots(all_of_them) == 5
+    assert left(tmp_path / "usage.db") == []
+    assert caplog.records == []
+
+
+def test_snapshots_that_are_too_old_already_when_they_come_are_the_next_call_s(
+    database: peewee.SqliteDatabase, tmp_path: Path
+) -> None:
+    record(*({"n": n} for n in range(MANY)), age=60)
+    steps = 0
+    with raw(tmp_path / "usage.db") as other:
+        for _ in retention.prune(database, int(time.time() - 30 * DAY), Pace(Turns())):
+            other.executemany(FILL, [("{}", 0)] * 50)
+            steps += 1
+            assert steps < MANY, "it would never end"
+    assert left(tmp_path / "usage.db") == list(range(MANY + 1, MANY + 1 + 50 * steps))
+
+
+@pytest.mark.quick
 @pytest.mark.parametrize("compacted", [False, True])
 def test_many_go_in_several_transactions_the_oldest_first(
     database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
@@ -113,6 +140,30 @@ def test_inside_a_transaction_it_is_a_part_of_that(
     assert rows(tmp_path / "usage.db", "SELECT session_id FROM usage_sessions") == [("s",)]
 
 
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [
+        (usage_store.remove_sessions, "abc"),
+        (usage_store.remove_sessions, ["s", "\ud800"]),
+        (usage_store.get_session_sizes, ""),
+        (usage_store.get_session_sizes, 5),
+        (usage_store.delete_old_usage_snapshots, -1),
+    ],
+)
+def test_a_bad_argument_raises_and_nothing_changes(
+    function: Callable[[Any], Any],
+    given: object,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    database: peewee.SqliteDatabase,  # noqa: ARG001
+) -> None:
+    ids = record(*TEXTS, age=60)
+    with pytest.raises(InvalidValue):
+        function(given)
+    assert not caplog.records, "logged and raised"
+    assert left(tmp_path / "usage.db") == ids
+
+
 def test_sessions_are_registered_all_or_none(tmp_path: Path, database: peewee.SqliteDatabase) -> None:  # noqa: ARG001
     assert usage_store.register_session("a")
     assert usage_store.register_sessions(str(n) for n in range(1000)) == 1000
@@ -123,6 +174,7 @@ def test_sessions_are_registered_all_or_none(tmp_path: Path, database: peewee.Sq
     assert count == (1002,)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("compacted", [False, True])
 def test_sessions_go_with_their_snapshots_and_others_stay(
     database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
@@ -194,11 +246,6 @@ def test_sizes_count_snapshots_and_the_bytes_of_their_texts(database: peewee.Sql
     [
         (usage_store.register_sessions, UsageSession.register_many, "abc"),
         (usage_store.register_sessions, UsageSession.register_many, ["a", None]),
-        (usage_store.remove_sessions, UsageSession.remove_many, "abc"),
-        (usage_store.remove_sessions, UsageSession.remove_many, ["s", "\ud800"]),
-        (usage_store.get_session_sizes, UsageSession.sizes, ""),
-        (usage_store.get_session_sizes, UsageSession.sizes, 5),
-        (usage_store.delete_old_usage_snapshots, UsageSnapshot.prune, 0),
     ],
 )
 def test_bad_input_is_refused_and_nothing_changes(

@@ -9,6 +9,7 @@ from usage_store import rules
 from usage_store.blocks import ITS_BLOCK, STORED_BYTES
 from usage_store.compaction import can_compact
 from usage_store.errors import InvalidValue
+from usage_store.idle_sessions import count_idle
 from usage_store.retention import out_of_reach
 from usage_store.space import ROW_BYTES, can_shrink, free_pages, live_bytes, measure, snapshot_bytes, wal_allowance
 
@@ -25,28 +26,41 @@ _PLAIN = "typeof(s.snapshot_data) = 'text' AND s.timestamp < ? AND s.timestamp >
 
 
 class Goals(NamedTuple):
-    """Times (seconds, UTC) before which snapshots are pruned and compacted, and a size; None leaves a step out."""
+    """Times (seconds, UTC) before which snapshots are pruned and compacted, and a size; None leaves a step out.
+
+    Sessions with nothing are forgotten if they were made before a time, too.
+    """
 
     prune_before: int | None
     compact_before: int | None
     max_bytes: int | None
+    forget_before: int | None = None
 
 
 class Forecast(NamedTuple):
-    """How many snapshots would be pruned, compacted and evicted, and the bytes on disk after that."""
+    """How many snapshots would be pruned, compacted and evicted, and sessions forgotten; the bytes after that."""
 
     pruned: int
     compacted: int
     evicted: int
+    forgotten: int
     bytes_after: int
 
 
-def checked_goals(retention_days: float | None, max_bytes: int | None, compact_after_days: float | None) -> Goals:
+def checked_goals(
+    retention_days: float | None,
+    max_bytes: int | None,
+    compact_after_days: float | None,
+    forget_sessions_after_days: float | None = None,
+) -> Goals:
     """Turn spans into times. Raises InvalidValue."""
     if max_bytes is not None and rules.checked_count("max_bytes", max_bytes) < LEAST_BYTES:
         raise InvalidValue("max_bytes", max_bytes, f"an int from {LEAST_BYTES} up")
     return Goals(
-        _before("retention_days", retention_days), _before("compact_after_days", compact_after_days), max_bytes
+        _before("retention_days", retention_days),
+        _before("compact_after_days", compact_after_days),
+        max_bytes,
+        _before("forget_sessions_after_days", forget_sessions_after_days),
     )
 
 
@@ -72,7 +86,8 @@ def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
         held = min(snapshot_bytes(database) - freed, live)
         evicted = min(rows, int(rows * excess / max(held, excess)))
         live -= excess
-    return Forecast(pruned, compacted, evicted, live if can_shrink(database) else measure(database).file)
+    forgotten = 0 if goals.forget_before is None else count_idle(database, goals.forget_before, start)
+    return Forecast(pruned, compacted, evicted, forgotten, live if can_shrink(database) else measure(database).file)
 
 
 def waiting(database: peewee.SqliteDatabase, goals: Goals) -> dict[str, int]:
@@ -87,6 +102,8 @@ def remaining(database: peewee.SqliteDatabase, goals: Goals) -> tuple[str, ...]:
     for name, number in waiting(database, goals).items():
         why = ", which takes a database in UTF-8" if name == "compacted" and not can_compact(database) else ""
         lines += _line(number, f"snapshots to be {name}{why}")
+    if goals.forget_before is not None:
+        lines += _line(count_idle(database, goals.forget_before), "sessions to be forgotten")
     goal = live_goal(database, goals)
     if goal is not None:
         futile = out_of_reach(database, goal)

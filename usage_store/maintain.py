@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from usage_store.connection import default_target, open_database
 from usage_store.exits import EXPECTED, INTERRUPTED, described
 from usage_store.maintenance import Maintained, maintain
-from usage_store.migrate.arguments import seconds
+from usage_store.migrate.arguments import Parser, seconds
 from usage_store.migrate.progress import progress
+from usage_store.output import complain, with_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,10 @@ process; 8 the database is missing, corrupt, read-only, full or no database"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Maintain one database and give the exit code; what went wrong is one line on stderr."""
+    return with_output(lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     target = default_target() if arguments.database is None else arguments.database
     try:
@@ -40,9 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 retention_days=arguments.retention_days,
                 max_bytes=arguments.max_bytes,
                 compact_after_days=None if arguments.no_compact else arguments.compact_after_days,
+                forget_sessions_after_days=arguments.forget_sessions,
                 budget=arguments.budget,
                 dry_run=arguments.dry_run,
                 rewrite=arguments.vacuum,
+                renumber=arguments.renumber,
                 on_progress=progress,
             )
         finally:
@@ -53,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         described_error = described(error)
         if arguments.json:
             print(json.dumps(described_error))
-        print(f"error: {described_error['message']}", file=sys.stderr)
+        complain(f"error: {described_error['message']}")
         return int(described_error["exit_code"])
     print(json.dumps(done._asdict(), indent=2) if arguments.json else "\n".join(_lines(done, dry=arguments.dry_run)))
     return _LEFT if done.left and not arguments.dry_run else 0
@@ -63,11 +70,13 @@ def _lines(done: Maintained, *, dry: bool) -> list[str]:
     if dry:
         return [
             f"would prune {done.pruned:,}, compact {done.compacted:,}, evict {done.evicted:,} snapshots",
+            *([f"would forget {done.forgotten:,} sessions"] if done.forgotten else []),
             f"{done.bytes_before:,} bytes now, about {done.bytes_after:,} afterwards",
         ]
     took = f"in {done.seconds:.1f} s, longest lock {done.longest_lock * 1000:.0f} ms"
     return [
         f"pruned {done.pruned:,}, compacted {done.compacted:,}, evicted {done.evicted:,} snapshots {took}",
+        *([f"forgot {done.forgotten:,} sessions"] if done.forgotten else []),
         f"{done.bytes_before:,} bytes before, {done.bytes_after:,} after",
         *(f"left: {line}" for line in done.left),
     ]
@@ -75,7 +84,7 @@ def _lines(done: Maintained, *, dry: bool) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     description = "Delete old snapshots, make older ones small, and give the pages back to the disk."
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m usage_store.maintain",
         description=description,
         epilog=_EPILOG,
@@ -86,8 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-bytes", type=_bytes, metavar="N[K|M|G]", help="delete the oldest beyond; default: keep")
     parser.add_argument("--compact-after-days", type=float, default=7, metavar="DAYS", help="default: 7")
     parser.add_argument("--no-compact", action="store_true", help="leave every snapshot plain")
+    forget = "delete sessions so old that have no snapshots and no events; default: keep"
+    parser.add_argument("--forget-sessions", type=float, metavar="DAYS", help=forget)
     parser.add_argument("--budget", type=float, metavar="SECONDS", help="stop after so long; the next run goes on")
     parser.add_argument("--vacuum", action="store_true", help="once, for a file that cannot shrink: rewrite it, locked")
+    parser.add_argument("--renumber", action="store_true", help="once, after version 2: number its blocks anew")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--wait", type=seconds, default=30, metavar="SECONDS", help="for another's lock; default: 30")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")

@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store import rules
+from usage_store import events, references, rules
+from usage_store.clock import warn_of_step
 from usage_store.compaction import compact
-from usage_store.connection import readable_errors, unwrap
+from usage_store.connection import connected, unwrap
 from usage_store.errors import ConfigurationError, TransactionOpen
 from usage_store.goals import checked_goals, forecast, live_goal, remaining, waiting
+from usage_store.idle_sessions import forget_idle
 from usage_store.pacing import Pace, Turns, in_transaction, without_automatic_checkpoints
 from usage_store.retention import evict, prune
 from usage_store.space import can_shrink, free_pages, give_back, measure, truncate_wal, vacuum, wide_cache
@@ -27,12 +29,14 @@ __all__ = ["Maintained", "Work", "maintain", "require_blocks"]
 
 # SQLite looks for a page at the file's end in the whole list of free pages, so it must not become long.
 _MANY_PAGES = 10_000
+_COMPACTED_FIRST = 40  # rows in the first slice: of fewer, each session has few in a block
 
 
 class Maintained(NamedTuple):
     """What `maintain()` did, or with `dry_run` would do.
 
-    `pruned` and `evicted` snapshots were deleted for their age and for the size, `compacted` ones were made small.
+    `pruned` and `evicted` snapshots were deleted for their age and for the size, `compacted` ones were made small;
+    `forgotten` sessions had nothing and were deleted.
     `bytes_before` and `bytes_after` are those of the file and its -wal; with `dry_run` the latter is an estimate.
     `longest_lock` and `seconds` are seconds. `left` are lines on what remains to be done; empty means all is done.
     """
@@ -40,6 +44,7 @@ class Maintained(NamedTuple):
     pruned: int
     compacted: int
     evicted: int
+    forgotten: int
     bytes_before: int
     bytes_after: int
     longest_lock: float
@@ -53,17 +58,22 @@ def maintain(
     retention_days: float | None = None,
     max_bytes: int | None = None,
     compact_after_days: float | None = 7,
+    forget_sessions_after_days: float | None = None,
     budget: float | None = None,
     dry_run: bool = False,
     rewrite: bool = False,
+    renumber: bool = False,
     on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> Maintained:
     """Delete snapshots older than `retention_days`, compact those older than `compact_after_days`, free the disk.
 
-    Above `max_bytes` (file and -wal) the oldest snapshots go, too. None leaves a step out. Everything happens in
+    Above `max_bytes` (file and -wal) the oldest snapshots go, too. Sessions that have no snapshots and no events go
+    once they are `forget_sessions_after_days` old. None leaves a step out. Everything happens in
     transactions of about 10 ms, between which others write; it ends after `budget` seconds, or whenever it is stopped,
     and the next call goes on. Pages go back to the disk where the file allows that: one that this package made does,
     another one once `rewrite` has run VACUUM on it, which locks others out meanwhile. `dry_run` only reads.
+    `renumber` gives blocks of version 2 numbers that no other store has; blocks that count their references wrongly
+    are set right in any case.
     `on_progress` is told what is being done, how much is, and of how much. The database is the models' own by default.
 
     Raises InvalidValue, TransactionOpen, MigrationLocked, DatabaseUnreadable and, for `rewrite`, NotEnoughDisk.
@@ -74,40 +84,55 @@ def maintain(
         database = bound_database()
     inner = unwrap(database)
     seconds = math.inf if budget is None else rules.checked_span("budget", budget, 1)
-    with readable_errors(str(inner.database)):
-        opened = inner.connect(reuse_if_open=True)
-        try:
-            require_blocks(inner)
-            goals = checked_goals(retention_days, max_bytes, compact_after_days)
-            return _preview(inner, goals) if dry_run else _run(inner, goals, seconds, on_progress, rewrite=rewrite)
-        finally:
-            if opened:
-                inner.close()
+    with connected(inner):
+        require_blocks(inner)
+        goals = checked_goals(retention_days, max_bytes, compact_after_days, forget_sessions_after_days)
+        if dry_run:
+            return _preview(inner, goals)
+        if retention_days is not None and goals.prune_before is not None:
+            warn_of_step(inner, goals.prune_before, retention_days * 86_400)
+        return _run(inner, goals, seconds, on_progress, rewrite=rewrite, renumber=renumber)
 
 
 class Work:
     """The work on some goals, a short transaction at a time; `longest_lock` is the longest so far, in seconds."""
 
-    def __init__(self, database: peewee.SqliteDatabase, goals: Goals) -> None:
-        self._database, self._goals = database, goals
-        self._live_goal = live_goal(database, goals)  # now, before automatic checkpoints are switched off
-        self._turns = Turns()
-        self._deleting, self._compacting = Pace(self._turns), Pace(self._turns)
+    def __init__(self, database: peewee.SqliteDatabase, turns: Turns) -> None:
+        self._database = database
+        self._turns = turns
+        self._deleting, self._forgetting = Pace(turns), Pace(turns)
+        self._compacting = Pace(turns, _COMPACTED_FIRST)
 
     @property
     def longest_lock(self) -> float:
         """How long others were locked out, in seconds."""
         return self._turns.longest
 
-    def on_rows(self) -> Iterator[tuple[str, int]]:
-        """Prune, compact and evict, and after each transaction give the name of the step and a number of rows."""
-        database, goals = self._database, self._goals
+    def on_rows(self, goals: Goals) -> Iterator[tuple[str, int]]:
+        """Prune, compact, evict and forget; after each transaction give the name of the step and a number of rows.
+
+        Call it before automatic checkpoints are switched off: how large the -wal may become depends on them.
+        """
+        return self._on_rows(goals, live_goal(self._database, goals))
+
+    def _on_rows(self, goals: Goals, size: int | None) -> Iterator[tuple[str, int]]:
+        database = self._database
         if goals.prune_before is not None:
             yield from self._step("pruned", prune(database, goals.prune_before, self._deleting))
         if goals.compact_before is not None:
             yield from self._step("compacted", compact(database, goals.compact_before, self._compacting))
-        if self._live_goal is not None:
-            yield from self._step("evicted", evict(database, self._live_goal, self._deleting))
+        if size is not None:
+            yield from self._step("evicted", evict(database, size, self._deleting))
+        if goals.forget_before is not None:
+            yield from self._step("forgotten", forget_idle(database, goals.forget_before, self._forgetting))
+
+    def on_references(self, *, renumber: bool) -> Iterator[tuple[str, int]]:
+        """Count references again where that is wrong, and renumber; give the same after each transaction."""
+        events.note_index(self._database)
+        events.forget_counts(self._database)
+        yield from self._step("counted again", references.count_refs_again(self._database, self._deleting))
+        if renumber:
+            yield from self._step("renumbered", references.renumber(self._database, self._compacting))
 
     def on_pages(self) -> Iterator[tuple[str, int]]:
         """Give pages back, and after each transaction give the name of the step and a number of pages."""
@@ -142,7 +167,7 @@ def _preview(database: peewee.SqliteDatabase, goals: Goals) -> Maintained:
     started = time.monotonic()
     found, before = forecast(database, goals), measure(database).total
     seconds = time.monotonic() - started
-    return Maintained(*found[:3], before, found.bytes_after, 0.0, seconds, remaining(database, goals))
+    return Maintained(*found[:4], before, found.bytes_after, 0.0, seconds, remaining(database, goals))
 
 
 def _run(
@@ -152,10 +177,12 @@ def _run(
     on_progress: Callable[[str, int, int], None],
     *,
     rewrite: bool,
+    renumber: bool,
 ) -> Maintained:
     started = time.monotonic()
     before = measure(database).total
-    work, done, longest = Work(database, goals), Counter[str](), 0.0
+    work, done, longest = Work(database, Turns()), Counter[str](), 0.0
+    on_rows = work.on_rows(goals)
 
     def drive(slices: Iterator[tuple[str, int]], totals: dict[str, int]) -> None:
         for name, number in slices:
@@ -165,21 +192,27 @@ def _run(
                 break
 
     with without_automatic_checkpoints(database), wide_cache(database):
-        drive(work.on_rows(), waiting(database, goals))
+        drive(on_rows, waiting(database, goals))
+        if time.monotonic() - started < budget:  # it begins with a pass over all rows
+            drive(work.on_references(renumber=renumber), {})
         if rewrite and not can_shrink(database):
             began = time.monotonic()
             vacuum(database)
             longest = time.monotonic() - began
         drive(work.on_pages(), {"given back": free_pages(database)})
         truncate_wal(database)
+    left = remaining(database, goals)
+    if renumber and (old := references.old_numbers(database)):
+        left += (f"{old:,} blocks to be renumbered",)
     seconds, after = time.monotonic() - started, measure(database).total
     return Maintained(
         done["pruned"],
         done["compacted"],
         done["evicted"],
+        done["forgotten"],
         before,
         after,
         max(longest, work.longest_lock),
         seconds,
-        remaining(database, goals),
+        left,
     )

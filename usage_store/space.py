@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.blocks import ITS_BLOCK, STORED_BYTES
-from usage_store.migrate.copying import check_disk, file_name
-from usage_store.pacing import HOLD, checkpoint, restart_wal
+from usage_store.driver import main_file
+from usage_store.migrate.copying import check_disk
+from usage_store.pacing import checkpoint, restart_wal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,7 @@ __all__ = [
     "ROW_BYTES",
     "Space",
     "can_shrink",
+    "copy_wal_to_shorten",
     "free_pages",
     "give_back",
     "live_bytes",
@@ -35,12 +38,14 @@ __all__ = [
 
 _INCREMENTAL = 2  # PRAGMA auto_vacuum
 _MOST_WAL = 8 * 2**20
+_FRAME = 24  # bytes before each page in the -wal
 _CACHE = -64 * 1024  # PRAGMA cache_size, in KiB: moving pages touches the whole file
 # Of the texts, those that fill more than half a page take whole ones, and others share theirs with free space.
 _MOST = f"""
-SELECT total(CASE WHEN size > ?1 / 2 - 100 THEN (CAST(size AS INTEGER) + 100 + ?1) / ?1 * ?1 ELSE 1.5 * size END
-  + 3 * length(session_id) + 120)
-FROM (SELECT {STORED_BYTES} AS size, s.session_id FROM usage_snapshots AS s {ITS_BLOCK})
+SELECT total(CASE WHEN size > {{0}} / 2 - 100 THEN (CAST(size AS INTEGER) + 100 + {{0}}) / {{0}} * {{0}}
+  ELSE 1.5 * size END + 3 * length(session_id) + 120), max(id)
+FROM (SELECT {STORED_BYTES} AS size, s.session_id, s.id FROM usage_snapshots AS s {ITS_BLOCK}
+  WHERE s.id > ? ORDER BY s.id LIMIT ?)
 """  # noqa: S608
 ROW_BYTES = 180  # bytes of a row beside its text, and of its index entries, with session ids of 36 characters
 
@@ -60,7 +65,7 @@ class Space(NamedTuple):
 
 def measure(database: peewee.SqliteDatabase) -> Space:
     """Measure a database. Reads only."""
-    name, page = file_name(database), int(database.page_size)
+    name, page = main_file(database), int(database.page_size)
     free = free_pages(database) * page
     if not name:
         return Space(database.pragma("page_count") * page, 0, free)
@@ -79,15 +84,28 @@ def live_bytes(database: peewee.SqliteDatabase) -> int:
     return pages * int(database.page_size)
 
 
-def snapshot_bytes(database: peewee.SqliteDatabase) -> int:
-    """Give what the snapshots take with their index entries, at most. Reads only, all of them."""
-    return int(database.execute_sql(_MOST, (int(database.page_size),)).fetchone()[0])
+def snapshot_bytes(database: peewee.SqliteDatabase, *, enough: float = math.inf) -> int:
+    """Give what the snapshots take with their index entries, at most. Reads only, as many as take `enough` bytes."""
+    sql = _MOST.format(int(database.page_size))
+    total, last, rows = 0.0, -(2**63), 1000
+    while last is not None and total < enough:
+        size, last = database.execute_sql(sql, (last, rows)).fetchone()
+        total, rows = total + size, 4 * rows
+    return int(total)
 
 
 def wal_allowance(database: peewee.SqliteDatabase) -> int:
     """Give the bytes that the -wal takes in ordinary use, before a checkpoint lets it begin again. Reads only."""
     pages: int = database.pragma("wal_autocheckpoint")
-    return min(max(pages, 0) * int(database.page_size), _MOST_WAL)
+    most = pages * (int(database.page_size) + _FRAME) * 5 // 4  # the commit that makes it so long may be a large one
+    return min(max(most, 0), _MOST_WAL)
+
+
+def copy_wal_to_shorten(database: peewee.SqliteDatabase) -> None:
+    """Copy the -wal to the file, as far as that goes at once, if pages were given back that the file still has."""
+    name = main_file(database)
+    if name and Path(name).stat().st_size > database.pragma("page_count") * int(database.page_size):
+        database.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def can_shrink(database: peewee.SqliteDatabase) -> bool:
@@ -103,7 +121,7 @@ def give_back(database: peewee.SqliteDatabase, turns: Turns) -> Iterator[int]:
     free = free_pages(database) if can_shrink(database) else 0
     while free:
         with turns.slice(database):
-            _give_back(database, time.monotonic() + HOLD / 2)  # the commit takes about as long
+            _give_back(database, time.monotonic() + turns.hold / 2)  # the commit takes about as long
         left = free_pages(database)
         yield max(0, free - left)
         free = left if left < free else 0  # others may fill pages as fast as they are freed
@@ -141,7 +159,7 @@ def vacuum(database: peewee.SqliteDatabase) -> None:
 
     Raises NotEnoughDisk: it takes twice the size of what the database holds, for a copy and for the -wal.
     """
-    name = file_name(database)
+    name = main_file(database)
     if name:
         check_disk(Path(name).resolve().parent, 2 * live_bytes(database), "a VACUUM")
     database.pragma("auto_vacuum", _INCREMENTAL)

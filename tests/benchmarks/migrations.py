@@ -27,6 +27,7 @@ from usage_store.connection import open_database
 from usage_store.migrate import MigrationRunner, registry
 from usage_store.migrate.history import History
 from usage_store.migrate.log import Fingerprint, Log
+from usage_store.migrate.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +109,7 @@ def bare(folder: Path, count: int) -> dict[str, float]:
     database = open_database(folder / "bare.db")
     database.pragma("synchronous", 2)
     directory = write_files(folder / f"ours{count}", "ours", count)
-    history = History(database, "schema_migrations")
+    history = History(database, Project(str(directory), ("schema_migrations",)))
 
     def apply() -> None:
         history.create()

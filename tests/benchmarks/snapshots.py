@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks import indexes, large, memory
+from tests.benchmarks import indexes, large, memory, upkeep
 from tests.benchmarks.stream import original
 from usage_store import (
     UsageConfig,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ROUNDS = 9
 INSERT = "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) VALUES (?, ?, ?, ?)"
 CONFIG = "SELECT * FROM usage_config WHERE is_active = 1"
-ONE = "SELECT id, session_id, snapshot_data, snapshot_type, timestamp FROM usage_snapshots WHERE id = ?"
+ONE = f"SELECT snapshot_data, {blocks.BLOCK} FROM usage_snapshots WHERE id = ?"
 
 
 def raw(path: Path) -> sqlite3.Connection:
@@ -109,7 +109,9 @@ def at_rest(folder: Path) -> None:
 
         def read(numbers: list[int]) -> None:
             for number in numbers:
-                blocks.text(connection, connection.execute(ONE, (number,)).fetchone()[2])
+                data, block = connection.execute(ONE, (number,)).fetchone()
+                if isinstance(data, bytes):
+                    blocks.text(data, block)
 
         scattered = sorted(ids, key=lambda number: number * 7919 % 10_007)
         before = min(seconds(lambda: read(scattered)) for _ in range(ROUNDS))
@@ -131,6 +133,7 @@ FIGURES: dict[str, Callable[[Path, argparse.Namespace], Any]] = {
     "reads": lambda folder, options: large.reads(folder, options.reads),
     "large": lambda folder, options: large.maintenance(folder, options.rows),
     "memory": lambda folder, options: memory.peaks(folder, options.rows),
+    "upkeep": lambda folder, _: upkeep.latency(folder),
     "indexes": lambda folder, options: indexes.compared(folder, options.rows),
 }
 
