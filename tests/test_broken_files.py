@@ -49,7 +49,19 @@ def sound(tmp_path: Path) -> Path:
 def run(path: Path, words: str) -> tuple[int, list[str]]:
     """Run a command as the command line does, and give its exit code and what it said of trouble."""
     with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()) as out:
-        code = main([*words.split(), "--database", str(path), "--directory", str(path.parent / "own"), "--wait", "0"])
+        code = main(
+            [
+                *words.split(),
+                "--database",
+                str(path),
+                "--directory",
+                str(path.parent / "own"),
+                "--table",
+                "schema_migrations",
+                "--wait",
+                "0",
+            ]
+        )
     problems = [line for line in out.getvalue().splitlines() if line.startswith("problem: ")]
     return code, [*problems, *said.getvalue().splitlines()]
 
@@ -94,6 +106,7 @@ def test_a_damaged_file_ends_every_command_with_a_line_and_looking_changes_nothi
 TEXT = b"just a note to myself\n" * 400
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("content", [TEXT, TEXT[:10], b"\0" * 8192, b"SQLite format 3\0", b"SQLite format 3\0" + TEXT])
 def test_what_is_no_database_is_never_written_over(sound: Path, content: bytes) -> None:
     path = sound.with_name("note.txt")
@@ -136,6 +149,7 @@ def test_a_stray_log_of_another_database_does_not_get_in(sound: Path, suffix: st
         assert run(path, "") == (0, [])
 
 
+@pytest.mark.quick
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_the_wal_of_a_dead_writer_is_read_by_every_command(sound: Path) -> None:
     def die() -> None:

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a command on `app.db` and the migrations in `own`; whatever goes wrong is one line."""
-    done = command(*words, "--database", "app.db", "--directory", "own", cwd=folder)
+    done = command(*words, "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=folder)
     assert done.returncode == code, done.stderr
     if code in (0, 1):
         assert done.stderr == ""
@@ -42,12 +42,14 @@ def error(folder: Path, *words: str, code: int) -> str:
     return done.stderr
 
 
+@pytest.mark.quick
 def test_migrate_prints_each_step_with_its_time(folder: Path) -> None:
     assert re.fullmatch(f"applied 001_one {TIME}\napplied 002_two {TIME}\n", run(folder).stdout)
     assert run(folder).stdout == "nothing to migrate: at version 2\n"
     assert history(folder / "app.db") == [1, 2]
 
 
+@pytest.mark.quick
 def test_rollback_goes_to_the_version_before_or_to_the_one_given(folder: Path) -> None:
     run(folder)
     assert re.fullmatch(f"rolled back 002_two {TIME}\n", run(folder, "rollback").stdout)
@@ -68,6 +70,7 @@ def test_status_lists_what_is_applied_and_what_is_pending(folder: Path) -> None:
     assert re.fullmatch(f"{expected}  003_three_more  pending\n", run(folder, "status").stdout)
 
 
+@pytest.mark.quick
 def test_status_as_json(folder: Path) -> None:
     run(folder)
     write(folder / "own", {"003_three": table("three")})
@@ -95,6 +98,7 @@ def test_status_check_exits_with_1_while_something_is_pending(folder: Path) -> N
     run(folder, "status", "--check")
 
 
+@pytest.mark.quick
 def test_plan_prints_sql_that_runs(folder: Path) -> None:
     printed = run(folder, "plan").stdout
     assert printed == f"-- up 001_one\n{SQL.format('one')};\n-- up 002_two\n{SQL.format('two')};\n"
@@ -108,6 +112,7 @@ def test_plan_prints_sql_that_runs(folder: Path) -> None:
     }
 
 
+@pytest.mark.quick
 def test_create_writes_the_next_file(folder: Path) -> None:
     done = command("create", "Add users", "--directory", "own", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "own/003_add_users.py\n", "")
@@ -131,7 +136,7 @@ def test_options_stand_before_or_after_the_command_and_a_url_is_a_path(folder: P
     done = command("--database", url, "--table", "mine", "--directory", "own", cwd=folder)
     assert done.returncode == 0
     for words in (["status", "--table", "mine"], ["--table", "mine", "status"]):
-        done = command("--database", url, "--directory", "own", *words, cwd=folder)
+        done = command("--database", url, "--directory", "own", "--table", "schema_migrations", *words, cwd=folder)
         assert done.stdout.startswith("version 2 of 2")
     assert history(folder / "app.db", "mine") == [1, 2]
 
@@ -156,6 +161,7 @@ def test_looking_at_a_missing_database_makes_no_file(folder: Path, words: tuple[
     assert files_of(folder) == before
 
 
+@pytest.mark.quick
 def test_validate_says_valid(folder: Path) -> None:
     run(folder)
     assert run(folder, "validate").stdout == "valid\n"

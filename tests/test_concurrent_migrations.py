@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from contextlib import closing
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.driver import sqlite3
 from tests.support import (
     READY,
+    TIMEOUT,
     Ended,
     await_ready,
     command,
@@ -21,6 +22,7 @@ from tests.support import (
     python,
     rows,
     runner_of,
+    running,
     script,
     sql,
     start,
@@ -41,8 +43,8 @@ import sys
 from usage_store.connection import open_database
 from usage_store.migrate import MigrationRunner
 {READY}
-database = open_database(sys.argv[1], timeout=30)
-runner = MigrationRunner(database, sys.argv[2])
+database = open_database(sys.argv[1], timeout=300)
+runner = MigrationRunner(database, sys.argv[2], "schema_migrations")
 print(len(getattr(runner, sys.argv[3])(*map(int, sys.argv[4:]))))
 database.close()
 """
@@ -51,7 +53,7 @@ import sys
 from usage_store.connection import open_database
 from usage_store.migrate import MigrationRunner
 database = open_database(sys.argv[1])
-MigrationRunner(database, sys.argv[2]).migrate()
+MigrationRunner(database, sys.argv[2], "schema_migrations").migrate()
 """
 # None of these gives the same result when it runs twice, or beside another one.
 DATA = {
@@ -83,6 +85,7 @@ def check(path: Path, processes: list[Ended]) -> None:
     assert not path.with_name("app.db-migrate").exists()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("count", COUNTS)
 def test_on_a_fresh_file_each_migration_runs_once(path: Path, count: int) -> None:
     directory = write(path.parent / "own", DATA)
@@ -131,9 +134,8 @@ def holder(path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Po
     directory = write(path.parent / "own", {"001_hold": python(up, atomic=request.param)})
     process = start(HOLD, path, directory, cwd=path.parent)
     await_ready(process)
-    yield process
-    process.kill()
-    process.communicate()
+    with running(process):
+        yield process
 
 
 def test_a_wait_is_bounded_and_told(path: Path, holder: subprocess.Popen[str]) -> None:
@@ -143,7 +145,7 @@ def test_a_wait_is_bounded_and_told(path: Path, holder: subprocess.Popen[str]) -
         with pytest.raises(errors.MigrationLocked, match=r"waited 0\.3 s") as caught:
             runner.migrate()
         assert runner.status().current_version == 0, "looking needs no lock"
-    assert 0.3 <= time.monotonic() - began < 10
+    assert time.monotonic() - began >= 0.3
     assert told == ["another process is migrating this database; waiting up to 0.3 s"]
     assert caught.value.exit_code == 6
     assert finish(holder).code == 0
@@ -170,6 +172,7 @@ def test_another_name_of_the_file_is_the_same_lock(path: Path, holder: subproces
     assert finish(holder).code == 0
 
 
+@pytest.mark.quick
 def test_who_waited_finds_the_work_done(path: Path, holder: subprocess.Popen[str]) -> None:
     told: list[str] = []
 
@@ -179,7 +182,7 @@ def test_who_waited_finds_the_work_done(path: Path, holder: subprocess.Popen[str
         holder.stdin.write("\n")
         holder.stdin.flush()
 
-    with runner_of(path, path.parent / "own", wait=30, on_wait=release) as runner:
+    with runner_of(path, path.parent / "own", wait=TIMEOUT, on_wait=release) as runner:
         assert runner.migrate() == ()
         assert runner.status().current_version == 1
     assert len(told) == 1
@@ -188,7 +191,7 @@ def test_who_waited_finds_the_work_done(path: Path, holder: subprocess.Popen[str
 
 def test_a_killed_holder_frees_the_lock(path: Path, holder: subprocess.Popen[str]) -> None:
     holder.kill()
-    holder.wait()
+    holder.wait(TIMEOUT)
     directory = write(path.parent / "own", {"001_hold": sql("CREATE TABLE IF NOT EXISTS held (a)")})
     with runner_of(path, directory, wait=0) as runner:
         assert len(runner.migrate()) == 1
@@ -205,6 +208,7 @@ def test_a_lock_file_that_somebody_left_behind_stops_nobody(path: Path) -> None:
 
 def test_the_lock_is_held_by_one_process_at_a_time(path: Path) -> None:
     # A holder removes the file, so the next one may lock a file that has no name any more while others make a new one.
+    path.touch()
     take_turns = f"""
 import sys
 from pathlib import Path
@@ -212,7 +216,7 @@ from usage_store.migrate.locking import exclusive
 inside = Path(sys.argv[1] + "-inside")
 {READY}
 for turn in range(200):
-    with exclusive(sys.argv[1], 60, lambda line: None):
+    with exclusive(sys.argv[1], 300, lambda line: None):
         inside.touch(exist_ok=False)
         inside.unlink()
 """
@@ -235,7 +239,7 @@ connection.execute("COMMIT")
     with runner_of(path, directory, wait=0.3) as runner:
         with pytest.raises(errors.MigrationLocked, match="another process holds the database's lock"):
             runner.migrate()
-        assert 0.3 <= time.monotonic() - began < 10
+        assert time.monotonic() - began >= 0.3
         assert finish(writer).code == 0
         assert len(runner.migrate()) == 1
 
@@ -250,8 +254,8 @@ def test_a_writer_is_waited_for_longer_than_the_databases_own_timeout(path: Path
         writer.execute("BEGIN IMMEDIATE")
         timer = threading.Timer(0.3, writer.execute, ["COMMIT"])
         timer.start()
-        assert len(MigrationRunner(database, directory, wait=30).migrate()) == 1
-        timer.join()
+        assert len(MigrationRunner(database, directory, wait=TIMEOUT).migrate()) == 1
+        timer.join(TIMEOUT)
         assert database.pragma("busy_timeout") == 1
 
 
@@ -281,7 +285,9 @@ def test_what_a_runner_without_our_lock_does_between_two_steps_is_not_done_again
 
 
 def test_the_command_line_says_that_it_waits(path: Path, holder: subprocess.Popen[str]) -> None:
-    done = command("--database", path, "--directory", "own", "--wait", "0.2", cwd=path.parent)
+    done = command(
+        "--database", path, "--directory", "own", "--table", "schema_migrations", "--wait", "0.2", cwd=path.parent
+    )
     assert done.returncode == 6
     waiting, error = done.stderr.splitlines()
     assert waiting == "another process is migrating this database; waiting up to 0.2 s"

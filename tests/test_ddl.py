@@ -14,6 +14,8 @@ from usage_store.migrate.catalog import Table, differences, read_catalog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.quick
+
 
 def texts(sql: str) -> list[str]:
     return [token.text for token in ddl.tokens(sql)]

@@ -19,6 +19,8 @@ from usage_store.migrate.operations import LosslessMigrator
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.quick
+
 NAMES = ['"a, b"', "[c (d]", "`é`", "Größe", '"q""uote"', "'string'", "e", "CamelCase", '"check"']
 TYPES = ["", "INT", "DECIMAL(10, 2)", "VARCHAR ( 5 )", "DOUBLE PRECISION", '"odd, (type"', "TEXT"]
 CLAUSES = [
@@ -122,7 +124,7 @@ CASES: dict[str, Case] = {
 }
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(create_tables(), st.sampled_from(sorted(CASES)), st.data())
 def test_an_operation_changes_one_thing_of_any_table(sql: str, case: str, data: st.DataObject) -> None:
     database = peewee.SqliteDatabase(":memory:")
@@ -160,7 +162,7 @@ def comments(sql: str) -> list[str]:
     return [piece.split(":")[0] for piece in pieces]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(create_tables())
 def test_what_was_put_in_and_taken_out_again_leaves_nothing_but_blanks(sql: str) -> None:
     def same(text: str) -> bool:

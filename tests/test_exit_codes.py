@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a command on `app.db` and the migrations in `own`; whatever goes wrong is one line."""
-    done = command(*words, "--database", "app.db", "--directory", "own", cwd=folder)
+    done = command(*words, "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=folder)
     assert done.returncode == code, done.stderr
     if code in (0, 1):
         assert done.stderr == ""

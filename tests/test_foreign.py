@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support import ROOT, command, dump, environment, history, rows, runner_of, script, table, write
+from tests.support import ROOT, TIMEOUT, command, dump, environment, history, rows, runner_of, script, table, write
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ Host.create()
     migrated(tmp_path, {"001_direct": source(direct), "002_users": USERS, "003_native": native})
     write(tmp_path / "own", {"004_last": source('migrator.sql("INSERT INTO users (name) VALUES (?)", "ada")')})
     # In a process of its own, which has run none of the earlier files.
-    done = command("--database", "app.db", "--directory", "own", cwd=tmp_path)
+    done = command("--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(path, "SELECT (SELECT count(*) FROM host), (SELECT count(*) FROM users)") == [(2, 1)]
 
@@ -143,7 +143,7 @@ Host.create()
 @needs_peewee_migrate
 def test_an_earlier_file_that_was_edited_meanwhile_is_replayed_as_it_is(tmp_path: Path) -> None:
     migrated(tmp_path, {"001_users": USERS})
-    words = ("--database", "app.db", "--directory", "own")
+    words = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
     assert command("rollback", *words, cwd=tmp_path).returncode == 0
     write(tmp_path / "own", {"001_users": USERS.replace("name =", "full_name =")})
     assert command(*words, cwd=tmp_path).returncode == 0
@@ -219,7 +219,7 @@ def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, 
     peewee_file = Path(peewee.__file__)
     for found in (peewee_file, peewee_file.with_name("playhouse"), ROOT / "usage_store"):
         (site / found.name).symlink_to(found)
-    words = ("-m", "usage_store.migrate", "--database", "app.db", "--directory", "own")
+    words = ("-m", "usage_store.migrate", "--database", "app.db", "--directory", "own", "--table", "schema_migrations")
     done = subprocess.run(
         [sys.executable, "-S", *words],
         cwd=tmp_path,
@@ -227,6 +227,7 @@ def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, 
         capture_output=True,
         text=True,
         check=False,
+        timeout=TIMEOUT,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: 001_users.py")

@@ -12,6 +12,8 @@ from usage_store import errors
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.quick
+
 FAMILY = sql(
     "CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT, spare TEXT)",
     "CREATE TABLE cascading (id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES parent(id) ON DELETE CASCADE)",

@@ -35,6 +35,7 @@ from peewee import (
     fn,
 )
 
+from tests.support import TIMEOUT
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError, MigrationFailed
 from usage_store.migrate import MigrationRunner
@@ -536,7 +537,7 @@ def test_the_file_is_plain_python_that_imports_nothing_and_holds_the_lines(proje
     }
     pytest.importorskip("ruff")
     command = [sys.executable, "-m", "ruff", "format", "--diff", "--config", str(ROOT / "pyproject.toml"), str(path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     assert result.returncode == 0, result.stdout
 
 
@@ -551,6 +552,7 @@ def test_any_text_is_written_as_a_literal_of_it(value: str) -> None:
     assert ast.literal_eval(_literal(value)) == value
 
 
+@pytest.mark.quick
 def test_files_are_numbered_on_and_named_after_their_title(tmp_path: Path) -> None:
     generated = Generated("\n\ndef up(migrator, db):\n    pass\n", (), empty=False)
     write(tmp_path / "m", "first", generated)
@@ -692,7 +694,7 @@ def fill(database: peewee.SqliteDatabase, drawn: dict[str, Any]) -> None:
         database.execute_sql(f"INSERT INTO t ({listed}) VALUES ({values})")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(tables(), min_size=2, max_size=4))
 def test_any_sequence_of_models_goes_up_and_comes_back(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[dict[str, Any]]

@@ -13,13 +13,15 @@ import peewee
 import pytest
 
 from tests.compacted import DAY, fill, ids_in, on_disk, plain_rows, record
-from tests.support import environment, files_of, opened, script
+from tests.support import TIMEOUT, environment, files_of, opened, script
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError, InvalidValue, TransactionOpen
 from usage_store.goals import LEAST_BYTES
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
+
+pytestmark = pytest.mark.quick
 
 MB = 2**20
 
@@ -44,7 +46,7 @@ def test_each_step_does_its_own_and_reports_it(database: peewee.SqliteDatabase, 
     assert plain_rows(path) == set(ids[900:])
     assert (done.bytes_before, done.bytes_after) == (before, on_disk(path))
     assert done.bytes_after < before / 2
-    assert 0 < done.longest_lock < done.seconds < 60
+    assert 0 < done.longest_lock < done.seconds < TIMEOUT
 
 
 def test_what_is_not_asked_for_is_not_done(database: peewee.SqliteDatabase, path: Path) -> None:
@@ -58,7 +60,7 @@ def test_what_is_not_asked_for_is_not_done(database: peewee.SqliteDatabase, path
 
 def test_a_budget_ends_it_early_and_the_next_calls_finish(database: peewee.SqliteDatabase, path: Path) -> None:
     ids = fill(database, 3000, 60)
-    done = maintain(retention_days=30, budget=0.001)
+    done = maintain(retention_days=30, budget=1e-6)
     assert 0 < done.pruned < 1500
     pruned, compacted = (1500 - done.pruned, 1150)
     assert done.left[:2] == (f"{pruned:,} snapshots to be pruned", f"{compacted:,} snapshots to be compacted")
@@ -192,4 +194,7 @@ def test_importing_the_command_s_module_does_not_hide_the_function(database: pee
     imports = "import sys, usage_store.maintain; from usage_store import init_database, maintain"
     code = f"{imports}; init_database(sys.argv[1]); print(maintain(retention_days=30).pruned)"
     run = [sys.executable, "-c", code, database.database]
-    assert subprocess.run(run, env=environment(), capture_output=True, text=True, check=True).stdout == "5\n"
+    assert (
+        subprocess.run(run, env=environment(), capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
+        == "5\n"
+    )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from usage_store.migrate import Step
 
+pytestmark = pytest.mark.quick
+
 THREE = {"001_one": table("one"), "002_two": table("two"), "003_three": table("three")}
 
 

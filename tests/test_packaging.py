@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import TIMEOUT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import Message
@@ -45,6 +47,7 @@ def _run(command: Sequence[object], folder: Path, **environment: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
+        timeout=TIMEOUT,
     )
     assert result.returncode == 0, result.stdout
     return result.stdout
@@ -103,10 +106,12 @@ def _check_it_works(python: Path, folder: Path, home: Path, **environment: str) 
     assert Path(where.strip()) == home / "usage_store" / "__init__.py"
     said = _run([python, "-W", "error", "-m", "usage_store.migrate"], folder, **environment)
     assert re.fullmatch(
-        r"applied 001_add_usage_tracking_tables \([0-9.]+ ms\)\napplied 002_compact_snapshots \([0-9.]+ ms\)\n", said
+        r"applied 001_add_usage_tracking_tables \([0-9.]+ ms\)\napplied 002_compact_snapshots \([0-9.]+ ms\)\n"
+        r"applied 003_follow_events_and_references \([0-9.]+ ms\)\n",
+        said,
     )
     said = _run([python, "-W", "error", "-m", "usage_store.migrate", "status"], folder, **environment)
-    assert said.startswith("version 2 of 2, 0 pending\n")
+    assert said.startswith("version 3 of 3, 0 pending\n")
     assert [path.name for path in folder.iterdir()] == ["usage.db"]
 
 
@@ -147,7 +152,7 @@ def test_the_metadata_says_what_is_needed(built: dict[str, Path]) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Description-Content-Type"] == "text/markdown"
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
-    assert needed == ["peewee<5,>=4.5"]
+    assert needed == ["peewee<5,>=4.5", 'tzdata; sys_platform == "win32"']
 
 
 def test_the_version_is_the_package_s_own(built: dict[str, Path], python: Path) -> None:
@@ -173,6 +178,7 @@ def test_a_built_package_installs_and_works(built: dict[str, Path], python: Path
     _check_it_works(python, tmp_path / "elsewhere", _site(python))
 
 
+@pytest.mark.quick
 def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) -> None:
     checkout = _copy(tmp_path)
     _pip_install(python, checkout, ".")
@@ -186,9 +192,9 @@ def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_pat
     _pip_install(python, checkout, "-e", ".")
     assert not (_site(python) / "usage_store").exists()
     _check_it_works(python, tmp_path / "elsewhere", checkout)
-    (checkout / "migrations" / "003_more.py").write_text("def up(migrator, db):\n    pass\n")
+    (checkout / "migrations" / "004_more.py").write_text("def up(migrator, db):\n    pass\n")
     said = _run([python, "-m", "usage_store.migrate"], tmp_path / "elsewhere")
-    assert said.startswith("applied 003_more ")
+    assert said.startswith("applied 004_more ")
 
 
 def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) -> None:

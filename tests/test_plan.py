@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import peewee
 
+pytestmark = pytest.mark.quick
+
 FILES = {
     "001_one": sql(
         "CREATE TABLE one (id INTEGER PRIMARY KEY, title TEXT)",
@@ -160,12 +162,15 @@ def test_a_broken_file_or_history_is_refused_as_by_the_run(path: Path, directory
 
 def test_the_usage_tables_plan_says_what_their_migrations_do(usage_database: peewee.Database) -> None:
     runner = MigrationRunner(usage_database)
-    compact, tables = runner.plan(0)
+    follow, compact, tables = runner.plan(0)
+    assert follow.statements[-1] == "DROP TABLE usage_store_state"
     assert compact.statements[-1] == "DROP TABLE usage_snapshot_blocks"
     assert tables.statements[-1] == "DROP TABLE usage_config"
     runner.rollback(0)
-    tables, compact = runner.plan()
-    assert [str(up.migration) for up in (tables, compact)] == list(map(str, registry.discover(runner.directory)))
+    tables, compact, follow = runner.plan()
+    assert [str(up.migration) for up in (tables, compact, follow)] == list(
+        map(str, registry.discover(runner.directory))
+    )
     assert sum(statement.startswith("CREATE TABLE usage_") for statement in tables.statements) == 3
     assert "INSERT INTO usage_config DEFAULT VALUES" in tables.statements
     assert sum("CREATE TRIGGER usage_snapshots_" in statement for statement in compact.statements) == 3

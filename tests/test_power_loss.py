@@ -66,7 +66,7 @@ class Crashed:
                 shutil.copy(self.path, copy)
                 shutil.copy(f"{self.path}-wal", f"{copy}-wal")
 
-            self._run(MigrationRunner(database, self.directory, backup=False), on_step=keep)
+            self._run(MigrationRunner(database, self.directory, "schema_migrations", backup=False), on_step=keep)
             os._exit(0)  # no checkpoint, no close: the -wal is all there is
 
     def _run(self, runner: MigrationRunner, **options: Any) -> None:

@@ -13,6 +13,8 @@ import usage_store
 if TYPE_CHECKING:
     import peewee
 
+pytestmark = pytest.mark.quick
+
 pytest_plugins = ["pytester"]
 
 UNBOUND = """

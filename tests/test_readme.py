@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from tests.database_files import overwrite
+from tests.support import TIMEOUT, command, opened, rows
+from usage_store.migrate import MigrationRunner
+from usage_store.models import MODELS
+from usage_store.testing import seed_usage
+
+pytestmark = pytest.mark.quick
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -24,7 +33,9 @@ BLOCKS = [block for blocks in SECTIONS.values() for block in blocks]
 
 def run(command: list[str], folder: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "USAGE_STORE_DATABASE": ""}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,6 +62,8 @@ def run_session(session: str, folder: Path) -> int:
         ("First example", 1),
         ("Functions", 1),
         ("Command line", 5),
+        ("Databases of your own", 1),
+        ("Processes, threads and the file", 1),
         ("Keeping it small", 3),
         ("Migrations for your own tables", 3),
     ],
@@ -76,3 +89,23 @@ def test_the_fixture_example_passes(tmp_path: Path) -> None:
     (tmp_path / "test_example.py").write_text(code, encoding="utf-8")
     plugin = ["-p", "usage_store.pytest_plugin", "-p", "no:cacheprovider"]
     assert "1 passed" in run([sys.executable, "-m", "pytest", *plugin, "test_example.py"], tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs sqlite3, the program")
+def test_the_advice_for_a_corrupt_database_saves_the_rows_around_the_damage(tmp_path: Path) -> None:
+    path, all_rows = tmp_path / "usage.db", "SELECT id, session_id, snapshot_data, timestamp FROM usage_snapshots"
+    with opened(path) as database, database.bind_ctx(MODELS):
+        MigrationRunner(database).migrate()
+        seed_usage(database, snapshots=2000)
+        page, pages = int(database.page_size), int(database.pragma("page_count"))
+    stored = set(rows(path, all_rows))
+    overwrite(path, page * (pages // 2), b"\xa5" * page * 3)
+    assert command("validate", cwd=tmp_path).returncode == 8
+    [advice] = [code for language, code in SECTIONS["Troubleshooting"] if language == "sh"]
+    words = ["sh", "-c", advice]
+    subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=TIMEOUT)
+    saved = rows(tmp_path / "saved.db", all_rows)
+    assert 1800 < len(saved) < 2000
+    assert set(saved) < stored
+    done = command("--database", "saved.db", "validate", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

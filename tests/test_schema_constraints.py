@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.driver import sqlite3
+from tests.support import contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,11 +88,11 @@ def _writes(table: str, column: str) -> tuple[str, str]:
 def test_the_database_itself_refuses(
     raw: sqlite3.Connection, table: str, column: str, value: object, rule: str
 ) -> None:
-    before = list(raw.iterdump())
+    before = contents(raw)
     for sql in _writes(table, column):
         with pytest.raises(sqlite3.IntegrityError, match=rule):
             raw.execute(sql, (value,))
-    assert list(raw.iterdump()) == before
+    assert contents(raw) == before
 
 
 @pytest.mark.parametrize(("table", "column", "values"), ALLOWED)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.support import ROUNDS, python, raw, rows, runner_of, script, write
@@ -179,7 +179,7 @@ def portrait(path: Path) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=40 * ROUNDS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40 * ROUNDS)
 @given(sequences())
 def test_any_sequence_goes_up_as_it_says_and_down_again_exactly(
     sequence: tuple[Table, list[tuple[str, str, str]]],
