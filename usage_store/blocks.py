@@ -24,6 +24,7 @@ __all__ = [
     "BLOCK",
     "BLOCK_BYTES",
     "ITS_BLOCK",
+    "REFERS",
     "STORED_BYTES",
     "damaged_blocks",
     "damaged_snapshots",
@@ -41,9 +42,11 @@ STORED_BYTES = (
     "CASE WHEN b.id IS NULL THEN length(CAST(s.snapshot_data AS BLOB)) "
     "ELSE length(s.snapshot_data) + length(b.data) * 1.0 / b.refs END"
 )
-ITS_BLOCK = """LEFT JOIN usage_snapshot_blocks AS b ON typeof(s.snapshot_data) = 'blob'
-  AND length(s.snapshot_data) < 20 AND CAST(s.snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'
-  AND CAST(s.snapshot_data AS TEXT) NOT GLOB '*[^0-9:]*' AND CAST(s.snapshot_data AS TEXT) NOT GLOB '*:*:*'
+# Whether a snapshot, named by its table or alias, refers to a block: digits, a colon, digits, as migration 002 has it.
+REFERS = """typeof({0}.snapshot_data) = 'blob' AND length({0}.snapshot_data) < 20
+  AND CAST({0}.snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'
+  AND CAST({0}.snapshot_data AS TEXT) NOT GLOB '*[^0-9:]*' AND CAST({0}.snapshot_data AS TEXT) NOT GLOB '*:*:*'"""
+ITS_BLOCK = f"""LEFT JOIN usage_snapshot_blocks AS b ON {REFERS.format("s")}
   AND b.id = CAST(s.snapshot_data AS INTEGER)"""
 # The column beside `snapshot_data` that `text()` needs: read in one statement, a row and its block belong together.
 BLOCK = (

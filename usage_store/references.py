@@ -10,7 +10,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from usage_store.blocks import reference
+from usage_store.blocks import REFERS, reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +23,7 @@ __all__ = ["count_refs_again", "old_numbers", "renumber", "wrong_refs"]
 
 logger = logging.getLogger("usage_store")
 
-# Digits, a colon, digits, as migration 002 has it.
-_REFERS = """typeof(snapshot_data) = 'blob' AND length(snapshot_data) < 20
-  AND CAST(snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'
-  AND CAST(snapshot_data AS TEXT) NOT GLOB '*[^0-9:]*' AND CAST(snapshot_data AS TEXT) NOT GLOB '*:*:*'"""
+_REFERS = REFERS.format("usage_snapshots")
 _WRONG = f"""
 SELECT id, refs, ifnull(counted, 0) FROM usage_snapshot_blocks LEFT JOIN (
   SELECT CAST(snapshot_data AS INTEGER) AS block, count(*) AS counted FROM usage_snapshots WHERE {_REFERS} GROUP BY 1
