@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.support import opened, raw, rows
 from usage_store import UsageSession, UsageSnapshot, maintain
-from usage_store.compaction import compact
+from usage_store.engines.sqlite.file.short_transactions import finish
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
-from usage_store.pacing import finish
+from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,9 +18,9 @@ BEGINNING = """
 import os, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from usage_store import UsageSnapshot, init_database, insert_usage_snapshot, register_session
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ForkedConnection
-from usage_store.file_connection import OPEN
+from usage_store.engines.sqlite.connection.file_connection import OPEN
 
 def insert(number=0):
     return insert_usage_snapshot({"session_id": "s", "snapshot_data": {"n": number}})

@@ -18,10 +18,12 @@ from tests.clock import Clock
 from tests.compacted import DAY, unpacked
 from tests.database_files import PAGE
 from tests.support import TIMEOUT, environment, opened, raw
-from usage_store import goals, maintain, pacing
-from usage_store.compaction import compact
+from usage_store import maintain
+from usage_store.engines.sqlite.file import short_transactions
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS, UsageSession
+from usage_store.models.sqlite.maintenance import forecast
+from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +109,7 @@ def prepared(path: Path, ids: range = IDS, compacted: float = SPAN) -> Path:
 
 
 def compact_older(database: SqliteDatabase, days: float) -> None:
-    pacing.finish(database, lambda pace: compact(database, int(time.time() - days * DAY), pace))
+    short_transactions.finish(database, lambda pace: compact(database, int(time.time() - days * DAY), pace))
 
 
 def maintain_all(database: SqliteDatabase) -> None:
@@ -147,15 +149,15 @@ def copied(origin: Path, path: Path) -> Path:
 
 def take_steps_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have transactions of so many rows, whatever the clock says."""
-    monkeypatch.setattr(pacing.Pace, "size", property(lambda _: rows, lambda *_: None), raising=False)
+    monkeypatch.setattr(short_transactions.Pace, "size", property(lambda _: rows, lambda *_: None), raising=False)
 
 
 def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have transactions of four rows, whatever the clock says, with no pauses between, in databases of any size."""
     take_steps_of(4, monkeypatch)
-    monkeypatch.setattr(pacing, "_LATE", -1000)
-    monkeypatch.setattr(goals, "LEAST_BYTES", 0)
-    clock = Clock(pacing.HOLD / 8)  # by which pages are given back
+    monkeypatch.setattr(short_transactions, "_LATE", -1000)
+    monkeypatch.setattr(forecast, "LEAST_BYTES", 0)
+    clock = Clock(short_transactions.HOLD / 8)  # by which pages are given back
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
     monkeypatch.setattr(time, "sleep", clock.sleep)
 
@@ -163,8 +165,8 @@ def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 # Whoever forgets to say how long to wait for a lock waits for longer than the test does.
 ENDLESS = """
 import sys
-from usage_store import connection
-for function in (connection.open_database, connection.SqliteFile.__init__):
+from usage_store.engines.sqlite.connection.open_file import SqliteFile, open_database
+for function in (open_database, SqliteFile.__init__):
     assert function.__kwdefaults__["timeout"] < 60
     function.__kwdefaults__["timeout"] = 100_000
 from usage_store.maintain import main

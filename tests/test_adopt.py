@@ -15,7 +15,7 @@ from playhouse.migrations import Runner
 
 from tests.support import READY, command, dump, history, opened, rows, runner_of, script, table, together, write
 from usage_store import errors
-from usage_store.migrate.adopt import adopt
+from usage_store.migrate.adopt_other_runner import adopt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -293,7 +293,7 @@ def test_an_error_half_way_leaves_nothing(other: Other) -> None:
 def test_of_several_at_once_one_adopts_and_the_others_are_told(tmp_path: Path) -> None:
     other = playhouse(tmp_path)
     other.run()
-    code = f"import sys\nfrom usage_store.migrate.__main__ import main\n{READY}sys.exit(main(sys.argv[1:]))"
+    code = f"import sys\nfrom usage_store.cli.main import main\n{READY}sys.exit(main(sys.argv[1:]))"
     ended = together(
         4,
         code,

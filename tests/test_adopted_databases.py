@@ -13,11 +13,11 @@ from playhouse.pool import PooledSqliteDatabase
 import usage_store as store
 from tests.support import history, python, sql, table, write
 from usage_store import UsageSnapshot, init_database
+from usage_store.engines.sqlite.connection.second_connection import second_connection
 from usage_store.errors import ConfigurationError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.rehearse import rehearse
 from usage_store.models import MODELS
-from usage_store.second import second_connection
 from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:

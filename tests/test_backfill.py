@@ -112,7 +112,7 @@ def test_rows_that_are_added_meanwhile_are_changed_too(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.migrate import MigrationRunner
 
 def told(_what, seen, _total):

@@ -16,8 +16,8 @@ import pytest
 
 from tests.database_files import PAGE, add, fill, forked_with_small_files, make_huge, overwrite
 from tests.support import TIMEOUT, dump, files_of, forked, opened, raw, rows
+from usage_store.engines.sqlite.copies.back_up import back_up, back_up_rows, list_backups
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, NotEnoughDisk
-from usage_store.migrate.backup import back_up, back_up_rows, list_backups
 
 NAME = re.compile(r"app\.db\.v3\.\d{8}T\d{6}\.\d{6}Z\.backup")
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.database_files import fill, forked_with_small_files, overwrite
 from tests.support import command, dump, history, raw, rows, runner_of, script, sql, write
+from usage_store.engines.sqlite.copies.back_up import list_backups
 from usage_store.errors import BackupFailed
-from usage_store.migrate.backup import list_backups
 
 if TYPE_CHECKING:
     import subprocess

@@ -17,7 +17,7 @@ import usage_store as store
 from tests.driver import sqlite3
 from tests.support import TIMEOUT, dump
 from usage_store import UsageConfig, UsageSession, UsageSnapshot
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import InvalidValue, RejectedInput, UnknownField, UnknownSession
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS

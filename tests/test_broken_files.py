@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import ROUNDS, dump, forked, opened, runner_of, script, sql, table, write
-from usage_store.migrate.__main__ import main
+from usage_store.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,11 +14,18 @@ import usage_store
 from tests.compacted import DAY, FILL, filled, ids_in, on_disk
 from tests.maintained import take_steps_of
 from tests.support import raw, rows
-from usage_store import UsageSession, UsageSnapshot, init_database, insert_usage_snapshot, maintain, upkeep
-from usage_store.clock import step_in_times
+from usage_store import (
+    UsageSession,
+    UsageSnapshot,
+    init_database,
+    insert_usage_snapshot,
+    maintain,
+    upkeep_after_inserts,
+)
 from usage_store.errors import InvalidValue
-from usage_store.goals import LEAST_BYTES
 from usage_store.models import MODELS
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
+from usage_store.models.sqlite.maintenance.stored_times import step_in_times
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
 if TYPE_CHECKING:
@@ -46,8 +53,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     faked = Clock()
     monkeypatch.setattr(time, "time", faked)
     take_steps_of(100, monkeypatch)
-    monkeypatch.setattr(upkeep, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
     monkeypatch.setattr(UsageSnapshot, "upkeep", None)
     with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
         yield faked

@@ -22,7 +22,7 @@ from tests.support import (
     table,
     write,
 )
-from usage_store.connection import redact
+from usage_store.engines.interface.paths_and_urls import redact
 
 if TYPE_CHECKING:
     from pathlib import Path

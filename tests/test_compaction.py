@@ -14,11 +14,11 @@ from tests.compacted import TEXTS, blocks, compact_at_once, compact_old, plain_r
 from tests.driver import sqlite3
 from tests.support import TIMEOUT, dump, opened, raw, script
 from usage_store import UsageSession, UsageSnapshot, init_database, maintain, register_usage_json
-from usage_store.compaction import compact
+from usage_store.engines.sqlite.file.short_transactions import finish
 from usage_store.errors import ConfigurationError
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
-from usage_store.pacing import finish
+from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 from usage_store.testing import dump_usage, load_usage
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 from tests.compacted import blocks, compact_old, plain_rows, record, stored
 from tests.support import opened, raw
 from usage_store import UsageSession, UsageSnapshot
-from usage_store.compaction import compact
-from usage_store.pacing import Pace, Turns, finish
+from usage_store.engines.sqlite.file.short_transactions import Pace, Turns, finish
+from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

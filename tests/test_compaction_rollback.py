@@ -10,8 +10,9 @@ import pytest
 from tests.compacted import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
 from tests.support import dump, history, opened, raw, rows, script
 from usage_store import UsageSnapshot
+from usage_store.engines.interface.compare_databases import differences
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.catalog import differences, read_catalog
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 MIGRATE = f"""
 import sys
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.migrate import MigrationRunner
 {READY}
 database = open_database(sys.argv[1], timeout=300)
@@ -50,7 +50,7 @@ database.close()
 """
 HOLD = """
 import sys
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.migrate import MigrationRunner
 database = open_database(sys.argv[1])
 MigrationRunner(database, sys.argv[2], "schema_migrations").migrate()
@@ -212,7 +212,7 @@ def test_the_lock_is_held_by_one_process_at_a_time(path: Path) -> None:
     take_turns = f"""
 import sys
 from pathlib import Path
-from usage_store.migrate.locking import exclusive
+from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 inside = Path(sys.argv[1] + "-inside")
 {READY}
 for turn in range(200):

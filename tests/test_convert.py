@@ -12,8 +12,8 @@ import pytest
 
 from tests.driver import sqlite3
 from tests.support import TIMEOUT, dump
-from usage_store.connection import open_database
 from usage_store.convert import Converted, convert_original, main
+from usage_store.engines.sqlite.connection.open_file import open_database
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ DIFFERENCES_WITH_REFERENCES = [
 ]
 KILL_BEFORE_EACH_STATEMENT = """
 import os, shutil, signal, sys
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.convert import convert_original
 
 k, ended = 0, -1

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from usage_store.migrate import ddl
-from usage_store.migrate.catalog import Table, differences, read_catalog
+from usage_store.engines.interface.compare_databases import Table, differences
+from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,11 +19,11 @@ pytestmark = pytest.mark.quick
 
 
 def texts(sql: str) -> list[str]:
-    return [token.text for token in ddl.tokens(sql)]
+    return [token.text for token in sql_tokens.tokens(sql)]
 
 
 def normal(sql: str) -> str:
-    return ddl.normal(ddl.tokens(sql))
+    return sql_tokens.normal(sql_tokens.tokens(sql))
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def read(database: peewee.SqliteDatabase, sql: str, name: str = "t") -> Table:
 )
 def test_tokens(sql: str, expected: list[str]) -> None:
     assert texts(sql) == expected
-    for token in ddl.tokens(sql):
+    for token in sql_tokens.tokens(sql):
         assert sql[token.start : token.end] == token.text
 
 
@@ -81,7 +82,7 @@ def test_content_is_not_lost(one: str, other: str) -> None:
 
 
 def test_a_table_is_taken_apart_at_its_own_commas_only() -> None:
-    parsed = ddl.parse_table("""
+    parsed = sql_tokens.parse_table("""
         CREATE TABLE t (
           a TEXT DEFAULT '(' CHECK (a IN ('x', ',', ')')), -- a comment, with a comma (
           "b, c" DECIMAL(10, 2) DEFAULT (coalesce(1, (2 + 3))),
@@ -91,10 +92,12 @@ def test_a_table_is_taken_apart_at_its_own_commas_only() -> None:
           PRIMARY KEY (a, d), CHECK (a <> d)
         ) WITHOUT ROWID, STRICT
     """)
-    assert [ddl.name_of(part[0]) for part in parsed.columns] == ["a", "b, c", "d"]
+    assert [sql_tokens.name_of(part[0]) for part in parsed.columns] == ["a", "b, c", "d"]
     assert [part[0].text for part in parsed.constraints] == ["CONSTRAINT", "FOREIGN", "PRIMARY", "CHECK"]
-    assert ddl.normal(parsed.options) == "without rowid , strict"
-    assert [ddl.normal(check) for check in ddl.after(parsed.columns[0], "check")] == ["a in ( 'x' , ',' , ')' )"]
+    assert sql_tokens.normal(parsed.options) == "without rowid , strict"
+    assert [sql_tokens.normal(check) for check in sql_tokens.after(parsed.columns[0], "check")] == [
+        "a in ( 'x' , ',' , ')' )"
+    ]
 
 
 BASE = """CREATE TABLE t (

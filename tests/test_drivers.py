@@ -12,8 +12,8 @@ import peewee
 import pytest
 
 from tests.support import ROOT, TIMEOUT, await_ready, environment, finish, python, rows, runner_of, start, write
-from usage_store.connection import readable_errors
-from usage_store.driver import check_sqlite, driver_errors, sqlite3
+from usage_store.engines.sqlite.connection.driver import check_sqlite, driver_errors, sqlite3
+from usage_store.engines.sqlite.connection.error_messages import readable_errors
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 from usage_store.migrate import MigrationRunner
 
@@ -33,7 +33,7 @@ sqlite3.connect = sqlite3.dbapi2.connect = sqlite3.Connection = refuse
 
 import usage_store as store
 from usage_store import convert
-from usage_store.migrate.__main__ import main
+from usage_store.cli.main import main
 from usage_store.migrate.rehearse import rehearse
 from usage_store.testing import dump_usage, load_usage, seed_usage
 

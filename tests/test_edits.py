@@ -11,10 +11,11 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
+from usage_store.engines.interface.compare_databases import Column, Table
+from usage_store.engines.sqlite.schema import edit_create_table, sql_tokens
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
+from usage_store.engines.sqlite.schema.schema_operations import LosslessMigrator
 from usage_store.errors import ChangeRefused
-from usage_store.migrate import ddl, edits
-from usage_store.migrate.catalog import Column, Table, read_catalog
-from usage_store.migrate.operations import LosslessMigrator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,14 +169,14 @@ def test_what_was_put_in_and_taken_out_again_leaves_nothing_but_blanks(sql: str)
     def same(text: str) -> bool:
         return "".join(text.split()) == "".join(sql.split())
 
-    assert same(edits.drop_constraint(edits.add_constraint(sql, "new", "CHECK (1)"), "NEW"))
-    for part in ddl.parse_table(sql).columns:
-        name = ddl.name_of(part[0])
-        kinds = {clause.kind for clause in edits.clauses(part[1:])}
+    assert same(edit_create_table.drop_constraint(edit_create_table.add_constraint(sql, "new", "CHECK (1)"), "NEW"))
+    for part in sql_tokens.parse_table(sql).columns:
+        name = sql_tokens.name_of(part[0])
+        kinds = {clause.kind for clause in edit_create_table.clauses(part[1:])}
         if "default" not in kinds:
-            assert same(edits.drop_default(edits.set_default(sql, name, "(5)"), name))
+            assert same(edit_create_table.drop_default(edit_create_table.set_default(sql, name, "(5)"), name))
         if not kinds & {"not null", "null"}:
-            assert same(edits.drop_not_null(edits.set_not_null(sql, name), name))
+            assert same(edit_create_table.drop_not_null(edit_create_table.set_not_null(sql, name), name))
 
 
 @pytest.mark.parametrize(
@@ -196,14 +197,19 @@ def test_what_was_put_in_and_taken_out_again_leaves_nothing_but_blanks(sql: str)
     ],
 )
 def test_clauses_are_told_apart(definition: str, expected: list[str]) -> None:
-    assert [clause.kind for clause in edits.clauses(ddl.tokens(definition))] == expected
+    assert [clause.kind for clause in edit_create_table.clauses(sql_tokens.tokens(definition))] == expected
 
 
 def test_a_deferral_goes_with_its_foreign_key_and_not_with_another() -> None:
     sql = "CREATE TABLE t (a REFERENCES p DEFERRABLE, b REFERENCES q NOT NULL DEFERRABLE INITIALLY DEFERRED)"
-    assert edits.drop_foreign_key(sql, "b") == "CREATE TABLE t (a REFERENCES p DEFERRABLE, b NOT NULL)"
-    assert edits.drop_foreign_key(sql, "A").startswith("CREATE TABLE t (a, b REFERENCES q NOT NULL DEFERRABLE")
+    assert edit_create_table.drop_foreign_key(sql, "b") == "CREATE TABLE t (a REFERENCES p DEFERRABLE, b NOT NULL)"
+    assert edit_create_table.drop_foreign_key(sql, "A").startswith(
+        "CREATE TABLE t (a, b REFERENCES q NOT NULL DEFERRABLE"
+    )
 
 
 def test_not_null_takes_the_place_of_null() -> None:
-    assert edits.set_not_null("CREATE TABLE t (a INT NULL UNIQUE)", "a") == "CREATE TABLE t (a INT NOT NULL UNIQUE)"
+    assert (
+        edit_create_table.set_not_null("CREATE TABLE t (a INT NULL UNIQUE)", "a")
+        == "CREATE TABLE t (a INT NOT NULL UNIQUE)"
+    )

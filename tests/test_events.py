@@ -12,7 +12,7 @@ import pytest
 from tests.driver import sqlite3
 from tests.support import TIMEOUT, contents
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, link_events
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError
 from usage_store.models import MODELS
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.driver import sqlite3
 from tests.support import opened, raw, rows
-from usage_store.events import note_index, register
 from usage_store.migrate import MigrationRunner
+from usage_store.models.sqlite.rows.follow_events import note_index, register
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,8 +21,8 @@ from usage_store import (
     rollback_migrations,
     validate_database,
 )
-from usage_store.events import follow
 from usage_store.models import MODELS
+from usage_store.models.sqlite.rows.follow_events import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

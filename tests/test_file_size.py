@@ -11,11 +11,11 @@ import pytest
 from tests.compacted import fill, ids_in, on_disk
 from tests.support import opened, raw, script
 from usage_store import UsageSession, maintain, maintenance
-from usage_store.connection import open_database
-from usage_store.goals import LEAST_BYTES
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.file.free_pages import free_pages
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
-from usage_store.space import free_pages
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

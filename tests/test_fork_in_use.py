@@ -28,7 +28,7 @@ def test_a_child_that_leaves_a_transaction_takes_nothing_from_the_parents(
 ) -> None:
     # So much that pages reach the disk before the commit, where a child that rolled back would undo them.
     program = f"""
-        import usage_store.forks as module
+        import usage_store.engines.sqlite.connection.forks as module
         module.kept = lambda: module  # so that Python empties it at its end, and closes what only it holds
         database.pragma("journal_mode", "{mode}")
         database.pragma("cache_size", 10)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 BEGINNING = """
 import os, signal, sys
 from usage_store.errors import MigrationLocked
-from usage_store.migrate.locking import exclusive
+from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 
 def lock(wait=0):
     return exclusive("app.db", wait, lambda _: None)
@@ -117,7 +117,7 @@ def test_a_migration_that_forks_keeps_foreign_keys_off(tmp_path: Path, *, atomic
     program = """
         import warnings
         from contextlib import closing
-        from usage_store.connection import open_database
+        from usage_store.engines.sqlite.connection.open_file import open_database
         from usage_store.migrate import MigrationRunner
 
         with closing(open_database("app.db")) as database:

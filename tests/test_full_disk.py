@@ -22,9 +22,9 @@ from usage_store import (
     register_session,
     register_sessions,
 )
-from usage_store.connection import unwrap
+from usage_store.engines import unwrap
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.models import MODELS
-from usage_store.pacing import write_transaction
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
 if TYPE_CHECKING:

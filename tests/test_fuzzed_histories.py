@@ -13,9 +13,9 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from tests.support import ROUNDS, dump, opened, raw, rows, sql, write
+from usage_store.cli.main import main
 from usage_store.errors import UsageStoreError
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.__main__ import main
 
 pytestmark = pytest.mark.long
 

@@ -36,11 +36,12 @@ from peewee import (
 )
 
 from tests.support import TIMEOUT
-from usage_store.connection import open_database
+from usage_store.engines.interface.compare_databases import Catalog, differences
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.errors import ConfigurationError, MigrationFailed
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.catalog import Catalog, differences, read_catalog
-from usage_store.migrate.generate import Generated, _literal, generate, load_models, write
+from usage_store.migrate.create_from_models import Generated, _literal, generate, load_models, write
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from usage_store.migrate import MigrationRunner
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from usage_store.migrate.registry import Direction
+    from usage_store.migrate.files.migration import Direction
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

@@ -206,7 +206,7 @@ def test_the_database_may_be_named_by_the_environment(path: Path) -> None:
 # Ctrl-C comes when the second transaction has been committed.
 INTERRUPTED = """
 import os, signal, sys
-from usage_store.connection import SqliteFile
+from usage_store.engines.sqlite.connection.open_file import SqliteFile
 from usage_store.maintain import main
 
 def watched(self, commit=SqliteFile.commit, commits=[]):

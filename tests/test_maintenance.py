@@ -15,11 +15,11 @@ import pytest
 from tests.compacted import DAY, fill, ids_in, on_disk, plain_rows, record
 from tests.support import TIMEOUT, environment, files_of, opened, script
 from usage_store import UsageSession, UsageSnapshot, maintain
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError, InvalidValue, TransactionOpen
-from usage_store.goals import LEAST_BYTES
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 
 pytestmark = pytest.mark.quick
 

@@ -13,8 +13,8 @@ import pytest
 from tests.compacted import fill, ids_in
 from tests.maintained import run_where_waits_have_no_end
 from tests.support import TIMEOUT, environment, files_of, opened, raw, rows, script
-from usage_store import UsageSession, UsageSnapshot, init_database, maintain, upkeep
-from usage_store.connection import unwrap
+from usage_store import UsageSession, UsageSnapshot, init_database, maintain, upkeep_after_inserts
+from usage_store.engines import unwrap
 from usage_store.maintain import _bytes
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _unbound(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[None]:  # noqa: ARG001  no time passes
     """Have no pauses between two transactions of upkeep, and give the models back."""
-    monkeypatch.setattr(upkeep, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
     monkeypatch.setattr(UsageSnapshot, "upkeep", None)
     with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
         yield
@@ -110,7 +110,7 @@ def test_with_nothing_to_do_it_does_not_look_at_every_insert(path: Path, monkeyp
     with closing(init_database(path, retention_days=365)) as database:
         for _ in range(40):
             UsageSnapshot.record("s", {})
-        monkeypatch.setattr(upkeep, "_INTERVAL", 3600)
+        monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 3600)
         for _ in range(5):  # a look that finds nothing takes two steps
             UsageSnapshot.record("s", {})
         statements: list[str] = []

@@ -16,12 +16,20 @@ from tests.compacted import fill, ids_in, on_disk, record
 from tests.driver import sqlite3
 from tests.maintained import run_where_waits_have_no_end
 from tests.support import TIMEOUT, environment, opened, rows, script
-from usage_store import UsageSession, UsageSnapshot, init_database, maintain, register_sessions, remove_sessions, upkeep
-from usage_store.connection import unwrap
+from usage_store import (
+    UsageSession,
+    UsageSnapshot,
+    init_database,
+    maintain,
+    register_sessions,
+    remove_sessions,
+    upkeep_after_inserts,
+)
+from usage_store.engines import unwrap
 from usage_store.errors import InvalidValue
-from usage_store.goals import LEAST_BYTES
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +43,8 @@ TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name 
 
 @pytest.fixture(autouse=True)
 def _unbound(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[None]:  # noqa: ARG001  no time passes
-    monkeypatch.setattr(upkeep, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
     monkeypatch.setattr(UsageSnapshot, "upkeep", None)
     with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
         yield
@@ -93,7 +101,7 @@ def test_upkeep_compacts_nothing_where_the_triggers_are_missing(tmp_path: Path) 
         record(*({"n": n} for n in range(5)))
         triggers = rows(path, TRIGGERS)
         script(path, ";".join(f"DROP TRIGGER {name}" for name, _ in triggers))
-        kept: Any = upkeep.Upkeep(database, 300, None)
+        kept: Any = upkeep_after_inserts.Upkeep(database, 300, None)
         UsageSnapshot.upkeep = staticmethod(kept)
         for _ in range(5):
             UsageSnapshot.record("s", {})

@@ -26,11 +26,12 @@ from tests.maintained import (
     text,
 )
 from tests.support import ROUNDS, forked, opened
-from usage_store import pacing
+from usage_store.engines.sqlite.file import short_transactions
+from usage_store.engines.sqlite.file.free_pages import give_back
+from usage_store.engines.sqlite.file.short_transactions import truncate_wal
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS, UsageSession, UsageSnapshot
-from usage_store.retention import evict
-from usage_store.space import give_back, truncate_wal
+from usage_store.models.sqlite.maintenance.delete_snapshots import evict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +43,11 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reas
 
 
 def evict_some(database: SqliteDatabase) -> None:
-    pacing.finish(database, lambda pace: evict(database, 50 * PAGE, pace))
+    short_transactions.finish(database, lambda pace: evict(database, 50 * PAGE, pace))
 
 
 def give_all_back(database: SqliteDatabase) -> None:
-    for _ in give_back(database, pacing.Turns()):
+    for _ in give_back(database, short_transactions.Turns()):
         pass
     truncate_wal(database)
 

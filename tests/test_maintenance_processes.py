@@ -18,8 +18,8 @@ from tests.maintained import state_of
 from tests.support import opened, raw, rows
 from tests.test_processes import DAY, WAIT, at_once
 from usage_store import Maintained, UsageSnapshot, init_database, insert_usage_snapshot, maintain, register_sessions
-from usage_store.connection import unwrap
-from usage_store.goals import LEAST_BYTES
+from usage_store.engines import unwrap
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support import command, rows
 from usage_store import convert, init_database, insert_usage_snapshot, maintain, register_session
-from usage_store.file_connection import OPEN, FileConnection
+from usage_store.engines.sqlite.connection.file_connection import OPEN, FileConnection
+from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.maintain import main as maintain_command
 from usage_store.models import MODELS
-from usage_store.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.migrating.forbidden_statements import Guard
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
+from usage_store.engines.sqlite.schema.schema_operations import LosslessMigrator, migrator_for
 from usage_store.errors import ChangeRefused
-from usage_store.migrate.catalog import read_catalog
-from usage_store.migrate.guard import Guard, violations
-from usage_store.migrate.operations import LosslessMigrator, migrator_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

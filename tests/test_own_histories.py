@@ -12,7 +12,7 @@ import pytest
 from tests.support import command, history, rows, script, sql, table, write
 from usage_store import init_database
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.project import usage_tables
+from usage_store.migrate.files.project import usage_tables
 
 VERSIONS = list(range(1, 1 + len(list(Path(usage_tables().directory).glob("[0-9]*.py")))))
 

@@ -10,7 +10,7 @@ import pytest
 from tests.driver import sqlite3
 from tests.support import raw
 from usage_store import UsageSession
-from usage_store.pacing import HOLD, Pace, Turns, _gap, without_automatic_checkpoints
+from usage_store.engines.sqlite.file.short_transactions import HOLD, Pace, Turns, _gap, without_automatic_checkpoints
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ import pytest
 from tests.driver import sqlite3
 from tests.support import command, forked, script
 from usage_store import init_database, insert_usage_snapshot, maintain, register_session
-from usage_store.database_file import make
+from usage_store.engines.sqlite.connection.file_on_disk import make
+from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import ConfigurationError, InvalidValue
-from usage_store.migrate.locking import exclusive
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:

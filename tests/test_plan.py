@@ -8,7 +8,8 @@ import pytest
 
 from tests.support import dump, files_of, python, runner_of, script, sql, table, write
 from usage_store import errors
-from usage_store.migrate import MigrationRunner, registry
+from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files import find_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +170,7 @@ def test_the_usage_tables_plan_says_what_their_migrations_do(usage_database: pee
     runner.rollback(0)
     tables, compact, follow = runner.plan()
     assert [str(up.migration) for up in (tables, compact, follow)] == list(
-        map(str, registry.discover(runner.directory))
+        map(str, find_files.discover(runner.directory))
     )
     assert sum(statement.startswith("CREATE TABLE usage_") for statement in tables.statements) == 3
     assert "INSERT INTO usage_config DEFAULT VALUES" in tables.statements

@@ -22,7 +22,7 @@ from usage_store.migrate import MigrationRunner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from usage_store.migrate.registry import Direction
+    from usage_store.migrate.files.migration import Direction
 
 pytestmark = [
     pytest.mark.long,

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.quick
 
 WORDS = ("--database", "app.db", "--directory", "migrations", "--table", "schema_migrations")
 CLOCK = TICKING.format(tick=0)  # the time that passes is the time that is slept
-MIGRATE = CLOCK + "from usage_store.migrate.__main__ import main; main()"
+MIGRATE = CLOCK + "from usage_store.cli.main import main; main()"
 SLOW = """
 import time
 db.connection().create_function("slow", 1, lambda value: (time.sleep(0.005), value)[1])
@@ -29,7 +29,7 @@ migrator.backfill("t", "a = slow(a)")
 NOTICES = "\n\ndef notices(db):\n    import sys\n    sys.stdin.read()\n    return []\n"
 COPY = f"""{CLOCK}
 import sys
-from usage_store.migrate.progress import progress
+from usage_store.cli.progress import progress
 for done in range(0, 101, 20):
     progress("pages copied", done, 100)
     time.sleep(0.3)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import usage_store
-from usage_store import UsageSession, UsageSnapshot, retention
-from usage_store.compaction import compact
-from usage_store.pacing import Pace, Turns
+from usage_store import UsageSession, UsageSnapshot
+from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
+from usage_store.models.sqlite.maintenance import delete_snapshots
+from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ def test_the_reads_of_one_session_go_by_session_and_time(
 
 def test_maintenance_goes_by_an_index(database: peewee.SqliteDatabase, plans_of: PlansOf) -> None:
     steps: list[tuple[Callable[[], object], str]] = [
-        (lambda: list(retention.prune(database, 10**9, Pace(Turns()))), "idx_usage_snapshots_timestamp (timestamp<?)"),
+        (
+            lambda: list(delete_snapshots.prune(database, 10**9, Pace(Turns()))),
+            "idx_usage_snapshots_timestamp (timestamp<?)",
+        ),
         (lambda: next(compact(database, 10**10, Pace(Turns()))), "idx_usage_snapshots_plain (timestamp<?)"),
     ]
     for step, index in steps:

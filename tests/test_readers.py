@@ -49,7 +49,7 @@ input()
 READ = """
 import sys
 from usage_store import errors
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 database = open_database(sys.argv[1], readonly=True)
 print(database.execute_sql("SELECT count(*) FROM item").fetchone()[0], flush=True)
 input()

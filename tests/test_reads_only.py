@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import dump, files_of, raw, rows, runner_of, script, table, write
 from usage_store import errors
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:

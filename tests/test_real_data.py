@@ -21,7 +21,7 @@ import usage_store
 from tests.compacted import compact_at_once
 from tests.driver import sqlite3
 from tests.support import TIMEOUT
-from usage_store.connection import unwrap
+from usage_store.engines import unwrap
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import pytest
 
 from tests.driver import sqlite3
 from tests.support import TIMEOUT
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.schema.rebuild_table import rebuild, require_room
+from usage_store.engines.sqlite.schema.schema_operations import migrator_for
 from usage_store.errors import ChangeRefused
-from usage_store.migrate.guard import violations
-from usage_store.migrate.operations import migrator_for
-from usage_store.migrate.rebuild import rebuild, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -278,9 +278,9 @@ def test_the_reason_names_the_bytes_when_the_disk_is_too_small(tmp_path: Path) -
 SMALL_DISK = """
 import sys
 import peewee
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ChangeRefused
-from usage_store.migrate.rebuild import rebuild
+from usage_store.engines.sqlite.schema.rebuild_table import rebuild
 database = open_database(sys.argv[1] + "/small.db")
 database.pragma("foreign_keys", 0)
 database.execute_sql("CREATE TABLE big (a)")

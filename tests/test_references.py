@@ -13,9 +13,9 @@ from tests.driver import sqlite3
 from tests.maintained import copied, take_small_steps
 from tests.support import ROOT, forked, opened, raw, rows
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, maintain, register_usage_json
+from usage_store.engines.sqlite.file.short_transactions import Pace, Turns, finish
 from usage_store.models import MODELS
-from usage_store.pacing import Pace, Turns, finish
-from usage_store.references import count_refs_again, renumber, wrong_refs
+from usage_store.models.sqlite.maintenance.count_references import count_refs_again, renumber, wrong_refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

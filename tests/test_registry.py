@@ -12,29 +12,32 @@ import pytest
 
 from tests.support import sql, table, write
 from usage_store import errors
-from usage_store.migrate import MigrationRunner, registry, template
-from usage_store.migrate.project import usage_tables
+from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files import find_files, load_file, new_file
+from usage_store.migrate.files.project import usage_tables
 
 if TYPE_CHECKING:
     import peewee
+
+    from usage_store.migrate.files.migration import Direction
 
 pytestmark = pytest.mark.quick
 
 
 def names(directory: Path) -> list[str]:
-    return [str(migration) for migration in registry.discover(directory)]
+    return [str(migration) for migration in find_files.discover(directory)]
 
 
-def load(directory: Path, direction: registry.Direction = "up") -> None:
-    for migration in registry.discover(directory):
-        registry.load(migration, direction)
+def load(directory: Path, direction: Direction = "up") -> None:
+    for migration in find_files.discover(directory):
+        load_file.load(migration, direction)
 
 
 def test_migrations_are_ordered_by_number_also_past_999(tmp_path: Path) -> None:
     files = ["1000_thousand", "999_before", "010_ten", "9_nine", "002_two", "00000000000000000000000000001_one"]
     write(tmp_path, {name: table("t") for name in files})
     assert names(tmp_path) == list(reversed(files))
-    assert [migration.version for migration in registry.discover(tmp_path)] == [1, 2, 9, 10, 999, 1000]
+    assert [migration.version for migration in find_files.discover(tmp_path)] == [1, 2, 9, 10, 999, 1000]
 
 
 def test_files_of_the_application_are_left_alone(tmp_path: Path) -> None:
@@ -51,7 +54,7 @@ def test_files_of_the_application_are_left_alone(tmp_path: Path) -> None:
 def test_a_malformed_name_is_refused_with_a_good_one(tmp_path: Path, name: str) -> None:
     write(tmp_path, {"001_fine": table("t"), name: table("u")})
     with pytest.raises(errors.MalformedMigration, match=re.escape(f"{name}.py")) as caught:
-        registry.discover(tmp_path)
+        find_files.discover(tmp_path)
     assert "001_add_users.py" in str(caught.value)
 
 
@@ -59,7 +62,7 @@ def test_a_malformed_name_is_refused_with_a_good_one(tmp_path: Path, name: str) 
 def test_a_version_that_no_database_can_hold_is_refused(tmp_path: Path, number: str) -> None:
     write(tmp_path, {f"{number}_a": table("t")})
     with pytest.raises(errors.MalformedMigration, match=rf"integers from 1 to {2**63 - 1}"):
-        registry.discover(tmp_path)
+        find_files.discover(tmp_path)
 
 
 def test_the_largest_version_runs(tmp_path: Path, usage_database: peewee.Database) -> None:
@@ -73,7 +76,7 @@ def test_the_largest_version_runs(tmp_path: Path, usage_database: peewee.Databas
 def test_two_files_with_one_version_are_both_named(tmp_path: Path, one: str, other: str) -> None:
     write(tmp_path, {one: table("t"), other: table("u")})
     with pytest.raises(errors.DuplicateVersion) as caught:
-        registry.discover(tmp_path)
+        find_files.discover(tmp_path)
     message = str(caught.value)
     assert f"{one}.py" in message
     assert f"{other}.py" in message
@@ -82,12 +85,12 @@ def test_two_files_with_one_version_are_both_named(tmp_path: Path, one: str, oth
 
 def test_an_empty_or_missing_directory_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigurationError, match="no migrations here"):
-        registry.discover(tmp_path)
+        find_files.discover(tmp_path)
     with pytest.raises(errors.ConfigurationError, match=r"gone: no such directory"):
-        registry.discover(tmp_path / "gone")
+        find_files.discover(tmp_path / "gone")
     (tmp_path / "file").touch()
     with pytest.raises(errors.ConfigurationError, match="not a directory"):
-        registry.discover(tmp_path / "file")
+        find_files.discover(tmp_path / "file")
 
 
 def test_the_default_directory_holds_the_usage_tables() -> None:
@@ -132,8 +135,8 @@ def test_down_is_needed_only_on_the_way_down(tmp_path: Path) -> None:
 
 def test_same_names_in_two_directories_do_not_meet(tmp_path: Path) -> None:
     for folder in ("one", "two"):
-        (migration,) = registry.discover(write(tmp_path / folder, {"001_a": f"{sql()}folder = {folder!r}\n"}))
-        module = registry.load(migration, "up")
+        (migration,) = find_files.discover(write(tmp_path / folder, {"001_a": f"{sql()}folder = {folder!r}\n"}))
+        module = load_file.load(migration, "up")
         assert module.folder == folder
 
 
@@ -141,11 +144,11 @@ def test_a_file_mended_within_the_same_second_is_read_again(tmp_path: Path, monk
     # Python's cache knows a file by its whole seconds and its length: what failed must not run again from there.
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     write(tmp_path, {"001_a": sql()})
-    (migration,) = registry.discover(tmp_path)
+    (migration,) = find_files.discover(tmp_path)
     for value in ("WRONG", "RIGHT"):
         write(tmp_path, {"001_a": f"{sql()}value = {value!r}\n"})
         os.utime(tmp_path / "001_a.py", (10**9, 10**9))
-        module = registry.load(migration, "up")
+        module = load_file.load(migration, "up")
         assert module.value == value
 
 
@@ -160,7 +163,7 @@ def test_a_file_mended_within_the_same_second_is_read_again(tmp_path: Path, monk
 )
 def test_create_takes_the_next_number(tmp_path: Path, existing: list[str], title: str, expected: str) -> None:
     directory = write(tmp_path / "new", {name: table("t") for name in existing}) if existing else tmp_path / "new"
-    assert template.create(directory, title) == directory / f"{expected}.py"
+    assert new_file.create(directory, title) == directory / f"{expected}.py"
     assert names(directory)[-1] == expected
 
 
@@ -168,7 +171,7 @@ def test_create_takes_the_next_number(tmp_path: Path, existing: list[str], title
 def test_what_create_wrote_loads_and_refuses_to_run_unwritten(
     tmp_path: Path, usage_database: peewee.Database, title: str
 ) -> None:
-    path = template.create(tmp_path / "new", title)
+    path = new_file.create(tmp_path / "new", title)
     load(tmp_path / "new", "down")
     with pytest.raises(errors.MigrationFailed, match=f"write {path.name} first"):
         MigrationRunner(usage_database, path.parent, "own_history").migrate()
@@ -177,11 +180,11 @@ def test_what_create_wrote_loads_and_refuses_to_run_unwritten(
 @pytest.mark.parametrize("title", ["", "   ", "!!!"])
 def test_create_needs_a_name(tmp_path: Path, title: str) -> None:
     with pytest.raises(errors.ConfigurationError, match="needs letters or digits"):
-        template.create(tmp_path, title)
+        new_file.create(tmp_path, title)
 
 
 def test_create_overwrites_nothing(tmp_path: Path) -> None:
     write(tmp_path, {"001_a": table("t"), "01_b": table("u")})
     with pytest.raises(errors.DuplicateVersion):
-        template.create(tmp_path, "c")
+        new_file.create(tmp_path, "c")
     assert sorted(path.name for path in tmp_path.glob("*.py")) == ["001_a.py", "01_b.py"]

@@ -10,11 +10,11 @@ import pytest
 
 from tests.database_files import fill, forked_with_small_files, make_huge
 from tests.support import TIMEOUT, files_of, history, python, raw, rows, runner_of, script, sql, write
-from usage_store.connection import open_database
+from usage_store.engines.interface.compare_databases import TableRows
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.file.disk import file_of
 from usage_store.errors import ConfigurationError, NotEnoughDisk, RenamedMigration
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.contents import TableRows
-from usage_store.migrate.copying import file_of
 from usage_store.migrate.rehearse import Rehearsal, rehearse
 from usage_store.testing import seed_usage
 

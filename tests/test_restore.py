@@ -33,10 +33,10 @@ from tests.support import (
     start,
     until,
 )
+from usage_store.engines.sqlite.copies.back_up import back_up, list_backups
+from usage_store.engines.sqlite.copies.restore import restore
+from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked, NotEnoughDisk
-from usage_store.migrate.backup import back_up, list_backups
-from usage_store.migrate.locking import exclusive
-from usage_store.migrate.restore import restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

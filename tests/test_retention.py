@@ -12,9 +12,10 @@ import pytest
 import usage_store
 from tests.compacted import DAY, FILL, TEXTS, blocks, compact_old, record
 from tests.support import raw, rows
-from usage_store import UsageSession, UsageSnapshot, retention
+from usage_store import UsageSession, UsageSnapshot
+from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
 from usage_store.errors import InvalidValue
-from usage_store.pacing import Pace, Turns
+from usage_store.models.sqlite.maintenance import delete_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def test_snapshots_that_are_too_old_already_when_they_come_are_the_next_call_s(
     record(*({"n": n} for n in range(MANY)), age=60)
     steps = 0
     with raw(tmp_path / "usage.db") as other:
-        for _ in retention.prune(database, int(time.time() - 30 * DAY), Pace(Turns())):
+        for _ in delete_snapshots.prune(database, int(time.time() - 30 * DAY), Pace(Turns())):
             other.executemany(FILL, [("{}", 0)] * 50)
             steps += 1
             assert steps < MANY, "it would never end"
@@ -87,7 +88,7 @@ def test_many_go_in_several_transactions_the_oldest_first(
     old, new = record(*({"n": n} for n in range(MANY)), age=60), record({}, {}, age=2)
     if compacted:
         compact_old()
-    steps = retention.prune(database, int(time.time() - 30 * DAY), Pace(Turns()))
+    steps = delete_snapshots.prune(database, int(time.time() - 30 * DAY), Pace(Turns()))
     first = next(steps)
     assert 0 < first < MANY
     assert left(tmp_path / "usage.db") == [*old[first:], *new]  # committed, and the oldest
@@ -203,7 +204,7 @@ def test_a_snapshot_that_arrives_while_its_session_is_removed_goes_with_it(
 ) -> None:
     path = tmp_path / "usage.db"
     record(*TEXTS)
-    steps = retention.remove_sessions(database, ["s"], Pace(Turns()))
+    steps = delete_snapshots.remove_sessions(database, ["s"], Pace(Turns()))
     assert next(steps) == len(TEXTS)
     with raw(path) as other:
         other.execute("INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES ('s', '[]')")

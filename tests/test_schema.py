@@ -15,8 +15,9 @@ import pytest
 from tests.driver import sqlite3
 from tests.support import TIMEOUT
 from usage_store import MigrationRunner
-from usage_store.migrate.catalog import differences, read_catalog
-from usage_store.migrate.project import usage_tables
+from usage_store.engines.interface.compare_databases import differences
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
+from usage_store.migrate.files.project import usage_tables
 from usage_store.models import MODELS
 from usage_store.testing import seed_usage
 

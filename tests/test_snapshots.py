@@ -19,11 +19,11 @@ from usage_store import (
     get_usage_snapshots_by_session,
     insert_usage_snapshot,
     insert_usage_snapshots,
-    payloads,
     register_session,
 )
 from usage_store.errors import InvalidValue, RejectedInput, UnknownField, UnknownSession
 from usage_store.models import MODELS
+from usage_store.models.fields import snapshot_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,10 +261,10 @@ def test_deleting_a_session_deletes_its_snapshots(tmp_path: Path, foreign_keys: 
 
 
 def test_many_are_held_in_memory_by_number_and_by_size() -> None:
-    small, large = (payloads.row("s", text, "stats", 5) for text in ("[]", f'"{"x" * 2**20}"'))
+    small, large = (snapshot_input.row("s", text, "stats", 5) for text in ("[]", f'"{"x" * 2**20}"'))
     for row, sizes in ((small, [500, 500, 200]), (large, [8, 8, 4])):
         read: list[int] = []
         rows = (read.append(number) or row for number in range(sum(sizes)))  # type: ignore[func-returns-value]
-        dealt = payloads.batches(rows)
+        dealt = snapshot_input.batches(rows)
         assert len(next(dealt)) == len(read) == sizes[0], "no more is read than is sent"
         assert [len(batch) for batch in dealt] == sizes[1:]

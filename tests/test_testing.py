@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import TIMEOUT
 from usage_store import MigrationRunner, UsageConfig, UsageSession, UsageSnapshot
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError
 from usage_store.testing import Seeded, dump_usage, load_usage, seed_usage
 
@@ -225,7 +225,7 @@ def test_seeding_leaves_models_unbound_that_were_unbound_and_needs_no_pytest(tmp
     script = """
 import sys
 from usage_store import MigrationRunner, UsageConfig
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.testing import dump_usage, load_usage, seed_usage
 database = open_database(sys.argv[1] + "/usage.db")
 MigrationRunner(database).migrate()

@@ -12,7 +12,7 @@ from peewee import JOIN, SQL, Case, Select, fn
 
 from tests.compacted import compact_at_once, plain_rows, record
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, init_database
-from usage_store.connection import open_database
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:

@@ -13,16 +13,16 @@ from tests.support import rows, script
 from usage_store import (
     MigrationRunner,
     UsageSnapshot,
-    file_connection,
     init_database,
     insert_usage_snapshot,
     insert_usage_snapshots,
     maintain,
     register_session,
 )
+from usage_store.engines.sqlite.connection import file_connection
+from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.errors import DatabaseReplaced, DatabaseUnreadable
 from usage_store.models import MODELS
-from usage_store.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

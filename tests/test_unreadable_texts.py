@@ -13,8 +13,8 @@ from peewee import fn
 from tests.compacted import compact_at_once, number_blocks_from_one, record, write_row
 from tests.support import raw, rows
 from usage_store import UsageSession, UsageSnapshot, maintain
-from usage_store.blocks import BLOCK_BYTES, damaged_blocks, damaged_snapshots, pack
 from usage_store.errors import DamagedSnapshot, InvalidValue
+from usage_store.models.sqlite.rows.block_format import BLOCK_BYTES, damaged_blocks, damaged_snapshots, pack
 from usage_store.testing import dump_usage, load_usage
 
 if TYPE_CHECKING:

@@ -21,14 +21,14 @@ from usage_store import (
     init_database,
     insert_usage_snapshot,
     insert_usage_snapshots,
-    pacing,
-    upkeep,
+    upkeep_after_inserts,
 )
-from usage_store.connection import unwrap
+from usage_store.engines import unwrap
+from usage_store.engines.sqlite.file import short_transactions
 from usage_store.errors import InvalidValue
-from usage_store.goals import LEAST_BYTES
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,8 @@ SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
 @pytest.fixture(autouse=True)
 def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[None]:  # noqa: ARG001  no time passes
     """Have no pauses between two transactions of upkeep, none of which takes long, and give the models back."""
-    monkeypatch.setattr(upkeep, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
     monkeypatch.setattr(UsageSnapshot, "upkeep", None)
     take_steps_of(100, monkeypatch)
     with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
@@ -119,7 +119,9 @@ def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> N
 def test_old_snapshots_that_keep_coming_do_not_put_off_the_limit(
     tmp_path: Path, age: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "monotonic", Clock(pacing.HOLD / 8).monotonic)  # by which pages are given back
+    monkeypatch.setattr(
+        time, "monotonic", Clock(short_transactions.HOLD / 8).monotonic
+    )  # by which pages are given back
     path = filled(tmp_path / "usage.db", 5000, days=1)
     with closing(init_database(path, max_bytes=LEAST_BYTES)):
         for _ in range(5000):  # it takes as many as a slow machine needs
@@ -214,7 +216,7 @@ def test_a_proxy_s_former_database_is_left_alone_and_closed(path: Path, tmp_path
 
 
 def test_pauses_lie_between_two_transactions(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "_PAUSE", 3600)
+    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 3600)
     with closing(init_database(path, retention_days=30)):
         insert()
     assert 300 + 40 < len(ids_in(path)) < 640

@@ -12,10 +12,10 @@ import pytest
 from tests.compacted import filled, ids_in, plain_rows
 from tests.maintained import take_steps_of
 from tests.support import TIMEOUT, raw, script
-from usage_store import UsageSnapshot, init_database, insert_usage_snapshot, upkeep
-from usage_store.connection import unwrap
-from usage_store.goals import LEAST_BYTES
+from usage_store import UsageSnapshot, init_database, insert_usage_snapshot, upkeep_after_inserts
+from usage_store.engines import unwrap
 from usage_store.models import MODELS
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,8 @@ SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
 @pytest.fixture(autouse=True)
 def at_every_insert(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have no pauses between two transactions of upkeep, and give the models back."""
-    monkeypatch.setattr(upkeep, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
+    monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
     monkeypatch.setattr(UsageSnapshot, "upkeep", None)
     take_steps_of(100, monkeypatch)
     with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):

@@ -9,8 +9,9 @@ import pytest
 
 from tests.maintained import copied
 from tests.support import ROOT, dump, history, opened, raw, rows, runner_of, script
+from usage_store.engines.interface.compare_databases import State, not_restored
+from usage_store.engines.sqlite.copies.hash_rows import read_state
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.contents import State, not_restored, read_state
 from usage_store.migrate.rehearse import rehearse
 from usage_store.models import MODELS, UsageSnapshot
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.support import raw, rows, script, table, write
 from usage_store import MigrationRunner, UsageSession, init_database, insert_usage_snapshots, register_sessions
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import MigrationLocked
 from usage_store.models import MODELS
-from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

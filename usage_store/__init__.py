@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from usage_store.database import init_database, link_events
     from usage_store.migrate import Migration, MigrationRunner, MigrationStatus
     from usage_store.models import SessionSize, SnapshotRow, UsageConfig, UsageSession, UsageSnapshot
-    from usage_store.sql_functions import register_usage_json
+    from usage_store.models.sqlite.rows.sql_functions import register_usage_json
 
 __all__ = [
     "Maintained",
@@ -70,17 +70,23 @@ __all__ = [
     "validate_database",
 ]
 
+_HOMES = (
+    "usage_store.api",
+    "usage_store.database",
+    "usage_store.models",
+    "usage_store.migrate",
+    "usage_store.models.sqlite.rows.sql_functions",
+)
+
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for: the command line, which has only the migrations to run, starts in half the time.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "errors":
         return importlib.import_module("usage_store.errors")
-    for home in ("api", "database", "models", "migrate", "sql_functions"):
-        module = importlib.import_module(f"usage_store.{home}")
-        if name in module.__all__:
-            return getattr(module, name)
+    for home in _HOMES if name in __all__ else ():
+        module = importlib.import_module(home)
+        if hasattr(module, name):
+            return globals().setdefault(name, getattr(module, name))  # so it is asked for once
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -15,23 +15,24 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.connection import default_target, open_database
+from usage_store.cli.exit_codes import EXPECTED, described, one_line
+from usage_store.cli.options import Parser
+from usage_store.cli.output import complain, with_output
+from usage_store.engines.interface.paths_and_urls import default_target
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.file.schema_hash import Fingerprint
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import ConfigurationError, MigrationError, SchemaDrift
-from usage_store.exits import EXPECTED, described, one_line
-from usage_store.migrate import MigrationRunner, registry
-from usage_store.migrate.arguments import Parser
-from usage_store.migrate.execution import Execution
-from usage_store.migrate.guard import violations
-from usage_store.migrate.log import Fingerprint
-from usage_store.output import complain, with_output
-from usage_store.pacing import write_transaction
+from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files import find_files, load_file
+from usage_store.migrate.run_in_transactions import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from usage_store.migrate import Migration
 
-__all__ = ["Converted", "convert_original"]
 
 # Any text is greater than any number, and divided by 1000 it would be 0.
 _SECONDS = "CASE WHEN typeof({0}) = 'integer' AND {0} >= 100000000000 THEN {0} / 1000 ELSE {0} END"
@@ -68,7 +69,7 @@ def convert_original(database: peewee.Database) -> Converted | None:
     rule, or the history has more than version 1.
     """
     runner = MigrationRunner(database)
-    first = registry.discover(runner.directory)[0]
+    first = find_files.discover(runner.directory)[0]
     with runner.connected(), _one_line_for_rows():
         execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
         with execution.alone(runner.wait, runner.on_wait), write_transaction(runner.database):
@@ -123,7 +124,7 @@ def _convert(runner: MigrationRunner, first: Migration) -> Converted:
     marks = [(seq, name) for name, seq in marks.fetchall()]
     for table in _COLUMNS:
         db.execute_sql(f"DROP TABLE {table}")
-    registry.load(first, "up").up(None, db)
+    load_file.load(first, "up").up(None, db)
     db.execute_sql(
         "INSERT INTO usage_sessions (session_id) "
         "SELECT DISTINCT session_id FROM temp.original_usage_snapshots WHERE true ON CONFLICT DO NOTHING"

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store import events
-from usage_store.connection import default_target, open_database, unwrap
+from usage_store.engines import unwrap
+from usage_store.engines.interface.paths_and_urls import default_target
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError, SchemaDrift
-from usage_store.goals import checked_goals
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS, UsageConfig, UsageSnapshot
-from usage_store.sql_functions import register_functions
-from usage_store.upkeep import Upkeep
+from usage_store.models.fields.maintenance_goals import checked_goals
+from usage_store.models.sqlite.rows import follow_events as events
+from usage_store.models.sqlite.rows.sql_functions import register_functions
+from usage_store.upkeep_after_inserts import Upkeep
 
 if TYPE_CHECKING:
     import os

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from usage_store.migrate.registry import Step
+    from usage_store.migrate.files.migration import Step
 
 __all__ = [
     "BackupFailed",

@@ -9,17 +9,17 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from usage_store.connection import default_target, open_database
-from usage_store.exits import EXPECTED, INTERRUPTED, described
+from usage_store.cli.exit_codes import EXPECTED, INTERRUPTED, described
+from usage_store.cli.options import Parser, seconds
+from usage_store.cli.output import complain, with_output
+from usage_store.cli.progress import progress
+from usage_store.engines.interface.paths_and_urls import default_target
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.maintenance import Maintained, maintain
-from usage_store.migrate.arguments import Parser, seconds
-from usage_store.migrate.progress import progress
-from usage_store.output import complain, with_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main"]
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _LEFT = 1

@@ -39,10 +39,10 @@ def usage_database(
     usage_store_migrations: Sequence[tuple[str | Path, str]],
 ) -> Iterator[peewee.Database]:
     """Give a migrated SQLite file of this test's own, the models bound to it; unbound and closed afterwards."""
-    from usage_store.connection import open_database
+    from usage_store.engines.sqlite.connection.open_file import open_database
     from usage_store.migrate import MigrationRunner
     from usage_store.models import MODELS
-    from usage_store.sql_functions import register_functions
+    from usage_store.models.sqlite.rows.sql_functions import register_functions
 
     database = open_database(tmp_path / "usage.db")
     try:

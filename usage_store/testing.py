@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS, UsageConfig, UsageSession, UsageSnapshot
-from usage_store.pacing import write_transaction
-from usage_store.snapshot_text import NotUtf8
+from usage_store.models.sqlite.rows.text_column import NotUtf8
 
 if TYPE_CHECKING:
     import os

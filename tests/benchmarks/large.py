@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks.stream import replicated
 from usage_store import Maintained, UsageSnapshot, init_database, maintain, register_sessions
-from usage_store.connection import unwrap
+from usage_store.engines import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

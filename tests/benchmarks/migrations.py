@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.connection import open_database
-from usage_store.migrate import MigrationRunner, registry
-from usage_store.migrate.history import History
-from usage_store.migrate.log import Fingerprint, Log
-from usage_store.migrate.project import Project
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.file.schema_hash import Fingerprint
+from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files import find_files, load_file
+from usage_store.migrate.files.project import Project
+from usage_store.migrate.record.history_table import History
+from usage_store.migrate.record.log_table import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,8 +115,8 @@ def bare(folder: Path, count: int) -> dict[str, float]:
 
     def apply() -> None:
         history.create()
-        for migration in registry.discover(str(directory)):
-            module = registry.load(migration, "up", migration.read())
+        for migration in find_files.discover(str(directory)):
+            module = load_file.load(migration, "up", migration.read())
             with database.atomic("IMMEDIATE"):
                 module.up(None, database)
                 history.record(migration)

@@ -23,15 +23,15 @@ from tests.benchmarks.stream import original
 from usage_store import (
     UsageConfig,
     UsageSnapshot,
-    blocks,
     init_database,
     insert_usage_snapshot,
     insert_usage_snapshots,
     maintain,
     register_sessions,
 )
-from usage_store.connection import unwrap
-from usage_store.space import measure
+from usage_store.engines import unwrap
+from usage_store.engines.sqlite.file.free_pages import measure
+from usage_store.models.sqlite.rows import block_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ROUNDS = 9
 INSERT = "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) VALUES (?, ?, ?, ?)"
 CONFIG = "SELECT * FROM usage_config WHERE is_active = 1"
-ONE = f"SELECT snapshot_data, {blocks.BLOCK} FROM usage_snapshots WHERE id = ?"
+ONE = f"SELECT snapshot_data, {block_format.BLOCK} FROM usage_snapshots WHERE id = ?"
 
 
 def raw(path: Path) -> sqlite3.Connection:
@@ -111,7 +111,7 @@ def at_rest(folder: Path) -> None:
             for number in numbers:
                 data, block = connection.execute(ONE, (number,)).fetchone()
                 if isinstance(data, bytes):
-                    blocks.text(data, block)
+                    block_format.text(data, block)
 
         scattered = sorted(ids, key=lambda number: number * 7919 % 10_007)
         before = min(seconds(lambda: read(scattered)) for _ in range(ROUNDS))

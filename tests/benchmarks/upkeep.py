@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from usage_store import init_database, insert_usage_snapshot, insert_usage_snapshots, register_sessions
-from usage_store.connection import unwrap
+from usage_store.engines import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from usage_store.connection import readable_errors
-from usage_store.database_file import permissions
+from usage_store.engines.interface.compare_databases import State, TableRows, changed_tables, not_restored
+from usage_store.engines.sqlite.connection.error_messages import readable_errors
+from usage_store.engines.sqlite.connection.file_on_disk import permissions
+from usage_store.engines.sqlite.connection.second_connection import opened_like
+from usage_store.engines.sqlite.copies.copy_whole import copy_file
+from usage_store.engines.sqlite.copies.hash_rows import read_state
+from usage_store.engines.sqlite.file.disk import check_disk, file_of, reserve, size
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
-from usage_store.migrate.contents import State, TableRows, changed_tables, not_restored, read_state
-from usage_store.migrate.copying import check_disk, copy_file, file_of, reserve, size
 from usage_store.migrate.runner import MigrationRunner
-from usage_store.second import opened_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from usage_store.migrate.registry import Direction, Migration
+    from usage_store.migrate.files.migration import Direction, Migration
 
-__all__ = ["Rehearsal", "Rehearsed", "Run", "TableRows", "rehearse"]
 
 logger = logging.getLogger("usage_store.migrate")
 

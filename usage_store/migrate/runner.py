@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from usage_store.connection import connected, unwrap
+from usage_store.engines import connected, unwrap
 from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
-from usage_store.migrate import registry
-from usage_store.migrate.history import History, find_problems, with_paths
-from usage_store.migrate.log import Log
-from usage_store.migrate.planning import newest, plan
-from usage_store.migrate.project import project_of
+from usage_store.migrate.files import find_files, load_file
+from usage_store.migrate.files.project import project_of
+from usage_store.migrate.record.history_table import History
+from usage_store.migrate.record.log_table import Log
+from usage_store.migrate.record.which_to_run import find_problems, newest, plan, with_paths
 
 if TYPE_CHECKING:
     import os
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.migrate.dryrun import Planned
-    from usage_store.migrate.execution import Loaded
-    from usage_store.migrate.project import Check
-    from usage_store.migrate.registry import Direction, Migration, Step
+    from usage_store.migrate.files.load_file import Loaded
+    from usage_store.migrate.files.migration import Direction, Migration, Step
+    from usage_store.migrate.files.project import Check
+    from usage_store.migrate.planned_sql import Planned
     from usage_store.migrate.status import MigrationStatus
     from usage_store.migrate.validate import Report
 
-__all__ = ["MigrationRunner"]
 
 logger = logging.getLogger("usage_store.migrate")
 
@@ -100,10 +99,10 @@ class MigrationRunner:
 
         The statements are those of a run on an empty copy of the schema. The database is only read.
         """
-        from usage_store.migrate.dryrun import planned
+        from usage_store.migrate.planned_sql import planned
 
         with self.connected():
-            files = registry.discover(self.directory)
+            files = find_files.discover(self.directory)
             applied = self.history.applied(files)
             direction: Direction = "down" if target is not None and target < newest(applied) else "up"
             return planned(self.database, self._load(files, applied, direction, target), direction)
@@ -130,7 +129,7 @@ class MigrationRunner:
 
         For a version that is applied already, its file as it is now is recorded as the one that was applied.
         """
-        from usage_store.migrate.stamp import stamp
+        from usage_store.migrate.stamp_as_applied import stamp
 
         with self.connected():
             return stamp(self, version)
@@ -155,10 +154,10 @@ class MigrationRunner:
         self, direction: Direction, target: int | None, on_step: Callable[[Step], None] | None
     ) -> tuple[Step, ...]:
         with self.connected():
-            files = registry.discover(self.directory)
+            files = find_files.discover(self.directory)
             if not plan(files, self.history.applied(files), direction, target):
                 return ()
-            from usage_store.migrate.execution import Execution
+            from usage_store.migrate.run_in_transactions import Execution
 
             back_up = self._back_up if self.backup else None
             execution = Execution(
@@ -173,7 +172,7 @@ class MigrationRunner:
                 return execution.run(self._load(files, applied, direction, target))
 
     def _back_up(self, version: int) -> None:
-        from usage_store.migrate.backup import back_up_rows
+        from usage_store.engines.sqlite.copies.back_up import back_up_rows
 
         own = (self.history.table_name, self.log.table_name)
         try:
@@ -190,8 +189,8 @@ class MigrationRunner:
     def _load(
         self, files: Sequence[Migration], applied: Sequence[Migration], direction: Direction, target: int | None
     ) -> list[Loaded]:
-        from usage_store.migrate.edited import find_edits
-        from usage_store.migrate.execution import Loaded
+        from usage_store.migrate.files.load_file import Loaded
+        from usage_store.migrate.record.edited_files import find_edits
 
         steps = plan(files, applied, direction, target)
         if direction == "up":
@@ -207,4 +206,4 @@ class MigrationRunner:
                 problems = find_problems(files, applied)
                 raise next(problem for problem in problems if problem.version == step.version)
             sources.append((step, source))
-        return [Loaded(step, registry.load(step, direction, source), source) for step, source in sources]
+        return [Loaded(step, load_file.load(step, direction, source), source) for step, source in sources]

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.errors import HistoryError, MigrationError
-from usage_store.migrate import registry
-from usage_store.migrate.edited import find_edits
-from usage_store.migrate.history import find_problems, with_paths
-from usage_store.migrate.planning import newest, pending
+from usage_store.migrate.files import find_files
+from usage_store.migrate.record.edited_files import find_edits
+from usage_store.migrate.record.which_to_run import find_problems, newest, pending, with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from usage_store.migrate.registry import Migration
+    from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.runner import MigrationRunner
-
-__all__ = ["MigrationStatus", "check", "status"]
 
 
 class MigrationStatus(NamedTuple):
@@ -38,7 +35,7 @@ def status(runner: MigrationRunner) -> MigrationStatus:
     """Compare the files with the history. Reads only."""
     from usage_store.migrate.validate import notices
 
-    files = registry.discover(runner.directory)
+    files = find_files.discover(runner.directory)
     try:
         applied = with_paths(runner.history.applied(files), files)
     except HistoryError as error:
@@ -62,7 +59,7 @@ def status(runner: MigrationRunner) -> MigrationStatus:
 
 def check(runner: MigrationRunner) -> tuple[tuple[MigrationError, ...], int]:
     """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only."""
-    files = registry.discover(runner.directory)
+    files = find_files.discover(runner.directory)
     applied = with_paths(runner.history.applied(files), files)
     edited, _ = find_edits(runner.log, applied)
     problems: list[MigrationError] = [*find_problems(files, applied), *edited]

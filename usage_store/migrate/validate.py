@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.interface.compare_databases import Catalog, differences
+from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy
+from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.errors import (
     CorruptDatabase,
     ForeignKeyViolations,
@@ -13,25 +17,22 @@ from usage_store.errors import (
     MigrationFailed,
     SchemaDrift,
 )
-from usage_store.migrate import registry
-from usage_store.migrate.catalog import Catalog, differences, read_catalog
-from usage_store.migrate.dryrun import empty_copy, run
-from usage_store.migrate.edited import find_edits
-from usage_store.migrate.execution import Loaded
-from usage_store.migrate.guard import violations
-from usage_store.migrate.history import find_problems, is_named_alike, with_paths
+from usage_store.migrate.files import find_files, load_file
+from usage_store.migrate.files.load_file import Loaded
+from usage_store.migrate.planned_sql import run
+from usage_store.migrate.record.edited_files import find_edits
+from usage_store.migrate.record.which_to_run import find_problems, is_named_alike, with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import peewee
 
-    from usage_store.migrate.history import History
-    from usage_store.migrate.log import Log
-    from usage_store.migrate.registry import Migration
+    from usage_store.migrate.files.migration import Migration
+    from usage_store.migrate.record.history_table import History
+    from usage_store.migrate.record.log_table import Log
     from usage_store.migrate.runner import MigrationRunner
 
-__all__ = ["Report", "notices", "validate"]
 
 _MAX_DAMAGE_LINES = 10
 
@@ -55,7 +56,7 @@ def validate(runner: MigrationRunner, *, full: bool) -> Report:
     A corrupt file is reported as such and not looked at further. The schema is compared with what the applied
     migrations make when they run on empty tables in memory.
     """
-    database, files = runner.database, registry.discover(runner.directory)
+    database, files = runner.database, find_files.discover(runner.directory)
     damage = _damage(database, full=full)
     if damage:
         return Report(damage, ())
@@ -132,7 +133,7 @@ def _replay(
         for migration in applied:
             source = migration.read()
             try:
-                run(scratch, Loaded(migration, registry.load(migration, "up", source), source), "up")
+                run(scratch, Loaded(migration, load_file.load(migration, "up", source), source), "up")
             except MigrationFailed as error:
                 failure = failure or f"on empty tables, {error}"
         return read_catalog(scratch).changed_since(before), failure
@@ -148,7 +149,7 @@ def notices(database: peewee.SqliteDatabase, applied: Sequence[Migration]) -> tu
 def _named(applied: Sequence[Migration], attribute: str) -> set[Any]:
     """Give what the modules that have such an attribute list in it: names, or versions."""
     found = [row for row in applied if row.path is not None and f"\n{attribute} = ".encode() in row.path.read_bytes()]
-    return {each for row in found for each in getattr(registry.load(row, "up"), attribute)}
+    return {each for row in found for each in getattr(load_file.load(row, "up"), attribute)}
 
 
 def _notices(database: peewee.SqliteDatabase, applied: Sequence[Migration]) -> Iterator[str]:
@@ -158,7 +159,7 @@ def _notices(database: peewee.SqliteDatabase, applied: Sequence[Migration]) -> I
             continue
         # Read before it is loaded: a long history is looked at often and has few of these.
         if migration.path is not None and b"def notices(" in migration.path.read_bytes():
-            yield from registry.load(migration, "up").notices(database)
+            yield from load_file.load(migration, "up").notices(database)
 
 
 def _damage(database: peewee.SqliteDatabase, *, full: bool) -> tuple[MigrationError, ...]:

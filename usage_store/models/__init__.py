@@ -6,7 +6,7 @@ for a database that is locked, full or broken.
 
 from __future__ import annotations
 
-from usage_store.models.configs import UsageConfig
+from usage_store.models.configuration import UsageConfig
 from usage_store.models.sessions import SessionSize, UsageSession
 from usage_store.models.snapshots import SnapshotRow, UsageSnapshot
 

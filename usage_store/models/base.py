@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.errors import ConfigurationError
-from usage_store.reading import UsageAlias, UsageRaw, UsageSelect
+from usage_store.models.sqlite.rows.read_rows import UsageAlias, UsageRaw, UsageSelect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
-
-__all__ = ["UsageModel"]
 
 
 class UsageModel(peewee.Model):

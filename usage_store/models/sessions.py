@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import peewee
 from peewee import Check
 
-from usage_store import retention, rules
-from usage_store.blocks import ITS_BLOCK, STORED_BYTES
-from usage_store.connection import unwrap
+from usage_store.engines import unwrap
+from usage_store.engines.sqlite.file.short_transactions import finish
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import InvalidValue
-from usage_store.fields import EpochField, SessionIdField
 from usage_store.models.base import UsageModel
-from usage_store.pacing import finish, write_transaction
-from usage_store.reading import fetch
+from usage_store.models.fields import allowed_values
+from usage_store.models.fields.column_types import EpochField, SessionIdField
+from usage_store.models.sqlite.maintenance import delete_snapshots
+from usage_store.models.sqlite.rows.block_format import ITS_BLOCK, STORED_BYTES
+from usage_store.models.sqlite.rows.read_rows import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["SessionSize", "UsageSession"]
 
 _REGISTER = "INSERT INTO usage_sessions (session_id) VALUES (?) ON CONFLICT DO NOTHING"
 _SIZES = f"""
@@ -71,9 +72,9 @@ class UsageSession(UsageModel):
         It goes in transactions of about 10 ms, sessions after their snapshots, so that others can write meanwhile; one
         that is stopped has deleted some. Inside an open transaction it is a part of that. Raises InvalidValue.
         """
-        checked = _checked(session_ids, rules.checked_stored_id)
+        checked = _checked(session_ids, allowed_values.checked_stored_id)
         database = unwrap(cls._db())
-        return finish(database, lambda pace: retention.remove_sessions(database, checked, pace))
+        return finish(database, lambda pace: delete_snapshots.remove_sessions(database, checked, pace))
 
     @classmethod
     def sizes(cls, session_id: str | None = None) -> list[SessionSize]:
@@ -86,7 +87,9 @@ class UsageSession(UsageModel):
         return [SessionSize(session, count, int(size)) for session, count, size in found]
 
 
-def _checked(session_ids: Iterable[str], check: Callable[[object], str] = rules.checked_session_id) -> list[str]:
+def _checked(
+    session_ids: Iterable[str], check: Callable[[object], str] = allowed_values.checked_session_id
+) -> list[str]:
     given: Any = session_ids
     if isinstance(given, str) or not hasattr(given, "__iter__"):
         raise InvalidValue("session_ids", given, "an iterable of session ids")

@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import peewee
 from peewee import SQL, Check
 
-from usage_store import blocks, payloads, retention, rules
-from usage_store.clock import warn_of_step
-from usage_store.connection import unwrap
+from usage_store.engines import unwrap
+from usage_store.engines.sqlite.file.short_transactions import finish
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import InvalidValue, UnknownSession
-from usage_store.fields import Checked, RowIdField, SessionField, SnapshotTypeField, TimestampField
 from usage_store.models.base import UsageModel
+from usage_store.models.fields import allowed_values, snapshot_input
+from usage_store.models.fields.column_types import Checked, RowIdField, SessionField, SnapshotTypeField, TimestampField
 from usage_store.models.sessions import UsageSession
-from usage_store.pacing import finish, write_transaction
-from usage_store.reading import fetch
-from usage_store.snapshot_text import NotUtf8, SnapshotTextField, damage
-from usage_store.sql_functions import text_or_why
+from usage_store.models.sqlite.maintenance import delete_snapshots
+from usage_store.models.sqlite.maintenance.stored_times import warn_of_step
+from usage_store.models.sqlite.rows import block_format
+from usage_store.models.sqlite.rows.read_rows import fetch
+from usage_store.models.sqlite.rows.sql_functions import text_or_why
+from usage_store.models.sqlite.rows.text_column import NotUtf8, SnapshotTextField, damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-__all__ = ["SnapshotRow", "UsageSnapshot"]
 
 
 class SnapshotRow(NamedTuple):
@@ -66,7 +67,7 @@ class UsageSnapshot(UsageModel):
         "SELECT session_id, ?, ?, ? FROM usage_sessions WHERE session_id = ? AND json_valid(?)"
     )
     _SELECT: ClassVar = (
-        f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {blocks.BLOCK} FROM usage_snapshots"  # noqa: S608
+        f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots"  # noqa: S608
     )
     _NEWEST: ClassVar = "ORDER BY timestamp DESC, id DESC"
     _RECENT: ClassVar = f"{_SELECT} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
@@ -78,7 +79,7 @@ class UsageSnapshot(UsageModel):
     @property
     def data(self) -> Any:
         """The parsed value of `snapshot_data`."""
-        return payloads.decode(self.snapshot_data)
+        return snapshot_input.decode(self.snapshot_data)
 
     @property
     def recorded_at(self) -> datetime:
@@ -114,15 +115,15 @@ class UsageSnapshot(UsageModel):
         seconds or milliseconds, at most a day ahead of the clock; None is now. Raises InvalidValue or UnknownSession,
         and then stores nothing.
         """
-        return cls._record(payloads.row(session_id, snapshot_data, snapshot_type, timestamp))
+        return cls._record(snapshot_input.row(session_id, snapshot_data, snapshot_type, timestamp))
 
     @classmethod
     def record_mapping(cls, snapshot: Mapping[str, Any]) -> UsageSnapshot:
         """Store one snapshot given as a mapping of `record`'s arguments. Raises UnknownField besides."""
-        return cls._record(payloads.mapped_row(snapshot))
+        return cls._record(snapshot_input.mapped_row(snapshot))
 
     @classmethod
-    def _record(cls, row: payloads.Row) -> UsageSnapshot:
+    def _record(cls, row: snapshot_input.Row) -> UsageSnapshot:
         cursor = cls._db().execute_sql(cls._INSERT, row)
         data, kind, seconds, session, _ = row
         if cursor.rowcount != 1:
@@ -147,9 +148,9 @@ class UsageSnapshot(UsageModel):
             numbered = enumerate(snapshots)
         except TypeError:
             raise InvalidValue("snapshots", snapshots, "an iterable of mappings of field to value") from None
-        mapped = functools.partial(payloads.mapped_row, ahead=ahead)
-        rows = (payloads.numbered(number, mapped, snapshot) for number, snapshot in numbered)
-        batches = payloads.batches(rows)
+        mapped = functools.partial(snapshot_input.mapped_row, ahead=ahead)
+        rows = (snapshot_input.numbered(number, mapped, snapshot) for number, snapshot in numbered)
+        batches = snapshot_input.batches(rows)
         first = next(batches, [])  # before BEGIN: no lock is held for input that is refused
         with write_transaction(database):
             for batch in itertools.chain([first], batches):
@@ -158,7 +159,7 @@ class UsageSnapshot(UsageModel):
                     cursor.executemany(cls._INSERT, batch)
                 if cursor.rowcount != len(batch):
                     for number, row in enumerate(batch, total):
-                        payloads.numbered(number, cls._check, row)
+                        snapshot_input.numbered(number, cls._check, row)
                 total += len(batch)
         if cls.upkeep is not None:
             cls.upkeep(database)
@@ -182,12 +183,12 @@ class UsageSnapshot(UsageModel):
     @classmethod
     def of_session(cls, session_id: str) -> list[UsageSnapshot]:
         """List all snapshots of a session, newest first; none for a session that is not known."""
-        return cls._models(cls._OF_SESSION, rules.checked_session_id(session_id))
+        return cls._models(cls._OF_SESSION, allowed_values.checked_session_id(session_id))
 
     @classmethod
     def rows_of_session(cls, session_id: str) -> list[SnapshotRow]:
         """List the same as `of_session()` as plain rows. Raises DamagedSnapshot, where a model would on access."""
-        return cls._rows(cls._OF_SESSION, rules.checked_session_id(session_id))
+        return cls._rows(cls._OF_SESSION, allowed_values.checked_session_id(session_id))
 
     @classmethod
     def prune(cls, days_old: float = 30) -> int:
@@ -196,20 +197,20 @@ class UsageSnapshot(UsageModel):
         It goes in transactions of about 10 ms, oldest first, so that others can write meanwhile; one that is stopped
         has deleted some. Inside an open transaction it is a part of that.
         """
-        span = rules.checked_span("days_old", days_old, 86_400, zero=True)
-        before = int(time.time() - span) if span else rules.MAX_INTEGER
+        span = allowed_values.checked_span("days_old", days_old, 86_400, zero=True)
+        before = int(time.time() - span) if span else allowed_values.MAX_INTEGER
         database = unwrap(cls._db())
         if span:
             warn_of_step(database, before, span)
-        return finish(database, lambda pace: retention.prune(database, before, pace))
+        return finish(database, lambda pace: delete_snapshots.prune(database, before, pace))
 
     @classmethod
     def _recent(cls, session_id: str | None, limit: int, hours_back: float) -> tuple[Any, ...]:
-        most = rules.checked_count("limit", limit)
-        since = int(time.time() - rules.checked_span("hours_back", hours_back, 3600))
+        most = allowed_values.checked_count("limit", limit)
+        since = int(time.time() - allowed_values.checked_span("hours_back", hours_back, 3600))
         if session_id is None:
             return cls._RECENT, since, most
-        return cls._RECENT_OF_SESSION, rules.checked_session_id(session_id), since, most
+        return cls._RECENT_OF_SESSION, allowed_values.checked_session_id(session_id), since, most
 
     @classmethod
     def _models(cls, sql: str, *params: Any) -> list[UsageSnapshot]:
@@ -236,20 +237,20 @@ class UsageSnapshot(UsageModel):
         return cls._stored({"id": row_id, **values})
 
     @classmethod
-    def _check(cls, row: payloads.Row) -> None:
+    def _check(cls, row: snapshot_input.Row) -> None:
         """Raise what is wrong with a row that was not inserted."""
         text, _, _, session, _ = row
         sql = "SELECT json_valid(?), EXISTS (SELECT 1 FROM usage_sessions WHERE session_id = ?)"
         valid, known = cls._db().execute_sql(sql, (text, session)).fetchone()
         if not valid:
-            payloads.prove(text)
+            snapshot_input.prove(text)
             raise InvalidValue("snapshot_data", text, "JSON that is not nested this deeply")
         if not known:
             raise UnknownSession(session)
 
 
 def _text(data: Any, block: bytes | None) -> Any:
-    return data if isinstance(data, NotUtf8) else text_or_why(lambda: blocks.text(data, block))
+    return data if isinstance(data, NotUtf8) else text_or_why(lambda: block_format.text(data, block))
 
 
 UsageSnapshot.add_index(

@@ -1,0 +1,132 @@
+"""The commands `backup`, `restore` and `rehearse`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from usage_store.cli.opened_database import Outcome, opened, say
+from usage_store.cli.progress import progress
+from usage_store.engines.interface.paths_and_urls import default_target
+from usage_store.engines.sqlite.connection.open_file import file_name, open_database
+from usage_store.engines.sqlite.copies import back_up as backups
+from usage_store.engines.sqlite.copies import restore as restores
+from usage_store.engines.sqlite.file.disk import file_of
+from usage_store.engines.sqlite.migrating.migration_lock import exclusive
+from usage_store.errors import MigrationFailed, SchemaDrift, UsageStoreError
+from usage_store.migrate import MigrationRunner
+from usage_store.migrate import rehearse as rehearsals
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from usage_store.engines.interface.compare_databases import TableRows
+    from usage_store.migrate.rehearse import Rehearsal, Rehearsed, Run
+
+
+_copied = partial(progress, "pages copied")
+
+
+def backup(arguments: argparse.Namespace) -> Outcome:
+    """Back up the database, beside it, under the migration lock."""
+    with opened(arguments, readonly=True) as runner:
+        file, version = file_of(runner.database), runner.current_version()
+        with exclusive(str(file), runner.wait, runner.on_wait):
+            path = backups.back_up_database(runner.database, version, on_progress=_copied)
+    size = path.stat().st_size
+    line = f"backed up version {version} to {path} ({_megabytes(size)})"
+    return Outcome(0, [line], {"backup": str(path), "version": version, "bytes": size})
+
+
+def restore(arguments: argparse.Namespace) -> Outcome:
+    """Put a backup in the database's place."""
+    file = Path(file_name(default_target() if arguments.database is None else arguments.database))
+    kept = restores.restore(
+        file,
+        Path(arguments.file),
+        version=_version_if_readable(file, arguments),
+        wait=arguments.wait,
+        mode=arguments.mode,
+        on_wait=say,
+        on_progress=_copied,
+    )
+    line = f"restored {arguments.file}" + (f"; what was there is kept as {kept}" if kept else "")
+    return Outcome(0, [line], {"restored": arguments.file, "kept": str(kept) if kept else None})
+
+
+def _version_if_readable(file: Path, arguments: argparse.Namespace) -> int:
+    try:
+        with closing(open_database(file, readonly=True)) as database:
+            return MigrationRunner(database, arguments.directory, arguments.table).current_version()
+    except (UsageStoreError, peewee.PeeweeException):
+        return 0  # a database that cannot be read is what one restores
+
+
+def rehearse(arguments: argparse.Namespace) -> Outcome:
+    """Rehearse the pending migrations; the code is 7 if one fails, 4 if a `down` does not restore everything."""
+    with opened(arguments, readonly=True) as runner:
+        rehearsal = rehearsals.rehearse(runner, arguments.target, on_progress=_copied)
+    code = MigrationFailed.exit_code if rehearsal.failures else 0 if rehearsal.ok else SchemaDrift.exit_code
+    return Outcome(code, list(_lines(rehearsal)), _data(rehearsal))
+
+
+def _data(rehearsal: Rehearsal) -> dict[str, Any]:
+    migrations = []
+    for each in rehearsal.migrations:
+        down = asdict(each.down) if each.down else None
+        named = {"version": each.migration.version, "name": each.migration.name}
+        result = {"restored": each.restored, "differences": list(each.differences)}
+        migrations.append({**named, "up": asdict(each.up), "down": down, **result})
+    whole = {"ok": rehearsal.ok, "database_bytes": rehearsal.database_bytes, "notice": rehearsal.notice}
+    return {**whole, "migrations": migrations}
+
+
+def _lines(rehearsal: Rehearsal) -> Iterator[str]:
+    if not rehearsal.migrations:
+        yield "nothing to rehearse: nothing is pending"
+        return
+    yield f"rehearsed on a copy of {_megabytes(rehearsal.database_bytes)}; the database was only read"
+    for each in rehearsal.migrations:
+        yield from _rehearsed(each)
+    if rehearsal.notice:
+        yield f"notice: {rehearsal.notice}"
+
+
+def _rehearsed(each: Rehearsed) -> Iterator[str]:
+    yield str(each.migration)
+    yield f"  up    {_figures(each.up)}"
+    yield from (f"        {_rows(rows)}" for rows in each.up.tables)
+    if each.down is not None:
+        yield f"  down  {_figures(each.down)}"
+    elif each.up.failure is None:
+        yield "  down  not run"
+    if each.restored:
+        yield "        schema and rows are as before"
+    yield from (f"        not restored: {line}" for line in each.differences)
+
+
+def _figures(run: Run) -> str:
+    cost = f"{run.seconds * 1000:.1f} ms, {_megabytes(run.bytes_written)} written"
+    if run.failure is not None:
+        return f"{cost}; failed: {' '.join(run.failure.split())}"
+    return f"{cost}, {_megabytes(run.disk_needed)} of disk needed"
+
+
+def _rows(rows: TableRows) -> str:
+    if rows.before is None:
+        return f"{rows.table}: new, {rows.after} rows"
+    if rows.after is None:
+        return f"{rows.table}: gone, had {rows.before} rows"
+    if rows.before == rows.after:
+        return f"{rows.table}: {rows.after} rows, changed"
+    return f"{rows.table}: {rows.after} rows, had {rows.before}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.2f} MB"

@@ -1,0 +1,225 @@
+"""What each command does: call the runner, and say what came of it in lines and in data."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from usage_store.cli.opened_database import Outcome, opened, opened_if_there, say
+from usage_store.errors import ConfigurationError, MigrationError
+from usage_store.migrate.files import find_files
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from usage_store.migrate import Migration, Step
+
+
+_PENDING = 1
+_MILLISECONDS = 10**11  # an applied_at from here up was written in milliseconds by another program
+
+
+def _migrate(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments) as runner:
+        steps = runner.migrate(on_step=_reporter(arguments))
+        version = runner.current_version()
+    lines = [] if steps else [f"nothing to migrate: at version {version}"]
+    return Outcome(0, lines, {"version": version, "steps": [_step(step) for step in steps]})
+
+
+def _rollback(arguments: argparse.Namespace) -> Outcome:
+    with opened_if_there(arguments) as runner:
+        steps = runner.rollback(arguments.target, on_step=_reporter(arguments))
+        version = runner.current_version()
+    lines = [] if steps else [f"nothing to roll back: at version {version}"]
+    return Outcome(0, lines, {"version": version, "steps": [_step(step) for step in steps]})
+
+
+def _reporter(arguments: argparse.Namespace) -> Callable[[Step], None]:
+    def report(step: Step) -> None:
+        verb = "applied" if step.direction == "up" else "rolled back"
+        print(f"{verb} {step.migration} ({step.seconds * 1000:.1f} ms)", flush=True)
+
+    return (lambda _: None) if arguments.json else report
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {**_migration(step.migration), "direction": step.direction, "seconds": round(step.seconds, 6)}
+
+
+def _migration(migration: Migration) -> dict[str, Any]:
+    return {"version": migration.version, "name": migration.name, "applied_at": migration.applied_at}
+
+
+def _problem(problem: MigrationError) -> dict[str, Any]:
+    diff = getattr(problem, "diff", None)
+    return {"error": type(problem).__name__, "message": str(problem), **({"diff": diff} if diff else {})}
+
+
+def _problem_lines(problem: MigrationError) -> list[str]:
+    diff = getattr(problem, "diff", "")
+    return [f"problem: {' '.join(str(problem).split())}", *([diff] if diff else [])]
+
+
+def _worst(problems: Sequence[MigrationError]) -> int:
+    return max((problem.exit_code for problem in problems), default=0)
+
+
+def _status(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        status = runner.status()
+    applied, pending = status.applied_migrations, status.pending_migrations
+    width = max((len(str(migration)) for migration in (*applied, *pending)), default=0)
+    lines = [f"version {status.current_version} of {status.latest_version}, {status.pending_count} pending"]
+    lines += (f"  {migration!s:{width}}  applied {_when(migration.applied_at)}" for migration in applied)
+    lines += (f"  {migration!s:{width}}  pending" for migration in pending)
+    lines += (f"notice: {notice}" for notice in status.notices)
+    for problem in status.problems:
+        lines += _problem_lines(problem)
+    data = {
+        "current_version": status.current_version,
+        "latest_version": status.latest_version,
+        "pending_count": status.pending_count,
+        "applied": [_migration(migration) for migration in applied],
+        "pending": [{"version": migration.version, "name": migration.name} for migration in pending],
+        "problems": [_problem(problem) for problem in status.problems],
+        "notices": list(status.notices),
+    }
+    code = _worst(status.problems) or (_PENDING if arguments.check and pending else 0)
+    return Outcome(code, lines, data)
+
+
+def _check(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        problems, pending = runner.check()
+    lines = [line for problem in problems for line in _problem_lines(problem)]
+    lines += [f"{pending} pending"] if pending else []
+    data = {"pending_count": pending, "problems": [_problem(problem) for problem in problems]}
+    return Outcome(_worst(problems) or (_PENDING if pending else 0), lines, data)
+
+
+def _when(seconds: int | None) -> str:
+    if seconds is not None and seconds >= _MILLISECONDS:
+        seconds //= 1000
+    try:
+        return f"{datetime.fromtimestamp(seconds or 0, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OSError, OverflowError, ValueError):
+        return f"at {seconds} s"
+
+
+def _validate(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.cli.progress import ticking
+
+    with opened(arguments, readonly=True) as runner, ticking("checking integrity, foreign keys and schema"):
+        report = runner.validate(full=arguments.full)
+    lines = [f"notice: {notice}" for notice in report.notices]
+    for problem in report.problems:
+        lines += _problem_lines(problem)
+    lines += ["valid"] if report.ok else []
+    data = {"valid": report.ok, "problems": [_problem(problem) for problem in report.problems]}
+    return Outcome(_worst(report.problems), lines, {**data, "notices": list(report.notices)})
+
+
+def _plan(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        plan = runner.plan(arguments.target)
+    lines = [] if plan else ["-- nothing to do"]
+    for planned in plan:
+        lines += [f"-- {planned.direction} {planned.migration}", *(f"{sql};" for sql in planned.statements)]
+    data = [{**_migration(p.migration), "direction": p.direction, "statements": p.statements} for p in plan]
+    return Outcome(0, lines, data)
+
+
+def _create(arguments: argparse.Namespace) -> Outcome:
+    if arguments.directory is None:
+        raise ConfigurationError("create needs --directory, where your migrations live: --directory migrations")
+    if arguments.models is not None:
+        return _create_from_models(arguments)
+    if arguments.rename:
+        raise ConfigurationError("--rename needs --from, the models that have the new names")
+    from usage_store.migrate.files import new_file
+
+    path = new_file.create(arguments.directory, arguments.name)
+    return Outcome(0, [str(path)], {"path": str(path)})
+
+
+def _create_from_models(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.migrate.create_from_models import generate, load_models, write
+
+    models = load_models(arguments.models)
+    with opened(arguments, readonly=True, or_empty=True) as runner:
+        written = os.path.isdir(arguments.directory) and find_files.numbered(arguments.directory)
+        if written and runner.status().pending_count:
+            raise ConfigurationError("a migration is pending; migrate first, or its changes would be written again")
+        generated = generate(runner.database, models, renames=dict(arguments.rename))
+    if generated.empty:
+        line = "nothing to do: the database has the tables of the models"
+        return Outcome(0, [line], {"path": None, "todo": []})
+    path = write(arguments.directory, arguments.name, generated)
+    for line in generated.todo:
+        say(f"TODO: {line}")
+    return Outcome(0, [str(path)], {"path": str(path), "todo": list(generated.todo)})
+
+
+def _stamp(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments) as runner:
+        stamped = runner.stamp(arguments.target)
+    lines = [f"stamped {migration}" for migration in stamped]
+    return Outcome(0, lines, [_migration(migration) for migration in stamped])
+
+
+def _adopt(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.migrate.adopt_other_runner import adopt
+
+    with opened_if_there(arguments) as runner:
+        adopted = adopt(runner, arguments.source, table=arguments.from_table)
+    lines = [f"adopted {migration}, applied {_when(migration.applied_at)}" for migration in adopted]
+    return Outcome(0, lines or ["nothing to adopt"], [_migration(migration) for migration in adopted])
+
+
+def _log(arguments: argparse.Namespace) -> Outcome:
+    with opened(arguments, readonly=True) as runner, runner.connected():
+        entries = runner.log.entries()
+    lines = [
+        f"{_when(entry.logged_at)}  {entry.action:5}  {entry.version:03d}_{entry.name}  "
+        f"{entry.seconds * 1000:.1f} ms  {entry.checksum[:12]}  {entry.package_version}"
+        for entry in entries
+    ]
+    return Outcome(0, lines or ["nothing logged"], [entry._asdict() for entry in entries])
+
+
+def _backup(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.cli import backup_commands
+
+    return backup_commands.backup(arguments)
+
+
+def _restore(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.cli import backup_commands
+
+    return backup_commands.restore(arguments)
+
+
+def _rehearse(arguments: argparse.Namespace) -> Outcome:
+    from usage_store.cli import backup_commands
+
+    return backup_commands.rehearse(arguments)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], Outcome]] = {
+    "migrate": _migrate,
+    "status": _status,
+    "check": _check,
+    "rollback": _rollback,
+    "validate": _validate,
+    "plan": _plan,
+    "create": _create,
+    "stamp": _stamp,
+    "adopt": _adopt,
+    "log": _log,
+    "backup": _backup,
+    "restore": _restore,
+    "rehearse": _rehearse,
+}

@@ -1,0 +1,183 @@
+"""How two schemas, and two states of a database, differ, in a person's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; `primary_key` is its place in the key, from 1, or 0."""
+
+    type: str
+    not_null: bool
+    default: str | None
+    primary_key: int
+    collation: str | None
+    generated: str | None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ForeignKey:
+    """A foreign key, its actions, and whether it is checked at COMMIT only."""
+
+    columns: tuple[str, ...]
+    table: str
+    targets: tuple[str, ...]
+    on_delete: str
+    on_update: str
+    deferred: bool
+
+    def __str__(self) -> str:
+        target = f"{self.table} ({', '.join(self.targets)})"
+        actions = f"on delete {self.on_delete} on update {self.on_update}"
+        return f"foreign key ({', '.join(self.columns)}) to {target} {actions}{' deferred' * self.deferred}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: columns by name, and the rules it holds, each sorted."""
+
+    columns: Mapping[str, Column]
+    checks: tuple[str, ...]
+    uniques: tuple[tuple[str, ...], ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every object of a database by its lower-case name; `others` are indexes, triggers and views.
+
+    An entry of `others` is its kind, its table and its normalised SQL.
+    """
+
+    tables: Mapping[str, Table]
+    others: Mapping[str, tuple[str, str, str]]
+
+    def changed_since(self, before: Catalog) -> Catalog:
+        """Give what is new or different here."""
+        return Catalog(
+            {name: table for name, table in self.tables.items() if before.tables.get(name) != table},
+            {name: other for name, other in self.others.items() if before.others.get(name) != other},
+        )
+
+
+def differences(expected: Catalog, live: Catalog) -> list[str]:
+    """Name each way in which the live schema is not the expected one, as a line each.
+
+    Only tables that are expected are looked at, with the indexes and triggers on them.
+    """
+    lines: list[str] = []
+    for name, table in expected.tables.items():
+        if name in live.tables:
+            lines += (f"{name}{line}" for line in _table_differences(table, live.tables[name]))
+        else:
+            lines.append(f"table {name} is missing")
+    for name, (kind, table_name, sql) in expected.others.items():
+        found = live.others.get(name)
+        if found is None:
+            lines.append(f"{kind} {name} on {table_name} is missing" if kind != "view" else f"view {name} is missing")
+        elif found[2] != sql:
+            lines.append(f"{kind} {name} is `{found[2]}`, should be `{sql}`")
+    lines += (
+        f"{kind} {name} on {table_name} is not from a migration"
+        for name, (kind, table_name, _) in live.others.items()
+        if table_name in expected.tables and name not in expected.others
+    )
+    return lines
+
+
+def _table_differences(expected: Table, live: Table) -> Iterator[str]:
+    for name, column in expected.columns.items():
+        if name in live.columns:
+            yield from (f".{name}: {line}" for line in _column_differences(column, live.columns[name]))
+        else:
+            yield f".{name} is missing"
+    yield from (f".{name} is not from a migration" for name in live.columns if name not in expected.columns)
+    for label, wanted, there in (
+        ("CHECK", expected.checks, live.checks),
+        ("UNIQUE", [", ".join(unique) for unique in expected.uniques], [", ".join(unique) for unique in live.uniques]),
+        ("", [str(key) for key in expected.foreign_keys], [str(key) for key in live.foreign_keys]),
+        ("option", expected.options, live.options),
+    ):
+        shown = f"{label} ({{}})" if label else "{}"
+        yield from (f": {shown.format(rule)} is missing" for rule in wanted if rule not in there)
+        yield from (f": {shown.format(rule)} is not from a migration" for rule in there if rule not in wanted)
+
+
+def _column_differences(expected: Column, live: Column) -> Iterator[str]:
+    for label, wanted, there in (
+        ("type", expected.type or "none", live.type or "none"),
+        ("NULL", _null(expected), _null(live)),
+        ("default", expected.default or "none", live.default or "none"),
+        ("place in the primary key", expected.primary_key, live.primary_key),
+        ("collation", expected.collation or "none", live.collation or "none"),
+        ("generated as", expected.generated or "none", live.generated or "none"),
+    ):
+        if wanted != there:
+            yield f"{label} is {there}, should be {wanted}"
+
+
+def _null(column: Column) -> str:
+    return "not allowed" if column.not_null else "allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """A table whose rows changed, and how many it had before and after; None is "no such table"."""
+
+    table: str
+    before: int | None
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The schema; per table how many rows and the sum of their hashes; the AUTOINCREMENT counters."""
+
+    catalog: Catalog
+    rows: Mapping[str, tuple[int, int]]
+    counters: Mapping[str, int]
+
+
+def changed_tables(before: State, after: State) -> Iterator[TableRows]:
+    """Name the tables whose rows are not the same, in alphabetical order."""
+    for table in sorted({*before.rows, *after.rows}):
+        old, new = before.rows.get(table), after.rows.get(table)
+        if old != new:
+            yield TableRows(table, old and old[0], new and new[0])
+
+
+def not_restored(before: State, after: State) -> tuple[str, ...]:
+    """Name each way in which `after` is not `before` again, as a line each."""
+    lines = [*_schema_lines(before.catalog, after.catalog)]
+    for rows in changed_tables(before, after):
+        if rows.before == rows.after:
+            lines.append(f"{rows.table}: its {rows.after} rows are not those from before")
+        elif rows.before is not None and rows.after is not None:  # else a line of the schema's says it
+            lines.append(f"{rows.table}: {rows.after} rows, should be {rows.before}")
+    for table in sorted({*before.counters, *after.counters} & before.rows.keys() & after.rows.keys()):
+        old, new = before.counters.get(table, 0), after.counters.get(table, 0)
+        if old != new:
+            lines.append(f"{table}: its AUTOINCREMENT counter is {new}, should be {old}")
+    return tuple(lines)
+
+
+def _schema_lines(expected: Catalog, live: Catalog) -> Iterator[str]:
+    # What differences() calls so was made by `up`, which is a migration.
+    yield from (line.replace("is not from a migration", "is left behind") for line in differences(expected, live))
+    for name, table in live.tables.items():
+        if name not in expected.tables:
+            yield f"table {name} is left behind"
+        else:
+            old, new = list(expected.tables[name].columns), list(table.columns)
+            if old != new and sorted(old) == sorted(new):
+                yield f"{name}: its columns are in the order {', '.join(new)}; should be {', '.join(old)}"
+    for name, (kind, table_name, _) in live.others.items():
+        if name not in expected.others and table_name not in expected.tables:
+            yield f"{kind} {name} is left behind"

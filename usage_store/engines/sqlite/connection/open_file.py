@@ -1,0 +1,86 @@
+"""A path or URL becomes an open Peewee database: pragmas, version checks, one-line errors, redaction."""
+
+from __future__ import annotations
+
+import os
+
+from usage_store.engines.interface.paths_and_urls import redact
+from usage_store.engines.sqlite.connection.driver import (
+    check_sqlite,
+    sqlite3,
+)
+from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, readable_errors
+from usage_store.engines.sqlite.connection.file_on_disk import absolute, checked_mode, make
+from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
+from usage_store.engines.sqlite.connection.quiet_wal_file import QuietFile, is_quiet
+from usage_store.errors import ConfigurationError, DatabaseUnreadable
+
+
+def open_database(
+    target: str | os.PathLike[str], *, readonly: bool = False, timeout: float = 5, mode: int | None = None
+) -> SqliteFile:
+    """Open a SQLite file by path or `sqlite:///` URL, connected on this thread.
+
+    A missing file is created, but not its folder, and not with `readonly`; `mode` are its permissions then. `timeout`
+    is how many seconds a statement waits for another process's lock. Raises ConfigurationError for a target or a
+    SQLite that cannot be used, InvalidValue for a mode, and DatabaseUnreadable for a file that cannot.
+    """
+    check_sqlite(sqlite3.sqlite_version)
+    checked_mode(mode)
+    name = file_name(os.fspath(target))
+    if name == ":memory:":
+        database = SqliteFile(name, timeout=timeout)
+    elif readonly:
+        database = _readonly_file(name, timeout)
+    else:
+        _make_if_missing(name, mode)
+        database = SqliteFile(name, timeout=timeout)
+    with readable_errors(name, reading=True):
+        database.connect()
+        try:
+            database.get_tables()
+        except BaseException:
+            database.close()
+            raise
+    return database
+
+
+def _make_if_missing(name: str, mode: int | None) -> None:
+    path = absolute(name)
+    if not os.path.isdir(os.path.dirname(path)):
+        raise DatabaseUnreadable(f"{name}: its folder does not exist; create it first")
+    try:
+        make(path, mode)
+    except OSError as error:
+        raise DatabaseUnreadable(f"{name}: {CANNOT_OPEN} ({error.strerror})") from error
+
+
+def _readonly_file(name: str, timeout: float) -> SqliteFile:
+    path = absolute(name)
+    if not os.path.isfile(path):
+        raise DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
+    if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK):
+        # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
+        return SqliteFile(name, readonly=True, access="rw", timeout=timeout)
+    if is_quiet(path):
+        return QuietFile(name, timeout)
+    # A -shm that this user made would keep those out who may write the database.
+    return SqliteFile(name, readonly=True, access="ro&readonly_shm=1", timeout=timeout)
+
+
+def file_name(target: str) -> str:
+    """Give the file that a path or `sqlite:///` URL names, which may be `:memory:`, or raise ConfigurationError."""
+    if not target:
+        raise ConfigurationError("the database is an empty string; give a path or a sqlite:/// URL")
+    if "://" not in target:
+        return target
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(target)
+    if parts.scheme != "sqlite":
+        raise ConfigurationError(f"{redact(target)}: this version stores in SQLite; give a path or a sqlite:/// URL")
+    if parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{redact(target)}: a SQLite URL is sqlite:/// and a path (sqlite:///usage.db, sqlite:////var/lib/usage.db)"
+        )
+    return unquote(parts.path[1:]) or ":memory:"

@@ -1,0 +1,119 @@
+"""The Peewee database of a file that this package opens: its pragmas, its path, and what becomes of it in a fork."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import peewee
+
+from usage_store.engines.sqlite.connection.driver import sqlite3
+from usage_store.engines.sqlite.connection.file_connection import FileConnection
+from usage_store.engines.sqlite.connection.file_on_disk import absolute
+from usage_store.engines.sqlite.connection.forks import watch
+from usage_store.errors import DatabaseReplaced, ForkedConnection
+
+logger = logging.getLogger("usage_store")
+
+
+class SqliteFile(peewee.SqliteDatabase):
+    """A SQLite database with WAL, foreign keys on and synchronous NORMAL on every connection.
+
+    Opened `readonly` it changes nothing and creates nothing, and asks for no WAL. `path` is where its file is, empty
+    for one in memory; it is found there from any folder, and never made. `access` is how SQLite opens it, as its URIs
+    say it: `ro`. Each use raises DatabaseReplaced once another file or none is at that path, and ForkedConnection in a
+    child of the process that had it open.
+    """
+
+    path: str
+
+    def __init__(
+        self, database: str, *, readonly: bool = False, access: str = "", timeout: float = 5, **options: Any
+    ) -> None:
+        self._readonly = readonly
+        self.access = access
+        self._told = False  # that WAL was refused
+        super().__init__(database, timeout=timeout, **options)
+        watch(self)
+
+    def init(self, database: str | None, *args: Any, **options: Any) -> None:
+        """Name the file, as peewee does."""
+        super().init(database, *args, **options)
+        self.path = "" if database in (None, "", ":memory:") else absolute(str(database))
+
+    def _connect(self) -> FileConnection:
+        opens = file_uri(self.path, self.access) if self.access else self.path or self.database
+        options = {"timeout": self.timeout, "isolation_level": None, "uri": bool(self.access), **self.connect_params}
+        connection = FileConnection(self.path, opens, **options)
+        try:
+            self._add_conn_hooks(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def connection(self) -> FileConnection:
+        """Give this thread's connection, made if need be."""
+        connection: FileConnection = super().connection()  # type: ignore[no-untyped-call]  # not in its stubs
+        connection.look_if_due()
+        return connection
+
+    def rollback(self) -> None:
+        """Roll back, also where the file is out of reach by now: that writes nothing."""
+        try:
+            super().rollback()
+        except (DatabaseReplaced, ForkedConnection):
+            self._state.conn.rollback()  # type: ignore[attr-defined]  # peewee's, not in its stubs
+
+    def manual_commit(self) -> Any:
+        """Leave BEGIN and COMMIT to the caller; connects first, since peewee would forget it at connecting."""
+        self.connection()
+        return super().manual_commit()
+
+    def close_at_rest(self) -> None:
+        """Close this thread's connection, unless it is in the middle of something."""
+        state = self._state  # type: ignore[attr-defined]  # peewee's, not in its stubs
+        # Within connection_context() peewee needs what it would forget.
+        if not (state.closed or state.transactions or state.ctx) and self.path and state.conn.at_rest():
+            self.close()
+
+    def _add_conn_hooks(self, conn: sqlite3.Connection) -> None:
+        conn.execute("PRAGMA foreign_keys = ON")
+        if self._readonly:
+            conn.execute("PRAGMA query_only = ON")
+        else:
+            if conn.execute("PRAGMA page_count").fetchone() == (0,):
+                # Only a file that holds nothing yet takes it: its free pages can be given back to the disk.
+                conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._switch_to_wal(conn)
+            conn.execute("PRAGMA synchronous = NORMAL")
+        super()._add_conn_hooks(conn)  # type: ignore[misc]  # private in peewee, so not in its stubs
+
+    def _switch_to_wal(self, conn: sqlite3.Connection) -> None:
+        # The switch ignores the busy handler: of processes that open a fresh file at once, some fail.
+        deadline = time.monotonic() + self.timeout
+        while True:
+            try:
+                (mode,) = conn.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+                if not busy or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                break
+        if mode not in ("wal", "memory") and not self._told:
+            self._told = True
+            logger.warning(
+                "%s: has no write-ahead log here but journal mode %s, so readers and writers wait for each other; "
+                "network disks are no place for a database",
+                self.path,
+                mode,
+            )
+
+
+def file_uri(path: str, mode: str) -> str:
+    """Give SQLite's URI for a file, opened in a mode: `rw`, or `ro` (sqlite.org/uri.html)."""
+    path = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return f"file:{path}?mode={mode}"

@@ -1,0 +1,1 @@
+"""Copies of SQLite databases."""

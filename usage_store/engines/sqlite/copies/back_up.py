@@ -1,0 +1,165 @@
+"""Back up a SQLite file while others use it; list the backups, and remove the oldest."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.connection.file_on_disk import permissions
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.copies.copy_whole import copy_file
+from usage_store.engines.sqlite.file.disk import file_of, on_disk, reserve, sync
+from usage_store.errors import ConfigurationError, DatabaseUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    import peewee
+
+
+_TIME = "%Y%m%dT%H%M%S.%fZ"
+_NAME = r"\.v(?P<version>\d+)\.(?P<time>\d{8}T\d{6}\.\d{6}Z)\.backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A finished backup: its file, the version that it was named by, and when it was taken (aware, UTC)."""
+
+    path: Path
+    version: int
+    taken_at: datetime
+
+
+def back_up(
+    file: Path,
+    version: int,
+    *,
+    directory: Path | None = None,
+    keep: int = 5,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Copy a live database to `<database>.v<version>.<UTC time>.backup` and give that path.
+
+    The copy is the last committed state, also while another connection is inside a transaction. It goes to
+    `directory` (default: the database's folder) under a temporary name, with the database's permissions, is checked
+    (quick_check) and fsynced, and then gets its name; only then are this database's oldest backups beyond `keep`
+    removed. Meanwhile others read and write a database in WAL mode; one in rollback-journal mode they can read, and
+    their commits wait. `on_progress` is told pages copied and pages in all.
+
+    Call it with the migration lock held (`locking.exclusive`), because it removes what killed copies left. Raises
+    NotEnoughDisk, CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a
+    `keep` below 1.
+    """
+    file = on_disk(file)
+    if not file.is_file():
+        raise DatabaseUnreadable(f"{file}: no such database")
+    with closing(open_database(file, readonly=True)) as database:
+        return back_up_database(database, version, directory=directory, keep=keep, on_progress=on_progress)
+
+
+def back_up_database(
+    database: peewee.SqliteDatabase,
+    version: int,
+    *,
+    directory: Path | None = None,
+    keep: int = 5,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Back up an open database as `back_up()` does a file, by its own driver.
+
+    The connection may be inside a transaction that has written nothing yet: then nobody can commit between the backup
+    and what the transaction does.
+    """
+    if keep < 1:
+        raise ConfigurationError(f"keep is {keep}; allowed: 1 or more")
+    file = file_of(database)
+    folder = directory or file.parent
+    for stale, _ in _named(folder, re.escape(file.name) + _NAME + "-partial.*"):
+        stale.unlink()
+    path = take(database, version, folder, on_progress)
+    # The new one counts, and stays even if the clock was set back and makes it look the oldest.
+    others = [backup.path for backup in list_backups(file, folder) if backup.path != path]
+    for surplus in others[: max(0, len(others) - (keep - 1))]:
+        surplus.unlink()
+    return path
+
+
+def back_up_rows(
+    database: peewee.SqliteDatabase,
+    version: int,
+    *,
+    ignore: Collection[str] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path | None:
+    """Back up an open database, if it is a file with rows in a table outside `ignore`, and give the backup's path.
+
+    Works and raises as `back_up_database()`.
+    """
+    ignored = {name.lower() for name in ignore}
+    tables = [table for table in database.get_tables() if table.lower() not in ignored]
+    if not main_file(database) or not any(_has_rows(database, table) for table in tables):
+        return None
+    return back_up_database(database, version, on_progress=on_progress)
+
+
+def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
+    quoted = table.replace('"', '""')
+    return database.execute_sql(f'SELECT 1 FROM "{quoted}" LIMIT 1').fetchone() is not None  # noqa: S608
+
+
+def list_backups(file: Path, directory: Path | None = None) -> tuple[Backup, ...]:
+    """List the finished backups of a database, oldest first. Reads only."""
+    file = on_disk(file)
+    found = _named(directory or file.parent, re.escape(file.name) + _NAME)
+    backups = [
+        Backup(path, int(match["version"]), datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC))
+        for path, match in found
+    ]
+    return tuple(sorted(backups, key=lambda backup: backup.taken_at))
+
+
+def _named(folder: Path, pattern: str) -> list[tuple[Path, re.Match[str]]]:
+    matches = ((path, re.fullmatch(pattern, path.name)) for path in folder.iterdir())
+    return [(path, match) for path, match in matches if match]
+
+
+def take(
+    database: peewee.SqliteDatabase,
+    version: int,
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    damaged: bool = False,
+) -> Path:
+    """Make one checked and fsynced copy of an open database; its final name is there when all of it is.
+
+    With `damaged`, a copy that fails quick_check is kept and named `.damaged`; without, it raises CorruptDatabase.
+    """
+    file = file_of(database)
+    while True:
+        path = stamped(file, version, "backup", folder)
+        partial = Path(f"{path}-partial")
+        reserve(partial, permissions(file))  # and with it the final name: two copies never get the same
+        if not path.exists():
+            break
+        partial.unlink()
+    try:
+        sound = copy_file(database, partial, on_progress, damaged=damaged)
+        if not sound:
+            path = path.with_suffix(".damaged")
+        partial.rename(path)
+        sync(folder)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def stamped(file: Path, version: int, kind: str, folder: Path) -> Path:
+    """Name a copy by its database, version and time, and by the kind of copy it is."""
+    return folder / f"{file.name}.v{version}.{datetime.now(UTC).strftime(_TIME)}.{kind}"

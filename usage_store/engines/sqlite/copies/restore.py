@@ -1,0 +1,174 @@
+"""Put a backup in the place of a database that others may have open."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.engines.sqlite.connection.driver import sqlite3
+from usage_store.engines.sqlite.connection.error_messages import readable_errors
+from usage_store.engines.sqlite.connection.file_on_disk import checked_mode, permissions
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.copies.back_up import stamped, take
+from usage_store.engines.sqlite.copies.copy_whole import copy
+from usage_store.engines.sqlite.file.disk import check_disk, on_disk, reserve, size
+from usage_store.engines.sqlite.file.integrity_checks import damage
+from usage_store.engines.sqlite.migrating.migration_lock import exclusive
+from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+logger = logging.getLogger("usage_store.migrate")
+
+_FULL = 2  # PRAGMA synchronous: the COMMIT reaches the disk before it returns
+_DAMAGE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+
+
+def restore(
+    file: Path,
+    backup: Path,
+    *,
+    version: int = 0,
+    wait: float = 30,
+    mode: int | None = None,
+    on_wait: Callable[[str], None] = logger.info,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path | None:
+    """Replace a database by a backup, and give the path where the replaced one is kept.
+
+    The backup is checked first. The replacement is one transaction, durable when this returns, of a database that is
+    switched to WAL mode for it: others stay connected, see the new state from their next transaction on and the old
+    one until then, and a crash leaves either. The replaced database is copied as `back_up()` would, named by
+    `version`, while its write lock is held, so no commit is in neither of them. One that fails quick_check is kept all
+    the same, named `.damaged`; so is one too damaged to be opened, which is moved. For a missing one the result is
+    None; then the database is made with the permissions `mode`, by default the backup's. `on_progress` is told pages
+    copied and pages in all.
+
+    Waits `wait` seconds for the migration lock and for writers, then raises MigrationLocked. Raises InvalidValue for a
+    mode that no database can have, DatabaseUnreadable or CorruptDatabase for a backup that is none, NotEnoughDisk, and
+    ConfigurationError for a database in memory, its own file as the backup, or pages of another size. What raises
+    leaves the content of the database as it was.
+    """
+    checked_mode(mode)
+    file, backup = on_disk(file), on_disk(backup)
+    if not backup.is_file():
+        raise DatabaseUnreadable(f"{backup}: no such backup")
+    if file.exists() or mode is None:
+        mode = permissions(file if file.exists() else backup)
+    with _checked(backup, file) as source, exclusive(str(file), wait, on_wait, mode=mode):
+        moved = _move_if_damaged(file, version)
+        if not file.exists():
+            reserve(file, mode)
+        with readable_errors(str(file)), _opened(file, wait) as live:
+            _check_room(file, source, live)
+            follow = _Follow(live, file, version, wait, on_wait, on_progress)
+            follow.keeping = live.pragma("page_count") > 0
+            live.pragma("busy_timeout", 0)  # the waiting is done between steps, where Ctrl-C is heard
+            live.pragma("synchronous", _FULL)
+            copy(source, live, follow.step)
+            live.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # as far as open readers let it
+    return moved or follow.kept
+
+
+@contextmanager
+def _checked(backup: Path, file: Path) -> Iterator[peewee.SqliteDatabase]:
+    """Open a backup to read, if it is a sound database with a table in it."""
+    if backup == file:
+        raise ConfigurationError(f"{backup}: this is the database itself; name one of its backups")
+    with closing(open_database(backup, readonly=True)) as source:
+        if not source.get_tables():
+            raise DatabaseUnreadable(f"{backup}: a database without tables, which is nobody's backup")
+        found = damage(source)
+        if found:
+            raise CorruptDatabase(f"{backup}: corrupt ({found}), so nothing was restored; choose another backup")
+        yield source
+
+
+def _move_if_damaged(file: Path, version: int) -> Path | None:
+    if not file.exists():
+        return None
+    try:
+        open_database(file, readonly=True).close()
+    except DatabaseUnreadable as error:
+        code: str = getattr(getattr(error.__cause__, "orig", None), "sqlite_errorname", "")
+        if not code.startswith(_DAMAGE):
+            raise
+    else:
+        return None
+    damaged = stamped(file, version, "damaged", file.parent)
+    # All its files, or SQLite would play the old -wal or -journal into the new database; the database moves last.
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        part = Path(f"{file}{suffix}")
+        if part.exists():
+            part.rename(f"{damaged}{suffix}")
+    return damaged
+
+
+@contextmanager
+def _opened(file: Path, wait: float) -> Iterator[peewee.SqliteDatabase]:
+    if file.stat().st_size:
+        live: peewee.SqliteDatabase = open_database(file, timeout=wait)
+    else:
+        live = peewee.SqliteDatabase(str(file), timeout=wait)  # not in WAL mode yet, so it can take any page size
+    with closing(live):
+        yield live
+
+
+def _check_room(file: Path, source: peewee.SqliteDatabase, live: peewee.SqliteDatabase) -> None:
+    old, new = size(live), size(source)
+    if old and source.page_size != live.page_size:
+        raise ConfigurationError(
+            f"the backup's pages have {source.page_size} bytes, the database's {live.page_size}, which SQLite cannot "
+            f"replace in WAL mode; stop what uses {file.name}, move it and its -wal away, and restore again"
+        )
+    # The old one is copied, the new one goes through the -wal, and the database may grow.
+    check_disk(file.parent, old + new + max(0, new - old), "a restore")
+
+
+class _Follow:
+    """Wait for writers, keep what is about to be replaced, and tell the progress."""
+
+    def __init__(
+        self,
+        live: peewee.SqliteDatabase,
+        file: Path,
+        version: int,
+        wait: float,
+        on_wait: Callable[[str], None],
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.live = live
+        self.file = file
+        self.version = version
+        self.wait = wait
+        self.on_wait: Callable[[str], None] | None = on_wait
+        self.on_progress = on_progress
+        self.keeping = False
+        self.kept: Path | None = None
+        self._deadline = time.monotonic() + wait
+
+    def step(self, status: int, remaining: int, pages: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            self._wait()
+            return
+        if status not in (sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE):
+            return  # the copy is about to raise it
+        if self.keeping and self.kept is None:
+            # This step took the write lock and has committed nothing: a new connection reads the last old state.
+            self.kept = take(self.live, self.version, self.file.parent, damaged=True)
+        if self.on_progress is not None:
+            self.on_progress(pages - remaining, pages)
+
+    def _wait(self) -> None:
+        if time.monotonic() >= self._deadline:
+            raise MigrationLocked(f"{self.file}: another process is writing; waited {self.wait:g} s, restored nothing")
+        if self.on_wait is not None:
+            self.on_wait(f"another process is writing to this database; waiting up to {self.wait:g} s")
+            self.on_wait = None

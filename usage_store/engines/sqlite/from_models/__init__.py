@@ -1,0 +1,1 @@
+"""What makes SQLite's tables those of Peewee models."""

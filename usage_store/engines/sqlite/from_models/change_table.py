@@ -1,0 +1,192 @@
+"""What must run on one SQLite table, up and down, for it to be as it is wanted.
+
+Statements where SQLite's ALTER TABLE can, tried on an empty copy of the schema; a rebuild of the table where it cannot.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from usage_store.engines.interface.engine import Change, Rebuild
+from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import addable, doubts_of, lost, without_value
+from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from usage_store.engines.interface.compare_databases import Catalog, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A catalog, and by lower-case name each object's name and SQL as sqlite_master has them."""
+
+    catalog: Catalog
+    objects: Mapping[str, tuple[str, str]]
+
+    def indexes(self, table: str) -> dict[str, str]:
+        """Give the normalised SQL of a table's indexes by name."""
+        others = self.catalog.others.items()
+        return {name: sql for name, (kind, owner, sql) in others if kind == "index" and owner == table}
+
+
+def read_schema(database: peewee.SqliteDatabase) -> Schema:
+    """Read every table, index and view. Reads only."""
+    # Triggers have a name space of their own: a table and a trigger may share a name.
+    rows = database.execute_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger'")
+    return Schema(read_catalog(database), {name.lower(): (name, sql) for name, sql in rows})
+
+
+def quoted(name: str) -> str:
+    """Write a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text_of(sql: str, part: Sequence[sql_tokens.Token]) -> str:
+    """Give the text of a statement that a run of its tokens covers, as it is written."""
+    return sql[part[0].start : part[-1].end]
+
+
+@dataclass(frozen=True, slots=True)
+class TableDiff:
+    """One table, by lower-case name, in a live and in a wanted schema.
+
+    `scratch` is an empty copy of the live schema, on which statements are tried and rolled back. `fields` are the
+    table's Peewee fields by lower-case column, for their defaults.
+    """
+
+    table: str
+    live: Schema
+    wanted: Schema
+    scratch: peewee.SqliteDatabase
+    fields: Mapping[str, Any]
+
+    def changes(self) -> Iterator[Change]:
+        """List what the table and its indexes need, in the order of the way up."""
+        name, sql = self.wanted.objects[self.table]
+        old, new = self.live.catalog.tables.get(self.table), self.wanted.catalog.tables.get(self.table)
+        if self.table not in self.live.objects:
+            yield Change((sql,), (f"DROP TABLE {quoted(name)}",))
+            yield replace(self._new_indexes(), down=())
+        elif old is not None and new is not None:
+            stale = _index_names(self.live, self.wanted, self.table)
+            drops = tuple(f"DROP INDEX {quoted(self.live.objects[index][0])}" for index in stale)
+            kept = self.wanted.indexes(self.table)
+            gone = tuple(self.live.objects[index][0] for index in stale if index not in kept)
+            yield Change(drops, tuple(self.live.objects[index][1] for index in stale), gone)
+            if old != new:
+                yield self._with_columns_added(old, new, drops) or self._rebuilt(old, new)
+            yield self._new_indexes()
+        elif self.live.catalog.others.get(self.table) != self.wanted.catalog.others.get(self.table):
+            yield Change(todo=(f"{name}: a view or a virtual table cannot be changed; write it by hand",))
+
+    def _new_indexes(self) -> Change:
+        fresh = _index_names(self.wanted, self.live, self.table)
+        taken = [name for name in fresh if name in self.live.objects.keys() - self.live.indexes(self.table).keys()]
+        indexes = [self.wanted.objects[name] for name in fresh if name not in taken]
+        return Change(
+            tuple(sql for _, sql in indexes),
+            tuple(f"DROP INDEX {quoted(name)}" for name, _ in indexes),
+            todo=tuple(f"{self.table}: index {name} has a name that is taken; choose another" for name in taken),
+        )
+
+    def _with_columns_added(self, old: Table, new: Table, before: Sequence[str]) -> Change | None:
+        added = {name: column for name, column in new.columns.items() if name not in old.columns}
+        if not all(addable(name, column, new) for name, column in added.items()):
+            return None
+        table, sql = quoted(self.live.objects[self.table][0]), self.wanted.objects[self.table][1]
+        definitions = _inline_definitions(sql)
+        up = [f"ALTER TABLE {table} ADD COLUMN {definitions[name]}" for name in added]
+        if self._tried([*before, *up]) != new:
+            return None
+        down = [f"ALTER TABLE {table} DROP COLUMN {quoted(_spelled(sql)[name])}" for name in reversed(added)]
+        return Change(tuple(up), tuple(down), todo=self._todo(self._repeated(old, new, {})))
+
+    def _tried(self, statements: Sequence[str]) -> Table | None:
+        """Give the table as it is after some statements, or None if SQLite refuses one. Changes nothing."""
+        with self.scratch.atomic() as transaction:
+            try:
+                for sql in statements:
+                    self.scratch.execute_sql(sql)
+                return read_catalog(self.scratch).tables[self.table]
+            except peewee.OperationalError:
+                return None
+            finally:
+                transaction.rollback()
+
+    def _rebuilt(self, old: Table, new: Table) -> Change:
+        name, live_sql = self.live.objects[self.table]
+        sql = self.wanted.objects[self.table][1]
+        values = {column: self._default(column) or "NULL" for column in without_value(old, new)}
+        up = Rebuild(name, sql, _respelled(values, sql), tuple(_spelled(live_sql)[column] for column in lost(old, new)))
+        todo = self._todo(self._missing(values), self._repeated(old, new, values), doubts_of(old, new))
+        return Change((up,), (self._back(old, new),), todo=todo)
+
+    def _todo(self, *lines: Iterable[str]) -> tuple[str, ...]:
+        return tuple(self.live.objects[self.table][0] + line for line in itertools.chain(*lines))
+
+    def _back(self, old: Table, new: Table) -> Rebuild:
+        name, sql = self.live.objects[self.table]
+        names = _spelled(self.wanted.objects[self.table][1])
+        values = dict.fromkeys(without_value(new, old), "NULL")
+        return Rebuild(name, sql, _respelled(values, sql), tuple(names[column] for column in lost(new, old)))
+
+    def _default(self, column: str) -> str | None:
+        """Write a field's Python default as SQL, if it is a constant that SQLite can hold."""
+        field = self.fields.get(column)
+        if field is None or field.default is None or callable(field.default):
+            return None
+        try:
+            value = field.db_value(field.default)
+            (literal,) = self.scratch.execute_sql("SELECT quote(?)", (value,)).fetchone()
+        except (peewee.PeeweeException, TypeError, ValueError):
+            return None
+        return str(literal)
+
+    def _missing(self, values: Mapping[str, str]) -> Iterator[str]:
+        for column, value in values.items():
+            if value == "NULL":
+                default = getattr(self.fields.get(column), "default", None)
+                known = "no default" if default is None else "a default that only Python knows"
+                yield f".{column}: NOT NULL with {known}: write what rows get in place of NULL"
+
+    def _repeated(self, old: Table, new: Table, values: Mapping[str, str]) -> Iterator[str]:
+        for name, column in new.columns.items():
+            value = values.get(name) or column.default or "NULL"
+            unique = getattr(self.fields.get(name), "unique", False) or (name,) in new.uniques
+            if unique and value.upper() != "NULL" and name not in old.columns:
+                yield f".{name}: UNIQUE, and rows all get {value}: this fails on more than one row"
+
+
+def _index_names(schema: Schema, other: Schema, table: str) -> list[str]:
+    """Name a table's indexes that another schema does not have, or has otherwise."""
+    there = other.indexes(table)
+    return [name for name, sql in schema.indexes(table).items() if there.get(name) != sql]
+
+
+def _spelled(sql: str) -> dict[str, str]:
+    return {
+        name.lower(): name for name in (sql_tokens.name_of(part[0]) for part in sql_tokens.parse_table(sql).columns)
+    }
+
+
+def _respelled(values: Mapping[str, str], sql: str) -> dict[str, str]:
+    names = _spelled(sql)
+    return {names[name]: value for name, value in values.items()}
+
+
+def _inline_definitions(sql: str) -> dict[str, str]:
+    """Give each column's definition, with the one-column foreign keys that stand among the table's constraints."""
+    parsed = sql_tokens.parse_table(sql)
+    found = {sql_tokens.name_of(part[0]).lower(): text_of(sql, part) for part in parsed.columns}
+    for part in parsed.constraints:
+        start = next((index for index, token in enumerate(part) if token.says("references")), None)
+        keys = sql_tokens.after(part[:start], "key")
+        if start is not None and keys and len(keys[0]) == 1:
+            found[sql_tokens.name_of(keys[0][0]).lower()] += " " + text_of(sql, part[start:])
+    return found

@@ -1,0 +1,126 @@
+"""Peewee models against a live SQLite database: renames first, then table by table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import peewee
+from peewee import sort_models  # type: ignore[attr-defined]  # not in peewee's stubs
+
+from usage_store.engines.interface.engine import Change
+from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy
+from usage_store.engines.sqlite.from_models.change_table import Schema, TableDiff, quoted, read_schema, text_of
+from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
+from usage_store.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    _Known = Mapping[str, object]
+
+
+def model_changes(
+    database: peewee.SqliteDatabase, models: Sequence[type[peewee.Model]], renames: Mapping[str, str]
+) -> tuple[Change, ...]:
+    """List what makes the database's tables those of the models, parents before children. Reads only.
+
+    Both sides are made in memory, the models' tables by peewee and the database's from its own SQL; the models are
+    bound to memory meanwhile. Tables that have no model are left alone. Raises ConfigurationError for models whose
+    tables SQLite refuses, and for a rename that does not fit.
+    """
+    fields, wanted = _wanted(models)
+    scratch = empty_copy(database)
+    try:
+        changes = list(_renamed(scratch, wanted, renames))
+        live = read_schema(scratch)
+        for table in fields:
+            changes += TableDiff(table, live, wanted, scratch, fields[table]).changes()
+    finally:
+        scratch.close()
+    return tuple(change for change in changes if change != Change())
+
+
+def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, Any]], Schema]:
+    """Make the models' tables; give their fields by table and column, and their schema."""
+    scratch = peewee.SqliteDatabase(":memory:")
+    fields: dict[str, dict[str, Any]] = {}
+    try:
+        with scratch.bind_ctx(models, bind_refs=False, bind_backrefs=False):
+            for model in sort_models(models):
+                meta = model._meta
+                if meta.schema not in (None, "main"):
+                    raise ConfigurationError(f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main")
+                if not meta.temporary and meta.table_name.lower() not in fields:
+                    fields[meta.table_name.lower()] = {field.column_name.lower(): field for field in meta.sorted_fields}
+                    _create(model)
+        schema = read_schema(scratch)
+    finally:
+        scratch.close()
+    return fields, Schema(schema.catalog, {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()})
+
+
+def _create(model: type[peewee.Model]) -> None:
+    try:
+        model.create_table()
+    except peewee.DatabaseError as error:
+        raise ConfigurationError(f"{model.__name__}: SQLite refuses its table: {error}") from error
+
+
+def _laid_out(sql: str) -> str:
+    """Give each column and constraint of a CREATE TABLE its own line; another statement stays as it is."""
+    if not sql.startswith("CREATE TABLE"):
+        return sql
+    parsed = sql_tokens.parse_table(sql)
+    parts = (*parsed.columns, *parsed.constraints)
+    body = ",\n  ".join(text_of(sql, part) for part in parts)
+    options = f" {text_of(sql, parsed.options)}" if parsed.options else ""
+    return f"{sql[: parts[0][0].start].rstrip()}\n  {body}\n){options}"
+
+
+def _renamed(scratch: peewee.SqliteDatabase, wanted: Schema, renames: Mapping[str, str]) -> Iterator[Change]:
+    """Rename in the scratch copy too, so that the rest is compared under the new names, in SQLite's own words."""
+    tables = read_catalog(scratch).tables
+    columns = {old: new for old, new in renames.items() if "." in old and old.lower() not in tables}
+    for old, new in renames.items():
+        if old not in columns:
+            _check_rename(f"{old}:{new}", "table", (old, tables), (new, wanted.catalog.tables))
+            yield _tried(scratch, Change((_rename_table(old, new),), (_rename_table(new, old),), (old,)))
+    tables = read_catalog(scratch).tables
+    for path, new in columns.items():
+        table, _, old = path.rpartition(".")
+        table = renames.get(table, table)
+        _check_known(f"{path}:{new}", "table", (table, tables), (table, wanted.catalog.tables))
+        there, needed = tables[table.lower()].columns, wanted.catalog.tables[table.lower()].columns
+        _check_rename(f"{path}:{new}", "column", (old, there), (new, needed))
+        yield _tried(scratch, Change((_rename_column(table, old, new),), (_rename_column(table, new, old),)))
+
+
+def _check_rename(what: str, kind: str, old: tuple[str, _Known], new: tuple[str, _Known]) -> None:
+    _check_known(what, kind, old, new)
+    if new[0].lower() in old[1]:
+        raise ConfigurationError(f"rename {what}: the database has a {kind} {new[0]} already")
+
+
+def _check_known(what: str, kind: str, live: tuple[str, _Known], wanted: tuple[str, _Known]) -> None:
+    for owner, (name, known) in (("the database has", live), ("the models have", wanted)):
+        if name.lower() not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise ConfigurationError(f"rename {what}: {owner} no {kind} {name}; there: {there}")
+
+
+def _rename_table(old: str, new: str) -> str:
+    return f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}"
+
+
+def _rename_column(table: str, old: str, new: str) -> str:
+    return f"ALTER TABLE {quoted(table)} RENAME COLUMN {quoted(old)} TO {quoted(new)}"
+
+
+def _tried(scratch: peewee.SqliteDatabase, change: Change) -> Change:
+    for statement in change.up:
+        try:
+            scratch.execute_sql(statement)
+        except peewee.DatabaseError as error:
+            raise ConfigurationError(f"{statement}: SQLite refuses it: {error}") from error
+    return change

@@ -1,0 +1,1 @@
+"""What a migration on SQLite needs around it."""

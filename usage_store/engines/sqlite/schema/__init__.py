@@ -1,0 +1,1 @@
+"""The schema of a SQLite database, read and changed without loss."""

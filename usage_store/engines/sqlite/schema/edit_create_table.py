@@ -1,0 +1,262 @@
+"""Edit the text of a CREATE TABLE by token positions: every byte that an edit does not concern stays as it is.
+
+The grammar is that of sqlite.org/lang_createtable.html. A text comes from sqlite_master, so it is known to parse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.errors import ChangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from usage_store.engines.sqlite.schema.sql_tokens import Token
+
+
+_TABLE_LEVEL = ("constraint", "primary", "unique", "check", "foreign")
+_COLUMN_LEVEL = (*_TABLE_LEVEL, "not", "null", "default", "references", "collate", "generated", "as", "deferrable")
+_TAKES_A_WORD = ("constraint", "references", "collate", "not", "set")  # the next token is theirs, whatever it says
+_BLANK = " \t\r\n\f"
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A constraint, default, collation or the like: its first keyword, its name if it has one, all its tokens."""
+
+    kind: str
+    name: str | None
+    tokens: tuple[Token, ...]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where it starts and ends in the text."""
+        return self.tokens[0].start, self.tokens[-1].end
+
+
+def fold(name: str) -> str:
+    """Fold a name as SQLite does to compare it: ASCII letters only."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in name)
+
+
+def clauses(part: Sequence[Token]) -> list[Clause]:
+    """Split a table constraint, or what follows the name of a column, into clauses; a type is none."""
+    starts: list[int] = []
+    index = 0
+    while index < len(part):
+        keyword = part[index]
+        named = index > 1 and part[index - 2].says("constraint") and not keyword.says("constraint")
+        inside_foreign = bool(starts) and _kind(part[starts[-1] :]) == "foreign"
+        if keyword.says(*(_TABLE_LEVEL if inside_foreign else _COLUMN_LEVEL)) and not named:
+            starts.append(index)
+        index = _next(part, index)
+    return [_clause(part[start:end]) for start, end in pairwise([*starts, len(part)])]
+
+
+def _next(part: Sequence[Token], index: int) -> int:
+    token = part[index]
+    if token.says("("):
+        return sql_tokens.closing_of(part, index) + 1
+    if token.says("generated"):
+        return index + 3  # ALWAYS AS
+    if token.says("default"):
+        if part[index + 1].says("("):
+            return sql_tokens.closing_of(part, index + 1) + 1
+        return index + (3 if part[index + 1].says("+", "-") else 2)
+    return index + (2 if token.says(*_TAKES_A_WORD) else 1)
+
+
+def _kind(part: Sequence[Token]) -> str:
+    words = [token.text.lower() for token in (part[2:4] if part[0].says("constraint") else part[:2])]
+    if words[:1] == ["not"]:
+        return "not null" if words[1] == "null" else words[1]
+    return words[0] if words else "constraint"
+
+
+def _clause(part: Sequence[Token]) -> Clause:
+    name = sql_tokens.name_of(part[1]) if part[0].says("constraint") else None
+    return Clause(_kind(part), name, tuple(part))
+
+
+def column_part(sql: str, column: str) -> tuple[Token, ...]:
+    """Give the tokens of a column's definition, or raise ChangeRefused if there is none of this name, in any case."""
+    parts = sql_tokens.parse_table(sql).columns
+    for part in parts:
+        if fold(sql_tokens.name_of(part[0])) == fold(column):
+            return part
+    names = ", ".join(sql_tokens.name_of(part[0]) for part in parts)
+    raise ChangeRefused(f"{_table_of(sql)}: no column {column!r}; there are: {names}")
+
+
+def follows_comment(sql: str, column: str) -> bool:
+    """Tell whether a column is the last of several and has a comment between it and the one before."""
+    columns = sql_tokens.parse_table(sql).columns
+    part = column_part(sql, column)
+    if len(columns) == 1 or part != columns[-1]:
+        return False
+    return sql[columns[-2][-1].end : part[0].start].strip() != ","
+
+
+def add_column(sql: str, definition: str) -> str:
+    """Put a column definition after the last one."""
+    return _append(sql, sql_tokens.parse_table(sql).columns[-1], definition)
+
+
+def add_constraint(sql: str, name: str, constraint: str) -> str:
+    """Put a named table constraint after the last one."""
+    if any(fold(name) == fold(there) for there in _named(sql)):
+        raise ChangeRefused(f"{_table_of(sql)}: a constraint {name!r} is there already")
+    table = sql_tokens.parse_table(sql)
+    return _append(sql, (table.constraints or table.columns)[-1], f"CONSTRAINT {quoted(name)} {constraint}")
+
+
+def drop_column(sql: str, column: str) -> str:
+    """Take out a column that is not the first one."""
+    part = column_part(sql, column)
+    return _without(sql, [_comma_before(sql, part), (part[0].start, part[-1].end)])
+
+
+def drop_constraint(sql: str, name: str) -> str:
+    """Take out the one constraint of a name, of the table or of a column."""
+    if sum(fold(name) == fold(there) for there in _named(sql)) != 1:
+        names = ", ".join(_named(sql)) or "no named one"
+        raise ChangeRefused(f"{_table_of(sql)}: no single constraint {name!r}; there are: {names}")
+    return _drop(sql, lambda clause: clause.name is not None and fold(clause.name) == fold(name))
+
+
+def drop_foreign_key(sql: str, column: str) -> str:
+    """Take out the foreign keys of a column, with their actions and deferral; those of several columns stay."""
+    part = column_part(sql, column)
+
+    def concerned(clause: Clause) -> bool:
+        if clause.kind == "foreign":
+            names = [
+                fold(sql_tokens.name_of(token))
+                for token in sql_tokens.after(clause.tokens, "key")[0]
+                if not token.says(",")
+            ]
+            return names == [fold(column)]
+        return clause.kind == "references" and clause.tokens[0] in part
+
+    without = _drop(sql, concerned)
+    if without == sql:
+        raise ChangeRefused(f"{_table_of(sql)}: column {column!r} has no foreign key that is its alone")
+    return without
+
+
+def set_type(sql: str, column: str, datatype: str) -> str:
+    """Give a column another type, and leave all else of it."""
+    part = column_part(sql, column)
+    typed = _head(part)[1:]
+    if not typed:
+        return _replace(sql, (part[0].end, part[0].end), datatype)
+    return _replace(sql, (typed[0].start, typed[-1].end), datatype)
+
+
+def set_not_null(sql: str, column: str) -> str:
+    """Forbid NULL in a column."""
+    part = column_part(sql, column)
+    if any(clause.kind == "not null" for clause in clauses(part[1:])):
+        return sql
+    sql = _drop(sql, lambda clause: clause.kind == "null" and clause.tokens[0] in part)
+    end = _head(part)[-1].end
+    return _replace(sql, (end, end), "NOT NULL")
+
+
+def drop_not_null(sql: str, column: str) -> str:
+    """Allow NULL in a column."""
+    part = column_part(sql, column)
+    return _drop(sql, lambda clause: clause.kind == "not null" and clause.tokens[0] in part)
+
+
+def set_default(sql: str, column: str, value: str) -> str:
+    """Give a column a default, in place of the one it has."""
+    part = column_part(sql, column)
+    there = [clause for clause in clauses(part[1:]) if clause.kind == "default"]
+    if not there:
+        end = _head(part)[-1].end
+        return _replace(sql, (end, end), f"DEFAULT {value}")
+    default = there[-1].tokens  # SQLite, too, goes by the last one
+    word = next(index for index, token in enumerate(default) if token.says("default"))
+    return _replace(sql, (default[word + 1].start, default[-1].end), value)
+
+
+def drop_default(sql: str, column: str) -> str:
+    """Leave a column without a default."""
+    part = column_part(sql, column)
+    return _drop(sql, lambda clause: clause.kind == "default" and clause.tokens[0] in part)
+
+
+def quoted(name: str) -> str:
+    """Write an identifier between double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _table_of(sql: str) -> str:
+    every = sql_tokens.tokens(sql)
+    return sql_tokens.name_of(every[next(index for index, token in enumerate(every) if token.says("(")) - 1])
+
+
+def _head(part: tuple[Token, ...]) -> tuple[Token, ...]:
+    following = clauses(part[1:])
+    return part[: part.index(following[0].tokens[0])] if following else part
+
+
+def _named(sql: str) -> list[str]:
+    table = sql_tokens.parse_table(sql)
+    parts = [*(part[1:] for part in table.columns), *table.constraints]
+    return [clause.name for part in parts for clause in clauses(part) if clause.name is not None]
+
+
+def _drop(sql: str, concerned: Callable[[Clause], bool]) -> str:
+    table = sql_tokens.parse_table(sql)
+    spans = []
+    for part in table.columns:
+        undeferred = False
+        for clause in clauses(part[1:]):
+            if clause.kind == "references":
+                undeferred = concerned(clause)
+            # Left behind, DEFERRABLE would defer the foreign key of an earlier column.
+            if concerned(clause) or (clause.kind == "deferrable" and undeferred):
+                spans.append(clause.span)
+    for part in table.constraints:
+        there = clauses(part)
+        gone = [clause.span for clause in there if concerned(clause)]
+        spans += gone
+        if len(gone) == len(there):
+            spans.append(_comma_before(sql, part))
+    return _without(sql, spans)
+
+
+def _comma_before(sql: str, part: tuple[Token, ...]) -> tuple[int, int]:
+    comma = next(token for token in reversed(sql_tokens.tokens(sql)) if token.end <= part[0].start)
+    return comma.start, comma.end
+
+
+def _append(sql: str, part: tuple[Token, ...], text: str) -> str:
+    at = part[-1].end
+    following = next(token for token in sql_tokens.tokens(sql) if token.start >= at)
+    if sql[at : following.start].strip():  # a comment on the last part stays with it
+        at = following.start
+    return f"{sql[:at]}, {text}{sql[at:]}"
+
+
+def _replace(sql: str, span: tuple[int, int], text: str) -> str:
+    start, end = span
+    before = "" if sql[start - 1] in _BLANK else " "
+    after = "" if sql[end] in _BLANK + ",)" else " "
+    return f"{sql[:start]}{before}{text}{after}{sql[end:]}"
+
+
+def _without(sql: str, spans: Iterable[tuple[int, int]]) -> str:
+    for start, end in sorted(spans, reverse=True):
+        # The blanks before it go too, but no line break, which may end a comment, and none that parts two words.
+        blank = start
+        while sql[blank - 1] in " \t" and sql[end] in _BLANK + ",)":
+            blank -= 1
+        sql = sql[:blank] + sql[end:]
+    return sql

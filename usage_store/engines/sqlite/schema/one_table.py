@@ -1,0 +1,118 @@
+"""Look at one ordinary table of a SQLite database: its definition, its columns, and who uses them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.edit_create_table import fold, quoted
+from usage_store.errors import ChangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_GENERATED = (2, 3)  # sqlite.org/pragma.html#pragma_table_xinfo: 2 virtual, 3 stored
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A table as sqlite_master has it: its name in its own case, and its CREATE TABLE."""
+
+    name: str
+    sql: str
+
+
+def stored_table(database: peewee.SqliteDatabase, table: str) -> StoredTable:
+    """Find a table by its name in any case. Reads only.
+
+    Raises ChangeRefused for what is no ordinary table: a view, a virtual table or a part of one, a table of
+    SQLite's own, a temporary table or one that a temporary table hides.
+    """
+    rows = database.execute_sql(
+        "SELECT l.schema, l.type, l.name, m.sql FROM pragma_table_list AS l "
+        "LEFT JOIN sqlite_master AS m ON m.name = l.name AND m.type = 'table' "
+        "WHERE l.name = ? COLLATE NOCASE AND l.schema IN ('main', 'temp')",
+        (table,),
+    ).fetchall()
+    if not rows:
+        raise ChangeRefused(f"no table {table!r}")
+    if len(rows) > 1 or rows[0][0] == "temp":
+        raise ChangeRefused(f"{table} is a temporary table, or hidden by one; only a lasting table can be changed")
+    _, kind, name, sql = rows[0]
+    if fold(name).startswith("sqlite_"):
+        raise ChangeRefused(f"{name} is SQLite's own; only an ordinary table can be changed")
+    if kind != "table":
+        what = "a view" if kind == "view" else f"a {kind} table"  # virtual, or the shadow of one
+        raise ChangeRefused(f"{name} is {what}; only an ordinary table can be changed")
+    return StoredTable(name, sql)
+
+
+def columns_of(database: peewee.SqliteDatabase, table: str) -> dict[str, bool]:
+    """Tell of each column, by its name, whether it is generated. Reads only."""
+    rows = database.execute_sql("SELECT name, hidden FROM pragma_table_xinfo(?, 'main')", (table,)).fetchall()
+    return {name: hidden in _GENERATED for name, hidden in rows}
+
+
+def rowid_of(database: peewee.SqliteDatabase, table: str) -> str | None:
+    """Give a name that reads the rowid; None if there is none, or columns have taken all three. Reads only."""
+    ((without_rowid,),) = database.execute_sql(
+        "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)
+    ).fetchall()
+    taken = {fold(name) for name in columns_of(database, table)}
+    free = [name for name in ("rowid", "oid", "_rowid_") if name not in taken]
+    return free[0] if free and not without_rowid else None
+
+
+def unused_name(database: peewee.SqliteDatabase, name: str) -> str:
+    """Give a name, with underscores behind it as needed, that no object has and no SQL of the schema says."""
+    ((texts,),) = database.execute_sql(
+        "SELECT group_concat(lower(name || coalesce(sql, ''))) FROM "
+        "(SELECT name, sql FROM sqlite_master UNION ALL SELECT name, sql FROM sqlite_temp_master)"
+    ).fetchall()
+    while fold(name) in (texts or ""):
+        name += "_"
+    return name
+
+
+def users_of(database: peewee.SqliteDatabase, table: str, column: str) -> tuple[str, ...]:
+    """Name the indexes, triggers, views and tables that use a column, and the table itself if another rule of it does.
+
+    SQLite resolves the names: the column is renamed, the texts are searched for its new name, and the renaming is
+    undone. DROP COLUMN alone is no judge: it lets a column go that a trigger of another table assigns to. Raises
+    ChangeRefused where SQLite cannot follow the name, as in a schema that holds something that does not compile.
+    """
+    name = stored_table(database, table).name
+    new_name = unused_name(database, "column_going_away")
+    with _undone(database):
+        try:
+            database.execute_sql(
+                f"ALTER TABLE main.{quoted(name)} RENAME COLUMN {quoted(column)} TO {quoted(new_name)}"
+            )
+        except peewee.OperationalError as error:
+            raise ChangeRefused(f"{name}: what uses column {column!r} cannot be told: {error}") from error
+        texts = database.execute_sql(
+            "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL UNION ALL "
+            "SELECT type, name, sql FROM sqlite_temp_master WHERE sql IS NOT NULL"
+        ).fetchall()
+    found = []
+    for kind, user, sql in texts:
+        mentions = {token for token in sql_tokens.tokens(sql) if sql_tokens.name_of(token) == new_name}
+        if (kind, user) == ("table", name):  # what the column says of itself goes with it
+            parts = sql_tokens.parse_table(sql).columns
+            mentions -= set(next(part for part in parts if sql_tokens.name_of(part[0]) == new_name))
+        if mentions:
+            found.append(f"{kind} {user}")
+    return tuple(found)
+
+
+@contextmanager
+def _undone(database: peewee.SqliteDatabase) -> Iterator[None]:
+    with write_transaction(database), database.savepoint() as savepoint:
+        yield
+        savepoint.rollback(begin=False)

@@ -1,0 +1,215 @@
+"""Rebuild a SQLite table under its name with another definition, and lose nothing.
+
+The steps are those of sqlite.org/lang_altertable.html#otheralter, in that order: make the new table, copy the rows,
+drop the old table, rename the new one, make the indexes and triggers again. The runner does the first and the last of
+them: foreign keys off before BEGIN, and foreign_key_check before COMMIT.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.edit_create_table import fold, quoted
+from usage_store.engines.sqlite.schema.one_table import (
+    StoredTable,
+    columns_of,
+    rowid_of,
+    stored_table,
+    unused_name,
+    users_of,
+)
+from usage_store.engines.sqlite.schema.triggers_and_indexes import put_back, read_belongings
+from usage_store.errors import ChangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+logger = logging.getLogger("usage_store.migrate")
+
+
+def rebuild(
+    database: peewee.SqliteDatabase,
+    table: str,
+    create_sql: str,
+    *,
+    columns: Mapping[str, str | peewee.Node] | None = None,
+    drop: Collection[str] = (),
+) -> None:
+    """Give a table the definition `create_sql`, a CREATE TABLE of the same name, and copy its rows.
+
+    Columns are copied by name. `columns` gives, for others, SQL over the old row; a new column that it does not name
+    gets its default. An old column that neither stays nor is used there must be named in `drop`.
+
+    Rowids, indexes, triggers, views, the AUTOINCREMENT counter and ANALYZE's figures stay. Foreign keys must be off.
+    Raises ChangeRefused, and changes nothing, if something would be lost or the rows do not fit.
+    """
+    started = time.perf_counter()
+    old = stored_table(database, table)
+    if database.pragma("foreign_keys"):
+        raise ChangeRefused(
+            f"{old.name}: foreign keys are on, and dropping the old table would delete rows that reference it; "
+            "PRAGMA foreign_keys = OFF must come before the transaction begins"
+        )
+    _check_room(database, old)
+    new = unused_name(database, f"{old.name}_rebuilt")
+    with write_transaction(database):
+        belongings = read_belongings(database, old.name)
+        _create(database, old.name, new, create_sql)
+        rows = _copy(database, old.name, new, _plan(database, old.name, new, columns or {}, drop))
+        _swap(database, old.name, new)
+        put_back(database, old.name, belongings)
+        if _count(database, old.name) != rows:
+            raise ChangeRefused(f"{old.name}: the rebuild would not keep all of its {rows} rows")
+    logger.debug("rebuilt %s: %d rows in %.1f ms", old.name, rows, (time.perf_counter() - started) * 1000)
+
+
+def require_room(folder: Path, needed: int, purpose: str) -> None:
+    """Raise ChangeRefused unless the file system of a folder has `needed` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ChangeRefused(f"{purpose} needs {needed:,} bytes free in {folder}; there are {free:,}")
+
+
+def _check_room(database: peewee.SqliteDatabase, table: StoredTable) -> None:
+    file = main_file(database)
+    if not file:
+        return
+    folder = Path(file).parent
+    size = database.pragma("page_size") * (database.pragma("page_count") - database.pragma("freelist_count"))
+    if shutil.disk_usage(folder).free < 2 * size:
+        with suppress(peewee.OperationalError):  # a SQLite without dbstat knows only the size of the whole
+            ((size,),) = database.execute_sql(
+                "SELECT sum(pgsize) FROM dbstat('main', 1) "
+                "WHERE name IN (SELECT name FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE)",
+                (table.name,),
+            ).fetchall()
+        # Twice: the new table and its indexes go to the WAL or the journal, and the file grows by them.
+        require_room(folder, 2 * size, f"rebuilding {table.name}")
+
+
+def _under_name(create_sql: str, name: str, new: str) -> str:
+    every = sql_tokens.tokens(create_sql)
+    opening = next((index for index, token in enumerate(every) if token.says("(")), 0)
+    made = opening > 2 and every[0].says("create") and every[1].says("table")  # noqa: PLR2004
+    if not made or fold(sql_tokens.name_of(every[opening - 1])) != fold(name):
+        raise ChangeRefused(f"the new definition of {name} must read CREATE TABLE {quoted(name)} (...)")
+    spans = [(every[2].start, every[opening - 1].end, quoted(new))]
+    for token, following in zip(every[opening:], every[opening + 1 :], strict=False):
+        if following.says(".") and fold(sql_tokens.name_of(token)) == fold(name):
+            # CHECK (t.a > 0) is CHECK (a > 0): no other table is in scope, and the renaming leaves expressions alone.
+            spans.append((token.start, following.end, ""))
+    for start, end, text in reversed(spans):
+        create_sql = create_sql[:start] + text + create_sql[end:]
+    return create_sql
+
+
+def _create(database: peewee.SqliteDatabase, old: str, new: str, create_sql: str) -> None:
+    create_sql = _under_name(create_sql, old, new)
+    try:
+        database.execute_sql(create_sql)
+    except peewee.OperationalError as error:
+        reason = str(error).replace(new, old)
+        raise ChangeRefused(f"{old}: SQLite does not accept its new definition: {reason}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    values: Mapping[str, str]  # SQL over the old row, by the new column that it is for
+    parameters: tuple[Any, ...]
+
+
+def _plan(
+    database: peewee.SqliteDatabase,
+    old: str,
+    new: str,
+    columns: Mapping[str, str | peewee.Node],
+    drop: Collection[str],
+) -> _Plan:
+    before, after = columns_of(database, old), columns_of(database, new)
+    names = {fold(name): name for name in before}
+    given = {fold(name): peewee.SQL(value) if isinstance(value, str) else value for name, value in columns.items()}
+    for key in given.keys() - {fold(name) for name, generated in after.items() if not generated}:
+        raise ChangeRefused(f"{old}: a value is given for {key!r}, which is no column of the new table, or generated")
+    values: dict[str, str] = {}
+    parameters: list[Any] = []
+    for name, generated in after.items():
+        key = fold(name)
+        if key in given and not generated:
+            values[quoted(name)], bound = database.get_sql_context().sql(given[key]).query()
+            parameters += bound
+        elif key in names and not generated:
+            values[quoted(name)] = quoted(names[key])
+    kept = {fold(sql_tokens.name_of(token)) for value in values.values() for token in sql_tokens.tokens(value)}
+    _refuse_loss(database, old, new, kept | {fold(name) for name in drop})
+    read, written = rowid_of(database, old), rowid_of(database, new)
+    alias = _rowid_column(database, new)
+    if read and written and (alias is None or quoted(alias) not in values):
+        values[written] = read
+    return _Plan(values, tuple(parameters))
+
+
+def _refuse_loss(database: peewee.SqliteDatabase, old: str, new: str, accounted: Collection[str]) -> None:
+    before, after = columns_of(database, old), columns_of(database, new)
+    staying = {fold(name) for name in after}
+    for name, generated in before.items():
+        if not generated and fold(name) not in accounted:
+            raise ChangeRefused(f"{old}: the values of column {name!r} would be lost; to drop it, name it in drop")
+        if fold(name) not in staying:
+            users = [user for user in users_of(database, old, name) if user not in (f"table {old}", f"table {new}")]
+            if users:
+                raise ChangeRefused(f"{old}: column {name!r} cannot go; in use by {', '.join(users)}")
+
+
+def _rowid_column(database: peewee.SqliteDatabase, table: str) -> str | None:
+    # A primary key without an index of its own is the rowid by another name (sqlite.org/lang_createtable.html#rowid).
+    row = database.execute_sql(
+        "SELECT name FROM pragma_table_info(?, 'main') WHERE pk "
+        "AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk')",
+        (table, table),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _copy(database: peewee.SqliteDatabase, old: str, new: str, plan: _Plan) -> int:
+    rows = _count(database, old)
+    # OR ABORT stands above an ON CONFLICT IGNORE or REPLACE in the definition, which would drop rows in silence.
+    into, values = ", ".join(plan.values), ", ".join(plan.values.values())
+    try:
+        database.execute_sql(
+            f"INSERT OR ABORT INTO main.{quoted(new)} ({into}) SELECT {values} FROM main.{quoted(old)}",  # noqa: S608
+            plan.parameters,
+        )
+    except peewee.IntegrityError as error:
+        reason = str(error).replace(f"{new}.", f"{old}.")
+        raise ChangeRefused(f"{old}: its rows do not fit the new definition: {reason}") from error
+    return rows
+
+
+def _count(database: peewee.SqliteDatabase, table: str) -> int:
+    ((rows,),) = database.execute_sql(f"SELECT count(*) FROM main.{quoted(table)}").fetchall()  # noqa: S608
+    return int(rows)
+
+
+def _swap(database: peewee.SqliteDatabase, old: str, new: str) -> None:
+    database.execute_sql(f"DROP TABLE main.{quoted(old)}")
+    # Without this, RENAME compiles every view and trigger of the schema and fails on those over the table that is not
+    # there. With it, and foreign keys off, RENAME writes the new name in the table's own definition and nowhere else
+    # (sqlite.org/pragma.html#pragma_legacy_alter_table), which is what is wanted: all else says the old name already.
+    legacy = database.pragma("legacy_alter_table")
+    database.pragma("legacy_alter_table", 1)
+    try:
+        database.execute_sql(f"ALTER TABLE main.{quoted(new)} RENAME TO {quoted(old)}")
+    finally:
+        database.pragma("legacy_alter_table", legacy)

@@ -1,0 +1,249 @@
+"""playhouse's schema operations for SQLite, none of which loses anything."""
+
+# ruff: noqa: ARG002, FBT001, FBT002  playhouse's signatures
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
+
+import peewee
+from playhouse import migrate
+
+from usage_store.engines.sqlite.schema import edit_create_table
+from usage_store.engines.sqlite.schema.edit_create_table import quoted
+from usage_store.engines.sqlite.schema.one_table import stored_table, users_of
+from usage_store.engines.sqlite.schema.rebuild_table import rebuild
+from usage_store.engines.sqlite.schema.write_column_sql import default_of, definition_of, needs_rebuild, sql_of
+from usage_store.errors import ChangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+
+P = ParamSpec("P")
+
+
+def migrator_for(database: peewee.Database | peewee.DatabaseProxy) -> migrate.SchemaMigrator:
+    """Give the migrator that `up` and `down` are handed: on SQLite a LosslessMigrator, elsewhere playhouse's own."""
+    inner = database.obj if isinstance(database, peewee.DatabaseProxy) else database
+    if isinstance(inner, peewee.SqliteDatabase):
+        return LosslessMigrator(inner)
+    return migrate.SchemaMigrator.from_database(inner)
+
+
+def _operation(method: Callable[P, object]) -> Callable[P, migrate.Operation]:
+    return cast("Callable[P, migrate.Operation]", migrate.operation(method))
+
+
+class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhouse is not typed
+    """Change SQLite tables and keep all that an operation does not name, or raise ChangeRefused and change nothing.
+
+    SQLite's own ADD COLUMN, DROP COLUMN and RENAME do what they can do without loss; a rebuild of the table does the
+    rest, the same on every SQLite from 3.38 on. A rebuild needs foreign keys off, as they are in a migration.
+    Operations have playhouse's signatures and run when `migrate()` runs them. `legacy` and `cascade` mean nothing.
+    """
+
+    on_progress: Callable[[int, int], None] | None = None  # for `backfill`: rows seen, rows in all
+
+    def backfill(self, table: str, assignments: str, where: str = "1", params: Sequence[Any] = ()) -> int:
+        """Run `UPDATE table SET assignments WHERE where` at once, in short transactions; give the rows changed.
+
+        For a migration with `atomic = False`. Let `where` hold only for rows not done yet, and a run that was killed
+        goes on where it stopped. `params` are the values of the `?` in both. Raises ChangeRefused inside a
+        transaction and for a table without rowids.
+        """
+        from usage_store.engines.sqlite.schema.backfill import backfill
+
+        on_progress = self.on_progress or (lambda _seen, _total: None)
+        return backfill(self.database, table, assignments, where, params, on_progress)
+
+    @_operation
+    def rebuild_table(
+        self,
+        table: str,
+        create_sql: str,
+        columns: Mapping[str, str | peewee.Node] | None = None,
+        drop: Collection[str] = (),
+    ) -> None:
+        """Give a table another definition under the same name, for what no other operation covers.
+
+        `create_sql` is a whole CREATE TABLE, `columns` gives SQL over the old row for the columns of the new table that
+        are not copied by name, and `drop` names the old ones whose values may go.
+        """
+        rebuild(self.database, table, create_sql, columns=columns, drop=drop)
+
+    @_operation
+    def add_column(
+        self,
+        table: str,
+        column_name: str,
+        field: peewee.Field,
+        allow_not_null: bool = False,
+    ) -> object:
+        """Add a column after the last one, with the field's index; a NOT NULL one gets the field's default in all rows.
+
+        With `allow_not_null`, a default among the field's constraints serves instead.
+        """
+        field = field.clone()
+        field.name = field.column_name = column_name
+        if not field.null and field.default is None and not allow_not_null:
+            raise ValueError(f"{column_name} is not null but has no default")
+        if isinstance(field, peewee.ForeignKeyField) and not field.rel_field:
+            raise ValueError("Foreign keys must specify a `field`.")
+        definition = definition_of(self, field)
+        if not field.null and not allow_not_null:
+            default = field.default() if callable(field.default) else field.default
+            value = peewee.Value(default, converter=field.db_value)
+            self._edit(table, lambda sql: edit_create_table.add_column(sql, definition), columns={column_name: value})
+        elif needs_rebuild(definition):
+            self._edit(table, lambda sql: edit_create_table.add_column(sql, definition))
+        else:
+            name = quoted(stored_table(self.database, table).name)
+            self.database.execute_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
+        if field.index or field.unique:
+            return self.add_index(table, (column_name,), field.unique, getattr(field, "index_type", None))
+        return None
+
+    @_operation
+    def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
+        """Drop a column and its values; refused while an index, trigger, view or another rule uses it."""
+        stored = stored_table(self.database, table)
+        part = edit_create_table.column_part(stored.sql, column_name)
+        users = users_of(self.database, table, column_name)
+        if users:
+            raise ChangeRefused(f"{stored.name}: column {column_name!r} cannot go; in use by {', '.join(users)}")
+        key = any(clause.kind in ("primary", "unique") for clause in edit_create_table.clauses(part[1:]))
+        if edit_create_table.follows_comment(stored.sql, column_name) and not key:
+            # DROP COLUMN of a last column cuts from the last comma before it, which may be one in that comment.
+            self._edit(table, lambda sql: edit_create_table.drop_column(sql, column_name), drop=[column_name])
+        else:
+            self.database.execute_sql(f"ALTER TABLE {quoted(stored.name)} DROP COLUMN {quoted(column_name)}")
+
+    @_operation
+    def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
+        """Rename a column wherever the schema says its name."""
+        stored = stored_table(self.database, table)
+        edit_create_table.column_part(stored.sql, old_name)
+        self.database.execute_sql(
+            f"ALTER TABLE {quoted(stored.name)} RENAME COLUMN {quoted(old_name)} TO {quoted(new_name)}"
+        )
+
+    @_operation
+    def add_not_null(self, table: str, column: str, legacy: bool = False) -> None:
+        """Forbid NULL in a column; refused if a row has one."""
+        self._edit(table, lambda sql: edit_create_table.set_not_null(sql, column))
+
+    @_operation
+    def drop_not_null(self, table: str, column: str, legacy: bool = False) -> None:
+        """Allow NULL in a column; refused where its primary key forbids it."""
+        name = stored_table(self.database, table).name
+        implied = self.database.execute_sql(
+            "SELECT 1 FROM pragma_table_xinfo(?, 'main') AS c, pragma_table_list AS t WHERE t.schema = 'main' "
+            "AND t.name = ? AND c.name = ? COLLATE NOCASE AND c.pk AND (t.wr OR t.strict)",
+            (name, name, column),
+        ).fetchone()
+        if implied:
+            raise ChangeRefused(f"{name}: column {column!r} is of the primary key, which allows no NULL in this table")
+        self._edit(table, lambda sql: edit_create_table.drop_not_null(sql, column))
+
+    @_operation
+    def add_column_default(self, table: str, column: str, default: Any) -> None:
+        """Give a column a default: a value, or SQL as a Node or a string that ends with `)` or is an SQL string."""
+        if default is None:
+            raise ValueError("`default` must be not None/NULL.")
+        value = default_of(self, default() if callable(default) else default)
+        self._edit(table, lambda sql: edit_create_table.set_default(sql, column, value))
+
+    @_operation
+    def drop_column_default(self, table: str, column: str) -> None:
+        """Leave a column without a default."""
+        self._edit(table, lambda sql: edit_create_table.drop_default(sql, column))
+
+    @_operation
+    def alter_column_type(
+        self, table: str, column: str, field: peewee.Field, cast: str | peewee.Node | None = None
+    ) -> None:
+        """Give a column the field's type, and leave its constraints; `cast` is SQL that makes the new values."""
+        datatype = field.ddl_datatype(self.make_context())
+        text = "" if datatype is None else sql_of(self, datatype)
+        columns, drop = ({}, []) if cast is None else ({column: cast}, [column])
+        self._edit(table, lambda sql: edit_create_table.set_type(sql, column, text), columns=columns, drop=drop)
+
+    @_operation
+    def add_constraint(self, table: str, name: str, constraint: peewee.Node) -> None:
+        """Add a named table constraint; refused if a row breaks it."""
+        text = sql_of(self, constraint)
+        self._edit(table, lambda sql: edit_create_table.add_constraint(sql, name, text))
+
+    @_operation
+    def drop_constraint(self, table: str, name: str) -> None:
+        """Drop a named constraint, of the table or of a column."""
+        self._edit(table, lambda sql: edit_create_table.drop_constraint(sql, name))
+
+    @_operation
+    def add_unique(self, table: str, *column_names: str) -> migrate.Operation:
+        """Add a UNIQUE constraint, named `uniq_` and the columns; refused if two rows are alike in them."""
+        self._require_columns(table, column_names)
+        columns = ", ".join(quoted(column) for column in column_names)
+        return self.add_constraint(table, f"uniq_{'_'.join(column_names)}", peewee.SQL(f"UNIQUE ({columns})"))
+
+    @_operation
+    def add_foreign_key_constraint(
+        self,
+        table: str,
+        column_name: str,
+        rel: str,
+        rel_column: str,
+        on_delete: str | None = None,
+        on_update: str | None = None,
+        constraint_name: str | None = None,
+        rel_schema: str | None = None,
+    ) -> migrate.Operation:
+        """Add a foreign key. Whether the rows keep to it is checked, with all others, before COMMIT."""
+        if rel_schema is not None:
+            raise ValueError("SQLite's foreign keys do not reach into another schema; leave rel_schema out")
+        self._require_columns(table, (column_name,))
+        text = f"FOREIGN KEY ({quoted(column_name)}) REFERENCES {quoted(rel)} ({quoted(rel_column)})"
+        text += f" ON DELETE {on_delete}" if on_delete else ""
+        text += f" ON UPDATE {on_update}" if on_update else ""
+        name = migrate.make_index_name(constraint_name or f"fk_{table}_{column_name}_refs_{rel}", ())
+        return self.add_constraint(table, name, peewee.SQL(text))
+
+    @_operation
+    def drop_foreign_key_constraint(self, table: str, column_name: str) -> None:
+        """Drop the foreign key of one column."""
+        self._edit(table, lambda sql: edit_create_table.drop_foreign_key(sql, column_name))
+
+    @_operation
+    def add_index(
+        self,
+        table: str,
+        columns: Sequence[str],
+        unique: bool = False,
+        using: str | None = None,
+        where: peewee.Node | None = None,
+        nulls_distinct: bool | None = None,
+        name: str | None = None,
+    ) -> migrate.Operation:
+        """Make an index on columns, partial with `where`."""
+        # SQLite takes a quoted name that is no column's for a string, and would index that.
+        self._require_columns(table, columns)
+        return super().add_index(table, columns, unique, using, where, nulls_distinct, name)
+
+    def _edit(
+        self,
+        table: str,
+        edit: Callable[[str], str],
+        *,
+        columns: Mapping[str, str | peewee.Node] | None = None,
+        drop: Collection[str] = (),
+    ) -> None:
+        old = stored_table(self.database, table).sql
+        new = edit(old)
+        if new != old or columns:
+            rebuild(self.database, table, new, columns=columns, drop=drop)
+
+    def _require_columns(self, table: str, columns: Sequence[str]) -> None:
+        stored = stored_table(self.database, table)
+        for column in columns:
+            edit_create_table.column_part(stored.sql, column)

@@ -1,0 +1,129 @@
+"""Read SQLite's DDL token by token: comments, quotes and nested parentheses included.
+
+The grammar is that of sqlite.org/lang_createtable.html; a statement comes from sqlite_master, so it is known to parse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+_TOKEN = re.compile(
+    r"""(?P<space>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
+      | (?P<string>[xX]?'(?:[^']|'')*')
+      | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
+      | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+      | (?P<number>0[xX][0-9a-fA-F_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?)
+      | (?P<symbol>->>|->|\|\||<<|>>|<=|>=|<>|!=|==|.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_TABLE_CONSTRAINTS = {"constraint", "primary", "unique", "check", "foreign"}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of SQL: its kind, its text as written, and where it starts."""
+
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Where the next token may start."""
+        return self.start + len(self.text)
+
+    def says(self, *keywords: str) -> bool:
+        """Tell whether this is one of these keywords or symbols, in any case."""
+        return self.kind in ("word", "symbol") and self.text.lower() in keywords
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable:
+    """The parts of a CREATE TABLE statement, each a run of tokens, and the statement they point into."""
+
+    sql: str
+    columns: tuple[tuple[Token, ...], ...]
+    constraints: tuple[tuple[Token, ...], ...]
+    options: tuple[Token, ...]
+
+
+def tokens(sql: str) -> list[Token]:
+    """Split SQL into tokens, without white space and comments."""
+    found = []
+    for match in _TOKEN.finditer(sql):
+        kind = match.lastgroup or "symbol"
+        if kind != "space":
+            found.append(Token(kind, match[0], match.start()))
+    return found
+
+
+def name_of(token: Token) -> str:
+    """Give the identifier that a token spells, without its quotes."""
+    text = token.text
+    if token.kind == "quoted" or (token.kind == "string" and text[0] == "'"):
+        quote = text[-1]
+        inner = text[1:-1]
+        return inner if quote == "]" else inner.replace(quote * 2, quote)
+    return text
+
+
+def normal(parts: Sequence[Token]) -> str:
+    """Spell tokens in one way: single spaces, lower case, no identifier quotes; strings stay as they are."""
+    return " ".join(part.text if part.kind == "string" else name_of(part).lower() for part in parts)
+
+
+def parse_table(sql: str) -> CreateTable:
+    """Take a CREATE TABLE statement apart at the top-level commas of its body."""
+    every = tokens(sql)
+    opening = next(index for index, token in enumerate(every) if token.says("("))
+    closing = closing_of(every, opening)
+    columns: list[tuple[Token, ...]] = []
+    constraints: list[tuple[Token, ...]] = []
+    for part in split(every[opening + 1 : closing]):
+        # A table constraint needs no comma before it, but each starts a part unless it follows another one.
+        (constraints if part[0].says(*_TABLE_CONSTRAINTS) else columns).append(part)
+    return CreateTable(sql, tuple(columns), tuple(constraints), tuple(every[closing + 1 :]))
+
+
+def split(parts: Sequence[Token]) -> list[tuple[Token, ...]]:
+    """Split tokens at their top-level commas."""
+    groups: list[list[Token]] = [[]]
+    depth = 0
+    for part in parts:
+        depth += part.says("(") - part.says(")")
+        if depth == 0 and part.says(","):
+            groups.append([])
+        else:
+            groups[-1].append(part)
+    return [tuple(group) for group in groups if group]
+
+
+def closing_of(parts: Sequence[Token], opening: int) -> int:
+    """Give the index of the parenthesis that closes the one at `opening`."""
+    depth = 0
+    for index in range(opening, len(parts)):
+        depth += parts[index].says("(") - parts[index].says(")")
+        if depth == 0:
+            return index
+    raise ValueError("unbalanced parentheses")
+
+
+def after(parts: Sequence[Token], keyword: str) -> list[tuple[Token, ...]]:
+    """List the parenthesised expressions that follow a keyword at the top level, without their parentheses."""
+    found = []
+    index = 0
+    while index < len(parts):
+        if parts[index].says("("):
+            index = closing_of(parts, index)
+        elif parts[index].says(keyword) and index + 1 < len(parts) and parts[index + 1].says("("):
+            closing = closing_of(parts, index + 1)
+            found.append(tuple(parts[index + 2 : closing]))
+            index = closing
+        index += 1
+    return found

@@ -1,0 +1,134 @@
+"""Take over the history of a database that another runner kept, without running anything."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Literal
+
+from usage_store.engines.sqlite.file.schema_hash import Fingerprint
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.errors import ConfigurationError, HistoryError, MissingMigration
+from usage_store.migrate.files import find_files
+from usage_store.migrate.record.which_to_run import find_problems
+from usage_store.migrate.run_in_transactions import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import peewee
+
+    from usage_store.migrate.files.migration import Migration
+    from usage_store.migrate.runner import MigrationRunner
+
+
+logger = logging.getLogger("usage_store.migrate")
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """How another runner keeps its history; `naive` is the zone of its times without one, None for local time."""
+
+    table: str
+    time: str
+    naive: tzinfo | None
+
+
+_KEEPERS = {
+    "playhouse": _Keeper("schema_migration", "applied", None),
+    "peewee_migrate": _Keeper("migratehistory", "migrated_at", UTC),
+}
+
+
+def adopt(
+    runner: MigrationRunner, source: Literal["playhouse", "peewee_migrate"], *, table: str | None = None
+) -> tuple[Migration, ...]:
+    """Record what the other runner applied as applied, in one transaction; give it, lowest version first.
+
+    `table` is the other runner's history; it is read and stays as it is. Its names are matched with the files of
+    the runner's directory; the first of several rows of one name counts. Times become seconds UTC: those without a
+    zone are local time in playhouse (`datetime.now`) and UTC in peewee_migrate (`utcnow` before its 2.0, which writes
+    the zone). Each file goes to the log as a stamp. Raises, and changes nothing: ConfigurationError without such a
+    table, RegistryError for files that cannot be ordered, HistoryError for rows without a file, for a pending file
+    below an applied one and for a history of ours that is not empty.
+    """
+    if source not in _KEEPERS:
+        raise ConfigurationError(f"{source!r}: not a history that can be adopted; allowed: {', '.join(_KEEPERS)}")
+    keeper = _KEEPERS[source]
+    if table is not None:
+        keeper = replace(keeper, table=table)
+    with runner.connected():
+        files = find_files.discover(runner.directory)
+        execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
+        with execution.alone(runner.wait, runner.on_wait), write_transaction(runner.database):
+            _require_empty(runner)
+            adopted = _matched(files, _times(runner.database, keeper), keeper)
+            if adopted:
+                _record(runner, adopted)
+    return adopted
+
+
+def _require_empty(runner: MigrationRunner) -> None:
+    applied = runner.history.applied()
+    if applied:
+        raise HistoryError(
+            f"{runner.history.table_name} has {applied[0]} already, and only an empty history can adopt another; "
+            "if this is not that history, choose another --table"
+        )
+
+
+def _times(database: peewee.SqliteDatabase, keeper: _Keeper) -> dict[str, int]:
+    """Read when each name was first applied, in seconds UTC."""
+    columns = {name for (name,) in database.execute_sql("SELECT name FROM pragma_table_info(?)", (keeper.table,))}
+    if not columns:
+        raise ConfigurationError(f"{keeper.table}: no such table; name the history to adopt with --from-table")
+    wanted = ("id", "name", keeper.time)
+    if not columns.issuperset(wanted):
+        raise HistoryError(
+            f"{keeper.table}: not the history to adopt (columns {', '.join(sorted(columns))}; "
+            f"needed {', '.join(wanted)}); name it with --from-table"
+        )
+    quoted = keeper.table.replace('"', '""')
+    sql = f'SELECT name, {keeper.time} FROM "{quoted}" ORDER BY id'  # noqa: S608  the name is quoted
+    times: dict[str, int] = {}
+    for name, time in database.execute_sql(sql).fetchall():
+        times.setdefault(name, _seconds(name, time, keeper))
+    return times
+
+
+def _seconds(name: str, time: str, keeper: _Keeper) -> int:
+    try:
+        moment = datetime.fromisoformat(time)
+        if moment.tzinfo is None and keeper.naive is not None:
+            moment = moment.replace(tzinfo=keeper.naive)
+        return int(moment.timestamp())
+    except (TypeError, ValueError, OverflowError):
+        raise HistoryError(
+            f"{keeper.table}: {name} has {keeper.time} {time!r}, which is not a time; correct that row"
+        ) from None
+
+
+def _matched(files: Sequence[Migration], times: Mapping[str, int], keeper: _Keeper) -> tuple[Migration, ...]:
+    by_name = {str(file): file for file in files}
+    for name in times:
+        if name not in by_name:
+            raise MissingMigration(
+                f"{keeper.table} has {name} and there is no {name}.py; restore it, point --directory at it, "
+                f"or, if the file was renamed, correct the name in {keeper.table}"
+            )
+    adopted = tuple(file._replace(applied_at=times[str(file)]) for file in files if str(file) in times)
+    problems = find_problems(files, adopted)
+    if problems:
+        raise problems[0]
+    return adopted
+
+
+def _record(runner: MigrationRunner, adopted: Sequence[Migration]) -> None:
+    runner.history.create()
+    runner.log.create()
+    fingerprint = Fingerprint(runner.database).read()
+    for migration in adopted:
+        runner.history.record(migration)
+        runner.log.append(migration, "stamp", 0.0, migration.read(), fingerprint)
+        logger.info("adopted %s", migration)

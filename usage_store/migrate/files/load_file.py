@@ -1,0 +1,87 @@
+"""Load the file of a migration, and check it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from usage_store.errors import Irreversible, LoadError, MalformedMigration
+from usage_store.migrate.files.migration import Direction, Migration, file_name_of, line_in
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from usage_store.migrate.files.migration import Migration
+
+
+class _Source(SourceFileLoader):
+    """Import one text: what was read is what runs, past sys.path, sys.modules and cached bytecode."""
+
+    def __init__(self, source: bytes, file_name: str) -> None:
+        super().__init__("_migration", file_name)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  importlib's signature
+        return self.source_to_code(self._source, self.path)
+
+
+def load(migration: Migration, direction: Direction, source: bytes | None = None) -> ModuleType:
+    """Load a migration's module, from its file or from a source kept of it, and check that it can go that way.
+
+    Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
+    `up` or with an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
+    """
+    file_name = file_name_of(migration)
+    loader = _Source(migration.read() if source is None else source, file_name)
+    module = ModuleType(f"_migration_{migration}")
+    module.__file__ = file_name
+    try:
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise LoadError(_load_message(migration, file_name, error)) from error
+    if not hasattr(module, "up") and hasattr(module, "migrate"):
+        from usage_store.migrate.files import peewee_migrate_files
+
+        peewee_migrate_files.adapt(module, migration)
+    _check(migration, module, direction)
+    return module
+
+
+def _load_message(migration: Migration, file_name: str, error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename == file_name:
+        line, what = error.lineno, error.msg
+    else:
+        line, what = line_in(error, file_name), f"{type(error).__name__}: {error}"
+    if isinstance(error, ModuleNotFoundError) and error.name == "peewee_migrate":
+        what += "; pip install peewee-migrate"
+    return f"{migration}.py, line {line}: {what}" if line else f"{migration}.py: {what}"
+
+
+def _check(migration: Migration, module: ModuleType, direction: Direction) -> None:
+    if not callable(getattr(module, "up", None)):
+        raise MalformedMigration(f"{migration}.py: defines no up(migrator, db)")
+    if not isinstance(getattr(module, "atomic", True), bool):
+        raise MalformedMigration(f"{migration}.py: atomic is {module.atomic!r}; allowed: True, False")
+    for attribute in ("deletes", "drops"):
+        names = getattr(module, attribute, ())
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise MalformedMigration(f"{migration}.py: {attribute} is {names!r}; allowed: a tuple of names")
+    if direction == "down" and not callable(getattr(module, "down", None)):
+        raise Irreversible(f"{migration}.py: defines no down(migrator, db), so nothing was rolled back; add one")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A migration ready to run: its module, and the text that it was loaded from."""
+
+    migration: Migration
+    module: ModuleType
+    source: bytes
+
+    @property
+    def atomic(self) -> bool:
+        """Whether it runs in a transaction."""
+        atomic: bool = getattr(self.module, "atomic", True)
+        return atomic

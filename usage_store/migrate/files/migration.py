@@ -1,0 +1,66 @@
+"""A migration: its version, its name, its file."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from usage_store.errors import LoadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+Direction = Literal["up", "down"]
+
+
+class Migration(NamedTuple):
+    """One version: a file, a history row, or both.
+
+    `file` is None when the file is gone; `applied_at` (seconds, UTC) is None while it is pending.
+    """
+
+    version: int
+    name: str
+    file: str | None = None
+    applied_at: int | None = None
+
+    def __str__(self) -> str:
+        return os.path.basename(self.file)[:-3] if self.file else f"{self.version:03d}_{self.name}"
+
+    @property
+    def path(self) -> Path | None:
+        """The file, or None when it is gone."""
+        from pathlib import Path  # its import is a tenth of the command line's start
+
+        return None if self.file is None else Path(self.file)
+
+    def read(self) -> bytes:
+        """Give the file's content, or raise LoadError if it is gone or cannot be read."""
+        if self.file is None:
+            raise LoadError(f"{self}.py: the file is gone")
+        try:
+            with open(self.file, "rb", buffering=0) as file:  # half the time of Path.read_bytes
+                return file.read()
+        except OSError as error:
+            raise LoadError(f"{self}.py: {error.strerror}") from error
+
+
+class Step(NamedTuple):
+    """One migration that was run, in which direction, and how long it took."""
+
+    migration: Migration
+    direction: Direction
+    seconds: float
+
+
+def file_name_of(migration: Migration) -> str:
+    """Give the name that a migration's code has in tracebacks."""
+    return migration.file or f"<stored source of {migration}>"
+
+
+def line_in(error: BaseException, file_name: str) -> int | None:
+    """Give the line of a file that an exception passed through last, or None if it never did."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file_name]
+    return lines[-1] if lines else None

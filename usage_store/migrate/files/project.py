@@ -1,0 +1,109 @@
+"""Whose migrations a runner runs: their directory, the names that their history may have, and their own checks."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import usage_store
+from usage_store.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import peewee
+
+    from usage_store.errors import MigrationError
+
+
+COMMON = "schema_migrations"  # a name that many tools give to their history
+
+
+class Check(Protocol):
+    """A look at an application's own data, for `validate`. Reads only.
+
+    It gives an error for each problem, and a line of text for what is only worth knowing. `full` asks for what takes
+    minutes on a large database. It is called on a connected database where at least one migration is applied.
+    """
+
+    def __call__(self, database: peewee.SqliteDatabase, *, full: bool) -> Iterable[MigrationError | str]:
+        """Look, and tell what was found."""
+
+
+class Project(NamedTuple):
+    """A directory of migrations, the names that its history may have, and its own checks.
+
+    Of one name in `tables`, that is the history; of two, the first is COMMON, which others may have taken, and a new
+    history gets the second, or COMMON where it is free and the project `takes_common`. `is_known` tells of a database
+    whose history in COMMON is this project's though no row of it is.
+    """
+
+    directory: str
+    tables: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+    takes_common: bool = False
+    is_known: Callable[[peewee.SqliteDatabase], bool] = lambda _database: False
+
+
+def usage_tables() -> Project:
+    """Give the project of the usage tables; nothing else in this folder knows them."""
+    return Project(_usage_directory(), (COMMON, f"usage_{COMMON}"), (_usage_checks,), True, _is_original)
+
+
+def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
+    """Give the project of a directory, by default the usage tables'; `table_name` is its history, if it was named.
+
+    Raises ConfigurationError for a name that is no plain identifier.
+    """
+    if table_name is not None and not table_name.isidentifier():
+        raise ConfigurationError(f"{table_name!r}: a history table's name is a plain identifier")
+    usage = usage_tables()
+    if directory is None or os.path.realpath(directory) == os.path.realpath(usage.directory):
+        project = usage
+    else:
+        project = Project(os.fspath(directory), (COMMON, _own_name(directory)))
+    if table_name is None:
+        return project
+    return Project(project.directory, (table_name,), project.checks)
+
+
+def _own_name(directory: str | os.PathLike[str]) -> str:
+    """Name the history of a directory: `<folder>_migrations`, but `app_migrations` for a folder called `migrations`."""
+    folder = os.path.basename(os.path.abspath(directory))
+    if not folder.isascii():
+        from unicodedata import normalize
+
+        folder = normalize("NFC", folder)  # macOS gives names decomposed
+    name = "app" if folder.lower() == "migrations" else re.sub(r"\W", "_", folder).lower()
+    table = f"{name}_migrations"
+    return table if table.isidentifier() and table not in {COMMON, f"usage_{COMMON}"} else f"app_{table}"
+
+
+def _usage_directory() -> str:
+    """Find the migrations of the usage tables: installed, in an editable install, or in a checkout."""
+    package = os.path.dirname(os.path.realpath(usage_store.__file__))
+    installed = os.path.join(package, "migrations")
+    if os.path.isdir(installed):
+        return installed
+    import importlib.util
+
+    spec = importlib.util.find_spec("usage_store.migrations")
+    if spec is not None and spec.submodule_search_locations:
+        return next(iter(spec.submodule_search_locations))
+    return os.path.join(os.path.dirname(package), "migrations")
+
+
+def _usage_checks(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[MigrationError | str]:
+    from usage_store.models.sqlite.maintenance.usage_checks import (
+        usage_checks,  # with the models behind it, which the command line does without
+    )
+
+    yield from usage_checks(database, full=full)
+
+
+def _is_original(database: peewee.SqliteDatabase) -> bool:
+    """Tell whether the usage tables are those of the original monitor, whose history has another name for version 1."""
+    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'usage\\_%' ESCAPE '\\'"
+    names = {name for (name,) in database.execute_sql(sql).fetchall()}
+    return {"usage_config", "usage_snapshots"} <= names and "usage_sessions" not in names

@@ -1,0 +1,134 @@
+"""What ran, when, and from which source: the append-only log beside the history table."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from usage_store._version import __version__
+from usage_store.engines.sqlite.file.schema_hash import Fingerprint
+from usage_store.errors import HistoryError
+
+if TYPE_CHECKING:
+    import peewee
+
+    from usage_store.migrate.files.migration import Migration
+    from usage_store.migrate.record.history_table import History
+
+
+Action = Literal["up", "down", "stamp"]
+
+_COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"
+_TYPES: tuple[type | tuple[type, ...], ...] = (int, str, str, int, (int, float), str, bytes, str, str)
+
+
+class Entry(NamedTuple):
+    """One line of the log: `logged_at` in seconds UTC, `source` the file's text as it ran."""
+
+    version: int
+    name: str
+    action: Action
+    logged_at: int
+    seconds: float
+    checksum: str
+    source: str
+    fingerprint: str
+    package_version: str
+
+
+class Log:
+    """The log of one history, in a table beside the history's."""
+
+    def __init__(self, database: peewee.SqliteDatabase, history: History) -> None:
+        self.database = database
+        self._history = history
+
+    @property
+    def table_name(self) -> str:
+        """The log's table. Reads only."""
+        return log_name(self._history.table_name)
+
+    def exists(self) -> bool:
+        """Tell whether anything may have been logged; databases from before the log have none. Reads only."""
+        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return self.database.execute_sql(sql, (self.table_name,)).fetchone() is not None
+
+    def create(self) -> None:
+        """Make the table where it is missing."""
+        self.database.execute_sql(
+            f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id INTEGER PRIMARY KEY, '
+            "version INTEGER NOT NULL, name TEXT NOT NULL, "
+            "action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at INTEGER NOT NULL, "
+            "seconds REAL NOT NULL, checksum TEXT NOT NULL, source BLOB NOT NULL, fingerprint TEXT NOT NULL, "
+            "package_version TEXT NOT NULL)"
+        )
+
+    def append(self, migration: Migration, action: Action, seconds: float, source: bytes, fingerprint: str) -> None:
+        """Add a line; `fingerprint` is the schema's after it."""
+        row = (
+            *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
+            *(checksum(source), zlib.compress(source, 1), fingerprint, __version__),
+        )
+        sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'  # noqa: S608
+        self.database.execute_sql(sql, row)
+
+    def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
+        """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
+
+        Raises HistoryError for a line that no runner wrote.
+        """
+        if not self.exists():
+            return ()
+        sql = f'SELECT id, {_COLUMNS} FROM "{self.table_name}" ORDER BY id'  # noqa: S608
+        if latest_only:
+            newest = f"SELECT max(id) FROM \"{self.table_name}\" WHERE action <> 'down' GROUP BY version"  # noqa: S608
+            sql = f'SELECT id, {_COLUMNS} FROM "{self.table_name}" WHERE id IN ({newest}) ORDER BY id'  # noqa: S608
+        return tuple(self._entry(*row) for row in self.database.execute_sql(sql).fetchall())
+
+    def _entry(self, row_id: int, *values: Any) -> Entry:
+        if all(isinstance(value, type_) for value, type_ in zip(values, _TYPES, strict=True)):
+            with suppress(zlib.error):
+                return Entry(*values)._replace(source=zlib.decompress(values[6]).decode(errors="replace"))
+        raise HistoryError(
+            f"{self.table_name}: the line with id {row_id}, of version {values[0]!r}, is damaged; delete it"
+        )
+
+    def is_current(self) -> bool:
+        """Tell whether the schema is to the letter what the last logged run left. Reads only."""
+        if not self.exists():
+            return False
+        sql = f'SELECT fingerprint FROM "{self.table_name}" ORDER BY id DESC LIMIT 1'  # noqa: S608
+        row = self.database.execute_sql(sql).fetchone()
+        return row is not None and row[0] == Fingerprint(self.database).read()
+
+    def checksums(self) -> dict[int, str]:
+        """Give the checksum of each version as it was last applied or stamped. Reads only."""
+        if not self.exists():
+            return {}
+        sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
+        return dict(self.database.execute_sql(sql).fetchall())
+
+
+def log_name(history_table: str) -> str:
+    """Name the log of a history table: `schema_migrations` is logged in `schema_migration_log`."""
+    return f"{history_table.removesuffix('s')}_log"
+
+
+def checksum(source: bytes) -> str:
+    """Give a text's SHA-256, the same for every kind of line ending."""
+    if b"\r" in source:
+        source = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return hashlib.sha256(source).hexdigest()
+
+
+def same_meaning(before: str, after: str) -> bool:
+    """Tell whether two sources differ in comments and layout only: Python parses them alike."""
+    import ast
+
+    try:
+        return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
+    except (SyntaxError, ValueError):
+        return False

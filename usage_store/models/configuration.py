@@ -1,0 +1,131 @@
+"""UsageConfig: the monitor's one active configuration."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from peewee import SQL, BooleanField, Check, FloatField, IntegerField, TextField
+
+from usage_store.errors import NoActiveConfiguration
+from usage_store.models.base import UsageModel
+from usage_store.models.fields import allowed_values
+from usage_store.models.fields.column_types import EpochField, RowIdField
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+logger = logging.getLogger("usage_store")
+
+_warned: set[tuple[object, str]] = set()
+
+
+def _choice(name: str, choices: tuple[str, ...]) -> TextField[str]:
+    default = allowed_values.CONFIG_RULES[name].default
+    listed = ", ".join(f"'{choice}'" for choice in choices)
+    return TextField(default=default, constraints=[SQL(f"DEFAULT '{default}'"), Check(f"{name} IN ({listed})")])
+
+
+class UsageConfig(UsageModel):
+    """The configuration of the monitor; at most one row is active."""
+
+    id = RowIdField()
+    plan = _choice("plan", allowed_values.PLANS)
+    custom_limit_tokens = IntegerField(
+        null=True, constraints=[Check("custom_limit_tokens IS NULL OR custom_limit_tokens > 0")]
+    )
+    view = _choice("view", allowed_values.VIEWS)
+    timezone = TextField(default="auto", constraints=[SQL("DEFAULT 'auto'")])
+    time_format = _choice("time_format", allowed_values.TIME_FORMATS)
+    theme = _choice("theme", allowed_values.THEMES)
+    refresh_rate = IntegerField(
+        default=10, constraints=[SQL("DEFAULT 10"), Check("refresh_rate >= 1 AND refresh_rate <= 60")]
+    )
+    refresh_per_second = FloatField(
+        default=0.75,
+        constraints=[SQL("DEFAULT 0.75"), Check("refresh_per_second >= 0.1 AND refresh_per_second <= 20.0")],
+    )
+    reset_hour = IntegerField(
+        null=True, constraints=[Check("reset_hour IS NULL OR (reset_hour >= 0 AND reset_hour <= 23)")]
+    )
+    created_at = EpochField()
+    updated_at = EpochField()
+    is_active = BooleanField(default=True, constraints=[SQL("DEFAULT 1"), Check("is_active IN (0, 1)")])
+
+    class Meta:
+        table_name = "usage_config"
+        strict_tables = True
+
+    _COLUMNS: ClassVar = ("id", *allowed_values.CONFIG_RULES, "created_at", "updated_at")
+    # Texts as blobs: sqlite3 raises, and gives no row at all, for text that is not UTF-8.
+    _TEXTS: ClassVar = ("plan", "view", "timezone", "time_format", "theme")
+    _SELECT: ClassVar = (
+        "SELECT id, CAST(plan AS BLOB), custom_limit_tokens, CAST(view AS BLOB), CAST(timezone AS BLOB), "
+        "CAST(time_format AS BLOB), CAST(theme AS BLOB), refresh_rate, refresh_per_second, reset_hour, created_at, "
+        "updated_at FROM usage_config WHERE is_active = 1"
+    )
+    # One statement, so that nobody comes between looking and writing.
+    _RESET: ClassVar = f"""
+INSERT INTO usage_config (id, is_active, {", ".join(allowed_values.CONFIG_RULES)})
+VALUES (coalesce((SELECT id FROM usage_config WHERE is_active = 1), (SELECT max(id) FROM usage_config)), 1
+{", ?" * len(allowed_values.CONFIG_RULES)})
+ON CONFLICT DO UPDATE SET is_active = 1,
+{", ".join(f"{name} = excluded.{name}" for name in allowed_values.CONFIG_RULES)}
+"""  # noqa: S608
+
+    @classmethod
+    def active(cls) -> UsageConfig | None:
+        """Give the active configuration, or None. Reads only.
+
+        A field that a foreign writer broke has its default instead, and one warning names all of them, once a process.
+        """
+        row = cls._db().execute_sql(cls._SELECT).fetchone()
+        if row is None:
+            return None
+        values = dict(zip(cls._COLUMNS, row, strict=True))
+        values |= {name: bytes(values[name]).decode(errors="surrogateescape") for name in cls._TEXTS}
+        broken = [name for name, rule in allowed_values.CONFIG_RULES.items() if not rule.accepts(values[name])]
+        if broken:
+            cls._warn_once(values, broken)
+            values |= {name: allowed_values.CONFIG_RULES[name].default for name in broken}
+        return cls._stored({**values, "is_active": True})
+
+    @classmethod
+    def update_active(cls, updates: Mapping[str, Any]) -> bool:
+        """Change fields of the active configuration, those named and no others; True if there were any.
+
+        Raises UnknownField, InvalidValue or NoActiveConfiguration, and then changes nothing.
+        """
+        changes = allowed_values.checked_changes(updates)
+        if changes:
+            cls._write(changes)
+        return bool(changes)
+
+    @classmethod
+    def reset_active(cls) -> None:
+        """Give every field of the active configuration its default; `id` and `created_at` stay.
+
+        Where none is active, the newest becomes active; where there is none, it is made.
+        """
+        cls._db().execute_sql(cls._RESET, [rule.default for rule in allowed_values.CONFIG_RULES.values()])
+
+    @classmethod
+    def _warn_once(cls, values: Mapping[str, Any], broken: Iterable[str]) -> None:
+        shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
+        line = f"usage_config {values['id']}: {shown} is not allowed; the default is used"
+        seen = (cls._db().database, line)
+        if seen not in _warned:
+            _warned.add(seen)
+            logger.warning("%s", line)
+
+    @classmethod
+    def _write(cls, changes: Mapping[str, Any]) -> None:
+        cls._db()
+        if not cls.update(changes).where(SQL("is_active = 1")).execute():
+            raise NoActiveConfiguration
+
+
+UsageConfig.add_index(
+    UsageConfig.index(UsageConfig.is_active, unique=True, where=SQL("is_active = 1"), name="idx_usage_config_active")
+)

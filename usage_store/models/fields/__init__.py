@@ -1,0 +1,1 @@
+"""The columns of the usage tables: their types, and which values they allow."""

@@ -1,0 +1,1 @@
+"""How the usage tables are stored in SQLite."""

@@ -1,0 +1,1 @@
+"""Keeping the usage tables small in SQLite."""

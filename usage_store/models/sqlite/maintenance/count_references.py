@@ -1,0 +1,109 @@
+"""The references of compacted snapshots: that each block counts its own, and which number it has.
+
+The generators that write do one transaction a step, and give how many rows or blocks it was about once it is committed.
+Whatever stops them, what was done stays, every text is read as before, and another call goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from usage_store.models.sqlite.rows.block_format import REFERS, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
+    from usage_store.engines.sqlite.file.short_transactions import Pace
+
+
+logger = logging.getLogger("usage_store")
+
+_REFERS = REFERS.format("usage_snapshots")
+_WRONG = f"""
+SELECT id, refs, ifnull(counted, 0) FROM usage_snapshot_blocks LEFT JOIN (
+  SELECT CAST(snapshot_data AS INTEGER) AS block, count(*) AS counted FROM usage_snapshots WHERE {_REFERS} GROUP BY 1
+) ON block = id WHERE refs <> ifnull(counted, 0) ORDER BY id
+"""  # noqa: S608
+# Found without a lock, so only where the count is still the wrong one: what others add or take meanwhile stays counted.
+_COUNT_AGAIN = "UPDATE usage_snapshot_blocks SET refs = ? WHERE id = ? AND refs = ?"
+_DROP = "DELETE FROM usage_snapshot_blocks WHERE id = ? AND refs = ?"
+
+_NUMBER = "(SELECT number FROM usage_store_state WHERE name = '{}')"
+_OLD = f"""
+SELECT id, CAST(snapshot_data AS INTEGER), CAST(snapshot_data AS TEXT) FROM usage_snapshots
+WHERE id > ? AND {_REFERS} AND CAST(snapshot_data AS INTEGER) <= {_NUMBER.format("old_blocks")}
+ORDER BY id LIMIT ?
+"""  # noqa: S608
+_COUNT_OLD = f"SELECT count(*) FROM usage_snapshot_blocks WHERE id <= {_NUMBER.format('old_blocks')}"  # noqa: S608
+# Each old block has one new number, so that a run that was killed goes on with the copy that it made.
+_NEW_NUMBER = """
+SELECT start.number + old.id, new.data IS old.data, new.id IS NULL
+FROM usage_store_state AS start, usage_snapshot_blocks AS old
+LEFT JOIN usage_snapshot_blocks AS new ON new.id = start.number + old.id
+WHERE start.name = 'first_block' AND old.id = ?
+"""
+_COPY = "INSERT INTO usage_snapshot_blocks (id, data) SELECT ?, data FROM usage_snapshot_blocks WHERE id = ?"
+_REFER = "UPDATE usage_snapshots SET snapshot_data = ? WHERE id = ? AND snapshot_data = ?"
+_LEAST = -(2**63)
+
+
+def wrong_refs(database: peewee.SqliteDatabase) -> Iterator[tuple[int, int, int]]:
+    """Give each block whose count of its references is wrong: its number, its count, and how many there are.
+
+    Reads only, all rows of the snapshots once.
+    """
+    yield from database.execute_sql(_WRONG)
+
+
+def count_refs_again(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[int]:
+    """Set wrong counts of references right, and delete blocks to which nothing refers, against their count."""
+    wrong = list(wrong_refs(database))
+    if wrong:
+        logger.warning("usage_snapshot_blocks: the refs of %s blocks were wrong; they are counted again", len(wrong))
+    connection, remaining = database.connection(), iter(wrong)
+    while some := list(islice(remaining, pace.size)):
+        with pace.slice(database):
+            connection.executemany(_DROP, [(block, refs) for block, refs, counted in some if not counted])
+            connection.executemany(_COUNT_AGAIN, [(counted, block, refs) for block, refs, counted in some])
+        yield len(some)
+
+
+def old_numbers(database: peewee.SqliteDatabase) -> int:
+    """Count the blocks that still have numbers of version 2. Reads only."""
+    (count,) = database.execute_sql(_COUNT_OLD).fetchone()
+    return int(count)
+
+
+def renumber(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[int]:
+    """Move what refers to blocks with numbers of version 2 to copies of these with this store's own numbers.
+
+    An old block goes with the last row that refers to it.
+    """
+    last = _LEAST
+    while rows := database.execute_sql(_OLD, (last, pace.size)).fetchall():
+        with pace.slice(database):
+            moved = {block: _copied(database, block) for block in sorted({block for _, block, _ in rows})}
+            changes = [
+                (reference(number, int(text.partition(":")[2])), row, text.encode())
+                for row, block, text in rows
+                if (number := moved[block]) is not None
+            ]
+            database.connection().executemany(_REFER, changes)
+        last = rows[-1][0]
+        yield len(rows)
+
+
+def _copied(database: peewee.SqliteDatabase, block: int) -> int | None:
+    """Give the number of a block's copy, which is made if need be, or None if the block is gone."""
+    row = database.execute_sql(_NEW_NUMBER, (block,)).fetchone()
+    if row is None:
+        return None
+    number, same, free = row
+    if same:
+        return int(number)
+    # Where somebody brought another block with that number from elsewhere, SQLite chooses one.
+    return int(database.execute_sql(_COPY, (number if free else None, block)).lastrowid)

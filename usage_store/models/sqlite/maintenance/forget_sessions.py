@@ -1,0 +1,53 @@
+"""Forget sessions that have nothing, a short transaction at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
+    from usage_store.engines.sqlite.file.short_transactions import Pace
+
+
+# A session that the host's events name is theirs. IN gives NULL where one of them has no session.
+_NO_EVENTS = "coalesce(u.session_id IN (SELECT session_id FROM main.events), 0) = 0"
+_NO_SNAPSHOTS = (
+    "NOT EXISTS (SELECT 1 FROM usage_snapshots AS s WHERE s.session_id = u.session_id AND s.timestamp >= {0})"
+)
+_FEW = 500  # sessions, whose ids are held in memory
+
+
+def forget_idle(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterator[int]:
+    """Delete the sessions made before (seconds, UTC) that have no snapshots and no events; give how many, each time.
+
+    They are looked for without a lock, and asked again within it. Without an index on the events' `session_id`, each
+    transaction reads all of them.
+    """
+    idle, last = _idle(database), ""
+    find = f"SELECT u.session_id FROM usage_sessions AS u WHERE u.session_id > ? AND {idle} ORDER BY 1 LIMIT ?"  # noqa: S608
+    forget = f"DELETE FROM usage_sessions AS u WHERE u.session_id IN (SELECT value FROM json_each(?)) AND {idle}"  # noqa: S608
+    while found := database.execute_sql(find, (last, before, min(pace.size, _FEW))).fetchall():
+        last = found[-1][0]
+        with pace.slice(database):
+            forgotten: int = database.execute_sql(forget, (json.dumps([one for (one,) in found]), before)).rowcount
+        yield forgotten
+
+
+def count_idle(database: peewee.SqliteDatabase, before: int, kept_from: int = 0) -> int:
+    """Count them, as if snapshots older than `kept_from` (seconds, UTC) were gone. Reads only."""
+    sql = f"SELECT count(*) FROM usage_sessions AS u WHERE {_idle(database, kept_from)}"  # noqa: S608
+    (count,) = database.execute_sql(sql, (before,)).fetchone()
+    return int(count)
+
+
+def _idle(database: peewee.SqliteDatabase, kept_from: int = 0) -> str:
+    """Give the condition, with the time before which they were made as its only parameter."""
+    found = database.execute_sql(
+        "SELECT 1 FROM pragma_table_xinfo('events', 'main') WHERE lower(name) = 'session_id'"
+    ).fetchone()
+    conditions = ["u.created_at < ?", _NO_SNAPSHOTS.format(int(kept_from)), *([_NO_EVENTS] if found else [])]
+    return " AND ".join(conditions)

@@ -1,0 +1,97 @@
+"""The steps of maintenance, a short transaction at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from usage_store.engines.sqlite.file.free_pages import can_shrink, free_pages, give_back
+from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
+from usage_store.engines.sqlite.file.write_transaction import in_transaction
+from usage_store.errors import ConfigurationError, TransactionOpen
+from usage_store.models.sqlite.maintenance import count_references
+from usage_store.models.sqlite.maintenance.compact_snapshots import compact
+from usage_store.models.sqlite.maintenance.delete_snapshots import evict, prune
+from usage_store.models.sqlite.maintenance.forecast import live_goal
+from usage_store.models.sqlite.maintenance.forget_sessions import forget_idle
+from usage_store.models.sqlite.rows import follow_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
+    from usage_store.models.fields.maintenance_goals import Goals
+
+
+# SQLite looks for a page at the file's end in the whole list of free pages, so it must not become long.
+_MANY_PAGES = 10_000
+_COMPACTED_FIRST = 40  # rows in the first slice: of fewer, each session has few in a block
+
+
+class Work:
+    """The work on some goals, a short transaction at a time; `longest_lock` is the longest so far, in seconds."""
+
+    def __init__(self, database: peewee.SqliteDatabase, turns: Turns) -> None:
+        self._database = database
+        self._turns = turns
+        self._deleting, self._forgetting = Pace(turns), Pace(turns)
+        self._compacting = Pace(turns, _COMPACTED_FIRST)
+
+    @property
+    def longest_lock(self) -> float:
+        """How long others were locked out, in seconds."""
+        return self._turns.longest
+
+    def on_rows(self, goals: Goals) -> Iterator[tuple[str, int]]:
+        """Prune, compact, evict and forget; after each transaction give the name of the step and a number of rows.
+
+        Call it before automatic checkpoints are switched off: how large the -wal may become depends on them.
+        """
+        return self._on_rows(goals, live_goal(self._database, goals))
+
+    def _on_rows(self, goals: Goals, size: int | None) -> Iterator[tuple[str, int]]:
+        database = self._database
+        if goals.prune_before is not None:
+            yield from self._step("pruned", prune(database, goals.prune_before, self._deleting))
+        if goals.compact_before is not None:
+            yield from self._step("compacted", compact(database, goals.compact_before, self._compacting))
+        if size is not None:
+            yield from self._step("evicted", evict(database, size, self._deleting))
+        if goals.forget_before is not None:
+            yield from self._step("forgotten", forget_idle(database, goals.forget_before, self._forgetting))
+
+    def on_references(self, *, renumber: bool) -> Iterator[tuple[str, int]]:
+        """Count references again where that is wrong, and renumber; give the same after each transaction."""
+        follow_events.note_index(self._database)
+        follow_events.forget_counts(self._database)
+        yield from self._step("counted again", count_references.count_refs_again(self._database, self._deleting))
+        if renumber:
+            yield from self._step("renumbered", count_references.renumber(self._database, self._compacting))
+
+    def on_pages(self) -> Iterator[tuple[str, int]]:
+        """Give pages back, and after each transaction give the name of the step and a number of pages."""
+        for pages in give_back(self._database, self._turns):
+            yield "given back", pages
+
+    def _step(self, name: str, slices: Iterator[int]) -> Iterator[tuple[str, int]]:
+        for rows in slices:
+            yield name, rows
+            if can_shrink(self._database) and free_pages(self._database) > _MANY_PAGES:
+                for _ in self.on_pages():
+                    yield name, 0
+
+
+def require_blocks(database: peewee.SqliteDatabase) -> None:
+    """Raise TransactionOpen in a transaction, and ConfigurationError without the blocks or what counts for them."""
+    if in_transaction(database):
+        raise TransactionOpen("maintenance commits as it goes; commit or leave the open transaction first")
+    # Without the triggers, nothing counts the references to a block.
+    (triggers,) = database.execute_sql(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name IN "
+        "('usage_snapshots_inserted', 'usage_snapshots_updated', 'usage_snapshots_deleted')"
+    ).fetchone()
+    if triggers < 3:  # noqa: PLR2004
+        raise ConfigurationError(
+            "the usage tables of version 2 are not here, or not all of their triggers; "
+            "`python -m usage_store.migrate` makes them, `validate` says what is missing"
+        )

@@ -1,0 +1,68 @@
+"""What `validate` asks of the usage tables besides their schema: an active configuration, and snapshots to be read."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from usage_store.errors import CorruptDatabase, MigrationError, NoActiveConfiguration, SchemaDrift
+from usage_store.models.sqlite.maintenance import count_references
+from usage_store.models.sqlite.rows import block_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
+
+_DAY = 86_400
+_EXAMPLES = 3
+
+
+def usage_checks(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[MigrationError | str]:
+    """Give what is wrong with the rows of the usage tables, and a line of text for what is worth knowing. Reads only.
+
+    Every block of compacted snapshots is read; `full` reads every snapshot's text as well. Tables that are not there,
+    or lack the columns concerned, are left out: the comparison of the schema names them.
+    """
+    if _has(database, "usage_config", "is_active"):
+        yield from _configuration(database)
+    if _has(database, "usage_snapshots", "timestamp"):
+        yield from _ahead_of_the_clock(database)
+    if not _has(database, "usage_snapshots", "id", "session_id", "snapshot_data"):
+        return
+    if _has(database, "usage_snapshot_blocks", "id", "data", "refs"):
+        yield from _references(database)
+        yield from map(CorruptDatabase, block_format.damaged_blocks(database))
+        if full:
+            yield from (CorruptDatabase(line) for _, line in block_format.damaged_snapshots(database))
+
+
+def _has(database: peewee.SqliteDatabase, table: str, *columns: str) -> bool:
+    found = database.execute_sql("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
+    return {name for (name,) in found}.issuperset(columns)
+
+
+def _configuration(database: peewee.SqliteDatabase) -> Iterator[MigrationError]:
+    if database.execute_sql("SELECT 1 FROM usage_config WHERE is_active = 1").fetchone() is None:
+        yield SchemaDrift(f"usage_config: {NoActiveConfiguration()}")
+
+
+def _ahead_of_the_clock(database: peewee.SqliteDatabase) -> Iterator[str]:
+    now = int(time.time())
+    sql = "SELECT count(*) FROM usage_snapshots WHERE timestamp > ? AND typeof(timestamp) = 'integer'"
+    (count,) = database.execute_sql(sql, (now + _DAY,)).fetchone()
+    if count:
+        clock = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        yield f"snapshots with a timestamp more than a day ahead of this machine's clock ({clock}): {count}"
+
+
+def _references(database: peewee.SqliteDatabase) -> Iterator[MigrationError]:
+    wrong = list(count_references.wrong_refs(database))
+    if wrong:
+        shown = "; ".join(f"block {block} says {refs}, counted {counted}" for block, refs, counted in wrong[:_EXAMPLES])
+        more = "; ..." if len(wrong) > _EXAMPLES else ""
+        yield SchemaDrift(
+            f"usage_snapshot_blocks: refs of {len(wrong)} blocks are wrong ({shown}{more}); `maintain` sets them right"
+        )

@@ -1,0 +1,122 @@
+"""Follow a host's `events`: the triggers on that table register and remove the sessions.
+
+What the triggers are stands in the newest migration that makes them, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.errors import ConfigurationError
+from usage_store.migrate.files import find_files, load_file
+from usage_store.migrate.files.project import usage_tables
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+logger = logging.getLogger("usage_store")
+
+NAMES = ("usage_events_inserted", "usage_events_deleted", "usage_events_moved")
+_THERE = f"""
+SELECT name, lower(tbl_name) = 'events' AND instr(sql, 'usage_store_state') FROM sqlite_master
+WHERE type = 'trigger' AND name IN {NAMES}
+UNION ALL SELECT NULL, 1 FROM sqlite_master WHERE type = 'table' AND name = 'events' COLLATE NOCASE
+"""  # noqa: S608  older triggers know nothing of usage_store_state
+_INDEXED = """
+SELECT number, EXISTS (
+  SELECT 1 FROM pragma_index_list('events', 'main') AS i, pragma_index_info(i.name, 'main') AS c
+  WHERE NOT i.partial AND c.seqno = 0 AND c.name = 'session_id' COLLATE NOCASE)
+FROM usage_store_state WHERE name = 'events_indexed'
+"""
+_COUNTS = "FROM usage_store_state WHERE name >= 'session:' AND name < 'session;'"
+
+
+def follow(database: peewee.SqliteDatabase) -> None:
+    """Make the triggers again where they are missing, sit on another table or are an older version's, and say so once.
+
+    Reads only, the schema once and the list of the indexes, where all is well, and where there is no events table that
+    can be followed.
+    """
+    rows = database.execute_sql(_THERE).fetchall()
+    if (None, 1) not in rows:
+        return
+    if sum(bool(right) for name, right in rows if name) == len(NAMES):
+        note_index(database)
+        return
+    migration = _migration()
+    if not migration.host_has_events(database):
+        return
+    try:
+        with write_transaction(database):
+            if database.execute_sql(_THERE).fetchall() != rows:
+                return  # another process was quicker
+            _make(database, migration)
+    except peewee.OperationalError as error:
+        if "readonly" not in str(error):
+            raise
+        logger.warning("the events table is not followed; init_database() by who may write the database does it")
+    else:
+        logger.warning("the events table is followed from now on: triggers were missing, on another table, or older")
+
+
+def link(database: peewee.SqliteDatabase) -> None:
+    """Make the triggers and register the sessions of all events. Raises ConfigurationError where that cannot be."""
+    migration = _migration()
+    with write_transaction(database):
+        if not migration.host_has_events(database):
+            raise ConfigurationError("there is no events table with a session_id column to follow")
+        if not database.table_exists("usage_store_state"):
+            raise ConfigurationError(
+                "the usage tables of version 3 are not here; `python -m usage_store.migrate` makes them"
+            )
+        _make(database, migration)
+
+
+def register(database: peewee.SqliteDatabase) -> None:
+    """Register the sessions of the events that are there, if they are followed; reads all of them."""
+    if made(database):
+        database.execute_sql(_migration().BACKFILL)
+
+
+def unfollow(database: peewee.SqliteDatabase) -> None:
+    """Drop the triggers."""
+    with write_transaction(database):
+        for name in NAMES:
+            database.execute_sql(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def made(database: peewee.SqliteDatabase) -> bool:
+    """Tell whether any of the triggers is there, on whatever table. Reads only."""
+    return any(name for name, _ in database.execute_sql(_THERE).fetchall())
+
+
+def note_index(database: peewee.SqliteDatabase) -> None:
+    """Let the triggers know whether the events of one session are found by an index. Writes only if that is new."""
+    noted = database.execute_sql(_INDEXED).fetchone()
+    if noted is not None and noted[0] != noted[1]:
+        database.execute_sql("UPDATE usage_store_state SET number = ? WHERE name = 'events_indexed'", noted[1:])
+
+
+def forget_counts(database: peewee.SqliteDatabase) -> None:
+    """Delete what the triggers counted for a statement that has ended. Writes only if there is any."""
+    if database.execute_sql(f"SELECT 1 {_COUNTS} LIMIT 1").fetchone():
+        database.execute_sql(f"DELETE {_COUNTS}")
+
+
+def _migration() -> ModuleType:
+    files = find_files.discover(usage_tables().directory)
+    newest = next(file for file in reversed(files) if b"def event_triggers(" in file.read())
+    return load_file.load(newest, "up")
+
+
+def _make(database: peewee.SqliteDatabase, migration: ModuleType) -> None:
+    for name, sql in migration.event_triggers(database).items():
+        database.execute_sql(f"DROP TRIGGER IF EXISTS {name}")
+        database.execute_sql(sql)
+    database.execute_sql(migration.INDEXED)
+    database.execute_sql(migration.BACKFILL)

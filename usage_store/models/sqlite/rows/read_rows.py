@@ -1,0 +1,186 @@
+"""How rows are read: each text by the connection that its row came from, and what cannot be read costs one row."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import peewee
+from peewee import Alias, Field, ModelAlias, ModelCompoundSelectQuery, ModelRaw, ModelSelect, Node
+
+from usage_store.engines.sqlite.connection.driver import is_standard
+from usage_store.models.fields.column_types import RowIdField
+from usage_store.models.sqlite.rows.sql_functions import WHY, text_by_connection, text_or_why
+from usage_store.models.sqlite.rows.text_column import NotUtf8, SnapshotTextField, TextAlias, damage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+def fetch(database: peewee.Database, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Give all rows of a query. A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all."""
+    try:
+        rows: list[tuple[Any, ...]] = database.execute_sql(sql, params).fetchall()
+    except (peewee.OperationalError, database.connection().OperationalError) as error:
+        if not _is_not_utf8(error):
+            raise
+        with _lenient(database.connection()):
+            rows = database.execute_sql(sql, params).fetchall()
+    return rows
+
+
+def _is_not_utf8(error: Exception) -> bool:
+    return "Could not decode to UTF-8" in str(error)
+
+
+@contextmanager
+def _lenient(connection: Any) -> Iterator[None]:
+    factory = connection.text_factory
+    connection.text_factory = _decode if factory is str else factory
+    try:
+        yield
+    finally:
+        connection.text_factory = factory
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return NotUtf8(text.decode(errors="surrogateescape"))
+
+
+def _reads_ahead(connection: Any) -> bool:
+    """Tell whether a driver converts a row before it is asked for: after an error, pysqlite3 is past that row.
+
+    There, texts that are not UTF-8 are looked for in all rows.
+    """
+    return not is_standard(connection)
+
+
+class _Cursor:
+    """The cursor of a query: what peewee takes of one.
+
+    Where the rows become models, a text that cannot be read is left to them, and raises on access.
+    """
+
+    def __init__(self, cursor: Any, selected: Sequence[Any], *, for_models: bool) -> None:
+        self._cursor, self._selected, self._for_models = cursor, selected, for_models
+        self._fetch = self._fetch_ahead if _reads_ahead(cursor.connection) else cursor.fetchone
+        self.description = cursor.description or ()
+        self._texts = [number for number, (name, *_) in enumerate(self.description) if self._is_text(number, name)]
+        self._stored = bool(self._texts) and not selected  # SQL of one's own gives what is stored
+        self.close = cursor.close
+
+    def _node(self, number: int) -> Any:
+        return self._selected[number] if number < len(self._selected) else None
+
+    def _is_text(self, number: int, name: str) -> bool:
+        node = self._node(number)
+        if name == "snapshot_data":
+            return isinstance(node, SnapshotTextField) or not isinstance(node, Field)
+        return isinstance(node, Alias) and isinstance(node.unwrap(), SnapshotTextField)
+
+    def fetchone(self) -> Any:
+        """Give the next row, or None."""
+        if not self._stored:
+            return self._next()
+        # Before it gives the last row, sqlite3 ends the statement; this one goes on, and so the row's block stays.
+        with closing(self._cursor.connection.execute("SELECT 1 FROM sqlite_schema")):
+            return self._next()
+
+    def _next(self) -> Any:
+        try:
+            row = self._fetch()
+        except self._cursor.connection.OperationalError as error:
+            if not _is_not_utf8(error) or _reads_ahead(self._cursor.connection):
+                raise
+            with _lenient(self._cursor.connection):  # sqlite3 stays on a row that it could not convert
+                row = self._cursor.fetchone()
+        if row is not None:
+            for number in self._texts:
+                if type(row[number]) is not str:
+                    return self._read(list(row))
+        return row
+
+    def _fetch_ahead(self) -> Any:
+        with _lenient(self._cursor.connection):
+            return self._cursor.fetchone()
+
+    def _read(self, row: list[Any]) -> tuple[Any, ...]:
+        for number in self._texts:
+            value = row[number]
+            if isinstance(value, bytes) and not value.startswith(WHY):  # raw SQL gives what is stored
+                value = row[number] = text_or_why(partial(text_by_connection, self._cursor.connection, value))
+            if not self._for_models and isinstance(value, (bytes, NotUtf8)):
+                raise damage(self._id_beside(number, row), value)
+        return tuple(row)
+
+    def _id_beside(self, text: int, row: list[Any]) -> int | None:
+        nodes = [node.unwrap() if isinstance(node, Node) else None for node in map(self._node, range(len(row)))]
+        model = getattr(nodes[text], "model", None)
+        for node, (name, *_), value in zip(nodes, self.description, row, strict=True):
+            if node.model is model if isinstance(node, RowIdField) else name == "id" and node is None:
+                return int(value)
+        return None
+
+
+class _Reading:
+    """A query whose rows come by way of such a cursor."""
+
+    def _execute(self: Any, database: Any) -> Any:
+        if database.is_closed() and database.autoconnect:
+            database.connect()  # before the SQL is written: then the functions in it are on this connection
+        if database.is_closed() or not _reads_ahead(database.connection()):
+            return super()._execute(database)  # type: ignore[misc]  # of peewee's query
+        with _lenient(database.connection()):
+            return super()._execute(database)  # type: ignore[misc]  # of peewee's query
+
+    def _get_cursor_wrapper(self: Any, cursor: Any) -> Any:
+        made = self._constructor if self._row_type == peewee.ROW.CONSTRUCTOR else None
+        row_type = self._row_type or self.default_row_type
+        for_models = row_type == peewee.ROW.MODEL or (isinstance(made, type) and issubclass(made, peewee.Model))
+        wrapped = _Cursor(cursor, self._returning or (), for_models=for_models)
+        return super()._get_cursor_wrapper(wrapped)  # type: ignore[misc]  # of peewee's query
+
+
+def _compound(operation: str) -> Callable[[Any, Any], UsageCompound]:
+    def combine(self: Any, other: Any) -> UsageCompound:
+        return UsageCompound(self.model, self, operation, other)
+
+    return combine
+
+
+class _Combining(_Reading):
+    union_all = __add__ = _compound("UNION ALL")
+    union = __or__ = _compound("UNION")
+    intersect = __and__ = _compound("INTERSECT")
+    except_ = __sub__ = _compound("EXCEPT")
+
+
+class UsageCompound(_Combining, ModelCompoundSelectQuery):  # type: ignore[misc]  # as in peewee's stubs
+    """Peewee's union of queries."""
+
+
+class UsageSelect(_Combining, ModelSelect):
+    """Peewee's query of models."""
+
+
+class UsageRaw(_Reading, ModelRaw):
+    """Peewee's query of models by SQL of one's own."""
+
+
+class UsageAlias(ModelAlias):
+    """Peewee's alias of a model."""
+
+    def __getattr__(self, name: str) -> Any:
+        field = getattr(self.model, name)
+        if not isinstance(field, SnapshotTextField):
+            return super().__getattr__(name)
+        self.__dict__[name] = TextAlias.create(self, field)  # type: ignore[no-untyped-call]
+        return self.__dict__[name]
+
+    def select(self, *selection: Any) -> UsageSelect:
+        """Query the model under this name."""
+        return UsageSelect(self, selection or self.get_field_aliases())

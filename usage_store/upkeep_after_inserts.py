@@ -1,0 +1,137 @@
+"""Maintenance between inserts, a transaction at a time, where init_database() was asked for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.engines import unwrap
+from usage_store.engines.sqlite.connection.driver import driver_errors
+from usage_store.engines.sqlite.file.free_pages import copy_wal_to_shorten
+from usage_store.engines.sqlite.file.short_transactions import PassingTurns
+from usage_store.engines.sqlite.file.write_transaction import in_transaction, is_locked, without_waiting
+from usage_store.errors import UsageStoreError
+from usage_store.models.fields.maintenance_goals import checked_goals
+from usage_store.models.sqlite.maintenance.delete_snapshots import out_of_reach
+from usage_store.models.sqlite.maintenance.forecast import live_goal
+from usage_store.models.sqlite.maintenance.steps import Work, require_blocks
+from usage_store.models.sqlite.maintenance.stored_times import step_in_times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from usage_store.models.fields.maintenance_goals import Goals
+
+
+logger = logging.getLogger("usage_store")
+
+_PAUSE = 0.2  # seconds to the next transaction while there is more to do
+_INTERVAL = 5.0  # seconds between two looks while there is nothing to do
+_PATIENCE = 600.0  # seconds that it is put off for a lock before that is said, and between two lines on one thing
+_DAY = 86_400
+
+
+class Upkeep:
+    """Called after inserts: a transaction of pruning, compacting, evicting or giving back, five times a second at most.
+
+    It holds up no insert: it waits for no lock and sleeps nowhere. What goes wrong is logged and tried again later; the
+    insert has been committed by then. Inside a transaction of the host, and in another database that the models are
+    bound to for a while, nothing is done. Nothing is deleted for its age just after a step in the stored times.
+    """
+
+    def __init__(
+        self,
+        database: peewee.Database | peewee.DatabaseProxy,
+        retention_days: float | None,
+        max_bytes: int | None,
+        compact_after_days: float | None = 7,
+    ) -> None:
+        self._database = database
+        self._wanted = (retention_days, max_bytes, compact_after_days)
+        checked_goals(*self._wanted)
+        self._inner: peewee.SqliteDatabase | None = None  # whose work it is
+        self._work: Work
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._slices: Iterator[tuple[str, int]] | None = None
+        self._holds_back = False
+        self._due = 0.0
+        self._put_off_since: float | None = None
+        self._told: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    def __call__(self, database: peewee.Database) -> None:
+        """Do one transaction, if one is due and the lock is free."""
+        if time.monotonic() < self._due:
+            return
+        if self._process != os.getpid():
+            self._begin_anew()  # after a fork, in which another thread may have held the lock
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            inner = unwrap(self._database)
+            if inner is database and not in_transaction(inner):
+                more = self._step(inner)
+                self._put_off_since, self._due = None, time.monotonic() + (_PAUSE if more else _INTERVAL)
+        except driver_errors(UsageStoreError, peewee.PeeweeException) as error:
+            self._slices = None
+            if is_locked(error):
+                self._put_off()
+            else:
+                self._due = time.monotonic() + _INTERVAL
+                self._tell(f"maintenance is put off: {error}")
+        finally:
+            self._lock.release()
+
+    def _step(self, database: peewee.SqliteDatabase) -> bool:
+        """Tell whether there may be more to do."""
+        if self._inner is not database:
+            self._inner, self._work, self._slices = database, Work(database, PassingTurns()), None
+        with without_waiting(database):
+            if self._slices is None:
+                require_blocks(database)
+                self._slices = chain(self._work.on_rows(self._goals(database)), self._work.on_pages())
+            if next(self._slices, None) is None:
+                self._slices = None
+                copy_wal_to_shorten(database)
+        return self._slices is not None
+
+    def _goals(self, database: peewee.SqliteDatabase) -> Goals:
+        """Give the goals, without those that must not or cannot be reached now."""
+        goals = checked_goals(*self._wanted)
+        retention_days = self._wanted[0]
+        step = None if retention_days is None else step_in_times(database, retention_days * _DAY)
+        if step is not None:
+            if not self._holds_back:
+                logger.warning("nothing is deleted for its age until an hour is stored after it: %s", step)
+            goals = goals._replace(prune_before=None)
+        self._holds_back = step is not None
+        size = live_goal(database, goals)
+        if size is not None and out_of_reach(database, size):
+            self._tell(f"max_bytes cannot be kept to: without any snapshot, there would be more than {size:,} bytes")
+            goals = goals._replace(max_bytes=None)
+        return goals
+
+    def _put_off(self) -> None:
+        now = time.monotonic()
+        self._due = now + _PAUSE
+        if self._put_off_since is None:
+            self._put_off_since = now
+        elif now - self._put_off_since >= _PATIENCE:
+            self._tell("maintenance is put off: for ten minutes, others have held the lock whenever it was to begin")
+
+    def _tell(self, line: str) -> None:
+        """Log a line, unless it was logged within the last ten minutes."""
+        now = time.monotonic()
+        self._told = {said: when for said, when in self._told.items() if now - when < _PATIENCE}
+        if line not in self._told:
+            self._told[line] = now
+            logger.warning("%s", line)
