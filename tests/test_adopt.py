@@ -15,7 +15,6 @@ from playhouse.migrations import Runner
 
 from tests.support import READY, command, dump, history, opened, rows, runner_of, script, table, together, write
 from usage_store import errors
-from usage_store.migrate.adopt_other_runner import adopt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +97,7 @@ class Other:
 
     def adopt(self) -> tuple[Migration, ...]:
         with runner_of(self.path, self.directory) as runner:
-            return adopt(runner, self.source)
+            return runner.adopt(self.source)
 
     def record(self, name: str, time: str = "2024-07-01 12:00:00") -> None:
         """Add a row to its history, as it writes them."""
@@ -276,9 +275,9 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path, time: str) -> None:
 def test_a_source_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with runner_of(tmp_path / "app.db", write(tmp_path / "own", {"001_one": table("one")})) as runner:
         with pytest.raises(errors.ConfigurationError, match=r"'alembic'.*allowed: playhouse, peewee_migrate"):
-            adopt(runner, "alembic")  # type: ignore[arg-type]
+            runner.adopt("alembic")  # type: ignore[arg-type]
         with pytest.raises(errors.TransactionOpen), runner.database.atomic():
-            adopt(runner, "playhouse")
+            runner.adopt("playhouse")
 
 
 def test_an_error_half_way_leaves_nothing(other: Other) -> None:

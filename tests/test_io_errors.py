@@ -13,7 +13,7 @@ import pytest
 from tests.database_files import PAGE, fill, forked_with_small_files
 from tests.support import ROUNDS, TIMEOUT, command, dump, python, runner_of, sql, write
 from usage_store.engines.sqlite.copies.back_up import back_up, list_backups
-from usage_store.engines.sqlite.copies.restore import restore
+from usage_store.engines.sqlite.copies.restore_backup import restore
 from usage_store.errors import UsageStoreError
 from usage_store.migrate.rehearse import rehearse
 

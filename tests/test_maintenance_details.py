@@ -71,7 +71,7 @@ def test_sessions_that_the_database_refuses_half_way_leave_none(path: Path) -> N
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_a_closed_database_is_closed_again_when_all_went_well(path: Path, *, dry_run: bool) -> None:
-    database = unwrap(init_database(path))
+    database: peewee.SqliteDatabase = unwrap(init_database(path))
     database.close()
     assert maintain(dry_run=dry_run).compacted > 0
     assert database.is_closed()

@@ -52,7 +52,7 @@ def _unbound(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[None]:  
 
 def stored(path: Path, rows_: list[tuple[int, int]]) -> peewee.SqliteDatabase:
     """Open a database with snapshots of these ids and lengths, the newest last."""
-    database = unwrap(init_database(path))
+    database: peewee.SqliteDatabase = unwrap(init_database(path))
     UsageSession.register("s")
     start_ = int(time.time()) - len(rows_)
     with database.atomic():

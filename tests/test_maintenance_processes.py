@@ -250,7 +250,7 @@ def _open_fresh(folder: Path) -> list[tuple[int, int]]:
     found = []
     for number in range(10):
         test_processes._barrier.wait(WAIT)
-        database = unwrap(init_database(folder / f"{number}.db", timeout=WAIT, wait=WAIT))
+        database: peewee.SqliteDatabase = unwrap(init_database(folder / f"{number}.db", timeout=WAIT, wait=WAIT))
         found.append((database.pragma("auto_vacuum"), len(maintain(database).left)))
         database.close()
     return found

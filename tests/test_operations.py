@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
+from usage_store.engines import engine_of
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.integrity_checks import violations
 from usage_store.engines.sqlite.migrating.forbidden_statements import Guard
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.schema_operations import LosslessMigrator, migrator_for
-from usage_store.errors import ChangeRefused
+from usage_store.errors import ChangeRefused, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -556,7 +557,8 @@ def test_the_primary_key_of_a_strict_table_stays_not_null(database: peewee.Sqlit
         run(database, lambda m: m.drop_not_null("s", "K"))
 
 
-def test_other_engines_get_playhouses_own_migrator() -> None:
+def test_a_database_of_another_engine_gets_no_migrator_of_this_one() -> None:
     proxy = peewee.DatabaseProxy()
     proxy.initialize(peewee.PostgresqlDatabase(None))
-    assert type(migrator_for(proxy)).__name__ == "PostgresqlMigrator"
+    with pytest.raises(ConfigurationError, match="PostgresqlDatabase is not supported"):
+        engine_of(proxy)

@@ -13,7 +13,8 @@ import pytest
 from tests.support import sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.files import find_files, load_file, new_file
+from usage_store.migrate.files import find_files, new_file
+from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.files.project import usage_tables
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def names(directory: Path) -> list[str]:
 
 def load(directory: Path, direction: Direction = "up") -> None:
     for migration in find_files.discover(directory):
-        load_file.load(migration, direction)
+        Loader().load(migration, direction)
 
 
 def test_migrations_are_ordered_by_number_also_past_999(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_down_is_needed_only_on_the_way_down(tmp_path: Path) -> None:
 def test_same_names_in_two_directories_do_not_meet(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (migration,) = find_files.discover(write(tmp_path / folder, {"001_a": f"{sql()}folder = {folder!r}\n"}))
-        module = load_file.load(migration, "up")
+        module = Loader().module(migration, "up")
         assert module.folder == folder
 
 
@@ -148,7 +149,7 @@ def test_a_file_mended_within_the_same_second_is_read_again(tmp_path: Path, monk
     for value in ("WRONG", "RIGHT"):
         write(tmp_path, {"001_a": f"{sql()}value = {value!r}\n"})
         os.utime(tmp_path / "001_a.py", (10**9, 10**9))
-        module = load_file.load(migration, "up")
+        module = Loader().module(migration, "up")
         assert module.value == value
 
 

@@ -34,7 +34,7 @@ from tests.support import (
     until,
 )
 from usage_store.engines.sqlite.copies.back_up import back_up, list_backups
-from usage_store.engines.sqlite.copies.restore import restore
+from usage_store.engines.sqlite.copies.restore_backup import restore
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked, NotEnoughDisk
 

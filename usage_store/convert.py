@@ -25,8 +25,7 @@ from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import ConfigurationError, MigrationError, SchemaDrift
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.files import find_files, load_file
-from usage_store.migrate.run_in_transactions import Execution
+from usage_store.migrate.files.load_file import Loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,13 +68,14 @@ def convert_original(database: peewee.Database) -> Converted | None:
     rule, or the history has more than version 1.
     """
     runner = MigrationRunner(database)
-    first = find_files.discover(runner.directory)[0]
-    with runner.connected(), _one_line_for_rows():
-        execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
-        with execution.alone(runner.wait, runner.on_wait), write_transaction(runner.database):
-            if not _is_original(runner):
-                return None
-            return _convert(runner, first)
+    first = runner.records.files()[0]
+    with (
+        runner.connected(),
+        _one_line_for_rows(),
+        runner.records.alone(runner.wait, runner.on_wait),
+        write_transaction(runner.database),
+    ):
+        return _convert(runner, first) if _is_original(runner) else None
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def _convert(runner: MigrationRunner, first: Migration) -> Converted:
     marks = [(seq, name) for name, seq in marks.fetchall()]
     for table in _COLUMNS:
         db.execute_sql(f"DROP TABLE {table}")
-    load_file.load(first, "up").up(None, db)
+    Loader().module(first).up(None, db)
     db.execute_sql(
         "INSERT INTO usage_sessions (session_id) "
         "SELECT DISTINCT session_id FROM temp.original_usage_snapshots WHERE true ON CONFLICT DO NOTHING"

@@ -76,7 +76,8 @@ def bound_database() -> peewee.Database:
     database: peewee.Database | peewee.DatabaseProxy | None = UsageConfig._meta.database
     if database is None:
         raise ConfigurationError("the usage models have no database yet; call init_database() first")
-    return unwrap(database)
+    bound: peewee.Database = unwrap(database)
+    return bound
 
 
 def link_events() -> None:

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from usage_store.migrate.files.migration import Step
+from typing import Any, ClassVar, Protocol
 
 __all__ = [
     "BackupFailed",
@@ -140,13 +137,29 @@ class NoActiveConfiguration(RejectedInput):
         super().__init__("no configuration is active; reset_usage_config() makes one active, with the defaults")
 
 
+class AppliedStep(Protocol):
+    """A migration that was committed before an error: which, in which direction, in how many seconds."""
+
+    @property
+    def migration(self) -> Any:
+        """The migration."""
+
+    @property
+    def direction(self) -> str:
+        """Either "up" or "down"."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+
+
 class MigrationError(UsageStoreError):
     """A migration could not be found, planned or run.
 
     `applied` holds the steps that were committed before the error, oldest first.
     """
 
-    applied: tuple[Step, ...] = ()
+    applied: tuple[AppliedStep, ...] = ()
 
 
 class RegistryError(MigrationError):
@@ -257,7 +270,7 @@ class MigrationFailed(MigrationError):
     exit_code = 7
 
     def __init__(
-        self, message: str, *, version: int, line: int | None, statement: str | None, applied: tuple[Step, ...]
+        self, message: str, *, version: int, line: int | None, statement: str | None, applied: tuple[AppliedStep, ...]
     ) -> None:
         super().__init__(message)
         self.version = version

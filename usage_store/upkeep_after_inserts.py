@@ -77,9 +77,9 @@ class Upkeep:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            inner = unwrap(self._database)
+            inner: peewee.Database = unwrap(self._database)
             if inner is database and not in_transaction(inner):
-                more = self._step(inner)
+                more = self._step(unwrap(self._database))
                 self._put_off_since, self._due = None, time.monotonic() + (_PAUSE if more else _INTERVAL)
         except driver_errors(UsageStoreError, peewee.PeeweeException) as error:
             self._slices = None

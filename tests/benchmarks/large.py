@@ -46,7 +46,7 @@ print(f"{len(waits):,} commits of another process took {waits[len(waits) // 2] *
 
 def build(path: Path, rows: int, *, compacted: bool) -> peewee.SqliteDatabase:
     """Make a database of so many snapshots; `compacted` those older than a week, as they would be by then."""
-    database = unwrap(init_database(path))
+    database: peewee.SqliteDatabase = unwrap(init_database(path))
     stream = replicated(rows, int(time.time()))
     known: set[str] = set()
     while chunk := list(islice(stream, CHUNK)):

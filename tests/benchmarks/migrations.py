@@ -26,7 +26,8 @@ import peewee
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.files import find_files, load_file
+from usage_store.migrate.files import find_files
+from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.files.project import Project
 from usage_store.migrate.record.history_table import History
 from usage_store.migrate.record.log_table import Log
@@ -111,12 +112,13 @@ def bare(folder: Path, count: int) -> dict[str, float]:
     database = open_database(folder / "bare.db")
     database.pragma("synchronous", 2)
     directory = write_files(folder / f"ours{count}", "ours", count)
+    loader = Loader()
     history = History(database, Project(str(directory), ("schema_migrations",)))
 
     def apply() -> None:
         history.create()
         for migration in find_files.discover(str(directory)):
-            module = load_file.load(migration, "up", migration.read())
+            module = loader.module(migration, "up", migration.read())
             with database.atomic("IMMEDIATE"):
                 module.up(None, database)
                 history.record(migration)

@@ -36,6 +36,8 @@ from usage_store.models.sqlite.rows import block_format
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import peewee
+
 ROUNDS = 9
 INSERT = "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) VALUES (?, ?, ?, ?)"
 CONFIG = "SELECT * FROM usage_config WHERE is_active = 1"
@@ -71,7 +73,7 @@ def compared(name: str, count: int, floor: Callable[[], object], ours: Callable[
 def inserts(folder: Path) -> None:
     rows = original()
     given = [dict(zip(("session_id", "snapshot_data", "snapshot_type", "timestamp"), row, strict=True)) for row in rows]
-    database = unwrap(init_database(folder / "insert.db"))
+    database: peewee.SqliteDatabase = unwrap(init_database(folder / "insert.db"))
     register_sessions({row.session_id for row in rows})
     with closing(raw(folder / "insert.db")) as connection:
 
@@ -99,7 +101,7 @@ def inserts(folder: Path) -> None:
 def at_rest(folder: Path) -> None:
     """Print the bytes of the real stream, plain and compacted, and what a compacted row costs to read."""
     rows = original()
-    database = unwrap(init_database(folder / "rest.db"))
+    database: peewee.SqliteDatabase = unwrap(init_database(folder / "rest.db"))
     register_sessions({row.session_id for row in rows})
     UsageSnapshot.record_many(row._asdict() for row in rows)
     database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import peewee
+
 ROWS = 20_000
 DAYS = 60
 PAUSE = 0.05  # seconds between two inserts, as a busy monitor has them
@@ -36,7 +38,7 @@ print(written)
 def latency(folder: Path) -> None:
     """Print what 50, 95 and 100 of 100 inserts take at most, with and without; the parts of both take turns."""
     path = folder / "upkeep.db"
-    database = unwrap(init_database(path, timeout=60))
+    database: peewee.SqliteDatabase = unwrap(init_database(path, timeout=60))
     register_sessions(["monitor", "other"])
     start = time.time() - DAYS * 86_400
     insert_usage_snapshots(

@@ -13,11 +13,8 @@ import peewee
 from usage_store.cli.opened_database import Outcome, opened, say
 from usage_store.cli.progress import progress
 from usage_store.engines.interface.paths_and_urls import default_target
+from usage_store.engines.sqlite import copies
 from usage_store.engines.sqlite.connection.open_file import file_name, open_database
-from usage_store.engines.sqlite.copies import back_up as backups
-from usage_store.engines.sqlite.copies import restore as restores
-from usage_store.engines.sqlite.file.disk import file_of
-from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import MigrationFailed, SchemaDrift, UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate import rehearse as rehearsals
@@ -36,9 +33,10 @@ _copied = partial(progress, "pages copied")
 def backup(arguments: argparse.Namespace) -> Outcome:
     """Back up the database, beside it, under the migration lock."""
     with opened(arguments, readonly=True) as runner:
-        file, version = file_of(runner.database), runner.current_version()
-        with exclusive(str(file), runner.wait, runner.on_wait):
-            path = backups.back_up_database(runner.database, version, on_progress=_copied)
+        version = runner.current_version()
+        path = runner.records.engine.copies.back_up_alone(
+            runner.database, version, wait=runner.wait, on_wait=runner.on_wait, on_progress=_copied
+        )
     size = path.stat().st_size
     line = f"backed up version {version} to {path} ({_megabytes(size)})"
     return Outcome(0, [line], {"backup": str(path), "version": version, "bytes": size})
@@ -47,7 +45,7 @@ def backup(arguments: argparse.Namespace) -> Outcome:
 def restore(arguments: argparse.Namespace) -> Outcome:
     """Put a backup in the database's place."""
     file = Path(file_name(default_target() if arguments.database is None else arguments.database))
-    kept = restores.restore(
+    kept = copies.restore(
         file,
         Path(arguments.file),
         version=_version_if_readable(file, arguments),

@@ -171,10 +171,8 @@ def _stamp(arguments: argparse.Namespace) -> Outcome:
 
 
 def _adopt(arguments: argparse.Namespace) -> Outcome:
-    from usage_store.migrate.adopt_other_runner import adopt
-
     with opened_if_there(arguments) as runner:
-        adopted = adopt(runner, arguments.source, table=arguments.from_table)
+        adopted = runner.adopt(arguments.source, table=arguments.from_table)
     lines = [f"adopted {migration}, applied {_when(migration.applied_at)}" for migration in adopted]
     return Outcome(0, lines or ["nothing to adopt"], [_migration(migration) for migration in adopted])
 

@@ -1,40 +1,82 @@
-"""The database engines: which one a database belongs to, and what is asked of each."""
+"""The database engines: which one a database belongs to, and how one is opened."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import peewee
-
-from usage_store.engines.sqlite.connection.driver import check_sqlite, main_file, require_supported
-from usage_store.engines.sqlite.connection.error_messages import readable_errors
+from usage_store.engines import sqlite
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
+    import peewee
 
-def unwrap(database: peewee.Database | peewee.DatabaseProxy) -> peewee.SqliteDatabase:
-    """Give the SQLite database behind a Database or an initialised DatabaseProxy, or raise ConfigurationError."""
-    inner = database.obj if isinstance(database, peewee.DatabaseProxy) else database
-    if inner is None:
+    from usage_store.engines.interface.engine import Engine
+
+ENGINES: tuple[Engine[Any], ...] = (sqlite,)
+
+
+def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
+    """Give the engine of a database, or raise ConfigurationError for one that cannot be used. Nothing is opened."""
+    found = inner(database)
+    for engine in ENGINES:
+        if engine.owns(found):
+            return engine
+    raise ConfigurationError(f"{type(found).__name__} is not supported: this version stores in SQLite")
+
+
+def unwrap(database: peewee.Database | peewee.DatabaseProxy) -> Any:
+    """Give the database itself, also of an initialised DatabaseProxy. Raises ConfigurationError as `engine_of`."""
+    engine_of(database)
+    return inner(database)
+
+
+def inner(database: peewee.Database | peewee.DatabaseProxy) -> peewee.Database:
+    """Give the database itself, or raise ConfigurationError for a DatabaseProxy that is not initialised."""
+    found: Any = getattr(database, "obj", database)
+    if found is None:
         raise ConfigurationError("the DatabaseProxy is not initialised; call its initialize(database) first")
-    return require_supported(inner)
+    return found  # type: ignore[no-any-return]
+
+
+def open_database(
+    target: str | os.PathLike[str], *, readonly: bool = False, timeout: float = 5, mode: int | None = None
+) -> peewee.Database:
+    """Open a database by its path or URL, connected on this thread.
+
+    A missing file is made, but not its folder, and not with `readonly`; `mode` are its permissions then. `timeout` is
+    how many seconds a statement waits for another process's lock. Raises ConfigurationError for a target that cannot
+    be used, InvalidValue for a mode, and DatabaseUnreadable for a database that cannot be read.
+    """
+    return engine_at(target).open_database(target, readonly=readonly, timeout=timeout, mode=mode)
+
+
+def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the one engine says what it cannot open
+    """Give the engine of a path or URL."""
+    return sqlite
+
+
+def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Give what the drivers of this process raise, and `others`; peewee translates most of it, not all."""
+    return (*others, *(kind for engine in ENGINES for kind in engine.driver_errors()))
 
 
 @contextmanager
-def connected(database: peewee.SqliteDatabase) -> Iterator[None]:
+def connected(database: peewee.Database) -> Iterator[None]:
     """Be connected for the block, with one-line errors for a database that is broken, locked or too old.
 
     A closed database is closed again afterwards, but not one in memory, which would be gone.
     """
+    engine = engine_of(database)
     opened = in_memory = False
     try:
-        with readable_errors(str(database.database)):
+        with engine.readable_errors(str(database.database)):
             opened = database.connect(reuse_if_open=True)
-            in_memory = not main_file(database)
-            check_sqlite(database.execute_sql("SELECT sqlite_version()").fetchone()[0])
+            in_memory = engine.is_in_memory(database)
+            engine.check_version(database)
             yield
     finally:
         if opened and not in_memory:

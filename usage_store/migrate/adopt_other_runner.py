@@ -7,20 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Literal
 
-from usage_store.engines.sqlite.file.schema_hash import Fingerprint
-from usage_store.engines.sqlite.file.write_transaction import write_transaction
+import peewee
+
 from usage_store.errors import ConfigurationError, HistoryError, MissingMigration
-from usage_store.migrate.files import find_files
 from usage_store.migrate.record.which_to_run import find_problems
-from usage_store.migrate.run_in_transactions import Execution
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import peewee
+    from collections.abc import Callable, Mapping, Sequence
 
     from usage_store.migrate.files.migration import Migration
-    from usage_store.migrate.runner import MigrationRunner
+    from usage_store.migrate.record.records import Records
 
 
 logger = logging.getLogger("usage_store.migrate")
@@ -42,7 +38,11 @@ _KEEPERS = {
 
 
 def adopt(
-    runner: MigrationRunner, source: Literal["playhouse", "peewee_migrate"], *, table: str | None = None
+    records: Records,
+    source: Literal["playhouse", "peewee_migrate"],
+    table: str | None,
+    wait: float,
+    on_wait: Callable[[str], None],
 ) -> tuple[Migration, ...]:
     """Record what the other runner applied as applied, in one transaction; give it, lowest version first.
 
@@ -58,29 +58,32 @@ def adopt(
     keeper = _KEEPERS[source]
     if table is not None:
         keeper = replace(keeper, table=table)
-    with runner.connected():
-        files = find_files.discover(runner.directory)
-        execution = Execution(runner.database, runner.history, runner.log, "up", lambda _: None)
-        with execution.alone(runner.wait, runner.on_wait), write_transaction(runner.database):
-            _require_empty(runner)
-            adopted = _matched(files, _times(runner.database, keeper), keeper)
-            if adopted:
-                _record(runner, adopted)
+    files = records.files()
+    with records.alone(wait, on_wait), records.engine.write_transaction(records.database):
+        _require_empty(records)
+        adopted = _matched(files, _times(records.database, keeper), keeper)
+        if adopted:
+            records.create()
+            for migration in adopted:
+                records.history.record(migration)
+            records.stamp(adopted)
+    for migration in adopted:
+        logger.info("adopted %s", migration)
     return adopted
 
 
-def _require_empty(runner: MigrationRunner) -> None:
-    applied = runner.history.applied()
+def _require_empty(records: Records) -> None:
+    applied = records.history.applied()
     if applied:
         raise HistoryError(
-            f"{runner.history.table_name} has {applied[0]} already, and only an empty history can adopt another; "
+            f"{records.history.table_name} has {applied[0]} already, and only an empty history can adopt another; "
             "if this is not that history, choose another --table"
         )
 
 
-def _times(database: peewee.SqliteDatabase, keeper: _Keeper) -> dict[str, int]:
+def _times(database: peewee.Database, keeper: _Keeper) -> dict[str, int]:
     """Read when each name was first applied, in seconds UTC."""
-    columns = {name for (name,) in database.execute_sql("SELECT name FROM pragma_table_info(?)", (keeper.table,))}
+    columns = {column.name for column in database.get_columns(keeper.table)}
     if not columns:
         raise ConfigurationError(f"{keeper.table}: no such table; name the history to adopt with --from-table")
     wanted = ("id", "name", keeper.time)
@@ -89,10 +92,9 @@ def _times(database: peewee.SqliteDatabase, keeper: _Keeper) -> dict[str, int]:
             f"{keeper.table}: not the history to adopt (columns {', '.join(sorted(columns))}; "
             f"needed {', '.join(wanted)}); name it with --from-table"
         )
-    quoted = keeper.table.replace('"', '""')
-    sql = f'SELECT name, {keeper.time} FROM "{quoted}" ORDER BY id'  # noqa: S608  the name is quoted
+    other = peewee.Table(keeper.table).bind(database)
     times: dict[str, int] = {}
-    for name, time in database.execute_sql(sql).fetchall():
+    for name, time in other.select(other.c.name, other.c[keeper.time]).order_by(other.c.id).tuples():
         times.setdefault(name, _seconds(name, time, keeper))
     return times
 
@@ -122,13 +124,3 @@ def _matched(files: Sequence[Migration], times: Mapping[str, int], keeper: _Keep
     if problems:
         raise problems[0]
     return adopted
-
-
-def _record(runner: MigrationRunner, adopted: Sequence[Migration]) -> None:
-    runner.history.create()
-    runner.log.create()
-    fingerprint = Fingerprint(runner.database).read()
-    for migration in adopted:
-        runner.history.record(migration)
-        runner.log.append(migration, "stamp", 0.0, migration.read(), fingerprint)
-        logger.info("adopted %s", migration)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import TypeGuard
 
-    from usage_store.engines.interface.engine import Rebuild
+    from usage_store.engines.interface.changes import Rebuild
 
 
 _WIDTH = 120

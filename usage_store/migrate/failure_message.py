@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from usage_store.errors import DatabaseUnreadable, DiskFailed, MigrationFailed, NotEnoughDisk
-from usage_store.migrate.files import migration
+from usage_store.migrate.files.migration import file_name_of, line_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from types import ModuleType
 
     import peewee
+    from playhouse.migrate import SchemaMigrator
 
+    from usage_store.engines.interface.engine import Engine
     from usage_store.migrate.files.migration import Direction, Migration, Step
 
 
 class Attempt:
     """One try at a migration: collects what its error message needs."""
 
-    def __init__(self, migration: Migration, direction: Direction, *, atomic: bool) -> None:
+    def __init__(self, migration: Migration, direction: Direction, engine: Engine[Any], *, atomic: bool) -> None:
         self.migration = migration
         self.direction = direction
+        self.engine = engine
         self.atomic = atomic
         self.error: BaseException | None = None
         self.refused: str | None = None
         self._failed: peewee.QueryEvent | None = None
 
-    def note(self, event: peewee.QueryEvent) -> None:
-        """Remember the statement that failed last (a peewee query hook)."""
+    @contextmanager
+    def noting(self, database: peewee.Database) -> Iterator[None]:
+        """Remember the statement of the block that failed last."""
+        database.query_hooks.append(self._note)
+        try:
+            yield
+        finally:
+            database.query_hooks.remove(self._note)
+
+    def _note(self, event: peewee.QueryEvent) -> None:
         if event.exception is not None:
             self._failed = event
+
+    def call(self, module: ModuleType, migrator: SchemaMigrator, database: peewee.Database) -> None:
+        """Call the migration's function, and remember what it raises."""
+        try:
+            getattr(module, self.direction)(migrator, database)
+        except (Exception, SystemExit) as error:
+            self.error = error
+            raise
 
     def _statement(self) -> str | None:
         # Only if its error is the one that ended the migration, which may have handled another one.
@@ -40,7 +61,7 @@ class Attempt:
     def failure(self, error: BaseException, done: Sequence[Step]) -> MigrationFailed:
         """Make the error to raise; the first that the migration raised counts, not what came of it."""
         first = self.error or error
-        line = migration.line_in(first, migration.file_name_of(self.migration))
+        line = line_in(first, file_name_of(self.migration))
         where = f"{self.migration}.py" if line is None else f"{self.migration}.py, line {line}"
         parts = [f"{where}: {self.refused or f'{type(first).__name__}: {first}'}"]
         statement = self._statement()
@@ -49,13 +70,10 @@ class Attempt:
         parts.append("rolled back" if self.atomic else "it ran with atomic = False, so its effects stay")
         verb = "applied" if self.direction == "up" else "rolled back"
         parts.append(f"{verb} before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
-        kind = DiskFailed if _is_the_disk(first) else MigrationFailed
+        kind = DiskFailed if self._is_the_disk(first) else MigrationFailed
         return kind(
             "; ".join(parts), version=self.migration.version, line=line, statement=statement, applied=tuple(done)
         )
 
-
-def _is_the_disk(error: BaseException) -> bool:
-    code = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
-    known = isinstance(error, (DatabaseUnreadable, NotEnoughDisk))
-    return known or code.startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+    def _is_the_disk(self, error: BaseException) -> bool:
+        return isinstance(error, (DatabaseUnreadable, NotEnoughDisk)) or self.engine.is_disk_failure(error)

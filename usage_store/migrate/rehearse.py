@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.compare_databases import State, TableRows, changed_tables, not_restored
-from usage_store.engines.sqlite.connection.error_messages import readable_errors
-from usage_store.engines.sqlite.connection.file_on_disk import permissions
-from usage_store.engines.sqlite.connection.second_connection import opened_like
-from usage_store.engines.sqlite.copies.copy_whole import copy_file
-from usage_store.engines.sqlite.copies.hash_rows import read_state
-from usage_store.engines.sqlite.file.disk import check_disk, file_of, reserve, size
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
 from usage_store.migrate.runner import MigrationRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from usage_store.migrate.files.migration import Direction, Migration
-
-
-logger = logging.getLogger("usage_store.migrate")
-
-_PRAGMAS: Final[Mapping[str, str | int]] = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "normal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +90,12 @@ def rehearse(
     in memory.
     """
     with runner.connected():
-        file = file_of(runner.database)
+        copies = runner.records.engine.copies
         if not _pending(runner, target):
-            return Rehearsal(size(runner.database), ())
-        folder = directory or file.parent
-        check_disk(folder, 3 * size(runner.database), "a rehearsal")
-        with tempfile.TemporaryDirectory(prefix=f"{file.name}-rehearsal-", dir=folder) as temporary:
-            path = Path(temporary) / file.name
-            reserve(path, permissions(file))
-            copy_file(runner.database, path, on_progress)
-            logger.info("rehearsing on a copy, %s", path)
-            with readable_errors(str(path)), opened_like(runner.database, str(path), _PRAGMAS) as database:
-                copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
-                return _Stage(copy, path).perform(target)
+            return Rehearsal(copies.size(runner.database), ())
+        with copies.whole_copy(runner.database, directory, on_progress) as database:
+            copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
+            return _Stage(copy).perform(target)
 
 
 def _pending(runner: MigrationRunner, target: int | None) -> list[Migration]:
@@ -131,15 +111,15 @@ def _pending(runner: MigrationRunner, target: int | None) -> list[Migration]:
 class _Stage:
     """A runner on the copy, which knows the copy's state after each step."""
 
-    def __init__(self, runner: MigrationRunner, path: Path) -> None:
+    def __init__(self, runner: MigrationRunner) -> None:
         self.runner = runner
-        self.path = path
-        self.own = {runner.history.table_name.lower(), runner.log.table_name.lower()}  # no migration made them
-        self.state = read_state(runner.database, self.own)
+        self.copies = runner.records.engine.copies
+        self.own = {table.lower() for table in runner.records.tables()}
+        self.meter = self.copies.Meter(runner.database)
+        self.state = self.copies.read_state(runner.database, self.own)
 
     def perform(self, target: int | None) -> Rehearsal:
-        self.runner.database.pragma("wal_autocheckpoint", 0)  # so that the -wal's size is what a step wrote
-        total = size(self.runner.database)
+        total = self.copies.size(self.runner.database)
         plan = _pending(self.runner, target)
         states, ups = [self.state], []
         for migration in plan:
@@ -169,9 +149,8 @@ class _Stage:
         return downs, None
 
     def _step(self, direction: Direction, version: int) -> Run:
-        database, before = self.runner.database, self.state
-        database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        old_size, old_changes = size(database), database.connection().total_changes
+        before = self.state
+        self.meter.start()
         started, failure = time.perf_counter(), None
         run = self.runner.migrate if direction == "up" else self.runner.rollback
         try:
@@ -180,12 +159,9 @@ class _Stage:
             raise
         except MigrationError as error:
             seconds, failure = time.perf_counter() - started, str(error)
-        wal = Path(f"{self.path}-wal")
-        written = wal.stat().st_size if wal.exists() else 0
-        growth = max(0, size(database) - old_size)
-        changes = database.connection().total_changes - old_changes
-        self.state = read_state(database, self.own)
-        return Run(seconds, tuple(changed_tables(before, self.state)), changes, written, written + growth, failure)
+        cost = self.meter.read()
+        self.state = self.copies.read_state(self.runner.database, self.own)
+        return Run(seconds, tuple(changed_tables(before, self.state)), *cost, failure)
 
 
 def _rehearsed(

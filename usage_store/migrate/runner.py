@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from usage_store.engines import connected, unwrap
 from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
-from usage_store.migrate.files import find_files, load_file
 from usage_store.migrate.files.project import project_of
-from usage_store.migrate.record.history_table import History
-from usage_store.migrate.record.log_table import Log
+from usage_store.migrate.record.records import Records
 from usage_store.migrate.record.which_to_run import find_problems, newest, plan, with_paths
 
 if TYPE_CHECKING:
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Direction, Migration, Step
     from usage_store.migrate.files.project import Check
     from usage_store.migrate.planned_sql import Planned
+    from usage_store.migrate.record.history_table import History
+    from usage_store.migrate.record.log_table import Log
     from usage_store.migrate.status import MigrationStatus
     from usage_store.migrate.validate import Report
 
@@ -61,22 +61,35 @@ class MigrationRunner:
     ) -> None:
         self.database = unwrap(database)
         project = project_of(directory, table_name)
-        self.directory = project.directory
         self.checks = project.checks if checks is None else tuple(checks)
-        self.history = History(self.database, project)
-        self.log = Log(self.database, self.history)
+        self.records = Records.of(self.database, project)
         self.wait = wait
         self.on_wait = on_wait
         self.backup = backup
         self.on_progress = on_progress
         self._told: set[str] = set()
 
+    @property
+    def directory(self) -> str:
+        """The directory of the migrations."""
+        return self.records.directory
+
+    @property
+    def history(self) -> History:
+        """The history table."""
+        return self.records.history
+
+    @property
+    def log(self) -> Log:
+        """What ran, when, and from which source."""
+        return self.records.log
+
     def status(self) -> MigrationStatus:
         """Compare the files with the history. Reads only."""
         from usage_store.migrate.status import status
 
         with self.connected():
-            return status(self)
+            return status(self.records)
 
     def current_version(self) -> int:
         """Give the newest applied version, 0 for none. Reads only."""
@@ -92,7 +105,7 @@ class MigrationRunner:
         from usage_store.migrate.status import check
 
         with self.connected():
-            return check(self)
+            return check(self.records)
 
     def plan(self, target: int | None = None) -> tuple[Planned, ...]:
         """List what `migrate(target)` would run, or `rollback(target)` for a target below the current version.
@@ -102,10 +115,10 @@ class MigrationRunner:
         from usage_store.migrate.planned_sql import planned
 
         with self.connected():
-            files = find_files.discover(self.directory)
+            files = self.records.files()
             applied = self.history.applied(files)
             direction: Direction = "down" if target is not None and target < newest(applied) else "up"
-            return planned(self.database, self._load(files, applied, direction, target), direction)
+            return planned(self.records, self._load(files, applied, direction, target), direction)
 
     def migrate(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Run the pending migrations, all or up to version `target`, each in a transaction with its history row.
@@ -132,7 +145,19 @@ class MigrationRunner:
         from usage_store.migrate.stamp_as_applied import stamp
 
         with self.connected():
-            return stamp(self, version)
+            return stamp(self.records, version, self.wait, self.on_wait)
+
+    def adopt(
+        self, source: Literal["playhouse", "peewee_migrate"], *, table: str | None = None
+    ) -> tuple[Migration, ...]:
+        """Record what another runner applied as applied, without running it; give it, lowest version first.
+
+        `table` is that runner's history, by default the one that it is called by itself.
+        """
+        from usage_store.migrate.adopt_other_runner import adopt
+
+        with self.connected():
+            return adopt(self.records, source, table, self.wait, self.on_wait)
 
     def validate(self, *, full: bool = False) -> Report:
         """Check integrity, foreign keys, history, schema, and what the runner's `checks` look at. Reads only.
@@ -142,7 +167,7 @@ class MigrationRunner:
         from usage_store.migrate.validate import validate
 
         with self.connected():
-            return validate(self, full=full)
+            return validate(self.records, self.checks, full=full)
 
     @contextmanager
     def connected(self) -> Iterator[None]:
@@ -154,30 +179,27 @@ class MigrationRunner:
         self, direction: Direction, target: int | None, on_step: Callable[[Step], None] | None
     ) -> tuple[Step, ...]:
         with self.connected():
-            files = find_files.discover(self.directory)
+            files = self.records.files()
             if not plan(files, self.history.applied(files), direction, target):
                 return ()
             from usage_store.migrate.run_in_transactions import Execution
 
             back_up = self._back_up if self.backup else None
-            execution = Execution(
-                self.database, self.history, self.log, direction, on_step or (lambda _: None), back_up, self.on_progress
-            )
-            with execution.alone(self.wait, self.on_wait):
+            with self.records.alone(self.wait, self.on_wait) as set_up:
                 # Planned again: the history may have moved while we waited.
-                applied = execution.applied()
+                execution = Execution(
+                    self.records, direction, set_up, on_step or (lambda _: None), back_up, self.on_progress
+                )
                 for line in set(execution.violations) - self._told:
                     logger.warning("found before migrating: %s", line)
                     self._told.add(line)
-                return execution.run(self._load(files, applied, direction, target))
+                return execution.run(self._load(files, execution.applied, direction, target))
 
     def _back_up(self, version: int) -> None:
-        from usage_store.engines.sqlite.copies.back_up import back_up_rows
-
-        own = (self.history.table_name, self.log.table_name)
+        pages = partial(self.on_progress, "pages copied")
         try:
-            path = back_up_rows(
-                self.database, version, ignore=own, on_progress=partial(self.on_progress, "pages copied")
+            path = self.records.engine.copies.back_up_rows(
+                self.database, version, ignore=self.records.tables(), on_progress=pages
             )
         except (UsageStoreError, OSError) as error:
             raise BackupFailed(
@@ -189,7 +211,7 @@ class MigrationRunner:
     def _load(
         self, files: Sequence[Migration], applied: Sequence[Migration], direction: Direction, target: int | None
     ) -> list[Loaded]:
-        from usage_store.migrate.files.load_file import Loaded
+        from usage_store.migrate.files.load_file import Loader
         from usage_store.migrate.record.edited_files import find_edits
 
         steps = plan(files, applied, direction, target)
@@ -206,4 +228,5 @@ class MigrationRunner:
                 problems = find_problems(files, applied)
                 raise next(problem for problem in problems if problem.version == step.version)
             sources.append((step, source))
-        return [Loaded(step, load_file.load(step, direction, source), source) for step, source in sources]
+        loader = Loader()
+        return [loader.load(step, direction, source) for step, source in sources]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.errors import HistoryError, MigrationError
-from usage_store.migrate.files import find_files
+from usage_store.migrate.drift import drift, notices
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.which_to_run import find_problems, newest, pending, with_paths
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from usage_store.migrate.files.migration import Migration
-    from usage_store.migrate.runner import MigrationRunner
+    from usage_store.migrate.record.records import Records
 
 
 class MigrationStatus(NamedTuple):
@@ -31,19 +31,17 @@ class MigrationStatus(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-def status(runner: MigrationRunner) -> MigrationStatus:
+def status(records: Records) -> MigrationStatus:
     """Compare the files with the history. Reads only."""
-    from usage_store.migrate.validate import notices
-
-    files = find_files.discover(runner.directory)
+    files = records.files()
     try:
-        applied = with_paths(runner.history.applied(files), files)
+        applied = with_paths(records.history.applied(files), files)
     except HistoryError as error:
         return MigrationStatus(0, newest(files), len(files), (), files, (error,))
     waiting = pending(files, applied)
     edited: Sequence[MigrationError]
     try:
-        edited, layout = find_edits(runner.log, applied)
+        edited, layout = find_edits(records.log, applied)
     except HistoryError as error:
         edited, layout = [error], []
     return MigrationStatus(
@@ -53,18 +51,16 @@ def status(runner: MigrationRunner) -> MigrationStatus:
         applied_migrations=applied,
         pending_migrations=tuple(waiting),
         problems=(*find_problems(files, applied), *edited),
-        notices=(*runner.history.notices(), *layout, *notices(runner.database, applied)),
+        notices=(*records.history.notices(), *layout, *notices(records.database, applied)),
     )
 
 
-def check(runner: MigrationRunner) -> tuple[tuple[MigrationError, ...], int]:
+def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
     """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only."""
-    files = find_files.discover(runner.directory)
-    applied = with_paths(runner.history.applied(files), files)
-    edited, _ = find_edits(runner.log, applied)
+    files = records.files()
+    applied = with_paths(records.history.applied(files), files)
+    edited, _ = find_edits(records.log, applied)
     problems: list[MigrationError] = [*find_problems(files, applied), *edited]
-    if applied and not runner.log.is_current():
-        from usage_store.migrate.validate import drift
-
-        problems += drift(runner.database, runner.history, runner.log, applied)[0]
+    if applied and not records.log.is_current():
+        problems += drift(records, applied)[0]
     return tuple(problems), len(pending(files, applied))

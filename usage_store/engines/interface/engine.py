@@ -1,35 +1,193 @@
-"""What is asked of a database engine."""
+"""What is asked of a database engine: a module with these names, and rooms that are loaded when they are asked for.
+
+`D` is the engine's kind of database. What a function does in all detail stands where an engine makes it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import peewee
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections import Counter
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from playhouse.migrate import SchemaMigrator
+
+    from usage_store.engines.interface.changes import Change
+    from usage_store.engines.interface.compare_databases import Catalog, State
+    from usage_store.engines.interface.one_run import Meter, SchemaHash, Watch
+
+D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuild:
-    """A table made anew from its CREATE TABLE.
+class Engine(Protocol[D]):
+    """A database engine."""
 
-    `columns` has SQL for the new columns that rows need a value in, `drop` names the old ones whose values go.
-    """
+    NAME: str  # in the names of a migration's variants for it: `NNN_name.NAME.py`
+    COLUMN_TYPES: Mapping[str, str]  # of histories and logs: for `int`, `id`, `bytes` and `float`
+    VIOLATIONS_HINT: str  # how a person lists the rows without the rows that they refer to
+    ANY_VALUE: str  # SQL for a column's value as bytes or text, whatever it holds
 
-    table: str
-    sql: str
-    columns: Mapping[str, str]
-    drop: tuple[str, ...]
+    @property
+    def migrating(self) -> Migrating[D]:
+        """The room for what a run needs around it."""
+
+    @property
+    def schema(self) -> Schema[D]:
+        """The room for reading and changing the schema."""
+
+    @property
+    def from_models(self) -> FromModels[D]:
+        """The room for tables from Peewee models."""
+
+    @property
+    def copies(self) -> Copies[D]:
+        """The room for copies."""
+
+    def owns(self, database: peewee.Database) -> bool:
+        """Tell whether a database is this engine's. Raises ConfigurationError for one that cannot be used."""
+
+    def open_database(
+        self, target: str | os.PathLike[str], *, readonly: bool = False, timeout: float = 5, mode: int | None = None
+    ) -> peewee.Database:
+        """Open a database by its path or URL, connected on this thread."""
+
+    def driver_errors(self, *others: type[Exception]) -> tuple[type[Exception], ...]:
+        """Give what this engine's drivers of this process raise, and `others`."""
+
+    def readable_errors(self, name: str, *, reading: bool = False) -> AbstractContextManager[None]:
+        """Turn what the engine says of a broken, locked or unreachable database into one line of ours."""
+
+    def is_disk_failure(self, error: BaseException) -> bool:
+        """Tell whether an error says that the disk is full or fails."""
+
+    def check_version(self, database: D) -> None:
+        """Raise ConfigurationError if an open database is of a version too old. Reads only."""
+
+    def is_in_memory(self, database: D) -> bool:
+        """Tell whether a database is gone when it is closed. Reads only."""
+
+    def kind_of(self, database: D, name: str) -> str | None:
+        """Tell what has a name, in any case of letters: "table", "view" or None. Reads only."""
+
+    def tables_with(self, database: D, column: str) -> list[str]:
+        """Name tables among which are all that have a column. Reads only."""
+
+    def Fingerprint(self, database: D) -> SchemaHash:  # noqa: N802  a class
+        """Make a hash of the schema."""
+
+    def in_transaction(self, database: D) -> bool:
+        """Tell whether a transaction is open, by peewee's means or by a statement."""
+
+    def write_transaction(
+        self, database: D, ends: Callable[[], AbstractContextManager[None]] = ...
+    ) -> AbstractContextManager[None]:
+        """Take the write lock for the block and commit; the first error is the one that is raised."""
+
+    def damage(self, database: D, *, full: bool = False, most: int = 1) -> list[str]:
+        """Give what the engine's own check finds wrong, a line each. Reads only."""
+
+    def violations(self, database: D) -> Counter[str]:
+        """Count the foreign-key violations by kind, one line a kind. Reads only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Statements and rebuilds in the order to run them, up and down.
+class Migrating(Protocol[D]):
+    """What a run of migrations needs around it."""
 
-    `drops` names what vanishes on the way up, `todo` says what a person has to write or to know.
-    """
+    def alone(
+        self, database: D, table: str, wait: float, on_wait: Callable[[str], None]
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """Be the only run on the history `table`, the connection set up for it; give what sets it up again."""
 
-    up: tuple[str | Rebuild, ...] = ()
-    down: tuple[str | Rebuild, ...] = ()
-    drops: tuple[str, ...] = ()
-    todo: tuple[str, ...] = ()
+    def Watch(self, database: D) -> Watch:  # noqa: N802  a class
+        """Make a watch over the migrations of one run."""
+
+    def roll_back_if_open(self, database: D) -> bool:
+        """Roll back what a migration left open on the connection, and tell whether there was anything."""
+
+
+class Schema(Protocol[D]):
+    """Reading and changing the schema."""
+
+    def read_catalog(self, database: D) -> Catalog:
+        """Read the whole schema. Reads only."""
+
+    def migrator_for(self, database: D) -> SchemaMigrator:
+        """Give the migrator that `up` and `down` are handed; it has `on_progress` and `backfill` besides."""
+
+
+class FromModels(Protocol[D]):
+    """Tables from Peewee models."""
+
+    def model_changes(
+        self, database: D, models: Sequence[type[peewee.Model]], renames: Mapping[str, str]
+    ) -> tuple[Change, ...]:
+        """List what makes the database's tables those of the models, parents before children. Reads only."""
+
+
+class Copies(Protocol[D]):
+    """Copies: without rows, of everything for a while, and lasting ones. `on_progress` is told how much of how much."""
+
+    def empty_copy(
+        self, database: D, wanted: Callable[[str, str], bool] = ...
+    ) -> AbstractContextManager[peewee.Database]:
+        """Have a database for the block with the wanted objects, by kind and name, and no rows. Reads only."""
+
+    def statements_of(self, scratch: D) -> AbstractContextManager[list[str]]:
+        """Collect the statements of the block that changed something and lasted, values in them."""
+
+    def silent_database(self) -> AbstractContextManager[peewee.Database]:
+        """Have a database for the block that runs nothing and answers every query with no rows."""
+
+    def whole_copy(
+        self, database: D, directory: Path | None, on_progress: Callable[[int, int], None] | None
+    ) -> AbstractContextManager[peewee.Database]:
+        """Open a copy of a database for the block, one consistent state of it. Reads only."""
+
+    def Meter(self, database: D) -> Meter:  # noqa: N802  a class
+        """Make what measures the steps on a whole copy."""
+
+    def read_state(self, database: D, ignore: Collection[str]) -> State:
+        """Read all of a database but the tables in `ignore` (lower case). Reads only."""
+
+    def size(self, database: D) -> int:
+        """Give a database's size in bytes. Reads only."""
+
+    def back_up_rows(
+        self,
+        database: D,
+        version: int,
+        *,
+        ignore: Collection[str] = (),
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Path | None:
+        """Back up a database that has rows in a table outside `ignore`, and give the backup's path."""
+
+    def back_up_alone(
+        self,
+        database: D,
+        version: int,
+        *,
+        wait: float,
+        on_wait: Callable[[str], None],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Path:
+        """Back up a database under the migration lock, and give the backup's path."""
+
+    def restore(
+        self,
+        file: Path,
+        backup: Path,
+        *,
+        version: int = 0,
+        wait: float = 30,
+        mode: int | None = None,
+        on_wait: Callable[[str], None] = ...,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Path | None:
+        """Replace a database by a backup, and give the path where the replaced one is kept."""

@@ -1,1 +1,67 @@
-"""SQLite."""
+"""SQLite: the names that `usage_store.engines.interface.engine` asks for.
+
+Its rooms are loaded when they are first asked for: all of them would double what the command line takes to start.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
+from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, readable_errors
+from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.file.integrity_checks import damage, violations
+from usage_store.engines.sqlite.file.objects import kind_of, tables_with
+from usage_store.engines.sqlite.file.schema_hash import Fingerprint
+from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import peewee
+
+    from usage_store.engines.interface.engine import Engine
+    from usage_store.engines.sqlite import copies, from_models, migrating, schema
+
+__all__ = [
+    "ANY_VALUE",
+    "COLUMN_TYPES",
+    "NAME",
+    "VIOLATIONS_HINT",
+    "Fingerprint",
+    "check_version",
+    "copies",
+    "damage",
+    "driver_errors",
+    "from_models",
+    "in_transaction",
+    "is_disk_failure",
+    "is_in_memory",
+    "kind_of",
+    "migrating",
+    "open_database",
+    "owns",
+    "readable_errors",
+    "schema",
+    "tables_with",
+    "violations",
+    "write_transaction",
+]
+
+NAME = "sqlite"
+COLUMN_TYPES: Mapping[str, str] = {"int": "INTEGER", "id": "INTEGER PRIMARY KEY", "bytes": "BLOB", "float": "REAL"}
+VIOLATIONS_HINT = "PRAGMA foreign_key_check lists them"
+ANY_VALUE = "CAST({} AS BLOB)"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("copies", "from_models", "migrating", "schema"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+if TYPE_CHECKING:
+    from usage_store.engines import sqlite as _itself
+
+    _: Engine[peewee.SqliteDatabase] = _itself

@@ -8,12 +8,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from usage_store.errors import Irreversible, LoadError, MalformedMigration
-from usage_store.migrate.files.migration import Direction, Migration, file_name_of, line_in
+from usage_store.migrate.files.migration import file_name_of, line_in
+from usage_store.migrate.files.peewee_migrate_files import Replays, adapt
 
 if TYPE_CHECKING:
     from types import CodeType
 
-    from usage_store.migrate.files.migration import Migration
+    from usage_store.migrate.files.migration import Direction, Migration
 
 
 class _Source(SourceFileLoader):
@@ -27,26 +28,60 @@ class _Source(SourceFileLoader):
         return self.source_to_code(self._source, self.path)
 
 
-def load(migration: Migration, direction: Direction, source: bytes | None = None) -> ModuleType:
-    """Load a migration's module, from its file or from a source kept of it, and check that it can go that way.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A migration ready to run: its module, and the text that it was loaded from."""
 
-    Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
-    `up` or with an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
-    """
-    file_name = file_name_of(migration)
-    loader = _Source(migration.read() if source is None else source, file_name)
-    module = ModuleType(f"_migration_{migration}")
-    module.__file__ = file_name
-    try:
-        loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise LoadError(_load_message(migration, file_name, error)) from error
-    if not hasattr(module, "up") and hasattr(module, "migrate"):
-        from usage_store.migrate.files import peewee_migrate_files
+    migration: Migration
+    module: ModuleType
+    source: bytes
 
-        peewee_migrate_files.adapt(module, migration)
-    _check(migration, module, direction)
-    return module
+    @property
+    def atomic(self) -> bool:
+        """Whether it runs in a transaction."""
+        atomic: bool = getattr(self.module, "atomic", True)
+        return atomic
+
+    @property
+    def deletes(self) -> tuple[str, ...]:
+        """The tables that it says may lose rows."""
+        return tuple(getattr(self.module, "deletes", ()))
+
+    @property
+    def drops(self) -> tuple[str, ...]:
+        """The indexes and triggers that it says may vanish with something else."""
+        return tuple(getattr(self.module, "drops", ()))
+
+
+class Loader:
+    """Load the migrations of one run, from their files or from sources kept of them, and check them."""
+
+    def __init__(self) -> None:
+        self._replays = Replays(self.module)
+
+    def load(self, migration: Migration, direction: Direction, source: bytes | None = None) -> Loaded:
+        """Load a migration that is to go in a direction. Raises as `module()`."""
+        source = migration.read() if source is None else source
+        return Loaded(migration, self.module(migration, direction, source), source)
+
+    def module(self, migration: Migration, direction: Direction = "up", source: bytes | None = None) -> ModuleType:
+        """Load a migration's module, and check that it can go that way.
+
+        Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
+        `up` or with an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
+        """
+        file_name = file_name_of(migration)
+        loader = _Source(migration.read() if source is None else source, file_name)
+        module = ModuleType(f"_migration_{migration}")
+        module.__file__ = file_name
+        try:
+            loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            raise LoadError(_load_message(migration, file_name, error)) from error
+        if not hasattr(module, "up") and hasattr(module, "migrate"):
+            adapt(module, migration, self._replays)
+        _check(migration, module, direction)
+        return module
 
 
 def _load_message(migration: Migration, file_name: str, error: BaseException) -> str:
@@ -70,18 +105,3 @@ def _check(migration: Migration, module: ModuleType, direction: Direction) -> No
             raise MalformedMigration(f"{migration}.py: {attribute} is {names!r}; allowed: a tuple of names")
     if direction == "down" and not callable(getattr(module, "down", None)):
         raise Irreversible(f"{migration}.py: defines no down(migrator, db), so nothing was rolled back; add one")
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A migration ready to run: its module, and the text that it was loaded from."""
-
-    migration: Migration
-    module: ModuleType
-    source: bytes
-
-    @property
-    def atomic(self) -> bool:
-        """Whether it runs in a transaction."""
-        atomic: bool = getattr(self.module, "atomic", True)
-        return atomic

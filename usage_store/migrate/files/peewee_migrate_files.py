@@ -7,37 +7,66 @@ are replayed first, as peewee_migrate's Router does: with `fake=True`, operation
 from __future__ import annotations
 
 import importlib.util
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import peewee
-
+from usage_store.engines import engine_of
 from usage_store.errors import LoadError
-from usage_store.migrate.files import find_files, load_file, migration
+from usage_store.migrate.files.find_files import discover
+from usage_store.migrate.files.migration import line_in
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType
+
+    import peewee
 
     from usage_store.migrate.files.migration import Migration
 
 
-_Files = tuple[tuple["Path | None", int], ...]
+class Replays:
+    """The models that files leave, by replaying them; `load` gives a file's module.
 
-_newest: dict[_Files, Any] = {}  # the models after the file that ran last: with a replay for each, a run is quadratic
+    What the file that ran last left is kept: with a replay for each, a run would be quadratic.
+    """
+
+    def __init__(self, load: Callable[[Migration], ModuleType]) -> None:
+        self._load = load
+        self._left: tuple[object, Any] = None, None
+
+    def before(self, migration: Migration, database: peewee.Database) -> Any:
+        """Give the models that the files below a migration leave."""
+        earlier = _earlier(migration)
+        (files, orm), self._left = self._left, (None, None)
+        return orm if files == _state(earlier) else self._replayed(map(self._load, earlier), database)
+
+    def after(self, migration: Migration, module: ModuleType, database: peewee.Database) -> Any:
+        """Give the models that a migration leaves, whose module this is."""
+        return self._replayed([*map(self._load, _earlier(migration)), module], database)
+
+    def keep(self, migration: Migration, orm: Any) -> None:
+        """Keep the models that a migration has left."""
+        self._left = _state([*_earlier(migration), migration]), orm
+
+    def _replayed(self, past: Iterable[ModuleType], database: peewee.Database) -> Any:
+        """Give the models as the adapted modules leave them; others are passed over."""
+        from peewee_migrate import Migrator  # optional
+
+        with engine_of(database).copies.silent_database() as silent:
+            migrator = Migrator(silent)
+            for module in past:
+                if getattr(module.up, "__module__", None) != __name__:
+                    continue
+                try:
+                    module.migrate(migrator, silent, fake=True)
+                except Exception as error:
+                    line = line_in(error, str(module.__file__))
+                    raise LoadError(
+                        f"{module.__file__}, line {line}, replayed for its models: {type(error).__name__}: {error}"
+                    ) from error
+            return migrator.orm
 
 
-class _Nowhere(peewee.SqliteDatabase):
-    """A database that runs nothing and answers every query with no rows."""
-
-    def execute_sql(self, sql: str, params: Any = None) -> sqlite3.Cursor:  # noqa: ARG002  peewee's signature
-        nothing: sqlite3.Cursor = super().execute_sql("SELECT NULL WHERE 0")  # type: ignore[no-untyped-call]
-        return nothing
-
-
-def adapt(module: ModuleType, migration: Migration) -> None:
+def adapt(module: ModuleType, migration: Migration, replays: Replays) -> None:
     """Give a module that defines `migrate` an `up`, and a `down` if it defines `rollback`.
 
     A `migrate` that the file only imported is left alone. Raises LoadError if peewee_migrate is not installed.
@@ -47,17 +76,13 @@ def adapt(module: ModuleType, migration: Migration) -> None:
     if importlib.util.find_spec("peewee_migrate") is None:
         raise LoadError(f"{migration}.py: written for peewee_migrate, which is missing; pip install peewee-migrate")
 
-    def up(_: object, database: peewee.SqliteDatabase) -> None:
-        earlier = _earlier(migration)
-        orm = _newest.pop(_state(earlier), None) or _replayed([load_file.load(file, "up") for file in earlier])
+    def up(_: object, database: peewee.Database) -> None:
+        orm = replays.before(migration, database)
         _run(module.migrate, database, orm)
-        _newest.clear()
-        _newest[_state([*earlier, migration])] = orm
+        replays.keep(migration, orm)
 
-    def down(_: object, database: peewee.SqliteDatabase) -> None:
-        _newest.clear()
-        orm = _replayed([*(load_file.load(file, "up") for file in _earlier(migration)), module])
-        _run(module.rollback, database, orm)
+    def down(_: object, database: peewee.Database) -> None:
+        _run(module.rollback, database, replays.after(migration, module, database))
 
     module.__dict__["up"] = up
     if callable(getattr(module, "rollback", None)):
@@ -68,34 +93,15 @@ def _earlier(migration: Migration) -> list[Migration]:
     """List the files below this one; none if its own is gone, since nothing says where they are."""
     if migration.path is None:
         return []
-    return [file for file in find_files.discover(migration.path.parent) if file.version < migration.version]
+    return [file for file in discover(migration.path.parent) if file.version < migration.version]
 
 
-def _state(files: Sequence[Migration]) -> _Files:
+def _state(files: Sequence[Migration]) -> object:
     return tuple((file.path, file.path.stat().st_mtime_ns if file.path else 0) for file in files)
 
 
-def _replayed(past: Sequence[ModuleType]) -> Any:
-    """Give the models as the adapted modules leave them; others are passed over."""
-    from peewee_migrate import Migrator
-
-    with closing(_Nowhere(":memory:")) as nowhere:
-        migrator = Migrator(nowhere)
-        for module in past:
-            if getattr(module.up, "__module__", None) != __name__:
-                continue
-            try:
-                module.migrate(migrator, nowhere, fake=True)
-            except Exception as error:
-                line = migration.line_in(error, str(module.__file__))
-                raise LoadError(
-                    f"{module.__file__}, line {line}, replayed for its models: {type(error).__name__}: {error}"
-                ) from error
-        return migrator.orm
-
-
-def _run(function: Callable[..., None], database: peewee.SqliteDatabase, orm: Any) -> None:
-    from peewee_migrate import Migrator
+def _run(function: Callable[..., None], database: peewee.Database, orm: Any) -> None:
+    from peewee_migrate import Migrator  # optional
 
     migrator = Migrator(database)
     migrator.orm = orm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import usage_store
 from usage_store.errors import ConfigurationError
@@ -27,7 +27,7 @@ class Check(Protocol):
     minutes on a large database. It is called on a connected database where at least one migration is applied.
     """
 
-    def __call__(self, database: peewee.SqliteDatabase, *, full: bool) -> Iterable[MigrationError | str]:
+    def __call__(self, database: peewee.Database, *, full: bool) -> Iterable[MigrationError | str]:
         """Look, and tell what was found."""
 
 
@@ -43,7 +43,7 @@ class Project(NamedTuple):
     tables: tuple[str, ...]
     checks: tuple[Check, ...] = ()
     takes_common: bool = False
-    is_known: Callable[[peewee.SqliteDatabase], bool] = lambda _database: False
+    is_known: Callable[[peewee.Database], bool] = lambda _database: False
 
 
 def usage_tables() -> Project:
@@ -94,7 +94,7 @@ def _usage_directory() -> str:
     return os.path.join(os.path.dirname(package), "migrations")
 
 
-def _usage_checks(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[MigrationError | str]:
+def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str]:
     from usage_store.models.sqlite.maintenance.usage_checks import (
         usage_checks,  # with the models behind it, which the command line does without
     )
@@ -102,8 +102,7 @@ def _usage_checks(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[Mi
     yield from usage_checks(database, full=full)
 
 
-def _is_original(database: peewee.SqliteDatabase) -> bool:
+def _is_original(database: peewee.Database) -> bool:
     """Tell whether the usage tables are those of the original monitor, whose history has another name for version 1."""
-    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'usage\\_%' ESCAPE '\\'"
-    names = {name for (name,) in database.execute_sql(sql).fetchall()}
+    names = set(database.get_tables())
     return {"usage_config", "usage_snapshots"} <= names and "usage_sessions" not in names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from usage_store.errors import EditedMigration
-from usage_store.migrate.record.log_table import checksum, same_meaning
+from usage_store.migrate.record.source_text import checksum, same_meaning
 from usage_store.migrate.record.which_to_run import is_named_alike
 
 if TYPE_CHECKING:

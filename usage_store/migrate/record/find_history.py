@@ -5,9 +5,10 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import find_files
-from usage_store.migrate.record.log_table import checksum, log_name, same_meaning
+from usage_store.migrate.record.source_text import checksum, same_meaning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ _HISTORY = {"version", "name", "applied_at"}
 _LOG = {"id", "version", "name", "action", "checksum", "source"}
 
 
-def history_table(database: peewee.SqliteDatabase, project: Project, files: Sequence[Migration] | None = None) -> str:
+def history_table(database: peewee.Database, project: Project, files: Sequence[Migration] | None = None) -> str:
     """Name the table that holds a project's history, or is to hold it. Reads only.
 
     A table is a project's if it holds one of its migrations, by version and name; `files` are those of its directory,
@@ -65,38 +66,35 @@ def _doubt(project: Project, table: str, file: Migration) -> str:
     )
 
 
-def taken_name(database: peewee.SqliteDatabase, project: Project) -> str | None:
+def log_name(history_table: str) -> str:
+    """Name the log of a history table: `schema_migrations` is logged in `schema_migration_log`."""
+    return f"{history_table.removesuffix('s')}_log"
+
+
+def taken_name(database: peewee.Database, project: Project) -> str | None:
     """Give the name that a project would have taken, where it is another program's. Reads only."""
     common = project.tables[0]
-    if not project.takes_common or not is_there(database, common):
+    if not project.takes_common or engine_of(database).kind_of(database, common) is None:
         return None
     return None if _is_history(database, common) and _is_empty(database, common) else common
 
 
-def is_there(database: peewee.SqliteDatabase, name: str) -> bool:
-    """Tell whether a table or view of this name is there. Reads only."""
-    sql = "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
-    return database.execute_sql(sql, (name,)).fetchone() is not None
+def _is_history(database: peewee.Database, table: str) -> bool:
+    # A view has columns, too.
+    return _has(database, table, _HISTORY) and engine_of(database).kind_of(database, table) == "table"
 
 
-def _is_history(database: peewee.SqliteDatabase, table: str) -> bool:
-    if not _has(database, table, _HISTORY):
-        return False
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE"  # a view has columns, too
-    return database.execute_sql(sql, (table,)).fetchone() is not None
+def _has(database: peewee.Database, table: str, columns: set[str]) -> bool:
+    return columns <= {column.name.lower() for column in database.get_columns(table)}
 
 
-def _has(database: peewee.SqliteDatabase, table: str, columns: set[str]) -> bool:
-    found = database.execute_sql("SELECT name FROM pragma_table_info(?, 'main')", (table,)).fetchall()
-    return columns <= {name.lower() for (name,) in found}
-
-
-def _is_empty(database: peewee.SqliteDatabase, table: str) -> bool:
+def _is_empty(database: peewee.Database, table: str) -> bool:
     return database.execute_sql(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() is None  # noqa: S608
 
 
-def _require_empty(database: peewee.SqliteDatabase, table: str, project: Project) -> None:
-    sql = f'SELECT CAST(version AS BLOB), CAST(name AS BLOB) FROM "{table}" LIMIT 1'  # noqa: S608  whatever they hold
+def _require_empty(database: peewee.Database, table: str, project: Project) -> None:
+    version, name = map(engine_of(database).ANY_VALUE.format, ("version", "name"))
+    sql = f'SELECT {version}, {name} FROM "{table}" LIMIT 1'  # noqa: S608
     row = database.execute_sql(sql).fetchone()
     if row is not None:
         version, name = (bytes(value or b"").decode(errors="replace") for value in row)
@@ -106,19 +104,19 @@ def _require_empty(database: peewee.SqliteDatabase, table: str, project: Project
         )
 
 
-def _holds(database: peewee.SqliteDatabase, table: str, file: Migration) -> bool:
-    sql = f'SELECT 1 FROM "{table}" WHERE version = ? AND name = ?'  # noqa: S608
+def _holds(database: peewee.Database, table: str, file: Migration) -> bool:
+    sql = f'SELECT 1 FROM "{table}" WHERE version = {database.param} AND name = {database.param}'  # noqa: S608
     return database.execute_sql(sql, (file.version, file.name)).fetchone() is not None
 
 
-def _has_its_text(database: peewee.SqliteDatabase, table: str, file: Migration, *, without_log: bool = True) -> bool:
+def _has_its_text(database: peewee.Database, table: str, file: Migration, *, without_log: bool = True) -> bool:
     """Tell whether the log has a file's text, comments and layout aside; `without_log` is the answer if it has none."""
     log = log_name(table)
     if not _has(database, log, _LOG):
         return without_log
     sql = (
-        f"SELECT checksum, source FROM \"{log}\" WHERE version = ? AND name = ? AND action <> 'down' "  # noqa: S608
-        "ORDER BY id DESC LIMIT 1"
+        f'SELECT checksum, source FROM "{log}" WHERE version = {database.param} AND name = {database.param} '  # noqa: S608
+        "AND action <> 'down' ORDER BY id DESC LIMIT 1"
     )
     row = database.execute_sql(sql, (file.version, file.name)).fetchone()
     if row is None:
@@ -133,12 +131,11 @@ def _has_its_text(database: peewee.SqliteDatabase, table: str, file: Migration, 
         return False
 
 
-def _under_another_name(database: peewee.SqliteDatabase, files: Sequence[Migration]) -> str | None:
+def _under_another_name(database: peewee.Database, files: Sequence[Migration]) -> str | None:
     """Find the history that was kept with --table, or before the folder was renamed: its log has a file's text."""
-    sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE%applied_at%'"
-    for (table,) in database.execute_sql(sql).fetchall():
+    for table in engine_of(database).tables_with(database, "applied_at"):
         if table.isidentifier() and _is_history(database, table):
             for file in files:
                 if _holds(database, table, file) and _has_its_text(database, table, file, without_log=False):
-                    return str(table)
+                    return table
     return None

@@ -1,4 +1,4 @@
-"""The history table: which versions were applied, and whether that fits the files."""
+"""The history table: which versions were applied, and when."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from usage_store.errors import (
-    HistoryError,
-)
+from usage_store.engines import engine_of
+from usage_store.errors import HistoryError
 from usage_store.migrate.files.migration import Migration
-from usage_store.migrate.record.find_history import history_table, is_there, taken_name
+from usage_store.migrate.record.find_history import history_table, taken_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +25,9 @@ class History:
     Where its project leaves a choice, the table is found anew each time that the rows are read.
     """
 
-    def __init__(self, database: peewee.SqliteDatabase, project: Project) -> None:
+    def __init__(self, database: peewee.Database, project: Project) -> None:
         self.database = database
+        self._engine = engine_of(database)
         self._project = project
         self._table_name: str | None = None
 
@@ -40,13 +40,14 @@ class History:
 
     def exists(self) -> bool:
         """Tell whether the table is there. Reads only."""
-        return is_there(self.database, self.table_name)
+        return self._engine.kind_of(self.database, self.table_name) is not None
 
     def create(self) -> None:
         """Make the table and its index where they are missing."""
+        integer = self._engine.COLUMN_TYPES["int"]
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" '
-            "(version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
+            f"(version {integer} PRIMARY KEY, name TEXT NOT NULL, applied_at {integer} NOT NULL)"
         )
         self.database.execute_sql(
             f'CREATE INDEX IF NOT EXISTS "idx_{self.table_name}_applied_at" ON "{self.table_name}"(applied_at)'
@@ -90,11 +91,12 @@ class History:
 
     def record(self, migration: Migration) -> None:
         """Note a migration as applied, at its `applied_at` or now."""
-        sql = f'INSERT INTO "{self.table_name}" (version, name, applied_at) VALUES (?, ?, ?)'  # noqa: S608
+        param = self.database.param
+        sql = f'INSERT INTO "{self.table_name}" (version, name, applied_at) VALUES ({param}, {param}, {param})'  # noqa: S608
         applied_at = int(time.time()) if migration.applied_at is None else migration.applied_at
         self.database.execute_sql(sql, (migration.version, migration.name, applied_at))
 
     def forget(self, migration: Migration) -> None:
         """Remove a migration's row."""
-        sql = f'DELETE FROM "{self.table_name}" WHERE version = ?'  # noqa: S608
+        sql = f'DELETE FROM "{self.table_name}" WHERE version = {self.database.param}'  # noqa: S608
         self.database.execute_sql(sql, (migration.version,))

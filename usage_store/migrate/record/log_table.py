@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from usage_store._version import __version__
-from usage_store.engines.sqlite.file.schema_hash import Fingerprint
+from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
+from usage_store.migrate.record.find_history import log_name
+from usage_store.migrate.record.source_text import checksum
 
 if TYPE_CHECKING:
     import peewee
@@ -42,8 +43,9 @@ class Entry(NamedTuple):
 class Log:
     """The log of one history, in a table beside the history's."""
 
-    def __init__(self, database: peewee.SqliteDatabase, history: History) -> None:
+    def __init__(self, database: peewee.Database, history: History) -> None:
         self.database = database
+        self._engine = engine_of(database)
         self._history = history
 
     @property
@@ -53,17 +55,17 @@ class Log:
 
     def exists(self) -> bool:
         """Tell whether anything may have been logged; databases from before the log have none. Reads only."""
-        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-        return self.database.execute_sql(sql, (self.table_name,)).fetchone() is not None
+        return self._engine.kind_of(self.database, self.table_name) == "table"
 
     def create(self) -> None:
         """Make the table where it is missing."""
+        types = self._engine.COLUMN_TYPES
         self.database.execute_sql(
-            f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id INTEGER PRIMARY KEY, '
-            "version INTEGER NOT NULL, name TEXT NOT NULL, "
-            "action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at INTEGER NOT NULL, "
-            "seconds REAL NOT NULL, checksum TEXT NOT NULL, source BLOB NOT NULL, fingerprint TEXT NOT NULL, "
-            "package_version TEXT NOT NULL)"
+            f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id {types["id"]}, '
+            f"version {types['int']} NOT NULL, name TEXT NOT NULL, "
+            f"action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at {types['int']} NOT NULL, "
+            f"seconds {types['float']} NOT NULL, checksum TEXT NOT NULL, source {types['bytes']} NOT NULL, "
+            "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL)"
         )
 
     def append(self, migration: Migration, action: Action, seconds: float, source: bytes, fingerprint: str) -> None:
@@ -72,8 +74,8 @@ class Log:
             *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
             *(checksum(source), zlib.compress(source, 1), fingerprint, __version__),
         )
-        sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'  # noqa: S608
-        self.database.execute_sql(sql, row)
+        values = ", ".join([self.database.param] * len(row))
+        self.database.execute_sql(f'INSERT INTO "{self.table_name}" ({_COLUMNS}) VALUES ({values})', row)  # noqa: S608
 
     def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
         """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
@@ -102,7 +104,7 @@ class Log:
             return False
         sql = f'SELECT fingerprint FROM "{self.table_name}" ORDER BY id DESC LIMIT 1'  # noqa: S608
         row = self.database.execute_sql(sql).fetchone()
-        return row is not None and row[0] == Fingerprint(self.database).read()
+        return row is not None and row[0] == self._engine.Fingerprint(self.database).read()
 
     def checksums(self) -> dict[int, str]:
         """Give the checksum of each version as it was last applied or stamped. Reads only."""
@@ -110,25 +112,3 @@ class Log:
             return {}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
         return dict(self.database.execute_sql(sql).fetchall())
-
-
-def log_name(history_table: str) -> str:
-    """Name the log of a history table: `schema_migrations` is logged in `schema_migration_log`."""
-    return f"{history_table.removesuffix('s')}_log"
-
-
-def checksum(source: bytes) -> str:
-    """Give a text's SHA-256, the same for every kind of line ending."""
-    if b"\r" in source:
-        source = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return hashlib.sha256(source).hexdigest()
-
-
-def same_meaning(before: str, after: str) -> bool:
-    """Tell whether two sources differ in comments and layout only: Python parses them alike."""
-    import ast
-
-    try:
-        return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
-    except (SyntaxError, ValueError):
-        return False

@@ -21,11 +21,13 @@ else:
 
 __all__ = [
     "check_sqlite",
+    "check_version",
     "driver_errors",
     "frees_functions_without_lock",
+    "is_in_memory",
     "is_standard",
     "main_file",
-    "require_supported",
+    "owns",
     "sqlite3",
 ]
 
@@ -75,19 +77,29 @@ def check_sqlite(version: str) -> None:
         )
 
 
-def require_supported(database: peewee.Database) -> peewee.SqliteDatabase:
-    """Give a database back if it is one that can be adopted, or raise ConfigurationError. Nothing is opened."""
+def owns(database: peewee.Database) -> bool:
+    """Tell whether a database is SQLite's. Raises ConfigurationError for one that cannot be used. Nothing is opened."""
     if not isinstance(database, peewee.SqliteDatabase):
-        raise ConfigurationError(f"{type(database).__name__} is not supported: this version stores in SQLite")
+        return False
     for kind in type(database).__mro__:  # by name, since to import these modules takes their drivers
         reason = _UNSUPPORTED.get(f"{kind.__module__}.{kind.__qualname__}")
         if reason is not None:
             raise ConfigurationError(f"{type(database).__name__} is not supported: {reason}")
     if database.deferred:
         raise ConfigurationError("the database is deferred; call its init(path) first")
-    return database
+    return True
 
 
 def main_file(database: peewee.SqliteDatabase) -> str:
     """Give the absolute path of a database, empty for one in memory. Reads only."""
     return next(str(row[2]) for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+
+
+def is_in_memory(database: peewee.SqliteDatabase) -> bool:
+    """Tell whether a database is gone when it is closed. Reads only."""
+    return not main_file(database)
+
+
+def check_version(database: peewee.SqliteDatabase) -> None:
+    """Raise ConfigurationError if an open database has a SQLite before 3.38. Reads only."""
+    check_sqlite(database.execute_sql("SELECT sqlite_version()").fetchone()[0])

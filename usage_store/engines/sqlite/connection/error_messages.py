@@ -55,6 +55,12 @@ def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
         raise known from error
 
 
+def is_disk_failure(error: BaseException) -> bool:
+    """Tell whether an error says that the disk is full or fails."""
+    code: str = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+    return code.startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+
 def _translate(error: Exception, name: str, *, reading: bool) -> UsageStoreError | None:
     first = getattr(error, "orig", error)
     code: str = getattr(first, "sqlite_errorname", None) or _SAID.get(str(first), "")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 import peewee
@@ -22,15 +22,22 @@ from usage_store.engines.sqlite.connection.file_on_disk import GATE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
+
+class Closing(Protocol):
+    """A Peewee database that can close this thread's connection unless it is in the middle of something."""
+
+    thread_safe: bool
+
+    def close_at_rest(self) -> None:
+        """Close it then."""
 
 
-_databases: WeakSet[SqliteFile] = WeakSet()
+_databases: WeakSet[Closing] = WeakSet()
 _held: list[FileConnection] = []  # or the child would close those of other threads before it gets to `_in_child`
 _inherited: list[FileConnection] = []
 
 
-def watch(database: SqliteFile) -> None:
+def watch(database: Closing) -> None:
     """Have a database's connections closed before forks, as long as it is in use."""
     with GATE:
         _databases.add(database)

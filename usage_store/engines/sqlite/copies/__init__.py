@@ -1,1 +1,21 @@
 """Copies of SQLite databases."""
+
+from usage_store.engines.sqlite.copies.back_up import back_up_alone, back_up_rows
+from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy, silent_database, statements_of
+from usage_store.engines.sqlite.copies.hash_rows import read_state
+from usage_store.engines.sqlite.copies.restore_backup import restore
+from usage_store.engines.sqlite.copies.temporary_copy import Meter, whole_copy
+from usage_store.engines.sqlite.file.disk import size
+
+__all__ = [
+    "Meter",
+    "back_up_alone",
+    "back_up_rows",
+    "empty_copy",
+    "read_state",
+    "restore",
+    "silent_database",
+    "size",
+    "statements_of",
+    "whole_copy",
+]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.connection.file_on_disk import permissions
 from usage_store.engines.sqlite.connection.open_file import open_database
-from usage_store.engines.sqlite.copies.copy_whole import copy_file
+from usage_store.engines.sqlite.copies.copy_file import copy_file
 from usage_store.engines.sqlite.file.disk import file_of, on_disk, reserve, sync
+from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def back_up(
     removed. Meanwhile others read and write a database in WAL mode; one in rollback-journal mode they can read, and
     their commits wait. `on_progress` is told pages copied and pages in all.
 
-    Call it with the migration lock held (`locking.exclusive`), because it removes what killed copies left. Raises
+    Call it with the migration lock held (`exclusive`), because it removes what killed copies left. Raises
     NotEnoughDisk, CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a
     `keep` below 1.
     """
@@ -87,6 +88,19 @@ def back_up_database(
     for surplus in others[: max(0, len(others) - (keep - 1))]:
         surplus.unlink()
     return path
+
+
+def back_up_alone(
+    database: peewee.SqliteDatabase,
+    version: int,
+    *,
+    wait: float,
+    on_wait: Callable[[str], None],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Back up an open database under the migration lock, as `back_up_database()`. Raises MigrationLocked besides."""
+    with exclusive(str(file_of(database)), wait, on_wait):
+        return back_up_database(database, version, on_progress=on_progress)
 
 
 def back_up_rows(

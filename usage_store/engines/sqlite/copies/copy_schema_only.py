@@ -1,28 +1,87 @@
-"""An empty copy of a schema, in memory."""
+"""A copy of a schema without rows, where migrations run and break nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.sqlite.schema import sql_tokens
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import sqlite3
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+_NO_CHANGE = ("begin", "commit", "explain", "pragma", "release", "rollback", "savepoint", "select")
 
 
+@contextmanager
 def empty_copy(
     database: peewee.SqliteDatabase, wanted: Callable[[str, str], bool] = lambda _kind, _name: True
-) -> peewee.SqliteDatabase:
-    """Make a database in memory with the wanted objects, by kind and name, and no rows."""
+) -> Iterator[peewee.SqliteDatabase]:
+    """Have a database in memory for the block, with the wanted objects, by kind and name, and no rows. Reads only."""
     rows = database.execute_sql(
         "SELECT m.type, m.name, m.sql FROM sqlite_master AS m LEFT JOIN pragma_table_list AS l "
         "ON l.schema = 'main' AND l.name = m.name WHERE m.sql IS NOT NULL AND m.name NOT LIKE 'sqlite^_%' ESCAPE '^' "
         "AND coalesce(l.type, '') <> 'shadow' "
         "ORDER BY CASE m.type WHEN 'table' THEN 0 WHEN 'view' THEN 2 WHEN 'trigger' THEN 3 ELSE 1 END, m.rowid"
     ).fetchall()
-    scratch = peewee.SqliteDatabase(":memory:")
-    scratch.connect()
-    for kind, name, sql in rows:
-        if wanted(kind, name):
-            scratch.execute_sql(sql)
-    return scratch
+    with closing(peewee.SqliteDatabase(":memory:")) as scratch:
+        scratch.connect()
+        for kind, name, sql in rows:
+            if wanted(kind, name):
+                scratch.execute_sql(sql)
+        yield scratch
+
+
+@contextmanager
+def statements_of(scratch: peewee.SqliteDatabase) -> Iterator[list[str]]:
+    """Collect the statements of the block that changed something and lasted, values in them; complete after the block.
+
+    Rows of the scratch database count as any. What was rolled back to its savepoint is left out, as by an operation
+    that only tries what uses a column.
+    """
+    sent: list[str] = []
+    lasting: list[str] = []
+    connection: sqlite3.Connection = scratch.connection()
+    connection.set_trace_callback(sent.append)
+    try:
+        yield lasting
+    finally:
+        connection.set_trace_callback(None)
+        # Python is told of a statement again for each trigger that it fires.
+        lasting += (sql.strip() for sql in _lasting(sql for sql, _ in groupby(sent)) if _changes(sql))
+
+
+def _lasting(statements: Iterable[str]) -> list[str]:
+    lasting: list[str] = []
+    savepoints: list[int] = []
+    for sql in statements:
+        if sql.startswith("SAVEPOINT"):
+            savepoints.append(len(lasting))
+        elif sql.startswith("ROLLBACK TO") and savepoints:
+            del lasting[savepoints[-1] :]
+        elif sql.startswith("RELEASE") and savepoints:
+            savepoints.pop()
+        else:
+            lasting.append(sql)
+    return lasting
+
+
+def _changes(sql: str) -> bool:
+    parts = sql_tokens.tokens(sql)
+    return bool(parts) and not parts[0].says(*_NO_CHANGE)
+
+
+class _Silent(peewee.SqliteDatabase):
+    def execute_sql(self, sql: str, params: Any = None) -> sqlite3.Cursor:  # noqa: ARG002  peewee's signature
+        nothing: sqlite3.Cursor = super().execute_sql("SELECT NULL WHERE 0")  # type: ignore[no-untyped-call]
+        return nothing
+
+
+def silent_database() -> AbstractContextManager[peewee.SqliteDatabase]:
+    """Have a database for a block that runs nothing and answers every query with no rows."""
+    return closing(_Silent(":memory:"))

@@ -7,16 +7,22 @@ from collections import Counter
 import peewee
 
 
-def damage(database: peewee.SqliteDatabase) -> str | None:
-    """Give the first thing that quick_check finds wrong, or None. Reads only."""
+def damage(database: peewee.SqliteDatabase, *, full: bool = False, most: int = 1) -> list[str]:
+    """Give what quick_check finds, or with `full` integrity_check: a line each, so many at most. Reads only."""
+    rows = database.execute_sql(f"PRAGMA {'integrity' if full else 'quick'}_check({most})").fetchall()
+    return [" ".join(str(found).split()) for (found,) in rows if found != "ok"]
+
+
+def first_damage(database: peewee.SqliteDatabase) -> str | None:
+    """Give the first thing that is wrong with a database, which may be that it cannot be checked. Reads only."""
     try:
-        (found,) = database.execute_sql("PRAGMA quick_check(1)").fetchone()
+        found = damage(database)
     except peewee.DatabaseError as error:
         return str(error)
-    return None if found == "ok" else " ".join(str(found).split())
+    return found[0] if found else None
 
 
-def violations(database: peewee.Database, table: str | None = None) -> Counter[str]:
+def violations(database: peewee.SqliteDatabase, table: str | None = None) -> Counter[str]:
     """Count the foreign-key violations, of all tables or of one, by kind, one line a kind. Reads only.
 
     A foreign key that SQLite cannot even check (its parent has no such unique column) counts as one.

@@ -1,1 +1,5 @@
 """What makes SQLite's tables those of Peewee models."""
+
+from usage_store.engines.sqlite.from_models.models_to_tables import model_changes
+
+__all__ = ["model_changes"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 from peewee import sort_models  # type: ignore[attr-defined]  # not in peewee's stubs
 
-from usage_store.engines.interface.engine import Change
+from usage_store.engines.interface.changes import Change
 from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy
 from usage_store.engines.sqlite.from_models.change_table import Schema, TableDiff, quoted, read_schema, text_of
 from usage_store.engines.sqlite.schema import sql_tokens
@@ -30,14 +30,11 @@ def model_changes(
     tables SQLite refuses, and for a rename that does not fit.
     """
     fields, wanted = _wanted(models)
-    scratch = empty_copy(database)
-    try:
+    with empty_copy(database) as scratch:
         changes = list(_renamed(scratch, wanted, renames))
         live = read_schema(scratch)
         for table in fields:
             changes += TableDiff(table, live, wanted, scratch, fields[table]).changes()
-    finally:
-        scratch.close()
     return tuple(change for change in changes if change != Change())
 
 

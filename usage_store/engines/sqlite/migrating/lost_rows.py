@@ -15,12 +15,10 @@ from usage_store.engines.sqlite.connection.second_connection import second_conne
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
-    from types import ModuleType
 
     import peewee
 
     from usage_store.engines.sqlite.migrating.forbidden_statements import Guard
-    from usage_store.migrate.files.migration import Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,8 @@ class Losses:
         """Begin with a migration, within its transaction. Reads only."""
         self._before = _read(self._database.connection(), None) if self._counts_early else None
 
-    def find(self, watch: Guard, module: ModuleType, direction: Direction) -> list[str]:
-        """Name each loss that `watch` may have seen and the module does not declare. Reads only.
+    def find(self, watch: Guard, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
+        """Name each loss that `watch` may have seen and that is not declared. Reads only.
 
         What `down` drops or deletes by a statement is not one: that is what it is for.
         """
@@ -62,12 +60,9 @@ class Losses:
         touched = watch.written | watch.dropped
         before = self._before or self._read_earlier(touched)
         after = _read(self._database.connection(), touched)
-        rows = _lost_rows(before, after, watch, direction)
-        objects = _lost_objects(before, after, watch)
-        declared_rows = _declared(module, "deletes")
-        declared_objects = _declared(module, "drops")
-        return [line for name, line in rows if name not in declared_rows] + [
-            line for name, line in objects if name not in declared_objects
+        return [
+            *_undeclared(_lost_rows(before, after, watch, undoing=undoing), deletes),
+            *_undeclared(_lost_objects(before, after, watch), drops),
         ]
 
     def _read_earlier(self, tables: set[str]) -> _Contents:
@@ -95,13 +90,13 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
     return count
 
 
-def _lost_rows(before: _Contents, after: _Contents, watch: Guard, direction: Direction) -> Iterator[tuple[str, str]]:
+def _lost_rows(before: _Contents, after: _Contents, watch: Guard, *, undoing: bool) -> Iterator[tuple[str, str]]:
     for table, count in before.rows.items():
         if table in after.rows:
             lost = count - after.rows[table]
-            if lost > 0 and not (direction == "down" and table in watch.deleted):
+            if lost > 0 and not (undoing and table in watch.deleted):
                 yield table, f"{table} lost {lost} of {count} rows; if that is meant, declare deletes = ({table!r},)"
-        elif table in watch.dropped and count and direction == "up":
+        elif table in watch.dropped and count and not undoing:
             yield table, f"{table} was dropped with {count} rows; if that is meant, declare deletes = ({table!r},)"
 
 
@@ -112,6 +107,6 @@ def _lost_objects(before: _Contents, after: _Contents, watch: Guard) -> Iterator
             yield name, f"{kind} {name} of {table} vanished; make it again, or declare drops = ({name!r},)"
 
 
-def _declared(module: ModuleType, attribute: str) -> set[str]:
-    names: Iterable[str] = getattr(module, attribute, ())
-    return {name.lower() for name in names}
+def _undeclared(losses: Iterable[tuple[str, str]], declared: Iterable[str]) -> list[str]:
+    meant = {name.lower() for name in declared}
+    return [line for name, line in losses if name not in meant]

@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
-def migrator_for(database: peewee.Database | peewee.DatabaseProxy) -> migrate.SchemaMigrator:
-    """Give the migrator that `up` and `down` are handed: on SQLite a LosslessMigrator, elsewhere playhouse's own."""
-    inner = database.obj if isinstance(database, peewee.DatabaseProxy) else database
-    if isinstance(inner, peewee.SqliteDatabase):
-        return LosslessMigrator(inner)
-    return migrate.SchemaMigrator.from_database(inner)
+def migrator_for(database: peewee.SqliteDatabase) -> LosslessMigrator:
+    """Give the migrator that `up` and `down` are handed."""
+    return LosslessMigrator(database)
 
 
 def _operation(method: Callable[P, object]) -> Callable[P, migrate.Operation]:

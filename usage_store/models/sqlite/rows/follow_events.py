@@ -12,7 +12,8 @@ import peewee
 
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import ConfigurationError
-from usage_store.migrate.files import find_files, load_file
+from usage_store.migrate.files.find_files import discover
+from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.files.project import usage_tables
 
 if TYPE_CHECKING:
@@ -109,9 +110,9 @@ def forget_counts(database: peewee.SqliteDatabase) -> None:
 
 
 def _migration() -> ModuleType:
-    files = find_files.discover(usage_tables().directory)
+    files = discover(usage_tables().directory)
     newest = next(file for file in reversed(files) if b"def event_triggers(" in file.read())
-    return load_file.load(newest, "up")
+    return Loader().module(newest)
 
 
 def _make(database: peewee.SqliteDatabase, migration: ModuleType) -> None:

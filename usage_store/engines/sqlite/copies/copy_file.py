@@ -13,7 +13,7 @@ from usage_store.engines.sqlite.connection.driver import driver_errors, main_fil
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
 from usage_store.engines.sqlite.connection.second_connection import is_immutable, opened_like, second_connection
 from usage_store.engines.sqlite.file.disk import check_disk, size, sync
-from usage_store.engines.sqlite.file.integrity_checks import damage
+from usage_store.engines.sqlite.file.integrity_checks import first_damage
 from usage_store.errors import CorruptDatabase, DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def copy_file(
         ):
             copy(source, copied, step)
             copied.execute_sql("PRAGMA journal_mode = DELETE")
-            found = damage(copied)
+            found = first_damage(copied)
     if found and not damaged:
         raise CorruptDatabase(f"{file}: the database is corrupt ({found}), so its copy was discarded")
     sync(path)

@@ -15,9 +15,9 @@ from usage_store.engines.sqlite.connection.error_messages import readable_errors
 from usage_store.engines.sqlite.connection.file_on_disk import checked_mode, permissions
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.copies.back_up import stamped, take
-from usage_store.engines.sqlite.copies.copy_whole import copy
+from usage_store.engines.sqlite.copies.copy_file import copy
 from usage_store.engines.sqlite.file.disk import check_disk, on_disk, reserve, size
-from usage_store.engines.sqlite.file.integrity_checks import damage
+from usage_store.engines.sqlite.file.integrity_checks import first_damage
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked
 
@@ -85,7 +85,7 @@ def _checked(backup: Path, file: Path) -> Iterator[peewee.SqliteDatabase]:
     with closing(open_database(backup, readonly=True)) as source:
         if not source.get_tables():
             raise DatabaseUnreadable(f"{backup}: a database without tables, which is nobody's backup")
-        found = damage(source)
+        found = first_damage(source)
         if found:
             raise CorruptDatabase(f"{backup}: corrupt ({found}), so nothing was restored; choose another backup")
         yield source

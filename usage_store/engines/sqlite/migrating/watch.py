@@ -1,0 +1,92 @@
+"""What the migrations of one run did: refused, broken or lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.migrating.forbidden_statements import ROLLED_BACK, Guard
+from usage_store.engines.sqlite.migrating.lost_rows import Losses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import peewee
+
+
+class Watch:
+    """Watch the migrations of one run, each in its block of `inside()`."""
+
+    def __init__(self, database: peewee.SqliteDatabase) -> None:
+        self._database = database
+        self._guard = Guard()
+        self._losses: Losses | None = None
+        self._violations: Counter[str] = Counter()
+        self._seen: int | None = None
+
+    @property
+    def violations(self) -> tuple[str, ...]:
+        """The violations of foreign keys that `look()` found, a line a kind."""
+        return tuple(self._violations)
+
+    @property
+    def refused(self) -> str | None:
+        """What was refused first in the last block."""
+        return self._guard.refused
+
+    @property
+    def only_added(self) -> bool:
+        """Whether nothing that was there was written to, dropped or altered in the last block."""
+        return self._guard.only_added
+
+    def look(self) -> None:
+        """Remember what others have written, and which foreign keys are violated already. Reads only."""
+        self._seen = self._data_version()  # first: what is written meanwhile shows up later
+        self._violations = violations(self._database)
+
+    def others_wrote(self) -> bool:
+        """Tell whether anybody else wrote since `look()`. Reads only."""
+        return self._seen != self._data_version()
+
+    def remember(self) -> None:
+        """Remember what there is to lose, within a migration's transaction that has written nothing yet. Reads only."""
+        if self._losses is None:
+            self._losses = Losses(self._database)
+        self._losses.start()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Refuse transaction control, ATTACH and unsafe pragmas within the block, and note what it touches."""
+        self._guard = Guard()
+        with self._guard.watching(self._database.connection()):
+            yield
+
+    def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
+        """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
+        if self.refused or not self._database.connection().in_transaction:
+            return [self.refused or ROLLED_BACK]
+        broken = self._new_in_created() if self.only_added else self.new_violations()
+        if broken or self._losses is None:
+            return broken
+        return self._losses.find(self._guard, deletes, drops, undoing=undoing)
+
+    def new_violations(self) -> list[str]:
+        """Name the violations of foreign keys that are new. Reads only."""
+        found = violations(self._database)
+        new, self._violations = found - self._violations, found
+        return _lines(new)
+
+    def _new_in_created(self) -> list[str]:
+        new = sum((violations(self._database, table) for table in self._guard.created), Counter[str]())
+        self._violations += new
+        return _lines(new)
+
+    def _data_version(self) -> int:
+        version: int = self._database.connection().execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+
+def _lines(found: Counter[str]) -> list[str]:
+    return [f"{line} ({count})" for line, count in found.items()]

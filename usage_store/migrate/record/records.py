@@ -1,0 +1,61 @@
+"""A project's migrations in one database, as one value: files, history, log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines import engine_of
+from usage_store.migrate.files.find_files import discover
+from usage_store.migrate.record.history_table import History
+from usage_store.migrate.record.log_table import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    import peewee
+
+    from usage_store.engines.interface.engine import Engine
+    from usage_store.migrate.files.migration import Migration
+    from usage_store.migrate.files.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The migrations of a directory, and what a database has noted of them."""
+
+    database: peewee.Database
+    engine: Engine[Any]
+    directory: str
+    history: History
+    log: Log
+
+    @classmethod
+    def of(cls, database: peewee.Database, project: Project) -> Records:
+        """Bring a database and a project together. Nothing is opened."""
+        history = History(database, project)
+        return cls(database, engine_of(database), project.directory, history, Log(database, history))
+
+    def files(self) -> tuple[Migration, ...]:
+        """List the migrations of the directory for this engine, lowest version first. Raises as `discover`."""
+        return discover(self.directory)
+
+    def tables(self) -> tuple[str, str]:
+        """Name the tables of the history and the log, which no migration makes. Reads only."""
+        return self.history.table_name, self.log.table_name
+
+    def create(self) -> None:
+        """Make these tables where they are missing."""
+        self.history.create()
+        self.log.create()
+
+    def stamp(self, migrations: Sequence[Migration]) -> None:
+        """Log migrations that were not run, as their files and the schema are now."""
+        fingerprint = self.engine.Fingerprint(self.database).read()
+        for migration in migrations:
+            self.log.append(migration, "stamp", 0.0, migration.read(), fingerprint)
+
+    def alone(self, wait: float, on_wait: Callable[[str], None]) -> AbstractContextManager[Callable[[], None]]:
+        """Be the only run on this history, the connection set up for it; give what sets it up again."""
+        return self.engine.migrating.alone(self.database, self.history.table_name, wait, on_wait)
