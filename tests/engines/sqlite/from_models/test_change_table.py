@@ -46,7 +46,7 @@ from usage_store.models import MODELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[4]
 REBUILDS = importlib.util.find_spec("usage_store.migrate.rebuild") is not None
 
 

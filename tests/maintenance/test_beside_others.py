@@ -12,11 +12,11 @@ import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tests import test_processes
 from tests.driver import sqlite3
 from tests.maintained import state_of
+from tests.models import test_concurrent_use
+from tests.models.test_concurrent_use import DAY, WAIT, at_once
 from tests.support import opened, raw, rows
-from tests.test_processes import DAY, WAIT, at_once
 from usage_store import Maintained, UsageSnapshot, init_database, insert_usage_snapshot, maintain, register_sessions
 from usage_store.connection import unwrap
 from usage_store.goals import LEAST_BYTES
@@ -71,7 +71,7 @@ def stored(path: Path, now: int) -> list[tuple[str, str, int]]:
 def _repeat(path: Path, work: Callable[[int], object]) -> int:
     """Begin when all others do, do something until those who write are done, and give how often that was."""
     init_database(path, timeout=WAIT)
-    test_processes._barrier.wait(WAIT)
+    test_concurrent_use._barrier.wait(WAIT)
     for number in itertools.count(1):
         work(number)
         if len(list(path.parent.glob("*.ended"))) == WRITERS:
@@ -82,7 +82,7 @@ def _repeat(path: Path, work: Callable[[int], object]) -> int:
 def _do(path: Path, work: Callable[[int], object]) -> None:
     """Begin when all others do, do something so many times, and tell the others."""
     init_database(path, timeout=WAIT)
-    test_processes._barrier.wait(WAIT)
+    test_concurrent_use._barrier.wait(WAIT)
     for number in range(WRITES):
         work(number)
     path.with_name(f"{os.getpid()}.ended").touch()
@@ -183,7 +183,7 @@ def many(path: Path, count: int) -> int:
 
 def _maintain_once(path: Path) -> Maintained:
     database = init_database(path, timeout=WAIT)
-    test_processes._barrier.wait(WAIT)
+    test_concurrent_use._barrier.wait(WAIT)
     done = maintain(retention_days=35)
     database.close()
     path.with_name("ended").touch()
@@ -195,7 +195,7 @@ def _commit_often(path: Path) -> int:
     largest = 0
     with closing(sqlite3.connect(path, timeout=WAIT, isolation_level=None)) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # that the -wal stays small is maintenance's merit
-        test_processes._barrier.wait(WAIT)
+        test_concurrent_use._barrier.wait(WAIT)
         while not path.with_name("ended").exists():
             connection.execute("UPDATE usage_config SET refresh_rate = refresh_rate % 60 + 1")
             largest = max(largest, path.with_name(f"{path.name}-wal").stat().st_size)
@@ -249,7 +249,7 @@ def test_a_long_reader_keeps_its_state_and_only_puts_off_that_the_file_shrinks(t
 def _open_fresh(folder: Path) -> list[tuple[int, int]]:
     found = []
     for number in range(10):
-        test_processes._barrier.wait(WAIT)
+        test_concurrent_use._barrier.wait(WAIT)
         database = unwrap(init_database(folder / f"{number}.db", timeout=WAIT, wait=WAIT))
         found.append((database.pragma("auto_vacuum"), len(maintain(database).left)))
         database.close()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.test_options import UNPRIVILEGED, needs_setpriv
 from tests.clock import TICKING
 from tests.compacted import filled, ids_in, on_disk, plain_rows
 from tests.support import TIMEOUT, environment, files_of, raw, rows, script
 from tests.terminals import on_terminal
-from tests.test_command_line_trouble import UNPRIVILEGED, needs_setpriv
 
 if TYPE_CHECKING:
     from pathlib import Path

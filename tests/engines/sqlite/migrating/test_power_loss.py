@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.engines.sqlite.migrating.test_killed_migrations import FILES
 from tests.support import ROUNDS, dump, forked, opened, raw, runner_of, script, write
-from tests.test_kill import FILES
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
