@@ -7,7 +7,7 @@ import time
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.clock import Clock
+from tests.support.clock import Clock
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

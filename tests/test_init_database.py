@@ -13,8 +13,8 @@ import peewee
 import pytest
 
 import usage_store as store
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import UsageSession, init_database
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.models import MODELS

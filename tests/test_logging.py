@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import TIMEOUT, command, environment, script, sql, table, write
+from tests.support.databases import script
+from tests.support.migrations import sql, table, write
+from tests.support.programs import TIMEOUT, command, environment
 from usage_store import init_database
 
 if TYPE_CHECKING:

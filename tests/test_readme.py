@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.database_files import overwrite
-from tests.support import TIMEOUT, command, opened, rows
+from tests.support.databases import opened, overwrite, rows
+from tests.support.programs import TIMEOUT, command
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
 from usage_store.testing import seed_usage

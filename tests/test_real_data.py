@@ -18,9 +18,9 @@ import peewee
 import pytest
 
 import usage_store
-from tests.compacted import compact_at_once
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import compact_at_once
 from usage_store.connection import unwrap
 from usage_store.models import MODELS
 

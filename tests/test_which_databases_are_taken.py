@@ -11,7 +11,7 @@ import pytest
 from playhouse.pool import PooledSqliteDatabase
 
 import usage_store as store
-from tests.support import history, python, sql, table, write
+from tests.support.migrations import history, python, sql, table, write
 from usage_store import UsageSnapshot, init_database
 from usage_store.errors import ConfigurationError
 from usage_store.migrate import MigrationRunner

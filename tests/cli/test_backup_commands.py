@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.database_files import fill, forked_with_small_files, overwrite
-from tests.support import command, dump, history, raw, rows, runner_of, script, sql, write
+from tests.support.databases import dump, fill, overwrite, raw, rows, script
+from tests.support.disks import forked_with_small_files
+from tests.support.migrations import history, runner_of, sql, write
+from tests.support.programs import command
 from usage_store.errors import BackupFailed
 from usage_store.migrate.backup import list_backups
 

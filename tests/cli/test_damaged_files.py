@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import ROUNDS, dump, forked, opened, runner_of, script, sql, table, write
+from tests.support.databases import dump, opened, script
+from tests.support.migrations import runner_of, sql, table, write
+from tests.support.programs import ROUNDS, forked
 from usage_store.migrate.__main__ import main
 
 if TYPE_CHECKING:

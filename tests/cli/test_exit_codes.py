@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import command, files_of, python, script, sql, table, write
+from tests.support.databases import files_of, script
+from tests.support.migrations import python, sql, table, write
+from tests.support.programs import command
 
 if TYPE_CHECKING:
     import subprocess

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.test_options import UNPRIVILEGED, needs_setpriv
-from tests.clock import TICKING
-from tests.compacted import filled, ids_in, on_disk, plain_rows
-from tests.support import TIMEOUT, environment, files_of, raw, rows, script
-from tests.terminals import on_terminal
+from tests.support.clock import TICKING
+from tests.support.databases import files_of, raw, rows, script
+from tests.support.programs import TIMEOUT, environment
+from tests.support.snapshots import filled, ids_in, on_disk, plain_rows
+from tests.support.terminals import on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path

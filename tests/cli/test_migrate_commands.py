@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import command, dump, files_of, history, rows, script, table, write
+from tests.support.databases import dump, files_of, rows, script
+from tests.support.migrations import history, table, write
+from tests.support.programs import command
 
 if TYPE_CHECKING:
     import subprocess

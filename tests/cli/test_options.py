@@ -8,20 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import (
-    READY,
-    await_ready,
-    command,
-    dump,
-    files_of,
-    finish,
-    history,
-    runner_of,
-    script,
-    start,
-    table,
-    write,
-)
+from tests.support.databases import dump, files_of, script
+from tests.support.migrations import history, runner_of, table, write
+from tests.support.programs import READY, await_ready, command, finish, start
 from usage_store.connection import redact
 
 if TYPE_CHECKING:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clock import TICKING
-from tests.support import TIMEOUT, environment, python, script, write
-from tests.terminals import on_terminal
+from tests.support.clock import TICKING
+from tests.support.databases import script
+from tests.support.migrations import python, write
+from tests.support.programs import TIMEOUT, environment
+from tests.support.terminals import on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path

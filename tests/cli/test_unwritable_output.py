@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.compacted import filled, plain_rows
-from tests.support import TIMEOUT, environment, history, table, write
+from tests.support.migrations import history, table, write
+from tests.support.programs import TIMEOUT, environment
+from tests.support.snapshots import filled, plain_rows
 from usage_store import init_database
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tests.driver import sqlite3
-from tests.maintained import state_of
 from tests.models import test_concurrent_use
 from tests.models.test_concurrent_use import DAY, WAIT, at_once
-from tests.support import opened, raw, rows
+from tests.support.databases import opened, raw, rows
+from tests.support.driver import sqlite3
+from tests.support.maintenance import state_of
 from usage_store import Maintained, UsageSnapshot, init_database, insert_usage_snapshot, maintain, register_sessions
 from usage_store.connection import unwrap
 from usage_store.goals import LEAST_BYTES
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from tests.clock import Clock
+    from tests.support.clock import Clock
 
 WRITES, WRITERS = 250, 2
 GOALS = {"retention_days": 30, "max_bytes": LEAST_BYTES, "compact_after_days": 7}

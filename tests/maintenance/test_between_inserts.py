@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.clock import Clock
-from tests.compacted import DAY, filled, ids_in, on_disk, plain_rows, record
-from tests.maintained import take_steps_of
-from tests.support import TIMEOUT, opened, raw
+from tests.support.clock import Clock
+from tests.support.databases import opened, raw
+from tests.support.maintenance import take_steps_of
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import DAY, filled, ids_in, on_disk, plain_rows, record
 from usage_store import (
     UsageSession,
     UsageSnapshot,

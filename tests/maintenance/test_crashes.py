@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.database_files import PAGE, forked_with_small_files
-from tests.maintained import (
+from tests.support.databases import PAGE, opened, raw
+from tests.support.disks import forked_with_small_files
+from tests.support.maintenance import (
     KILLED,
     between,
     copied,
@@ -22,7 +23,7 @@ from tests.maintained import (
     state_of,
     take_small_steps,
 )
-from tests.support import ROUNDS, forked, killed_after, opened, raw
+from tests.support.programs import ROUNDS, forked, killed_after
 from usage_store.errors import UsageStoreError
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]

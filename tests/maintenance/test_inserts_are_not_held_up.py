@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.compacted import filled, ids_in, plain_rows
-from tests.maintained import take_steps_of
-from tests.support import TIMEOUT, raw, script
+from tests.support.databases import raw, script
+from tests.support.maintenance import take_steps_of
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import filled, ids_in, plain_rows
 from usage_store import UsageSnapshot, init_database, insert_usage_snapshot, upkeep
 from usage_store.connection import unwrap
 from usage_store.goals import LEAST_BYTES
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.driver import sqlite3
+    from tests.support.driver import sqlite3
 
 SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
 

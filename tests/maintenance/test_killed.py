@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.database_files import PAGE
-from tests.maintained import (
+from tests.support.databases import PAGE, opened
+from tests.support.maintenance import (
     COMPACTED,
     IDS,
     KILLED,
@@ -25,7 +25,7 @@ from tests.maintained import (
     take_small_steps,
     text,
 )
-from tests.support import ROUNDS, forked, opened
+from tests.support.programs import ROUNDS, forked
 from usage_store import pacing
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS, UsageSession, UsageSnapshot

@@ -12,8 +12,9 @@ from typing import Any
 import peewee
 import pytest
 
-from tests.compacted import DAY, fill, ids_in, on_disk, plain_rows, record
-from tests.support import TIMEOUT, environment, files_of, opened, script
+from tests.support.databases import files_of, opened, script
+from tests.support.programs import TIMEOUT, environment
+from tests.support.snapshots import DAY, fill, ids_in, on_disk, plain_rows, record
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError, InvalidValue, TransactionOpen

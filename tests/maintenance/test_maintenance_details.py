@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.compacted import fill, ids_in
-from tests.maintained import run_where_waits_have_no_end
-from tests.support import TIMEOUT, environment, files_of, opened, raw, rows, script
+from tests.support.databases import files_of, opened, raw, rows, script
+from tests.support.maintenance import run_where_waits_have_no_end
+from tests.support.programs import TIMEOUT, environment
+from tests.support.snapshots import fill, ids_in
 from usage_store import UsageSession, UsageSnapshot, init_database, maintain, upkeep
 from usage_store.connection import unwrap
 from usage_store.maintain import _bytes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.clock import Clock
+    from tests.support.clock import Clock
 
 
 @pytest.fixture(autouse=True)

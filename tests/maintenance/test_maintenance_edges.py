@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.compacted import fill, ids_in, on_disk, record
-from tests.driver import sqlite3
-from tests.maintained import run_where_waits_have_no_end
-from tests.support import TIMEOUT, environment, opened, rows, script
+from tests.support.databases import opened, rows, script
+from tests.support.driver import sqlite3
+from tests.support.maintenance import run_where_waits_have_no_end
+from tests.support.programs import TIMEOUT, environment
+from tests.support.snapshots import fill, ids_in, on_disk, record
 from usage_store import UsageSession, UsageSnapshot, init_database, maintain, register_sessions, remove_sessions, upkeep
 from usage_store.connection import unwrap
 from usage_store.errors import InvalidValue
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.clock import Clock
+    from tests.support.clock import Clock
 
 ROW = "INSERT INTO usage_snapshots (id, session_id, snapshot_data, timestamp) VALUES (?, 's', ?, ?)"
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'usage_snapshots_%'"

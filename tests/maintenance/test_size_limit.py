@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import fill, ids_in, on_disk
-from tests.support import opened, raw, script
+from tests.support.databases import opened, raw, script
+from tests.support.snapshots import fill, ids_in, on_disk
 from usage_store import UsageSession, maintain, maintenance
 from usage_store.connection import open_database
 from usage_store.goals import LEAST_BYTES

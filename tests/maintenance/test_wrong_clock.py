@@ -11,9 +11,9 @@ import peewee
 import pytest
 
 import usage_store
-from tests.compacted import DAY, FILL, filled, ids_in, on_disk
-from tests.maintained import take_steps_of
-from tests.support import raw, rows
+from tests.support.databases import raw, rows
+from tests.support.maintenance import take_steps_of
+from tests.support.snapshots import DAY, FILL, filled, ids_in, on_disk
 from usage_store import UsageSession, UsageSnapshot, init_database, insert_usage_snapshot, maintain, upkeep
 from usage_store.clock import step_in_times
 from usage_store.errors import InvalidValue

@@ -13,7 +13,9 @@ import peewee
 import pytest
 from playhouse.migrations import Runner
 
-from tests.support import READY, command, dump, history, opened, rows, runner_of, script, table, together, write
+from tests.support.databases import dump, opened, rows, script
+from tests.support.migrations import history, runner_of, table, write
+from tests.support.programs import READY, command, together
 from usage_store import errors
 from usage_store.migrate.adopt import adopt
 

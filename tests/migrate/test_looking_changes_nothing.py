@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import dump, files_of, raw, rows, runner_of, script, table, write
+from tests.support.databases import dump, files_of, raw, rows, script
+from tests.support.migrations import runner_of, table, write
 from usage_store import errors
 from usage_store.connection import open_database
 from usage_store.migrate import MigrationRunner

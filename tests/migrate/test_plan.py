@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import dump, files_of, python, runner_of, script, sql, table, write
+from tests.support.databases import dump, files_of, script
+from tests.support.migrations import python, runner_of, sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner, registry
 

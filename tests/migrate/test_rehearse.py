@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.database_files import fill, forked_with_small_files, make_huge
-from tests.support import TIMEOUT, files_of, history, python, raw, rows, runner_of, script, sql, write
+from tests.support.databases import files_of, fill, raw, rows, script
+from tests.support.disks import forked_with_small_files, make_huge
+from tests.support.migrations import history, python, runner_of, sql, write
+from tests.support.programs import TIMEOUT
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError, NotEnoughDisk, RenamedMigration
 from usage_store.migrate import MigrationRunner

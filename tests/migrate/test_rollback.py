@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import dump, history, python, rows, runner_of, script, sql, table, write
+from tests.support.databases import dump, rows, script
+from tests.support.migrations import history, python, runner_of, sql, table, write
 from usage_store import errors
 
 if TYPE_CHECKING:

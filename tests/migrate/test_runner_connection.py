@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support import history, opened, python, rows, runner_of, sql, table, write
+from tests.support.databases import opened, rows
+from tests.support.migrations import history, python, runner_of, sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import python, raw, runner_of, script, sql, table, write
+from tests.support.databases import raw, script
+from tests.support.migrations import python, runner_of, sql, table, write
 from usage_store import errors
 
 if TYPE_CHECKING:

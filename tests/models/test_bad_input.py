@@ -14,8 +14,9 @@ import peewee
 import pytest
 
 import usage_store as store
-from tests.driver import sqlite3
-from tests.support import TIMEOUT, dump
+from tests.support.databases import dump
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import UsageConfig, UsageSession, UsageSnapshot
 from usage_store.connection import open_database
 from usage_store.errors import InvalidValue, RejectedInput, UnknownField, UnknownSession

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import TIMEOUT, line_of
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT, line_of
 from usage_store import (
     UsageConfig,
     delete_old_usage_snapshots,

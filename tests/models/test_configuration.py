@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.driver import sqlite3
 from tests.models import test_concurrent_use
 from tests.models.test_concurrent_use import at_once
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import UsageConfig, get_usage_config, init_database, reset_usage_config, update_usage_config
 from usage_store.errors import InvalidValue, NoActiveConfiguration, UnknownField
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import UsageConfig, init_database, reset_usage_config, update_usage_config
 
 if TYPE_CHECKING:

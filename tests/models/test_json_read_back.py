@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from tests.compacted import compact_old, plain_rows, record
-from tests.json_texts import DEEP, JSON_TEXTS, VALUES, mutated, nested
-from tests.support import ROUNDS, rows
+from tests.support.databases import rows
+from tests.support.json_texts import DEEP, JSON_TEXTS, VALUES, mutated, nested
+from tests.support.programs import ROUNDS
+from tests.support.snapshots import compact_old, plain_rows, record
 from usage_store import UsageSession, UsageSnapshot, register_usage_json
 from usage_store.errors import InvalidValue
 from usage_store.migrate import MigrationRunner

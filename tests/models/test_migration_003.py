@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.maintained import copied
-from tests.support import ROOT, dump, history, opened, raw, rows, runner_of, script
+from tests.support.databases import dump, opened, raw, rows, script
+from tests.support.maintenance import copied
+from tests.support.migrations import history, runner_of
+from tests.support.programs import ROOT
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.contents import State, not_restored, read_state
 from usage_store.migrate.rehearse import rehearse

@@ -10,8 +10,8 @@ import peewee
 import pytest
 from peewee import fn
 
-from tests.compacted import compact_at_once, record
-from tests.support import rows
+from tests.support.databases import rows
+from tests.support.snapshots import compact_at_once, record
 from usage_store import UsageSession, UsageSnapshot
 from usage_store.errors import InvalidValue
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.compacted import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
-from tests.support import dump, history, opened, raw, rows, script
+from tests.support.databases import dump, opened, raw, rows, script
+from tests.support.migrations import history
+from tests.support.snapshots import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
 from usage_store import UsageSnapshot
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.catalog import differences, read_catalog

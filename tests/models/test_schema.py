@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import MigrationRunner
 from usage_store.migrate.catalog import differences, read_catalog
 from usage_store.migrate.project import usage_tables

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import contents
+from tests.support.databases import contents
+from tests.support.driver import sqlite3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import (
     UsageSnapshot,
     delete_old_usage_snapshots,

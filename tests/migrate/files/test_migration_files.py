@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import sql, table, write
+from tests.support.migrations import sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner, registry, template
 from usage_store.migrate.project import usage_tables

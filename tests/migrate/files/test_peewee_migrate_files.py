@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support import ROOT, TIMEOUT, command, dump, environment, history, rows, runner_of, script, table, write
+from tests.support.databases import dump, rows, script
+from tests.support.migrations import history, runner_of, table, write
+from tests.support.programs import ROOT, TIMEOUT, command, environment
 from usage_store import errors
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import dump, history, runner_of, script, table, write
+from tests.support.databases import dump, script
+from tests.support.migrations import history, runner_of, table, write
 from usage_store import errors
 
 if TYPE_CHECKING:

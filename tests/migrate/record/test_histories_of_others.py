@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import READY, command, history, opened, rows, script, table, together, write
+from tests.support.databases import opened, rows, script
+from tests.support.migrations import history, table, write
+from tests.support.programs import READY, command, together
 from usage_store import get_migration_status, init_database, insert_usage_snapshot, register_session, validate_database
 from usage_store.convert import convert_original
 from usage_store.errors import DatabaseNewer

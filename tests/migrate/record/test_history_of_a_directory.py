@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import command, history, rows, script, sql, table, write
+from tests.support.databases import rows, script
+from tests.support.migrations import history, sql, table, write
+from tests.support.programs import command
 from usage_store import init_database
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.project import usage_tables

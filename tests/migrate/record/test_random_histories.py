@@ -12,7 +12,9 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.support import ROUNDS, dump, opened, raw, rows, sql, write
+from tests.support.databases import dump, opened, raw, rows
+from tests.support.migrations import sql, write
+from tests.support.programs import ROUNDS
 from usage_store.errors import UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.__main__ import main

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import TIMEOUT, command, dump, history, rows, runner_of, script, sql, table, write
+from tests.support.databases import dump, rows, script
+from tests.support.migrations import history, runner_of, sql, table, write
+from tests.support.programs import TIMEOUT, command
 from usage_store import __version__, errors
 
 if TYPE_CHECKING:

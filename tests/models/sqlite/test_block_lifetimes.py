@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import DAY, Block, blocks, compact_at_once, number_blocks_from_one, record, stored
-from tests.support import dump, opened, raw, script
+from tests.support.databases import dump, opened, raw, script
+from tests.support.snapshots import DAY, Block, blocks, compact_at_once, number_blocks_from_one, record, stored
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS

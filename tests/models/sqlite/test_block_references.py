@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import blocks, compact_at_once, compact_old, record, stored
-from tests.driver import sqlite3
-from tests.maintained import copied, take_small_steps
-from tests.support import ROOT, forked, opened, raw, rows
+from tests.support.databases import opened, raw, rows
+from tests.support.driver import sqlite3
+from tests.support.maintenance import copied, take_small_steps
+from tests.support.programs import ROOT, forked
+from tests.support.snapshots import blocks, compact_at_once, compact_old, record, stored
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, maintain, register_usage_json
 from usage_store.models import MODELS
 from usage_store.pacing import Pace, Turns, finish

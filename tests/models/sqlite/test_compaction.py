@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.compacted import TEXTS, blocks, compact_at_once, compact_old, plain_rows, record, stored
-from tests.driver import sqlite3
-from tests.support import TIMEOUT, dump, opened, raw, script
+from tests.support.databases import dump, opened, raw, script
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import TEXTS, blocks, compact_at_once, compact_old, plain_rows, record, stored
 from usage_store import UsageSession, UsageSnapshot, init_database, maintain, register_usage_json
 from usage_store.compaction import compact
 from usage_store.errors import ConfigurationError

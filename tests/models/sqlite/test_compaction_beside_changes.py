@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.compacted import blocks, compact_old, plain_rows, record, stored
-from tests.support import opened, raw
+from tests.support.databases import opened, raw
+from tests.support.snapshots import blocks, compact_old, plain_rows, record, stored
 from usage_store import UsageSession, UsageSnapshot
 from usage_store.compaction import compact
 from usage_store.pacing import Pace, Turns, finish

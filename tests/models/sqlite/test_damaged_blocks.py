@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import blocks, compact_at_once, number_blocks_from_one, record
-from tests.support import dump, raw, rows
+from tests.support.databases import dump, raw, rows
+from tests.support.snapshots import blocks, compact_at_once, number_blocks_from_one, record
 from usage_store import UsageSession, UsageSnapshot, register_usage_json
 from usage_store.errors import DamagedSnapshot, MigrationFailed
 from usage_store.migrate import MigrationRunner
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from tests.driver import sqlite3
+    from tests.support.driver import sqlite3
 
 pytestmark = pytest.mark.quick
 

@@ -10,8 +10,8 @@ import peewee
 import pytest
 
 import usage_store
-from tests.compacted import DAY, FILL, TEXTS, blocks, compact_old, record
-from tests.support import raw, rows
+from tests.support.databases import raw, rows
+from tests.support.snapshots import DAY, FILL, TEXTS, blocks, compact_old, record
 from usage_store import UsageSession, UsageSnapshot, retention
 from usage_store.errors import InvalidValue
 from usage_store.pacing import Pace, Turns

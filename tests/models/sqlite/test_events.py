@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import TIMEOUT, contents
+from tests.support.databases import contents
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, link_events
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError

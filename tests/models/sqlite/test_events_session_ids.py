@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import opened, raw, rows
+from tests.support.databases import opened, raw, rows
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, init_database
 from usage_store.models import MODELS
 

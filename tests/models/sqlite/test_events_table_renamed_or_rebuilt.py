@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import opened, raw, rows
+from tests.support.databases import opened, raw, rows
+from tests.support.driver import sqlite3
 from usage_store import (
     MigrationRunner,
     UsageSession,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import DAY, FILL, record
-from tests.support import TIMEOUT, environment, raw, rows, script
+from tests.support.databases import raw, rows, script
+from tests.support.programs import TIMEOUT, environment
+from tests.support.snapshots import DAY, FILL, record
 from usage_store import UsageSession, link_events, maintain, register_sessions
 from usage_store.errors import InvalidValue
 

@@ -11,9 +11,10 @@ import peewee
 import pytest
 from playhouse.pool import PooledSqliteDatabase
 
-from tests.compacted import TEXTS, compact_old, record, write_row
-from tests.driver import sqlite3
-from tests.support import TIMEOUT, raw
+from tests.support.databases import raw
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import TEXTS, compact_old, record, write_row
 from usage_store import UsageSnapshot, init_database, register_usage_json
 
 if TYPE_CHECKING:

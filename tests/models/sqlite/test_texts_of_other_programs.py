@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.compacted import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
-from tests.driver import sqlite3
-from tests.support import dump, raw, script
+from tests.support.databases import dump, raw, script
+from tests.support.driver import sqlite3
+from tests.support.snapshots import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
 from usage_store import UsageSession, UsageSnapshot, register_usage_json
 from usage_store.errors import DamagedSnapshot
 

@@ -10,7 +10,7 @@ import peewee
 import pytest
 from peewee import JOIN, SQL, Case, Select, fn
 
-from tests.compacted import compact_at_once, plain_rows, record
+from tests.support.snapshots import compact_at_once, plain_rows, record
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, init_database
 from usage_store.connection import open_database
 from usage_store.models import MODELS

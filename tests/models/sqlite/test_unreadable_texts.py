@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from peewee import fn
 
-from tests.compacted import compact_at_once, number_blocks_from_one, record, write_row
-from tests.support import raw, rows
+from tests.support.databases import raw, rows
+from tests.support.snapshots import compact_at_once, number_blocks_from_one, record, write_row
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.blocks import BLOCK_BYTES, damaged_blocks, damaged_snapshots, pack
 from usage_store.errors import DamagedSnapshot, InvalidValue

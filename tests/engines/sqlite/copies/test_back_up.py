@@ -14,8 +14,9 @@ from typing import Any
 import peewee
 import pytest
 
-from tests.database_files import PAGE, add, fill, forked_with_small_files, make_huge, overwrite
-from tests.support import TIMEOUT, dump, files_of, forked, opened, raw, rows
+from tests.support.databases import PAGE, add, dump, files_of, fill, opened, overwrite, raw, rows
+from tests.support.disks import forked_with_small_files, make_huge
+from tests.support.programs import TIMEOUT, forked
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, NotEnoughDisk
 from usage_store.migrate.backup import back_up, back_up_rows, list_backups
 

@@ -15,21 +15,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.database_files import PAGE, add, fill, forked_with_small_files, make_huge, overwrite
-from tests.driver import sqlite3
-from tests.support import (
+from tests.support.databases import PAGE, add, dump, files_of, fill, overwrite, raw, rows, script
+from tests.support.disks import forked_with_small_files, make_huge
+from tests.support.driver import sqlite3
+from tests.support.programs import (
     TIMEOUT,
     await_ready,
-    dump,
     environment,
-    files_of,
     finish,
     forked,
     killed_after,
-    raw,
-    rows,
     running,
-    script,
     start,
     until,
 )

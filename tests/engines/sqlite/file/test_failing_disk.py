@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.database_files import PAGE, fill, forked_with_small_files
-from tests.support import ROUNDS, TIMEOUT, command, dump, python, runner_of, sql, write
+from tests.support.databases import PAGE, dump, fill
+from tests.support.disks import forked_with_small_files
+from tests.support.migrations import python, runner_of, sql, write
+from tests.support.programs import ROUNDS, TIMEOUT, command
 from usage_store.errors import UsageStoreError
 from usage_store.migrate.backup import back_up, list_backups
 from usage_store.migrate.rehearse import rehearse

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.forked_programs import make, run, stored
-from tests.support import rows
+from tests.support.databases import rows
+from tests.support.forks import make, run, stored
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.forking import ROUNDS
-from tests.support import TIMEOUT, environment
+from tests.support.forking_rounds import ROUNDS
+from tests.support.programs import TIMEOUT, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ PROGRAMS = {
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_was_said_to_be_stored_is_in_the_file_whatever_forked(tmp_path: Path, program: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.forking", program],
+        [sys.executable, "-m", "tests.support.forking_rounds", program],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.database_files import PAGE, forked_with_small_files
-from tests.support import command, raw, rows, sql, write
+from tests.support.databases import PAGE, raw, rows
+from tests.support.disks import forked_with_small_files
+from tests.support.migrations import sql, write
+from tests.support.programs import command
 from usage_store import (
     init_database,
     insert_usage_snapshot,

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support import ROOT, TIMEOUT, await_ready, environment, finish, python, rows, runner_of, start, write
+from tests.support.databases import rows
+from tests.support.migrations import python, runner_of, write
+from tests.support.programs import ROOT, TIMEOUT, await_ready, environment, finish, start
 from usage_store.connection import readable_errors
 from usage_store.driver import check_sqlite, driver_errors, sqlite3
 from usage_store.errors import ConfigurationError, DatabaseUnreadable

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import command, rows
+from tests.support.databases import rows
+from tests.support.programs import command
 from usage_store import convert, init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.file_connection import OPEN, FileConnection
 from usage_store.maintain import main as maintain_command

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import command, forked, script
+from tests.support.databases import script
+from tests.support.driver import sqlite3
+from tests.support.programs import command, forked
 from usage_store import init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.database_file import make
 from usage_store.errors import ConfigurationError, InvalidValue

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import rows, script
+from tests.support.databases import rows, script
+from tests.support.driver import sqlite3
 from usage_store import (
     MigrationRunner,
     UsageSnapshot,

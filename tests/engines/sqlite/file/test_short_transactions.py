@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import raw
+from tests.support.databases import raw
+from tests.support.driver import sqlite3
 from usage_store import UsageSession
 from usage_store.pacing import HOLD, Pace, Turns, _gap, without_automatic_checkpoints
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from tests.clock import Clock
+    from tests.support.clock import Clock
 
 pytestmark = pytest.mark.quick
 

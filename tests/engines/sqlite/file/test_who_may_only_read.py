@@ -11,24 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import (
-    TIMEOUT,
-    Ended,
-    await_ready,
-    command,
-    environment,
-    files_of,
-    finish,
-    history,
-    raw,
-    rows,
-    runner_of,
-    script,
-    sql,
-    start,
-    table,
-    write,
-)
+from tests.support.databases import files_of, raw, rows, script
+from tests.support.migrations import history, runner_of, sql, table, write
+from tests.support.programs import TIMEOUT, Ended, await_ready, command, environment, finish, start
 
 if TYPE_CHECKING:
     from pathlib import Path

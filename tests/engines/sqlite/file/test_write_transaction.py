@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support import raw, rows, script, table, write
+from tests.support.databases import raw, rows, script
+from tests.support.migrations import table, write
 from usage_store import MigrationRunner, UsageSession, init_database, insert_usage_snapshots, register_sessions
 from usage_store.errors import MigrationLocked
 from usage_store.models import MODELS

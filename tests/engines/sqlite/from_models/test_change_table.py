@@ -35,7 +35,7 @@ from peewee import (
     fn,
 )
 
-from tests.support import TIMEOUT
+from tests.support.programs import TIMEOUT
 from usage_store.connection import open_database
 from usage_store.errors import ConfigurationError, MigrationFailed
 from usage_store.migrate import MigrationRunner

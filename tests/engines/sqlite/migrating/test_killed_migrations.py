@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import dump, forked, opened, python, runner_of, script, sql, write
+from tests.support.databases import dump, opened, script
+from tests.support.migrations import python, runner_of, sql, write
+from tests.support.programs import forked
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:

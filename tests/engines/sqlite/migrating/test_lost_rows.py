@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import dump, python, rows, runner_of, script, sql, write
+from tests.support.databases import dump, rows, script
+from tests.support.migrations import python, runner_of, sql, write
 from usage_store import errors
 
 if TYPE_CHECKING:

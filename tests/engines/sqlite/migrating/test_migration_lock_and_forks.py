@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import TIMEOUT, environment, python, rows, script, sql, write
+from tests.support.databases import rows, script
+from tests.support.migrations import python, sql, write
+from tests.support.programs import TIMEOUT, environment
 
 if TYPE_CHECKING:
     from pathlib import Path

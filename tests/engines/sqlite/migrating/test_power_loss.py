@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.engines.sqlite.migrating.test_killed_migrations import FILES
-from tests.support import ROUNDS, dump, forked, opened, raw, runner_of, script, write
+from tests.support.databases import dump, opened, raw, script
+from tests.support.migrations import runner_of, write
+from tests.support.programs import ROUNDS, forked
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:

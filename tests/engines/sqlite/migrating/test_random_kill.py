@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import ROUNDS, await_ready, forked, killed_after, opened, python, rows, script, start, write
+from tests.support.databases import opened, rows, script
+from tests.support.migrations import python, write
+from tests.support.programs import ROUNDS, await_ready, forked, killed_after, start
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:

@@ -10,30 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import (
-    ROOT,
-    TIMEOUT,
-    Ended,
-    await_ready,
-    dump,
-    finish,
-    history,
-    python,
-    rows,
-    runner_of,
-    running,
-    script,
-    start,
-    until,
-    write,
-)
+from tests.support.databases import dump, rows, script
+from tests.support.driver import sqlite3
+from tests.support.migrations import history, python, runner_of, write
+from tests.support.programs import ROOT, TIMEOUT, Ended, await_ready, finish, running, start, until
 from usage_store import errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.clock import Clock
+    from tests.support.clock import Clock
 
 pytestmark = pytest.mark.quick
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.support import ROUNDS, python, raw, rows, runner_of, script, write
+from tests.support.databases import raw, rows, script
+from tests.support.migrations import python, runner_of, write
+from tests.support.programs import ROUNDS
 
 pytestmark = pytest.mark.long
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.driver import sqlite3
+    from tests.support.driver import sqlite3
 
     Operation = Callable[[LosslessMigrator], Any]
 

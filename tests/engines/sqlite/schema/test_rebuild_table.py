@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store.connection import open_database
 from usage_store.errors import ChangeRefused
 from usage_store.migrate.guard import violations

@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.support import opened, raw, rows
+from tests.support.databases import opened, raw, rows
 from usage_store import UsageSession, UsageSnapshot, maintain
 from usage_store.compaction import compact
 from usage_store.migrate import MigrationRunner
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from tests.driver import sqlite3
+    from tests.support.driver import sqlite3
 
 DAY = 86_400
 FILL = "INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES ('s', ?, ?)"

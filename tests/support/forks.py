@@ -8,7 +8,8 @@ import textwrap
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from tests.support import TIMEOUT, environment, rows
+from tests.support.databases import rows
+from tests.support.programs import TIMEOUT, environment
 from usage_store import init_database, register_session
 
 if TYPE_CHECKING:

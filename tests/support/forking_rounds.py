@@ -12,8 +12,8 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tests.driver import sqlite3
-from tests.support import forked
+from tests.support.driver import sqlite3
+from tests.support.programs import forked
 from usage_store import init_database, insert_usage_snapshot, insert_usage_snapshots, register_session
 from usage_store.errors import UsageStoreError
 

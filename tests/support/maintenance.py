@@ -14,10 +14,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.clock import Clock
-from tests.compacted import DAY, unpacked
-from tests.database_files import PAGE
-from tests.support import TIMEOUT, environment, opened, raw
+from tests.support.clock import Clock
+from tests.support.databases import PAGE, opened, raw
+from tests.support.programs import TIMEOUT, environment
+from tests.support.snapshots import DAY, unpacked
 from usage_store import goals, maintain, pacing
 from usage_store.compaction import compact
 from usage_store.migrate import MigrationRunner

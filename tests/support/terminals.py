@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from tests.support import TIMEOUT, Ended, environment, running
+from tests.support.programs import TIMEOUT, Ended, environment, running
 
 if TYPE_CHECKING:
     from pathlib import Path

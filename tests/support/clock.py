@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TICKING = """
 import time
-from tests.clock import Clock
+from tests.support.clock import Clock
 clock = Clock({tick})
 time.monotonic, time.sleep = clock.monotonic, clock.sleep
 """  # at the head of a process of its own, before anything else is imported
