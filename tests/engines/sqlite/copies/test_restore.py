@@ -3,52 +3,31 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
 import stat
 import subprocess
 import sys
 import threading
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.backups import NEW, OLD, database_and_backup, is_sound
 from tests.support.databases import PAGE, add, dump, files_of, fill, overwrite, raw, rows, script
-from tests.support.disks import forked_with_small_files, make_huge
 from tests.support.driver import sqlite3
 from tests.support.programs import (
     TIMEOUT,
-    await_ready,
     environment,
-    finish,
-    forked,
-    killed_after,
     running,
-    start,
     until,
 )
-from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked, NotEnoughDisk
-from usage_store.migrate.backup import back_up, list_backups
+from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked
+from usage_store.migrate.backup import list_backups
 from usage_store.migrate.locking import exclusive
 from usage_store.migrate.restore import restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-OLD, NEW = 3000, 2000  # rows before and after a restore
-
-
-def _database_and_backup(folder: Path, mode: str = "wal") -> tuple[Path, Path]:
-    """Make a database whose backup has fewer rows, and another table."""
-    file = fill(folder / "app.db", NEW, mode=mode)
-    script(file, "CREATE TABLE only_in_backup (x)")
-    backup = back_up(file, 1)
-    with raw(file) as connection:
-        add(connection, OLD - NEW)
-        connection.execute("DROP TABLE only_in_backup")
-    return file, backup
 
 
 def _count(connection: sqlite3.Connection) -> int:
@@ -57,14 +36,10 @@ def _count(connection: sqlite3.Connection) -> int:
     return count
 
 
-def _is_sound(file: Path) -> bool:
-    return rows(file, "PRAGMA quick_check") == [("ok",)]
-
-
 @pytest.mark.quick
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_a_restore_brings_the_backup_back_and_keeps_what_was_there(tmp_path: Path, mode: str) -> None:
-    file, backup = _database_and_backup(tmp_path, mode)
+    file, backup = database_and_backup(tmp_path, mode)
     old, new = dump(file), dump(backup)
     kept = restore(file, backup, version=7)
     assert kept is not None
@@ -77,7 +52,7 @@ def test_a_restore_brings_the_backup_back_and_keeps_what_was_there(tmp_path: Pat
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_a_connected_reader_sees_the_restored_state(tmp_path: Path, mode: str) -> None:
-    file, backup = _database_and_backup(tmp_path, mode)
+    file, backup = database_and_backup(tmp_path, mode)
     with raw(file) as reader:
         assert _count(reader) == OLD
         restore(file, backup, wait=TIMEOUT)
@@ -85,11 +60,11 @@ def test_a_connected_reader_sees_the_restored_state(tmp_path: Path, mode: str) -
         assert reader.execute("SELECT count(*) FROM only_in_backup").fetchone() == (0,)
         add(reader, 1)
     assert rows(file, "SELECT count(*) FROM item") == [(NEW + 1,)]
-    assert _is_sound(file)
+    assert is_sound(file)
 
 
 def test_a_reader_inside_a_transaction_keeps_the_old_state_to_its_end(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     with raw(file) as reader:
         reader.execute("BEGIN")
         assert _count(reader) == OLD
@@ -101,7 +76,7 @@ def test_a_reader_inside_a_transaction_keeps_the_old_state_to_its_end(tmp_path: 
 
 
 def test_a_transaction_that_began_before_a_restore_cannot_write_after_it(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     with raw(file) as reader:
         reader.execute("BEGIN")
         assert _count(reader) == OLD
@@ -113,7 +88,7 @@ def test_a_transaction_that_began_before_a_restore_cannot_write_after_it(tmp_pat
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
 def test_a_writer_that_holds_the_lock_is_waited_for_and_then_refused(tmp_path: Path, mode: str) -> None:
-    file, backup = _database_and_backup(tmp_path, mode)
+    file, backup = database_and_backup(tmp_path, mode)
     said: list[str] = []
     with raw(file) as writer:
         writer.execute("BEGIN IMMEDIATE")
@@ -129,7 +104,7 @@ def test_a_writer_that_holds_the_lock_is_waited_for_and_then_refused(tmp_path: P
 
 @pytest.mark.quick
 def test_a_restore_goes_on_when_the_writer_is_done_and_keeps_what_it_wrote(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     writer = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     writer.execute("BEGIN IMMEDIATE")
     add(writer, 5)
@@ -144,7 +119,7 @@ def test_a_restore_goes_on_when_the_writer_is_done_and_keeps_what_it_wrote(tmp_p
 
 
 def test_a_reader_inside_a_transaction_of_a_rollback_journal_database_is_refused(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path, "delete")
+    file, backup = database_and_backup(tmp_path, "delete")
     with raw(file) as reader:
         reader.execute("BEGIN")
         assert _count(reader) == OLD
@@ -155,7 +130,7 @@ def test_a_reader_inside_a_transaction_of_a_rollback_journal_database_is_refused
 
 
 def test_nobody_writes_between_the_copy_of_the_old_state_and_the_new_state(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     refused: list[int] = []
     with sqlite3.connect(file, isolation_level=None, timeout=0) as other:
 
@@ -183,7 +158,7 @@ for number in itertools.count():
 
 
 def test_every_commit_of_a_busy_writer_is_in_a_kept_database_or_in_the_restored_one(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
 
     def lines() -> list[str]:
         return (tmp_path / "acknowledged").read_text().split("\n")[1:-1]
@@ -203,86 +178,7 @@ def test_every_commit_of_a_busy_writer_is_in_a_kept_database_or_in_the_restored_
         for (body,) in rows(path, "SELECT body FROM item WHERE body LIKE 'committed%'")
     }
     assert {f"committed {line}" for line in lines()} <= found
-    assert _is_sound(file)
-
-
-def _restore_and_die(file: Path, backup: Path, steps: int) -> None:
-    taken: list[int] = []
-
-    def tell(done: int, _: int) -> None:
-        taken.append(done)
-        if len(taken) == steps:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    restore(file, backup, on_progress=tell)
-
-
-@pytest.mark.parametrize("mode", ["wal", "delete"])
-@pytest.mark.parametrize("connected", [False, True])
-def test_a_kill_at_any_step_leaves_the_old_state_or_the_new_one(tmp_path: Path, mode: str, *, connected: bool) -> None:
-    file, backup = _database_and_backup(tmp_path, mode)
-    old, new = dump(file), dump(backup)
-    reader = start(READER, file, cwd=tmp_path) if connected else None
-    if reader is not None:
-        await_ready(reader)
-    seen = []
-    for steps in (1, 2, 3):
-        assert forked(partial(_restore_and_die, file, backup, steps)) == -signal.SIGKILL
-        assert _is_sound(file)
-        assert dump(file) in (old, new)
-        seen.append(dump(file) == new)
-    assert seen == [False, False, True]
-    if reader is not None:
-        assert finish(reader).out == f"{NEW}\n"
-
-
-READER = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1])
-connection.execute("SELECT count(*) FROM item").fetchall()
-print("ready", flush=True)
-input()
-print(*connection.execute("SELECT count(*) FROM item").fetchone())
-"""
-
-
-def test_kills_at_random_moments_leave_the_old_state_or_the_new_one(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
-    other = back_up(file, 2)
-    states = [dump(backup), dump(other)]
-    chance = random.Random(7)
-    for number in range(25):
-        source = (backup, other)[number % 2]
-        killed_after(chance.uniform(0, 0.06), partial(restore, file, source))
-        assert _is_sound(file)
-        assert dump(file) in states
-    for listed in list_backups(file):
-        assert dump(listed.path) in states
-
-
-def test_a_kill_while_a_missing_database_is_made_leaves_it_empty_or_whole(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
-    file.unlink()
-    for steps in (1, 2):
-        assert forked(partial(_restore_and_die, file, backup, steps)) == -signal.SIGKILL
-        assert rows(file, "SELECT count(*) FROM sqlite_master") == [(0,)]
-    restore(file, backup)
-    assert dump(file) == dump(backup)
-
-
-def test_a_disk_that_fails_half_way_leaves_the_old_state(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
-    with raw(file) as connection:
-        connection.execute("DELETE FROM item WHERE id > 10")
-        connection.execute("VACUUM")
-    old = dump(file)
-
-    def fail() -> None:
-        with pytest.raises(DatabaseUnreadable, match="the disk"):
-            restore(file, backup)
-
-    assert forked_with_small_files(fail, 60 * PAGE) == 0
-    assert dump(file) == old
+    assert is_sound(file)
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {
@@ -298,19 +194,19 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 def test_a_damaged_database_is_replaced_and_kept_under_a_name_that_says_so(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     damage(file)
     kept = restore(file, backup, version=7)
     assert kept is not None
     assert kept.name.startswith("app.db.v7.")
     assert kept.suffix == ".damaged"
     assert dump(file) == dump(backup)
-    assert _is_sound(file)
+    assert is_sound(file)
     assert [listed.path for listed in list_backups(file)] == [backup]
 
 
 def test_the_wal_of_a_damaged_database_is_kept_with_it_and_not_played_into_the_restored_one(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     with raw(file) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("UPDATE item SET body = 'from the wal' WHERE id = 1000")
@@ -326,7 +222,7 @@ def test_the_wal_of_a_damaged_database_is_kept_with_it_and_not_played_into_the_r
 
 
 def test_a_missing_database_is_made_with_the_permissions_of_the_backup(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     backup.chmod(0o640)
     file.unlink()
     assert restore(file, backup) is None
@@ -350,7 +246,7 @@ def test_a_missing_database_is_made_with_the_permissions_of_the_backup(tmp_path:
 def test_what_is_no_sound_backup_is_refused_and_nothing_changes(
     tmp_path: Path, name: str, error: type[Exception], says: str
 ) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     (tmp_path / "empty").touch()
     script(tmp_path / "no tables", "PRAGMA user_version = 1")
     for damage in ("noise", "a cut", "broken pages"):
@@ -363,13 +259,13 @@ def test_what_is_no_sound_backup_is_refused_and_nothing_changes(
 
 
 def test_a_database_in_memory_cannot_be_restored(tmp_path: Path) -> None:
-    _, backup = _database_and_backup(tmp_path)
+    _, backup = database_and_backup(tmp_path)
     with pytest.raises(ConfigurationError, match="in memory"):
         restore(Path(":memory:"), backup)
 
 
 def test_a_backup_with_pages_of_another_size_is_refused_until_the_database_is_moved_away(tmp_path: Path) -> None:
-    file, _ = _database_and_backup(tmp_path)
+    file, _ = database_and_backup(tmp_path)
     other = fill(tmp_path / "other.db", 10, page=8192)
     old = dump(file)
     with pytest.raises(ConfigurationError, match=r"8192 bytes, the database's 4096.+ move it"):
@@ -381,20 +277,7 @@ def test_a_backup_with_pages_of_another_size_is_refused_until_the_database_is_mo
 
 
 def test_a_restore_waits_for_a_migration_and_then_gives_up(tmp_path: Path) -> None:
-    file, backup = _database_and_backup(tmp_path)
+    file, backup = database_and_backup(tmp_path)
     with exclusive(str(file), 1, print), pytest.raises(MigrationLocked, match="migrating"):
         restore(file, backup, wait=0.1)
     assert rows(file, "SELECT count(*) FROM item") == [(OLD,)]
-
-
-def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    file, backup = tmp_path / "huge.db", fill(tmp_path / "small.db", 5, page=65536)
-    make_huge(file)
-
-    def refuse() -> None:
-        with pytest.raises(NotEnoughDisk, match="a restore needs"):
-            restore(file, backup)
-
-    assert forked_with_small_files(refuse) == 0
-    assert rows(file, "SELECT count(*) FROM item") == [(1,)]
-    assert list_backups(file) == ()
