@@ -44,13 +44,6 @@ BAD_TARGETS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _unbound() -> Iterator[None]:
-    yield
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
-
-
 @contextmanager
 def opened(target: Any = None, **options: Any) -> Iterator[peewee.SqliteDatabase]:
     database = init_database(target, **options)

@@ -58,13 +58,6 @@ KINDS: dict[str, Callable[[str], peewee.SqliteDatabase]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _unbound() -> Iterator[None]:
-    yield
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
-
-
 @contextmanager
 def made(kind: str, path: Path) -> Iterator[peewee.SqliteDatabase]:
     database = KINDS[kind](str(path))

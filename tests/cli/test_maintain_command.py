@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import closing
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +15,18 @@ import pytest
 from tests.cli.test_options import UNPRIVILEGED, needs_setpriv
 from tests.support.clock import TICKING
 from tests.support.databases import files_of, raw, rows, script
+from tests.support.driver import sqlite3
+from tests.support.maintenance import run_where_waits_have_no_end
 from tests.support.programs import TIMEOUT, environment
 from tests.support.snapshots import filled, ids_in, on_disk, plain_rows
 from tests.support.terminals import on_terminal
+from usage_store import init_database
+from usage_store.maintain import _bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
 
 PRUNED = ("--retention-days", "30")
 
@@ -242,3 +250,52 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(path: Path) -> None:
     assert result.out.startswith("pruned 0, compacted 530, ")
     assert re.search(r"compacted: [\d,]+ of 530 \(\d+ %\), [\d,]+ a second, [\d,]+ s left", result.err)
     assert result.err.endswith("\x1b[K\r")
+
+
+def test_the_wait_for_a_lock_is_the_one_that_was_asked_for(path: Path) -> None:
+    with raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert run_where_waits_have_no_end(path.parent, "--wait", "0.2").returncode == 6
+
+
+def test_a_dry_run_does_not_switch_a_file_to_wal(path: Path) -> None:
+    script(path, "PRAGMA journal_mode = DELETE")
+    before = files_of(path.parent)
+    assert run(path.parent, "--retention-days", "30", "--dry-run").returncode == 0
+    assert files_of(path.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("7", 7), ("3k", 3 * 1024), ("5M", 5 * 1024**2), ("2G", 2 * 1024**3), ("2GiB", 2 * 1024**3)]
+)
+def test_units_are_powers_of_1024(text: str, number: int) -> None:
+    assert _bytes(text) == number
+
+
+@pytest.mark.parametrize("wait", ["nan", "-1", "1e99"])
+def test_an_odd_wait_is_a_usage_error_as_it_is_for_migrate(tmp_path: Path, wait: str) -> None:
+    init_database(tmp_path / "usage.db").close()
+    assert run(tmp_path, "--wait", wait).returncode == 2
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection that keeps readers out, too: with a rollback journal, EXCLUSIVE does."""
+    init_database(tmp_path / "usage.db").close()
+    script(tmp_path / "usage.db", "PRAGMA journal_mode = DELETE")
+    with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield other
+
+
+@pytest.mark.usefixtures("locked")
+def test_a_short_wait_is_short_where_readers_are_kept_out_too(tmp_path: Path) -> None:
+    assert run_where_waits_have_no_end(tmp_path, "--wait", "0.2").returncode == 6
+
+
+def test_a_long_wait_is_long_where_readers_are_kept_out_too(tmp_path: Path, locked: sqlite3.Connection) -> None:
+    release = Timer(7, lambda: locked.execute("ROLLBACK"))
+    release.start()
+    result = run(tmp_path, "--wait", str(TIMEOUT))
+    release.join(TIMEOUT)
+    assert result.returncode == 0, result.stderr

@@ -12,8 +12,7 @@ import peewee
 import pytest
 
 from tests.support.clock import Clock
-from tests.support.databases import opened, raw
-from tests.support.maintenance import take_steps_of
+from tests.support.databases import opened, raw, rows, script
 from tests.support.programs import TIMEOUT
 from tests.support.snapshots import DAY, filled, ids_in, on_disk, plain_rows, record
 from usage_store import (
@@ -32,24 +31,12 @@ from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("at_every_insert")]
 
 SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
-
-
-@pytest.fixture(autouse=True)
-def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[None]:  # noqa: ARG001  no time passes
-    """Have no pauses between two transactions of upkeep, none of which takes long, and give the models back."""
-    monkeypatch.setattr(upkeep, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
-    monkeypatch.setattr(UsageSnapshot, "upkeep", None)
-    take_steps_of(100, monkeypatch)
-    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
-        yield
 
 
 @pytest.fixture
@@ -228,3 +215,57 @@ def test_a_snapshot_inserted_old_is_taken_too(path: Path) -> None:
         assert old is not None
         insert(3)
         assert old.id not in ids_in(path)
+
+
+def test_the_same_database_opened_without_a_limit_has_none_any_more(path: Path) -> None:
+    with opened(path) as database:
+        init_database(database, retention_days=30)
+        init_database(database)
+        for _ in range(20):
+            UsageSnapshot.record("s", {})
+    assert len(ids_in(path)) == 600 + 20
+
+
+def test_what_failed_is_done_once_it_can_be(path: Path) -> None:
+    script(path, "CREATE TRIGGER t BEFORE DELETE ON usage_snapshots BEGIN SELECT RAISE(ABORT, 'not mine'); END")
+    with closing(init_database(path, retention_days=30)):
+        UsageSnapshot.record("s", {})
+        assert len(ids_in(path)) == 600 + 1
+        script(path, "DROP TRIGGER t")
+        for _ in range(40):
+            UsageSnapshot.record("s", {})
+    assert len(ids_in(path)) == 300 + 41
+
+
+def test_with_nothing_to_do_it_does_not_look_at_every_insert(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(init_database(path, retention_days=365)) as database:
+        for _ in range(40):
+            UsageSnapshot.record("s", {})
+        monkeypatch.setattr(upkeep, "_INTERVAL", 3600)
+        for _ in range(5):  # a look that finds nothing takes two steps
+            UsageSnapshot.record("s", {})
+        statements: list[str] = []
+        unwrap(database).connection().set_trace_callback(statements.append)
+        UsageSnapshot.record("s", {})
+    assert {statement.split(" (")[0] for statement in statements} == {"INSERT INTO usage_snapshots"}
+
+
+TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'usage_snapshots_%'"
+
+
+def test_upkeep_compacts_nothing_where_the_triggers_are_missing(tmp_path: Path) -> None:
+    # maintain() refuses that: nothing counts the references, and the first row to go takes all its block.
+    path = tmp_path / "usage.db"
+    with closing(init_database(path)) as database:
+        record(*({"n": n} for n in range(5)))
+        triggers = rows(path, TRIGGERS)
+        script(path, ";".join(f"DROP TRIGGER {name}" for name, _ in triggers))
+        kept: Any = upkeep.Upkeep(database, 300, None)
+        UsageSnapshot.upkeep = staticmethod(kept)
+        for _ in range(5):
+            UsageSnapshot.record("s", {})
+        UsageSnapshot.upkeep = None
+        for _, sql in triggers:
+            unwrap(database).execute_sql(sql)
+        UsageSnapshot.delete().where(UsageSnapshot.id == 1).execute()
+        assert [UsageSnapshot.get_by_id(n + 1).data for n in range(1, 5)] == [{"n": n} for n in range(1, 5)]

@@ -6,36 +6,25 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import peewee
 import pytest
 
 from tests.support.databases import raw, script
-from tests.support.maintenance import take_steps_of
 from tests.support.programs import TIMEOUT
 from tests.support.snapshots import filled, ids_in, plain_rows
-from usage_store import UsageSnapshot, init_database, insert_usage_snapshot, upkeep
+from usage_store import init_database, insert_usage_snapshot
 from usage_store.connection import unwrap
 from usage_store.goals import LEAST_BYTES
-from usage_store.models import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    import peewee
 
     from tests.support.driver import sqlite3
 
+pytestmark = pytest.mark.usefixtures("at_every_insert")
+
 SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
-
-
-@pytest.fixture(autouse=True)
-def at_every_insert(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have no pauses between two transactions of upkeep, and give the models back."""
-    monkeypatch.setattr(upkeep, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep, "_INTERVAL", 0)
-    monkeypatch.setattr(UsageSnapshot, "upkeep", None)
-    take_steps_of(100, monkeypatch)
-    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
-        yield
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 
 from tests.support.databases import files_of, opened, script
 from tests.support.programs import TIMEOUT, environment
-from tests.support.snapshots import DAY, fill, ids_in, on_disk, plain_rows, record
-from usage_store import UsageSession, UsageSnapshot, maintain
-from usage_store.connection import open_database
+from tests.support.snapshots import DAY, fill, filled, ids_in, on_disk, plain_rows, record
+from usage_store import UsageSession, UsageSnapshot, init_database, maintain
+from usage_store.connection import open_database, unwrap
 from usage_store.errors import ConfigurationError, InvalidValue, TransactionOpen
 from usage_store.goals import LEAST_BYTES
 from usage_store.migrate import MigrationRunner
@@ -199,3 +199,30 @@ def test_importing_the_command_s_module_does_not_hide_the_function(database: pee
         subprocess.run(run, env=environment(), capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
         == "5\n"
     )
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_closed_database_is_closed_again_when_all_went_well(tmp_path: Path, *, dry_run: bool) -> None:
+    database = unwrap(init_database(filled(tmp_path / "usage.db", 300)))
+    database.close()
+    assert maintain(dry_run=dry_run).compacted > 0
+    assert database.is_closed()
+
+
+def test_a_file_that_can_shrink_is_not_rewritten_again(tmp_path: Path) -> None:
+    with opened(filled(tmp_path / "usage.db", 300)) as database:
+        statements: list[str] = []
+        database.connection().set_trace_callback(statements.append)
+        maintain(database, retention_days=30, rewrite=True)
+    assert "COMMIT" in statements
+    assert "VACUUM" not in statements
+
+
+def test_a_dry_run_in_utf_16_tells_that_nothing_will_be_compacted(tmp_path: Path) -> None:
+    script(tmp_path / "usage.db", "PRAGMA encoding = 'UTF-16'; CREATE TABLE host_notes (note TEXT)")
+    with opened(tmp_path / "usage.db") as database, database.bind_ctx(MODELS):
+        MigrationRunner(database).migrate()
+        UsageSession.register("s")
+        fill(database, 100, 60)
+        told, done = (maintain(database, dry_run=dry_run) for dry_run in (True, False))
+    assert told.compacted == done.compacted == 0

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import peewee
 import pytest
 
 from tests.support.databases import opened, raw, script
 from tests.support.snapshots import fill, ids_in, on_disk
-from usage_store import UsageSession, maintain, maintenance
-from usage_store.connection import open_database
+from usage_store import (
+    UsageSession,
+    init_database,
+    maintain,
+    maintenance,
+)
+from usage_store.connection import open_database, unwrap
 from usage_store.goals import LEAST_BYTES
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import peewee
+
 
 MB = 2**20
 
@@ -131,3 +139,36 @@ def test_the_wal_stays_short(database: peewee.SqliteDatabase, path: Path) -> Non
     maintain(retention_days=30, on_progress=lambda *_: sizes.append(wal.stat().st_size))
     assert 0 < max(sizes) < 16 * MB
     assert on_disk(path) == path.stat().st_size
+
+
+ROW = "INSERT INTO usage_snapshots (id, session_id, snapshot_data, timestamp) VALUES (?, 's', ?, ?)"
+
+
+def stored(path: Path, rows_: list[tuple[int, int]]) -> peewee.SqliteDatabase:
+    """Open a database with snapshots of these ids and lengths, the newest last."""
+    database = unwrap(init_database(path))
+    UsageSession.register("s")
+    start_ = int(time.time()) - len(rows_)
+    with database.atomic():
+        for number, (row, length) in enumerate(rows_):
+            database.execute_sql(ROW, (row, f'"{"x" * length}"', start_ + number))
+    return database
+
+
+def test_where_other_tables_are_too_large_no_snapshot_goes_whatever_their_ids_are(tmp_path: Path) -> None:
+    # A large snapshot after a gap in the ids is taken for what all are like: 100 MB where there are 0.1.
+    path = tmp_path / "usage.db"
+    with closing(stored(path, [*((row, 40) for row in range(1, 1001)), (1_000_000, 100_000)])) as database:
+        ids = ids_in(path)
+        database.execute_sql("CREATE TABLE host_notes (note BLOB)")
+        database.execute_sql("INSERT INTO host_notes VALUES (zeroblob(20 * 1024 * 1024))")
+        maintain(max_bytes=LEAST_BYTES)
+    assert ids_in(path) == ids
+
+
+def test_max_bytes_is_kept_whatever_the_ids_are(tmp_path: Path) -> None:
+    # The other way round: 24 MB are taken for 1, so that "none was evicted".
+    path = tmp_path / "usage.db"
+    with closing(stored(path, [*((row, 4000) for row in range(1, 6001)), (1_000_000, 2)])):
+        assert maintain(max_bytes=LEAST_BYTES).left == ()
+    assert on_disk(path) <= LEAST_BYTES

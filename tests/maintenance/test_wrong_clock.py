@@ -7,7 +7,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import peewee
 import pytest
 
 import usage_store
@@ -18,11 +17,10 @@ from usage_store import UsageSession, UsageSnapshot, init_database, insert_usage
 from usage_store.clock import step_in_times
 from usage_store.errors import InvalidValue
 from usage_store.goals import LEAST_BYTES
-from usage_store.models import MODELS
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 NOW = 1_764_093_600  # 2025-11-25T18:00:00Z
@@ -41,16 +39,14 @@ class Clock:
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """Set the clock, have no pauses between two transactions of upkeep, and give the models back."""
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Set the clock, and have no pauses between two transactions of upkeep."""
     faked = Clock()
     monkeypatch.setattr(time, "time", faked)
     take_steps_of(100, monkeypatch)
     monkeypatch.setattr(upkeep, "_PAUSE", 0)
     monkeypatch.setattr(upkeep, "_INTERVAL", 0)
-    monkeypatch.setattr(UsageSnapshot, "upkeep", None)
-    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
-        yield faked
+    return faked
 
 
 @pytest.fixture

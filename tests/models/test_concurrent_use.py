@@ -29,7 +29,6 @@ from usage_store import (
     validate_database,
 )
 from usage_store.errors import MigrationLocked
-from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -247,5 +246,3 @@ def test_a_lock_is_waited_for_and_told_when_the_wait_is_over(tmp_path: Path, mod
         release.join(WAIT)
     assert validate_database() is True
     database.close()
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test

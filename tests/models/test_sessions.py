@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import peewee
 import pytest
 
 import usage_store
-from tests.support.databases import raw, rows
-from tests.support.snapshots import TEXTS, blocks, compact_old, record
-from usage_store import UsageSession, UsageSnapshot, retention
+from tests.support.databases import raw, rows, script
+from tests.support.snapshots import TEXTS, blocks, compact_old, filled, record
+from usage_store import (
+    UsageSession,
+    UsageSnapshot,
+    init_database,
+    register_sessions,
+    remove_sessions,
+    retention,
+)
 from usage_store.errors import InvalidValue
 from usage_store.pacing import Pace, Turns
 
@@ -18,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import peewee
 
 MANY = 2000
 
@@ -142,3 +150,27 @@ def test_bad_input_is_refused_and_nothing_changes(
     ]
     assert left(tmp_path / "usage.db") == ids
     assert rows(tmp_path / "usage.db", "SELECT session_id FROM usage_sessions") == [("s",)]
+
+
+def test_sessions_that_the_database_refuses_half_way_leave_none(tmp_path: Path) -> None:
+    path = filled(tmp_path / "usage.db", 300)
+    with closing(init_database(path)):
+        script(
+            path,
+            "CREATE TRIGGER t BEFORE INSERT ON usage_sessions WHEN NEW.session_id = 'c' "
+            "BEGIN SELECT RAISE(ABORT, 'not mine'); END",
+        )
+        with pytest.raises(peewee.IntegrityError, match="not mine"):
+            UsageSession.register_many(["a", "b", "c", "d"])
+    assert rows(path, "SELECT session_id FROM usage_sessions") == [("s",)]
+
+
+@pytest.mark.parametrize("given", [5, None])
+@pytest.mark.parametrize("function", [UsageSession.register_many, UsageSession.remove_many, remove_sessions])
+def test_what_cannot_be_iterated_is_refused_as_bad_input(
+    tmp_path: Path, function: Callable[[Any], object], given: object
+) -> None:
+    with closing(init_database(tmp_path / "usage.db")):
+        with pytest.raises(InvalidValue, match="session_ids"):
+            function(given)
+        assert register_sessions(given) is None  # type: ignore[arg-type]  # a caller's mistake

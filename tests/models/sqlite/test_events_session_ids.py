@@ -8,10 +8,8 @@ import pytest
 
 from tests.support.databases import opened, raw, rows
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, init_database
-from usage_store.models import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ODD = "events has session ids that are blobs or fractions, which no session has: they are not followed"
@@ -39,15 +37,6 @@ TABLES = {
     "strict": ("id INTEGER PRIMARY KEY, session_id ANY) STRICT", INSERT),
 }
 INTEGERS = ("integer", "numeric", "untyped", "blob", "virtual", "stored", "strict")
-
-
-@pytest.fixture(autouse=True)
-def _unbound() -> Iterator[None]:
-    databases = {model: model._meta.database for model in MODELS}
-    yield
-    for model, database in databases.items():
-        model._meta.database.close()
-        model.bind(database, bind_refs=False, bind_backrefs=False)
 
 
 @pytest.fixture(params=TABLES)

@@ -22,7 +22,6 @@ from usage_store import (
     validate_database,
 )
 from usage_store.events import follow
-from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,17 +44,6 @@ def host(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute(EVENTS)
         connection.executemany("INSERT INTO events (session_id) VALUES (?)", [("a",), ("a",), ("b",)])
         yield connection
-
-
-@pytest.fixture(autouse=True)
-def _unbound() -> Iterator[None]:
-    databases = {model: model._meta.database for model in MODELS}
-    yield
-    for model, database in databases.items():
-        if model._meta.database is not None:
-            model._meta.database.close()
-        model.bind(database, bind_refs=False, bind_backrefs=False)
-    UsageSnapshot.upkeep = None
 
 
 def start(path: Path, **options: bool) -> None:

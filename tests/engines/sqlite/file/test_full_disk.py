@@ -25,7 +25,6 @@ from usage_store import (
     register_sessions,
 )
 from usage_store.connection import unwrap
-from usage_store.models import MODELS
 from usage_store.pacing import write_transaction
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
@@ -60,13 +59,6 @@ ACTIONS: dict[str, Callable[[peewee.Database | peewee.DatabaseProxy], object]] =
     "load": load,
     "link_events": lambda _: link_events(),
 }
-
-
-@pytest.fixture(autouse=True)
-def models() -> Iterator[None]:
-    """Give the models back."""
-    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
-        yield
 
 
 @pytest.fixture

@@ -15,19 +15,10 @@ from tests.support.programs import command
 from usage_store import convert, init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.file_connection import OPEN, FileConnection
 from usage_store.maintain import main as maintain_command
-from usage_store.models import MODELS
 from usage_store.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def _unbound() -> Iterator[None]:
-    yield
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
 
 
 def test_a_file_comes_back_closed_and_is_connected_when_it_is_used(tmp_path: Path) -> None:

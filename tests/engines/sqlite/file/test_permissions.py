@@ -17,7 +17,6 @@ from usage_store import init_database, insert_usage_snapshot, maintain, register
 from usage_store.database_file import make
 from usage_store.errors import ConfigurationError, InvalidValue
 from usage_store.migrate.locking import exclusive
-from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +34,6 @@ def _open_to_all() -> Iterator[None]:
     before = os.umask(0)
     yield
     os.umask(before)
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
 
 
 def modes(folder: Path) -> dict[str, int]:

@@ -21,7 +21,6 @@ from usage_store import (
     register_session,
 )
 from usage_store.errors import DatabaseReplaced, DatabaseUnreadable
-from usage_store.models import MODELS
 from usage_store.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     register_session("s")
     yield database
     database.close()
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
 
 
 def delete(path: Path) -> None:
@@ -174,8 +171,6 @@ def test_after_a_change_of_folder_a_new_connection_reaches_the_same_file(
     thread.start()
     thread.join(60)
     UsageSnapshot._meta.database.close()
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
     assert len(rows(tmp_path / "usage.db", "SELECT id FROM usage_snapshots")) == 2
     assert not list((tmp_path / "elsewhere").iterdir())
 

@@ -12,21 +12,12 @@ from tests.support.databases import raw, rows, script
 from tests.support.migrations import table, write
 from usage_store import MigrationRunner, UsageSession, init_database, insert_usage_snapshots, register_sessions
 from usage_store.errors import MigrationLocked
-from usage_store.models import MODELS
 from usage_store.pacing import write_transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 FILES = {"001_one": table("one"), "002_two": table("two")}
-
-
-@pytest.fixture(autouse=True)
-def models() -> Iterator[None]:
-    """Give the models back."""
-    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
-        yield
 
 
 def lose_one(database: peewee.Database | peewee.DatabaseProxy) -> None:
