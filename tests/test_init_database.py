@@ -1,3 +1,5 @@
+"""init_database() opens or adopts what it is given, migrates it and binds the models."""
+
 from __future__ import annotations
 
 import os

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import script
 from tests.support.migrations import sql, table, write
-from tests.support.programs import TIMEOUT, command, environment
+from tests.support.programs import printed
 from usage_store import init_database
 
 if TYPE_CHECKING:
@@ -41,58 +40,20 @@ from usage_store import init_database, validate_database
 init_database("usage.db")
 print(validate_database())
 """
-# tzdata cannot be imported, and there is no time zone database on the disk.
-NO_ZONES = """
-import sys
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "tzdata":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Without())
-import zoneinfo
-try:
-    zoneinfo.ZoneInfo("UTC")
-except zoneinfo.ZoneInfoNotFoundError:
-    pass
-else:
-    raise AssertionError("this process knows time zones")
-"""
-ZONES = """
-from usage_store import get_usage_config, init_database, update_usage_config
-from usage_store.testing import dump_usage, load_usage, seed_usage
-database = init_database("usage.db")
-assert seed_usage(database, snapshots=5).config["timezone"] == "UTC"
-assert update_usage_config({"timezone": "UTC"}) is True
-assert update_usage_config({"timezone": "auto"}) is True
-dump_usage(database, "fixture.json")
-load_usage(database, "fixture.json")
-assert update_usage_config({"timezone": "Europe/Berlin"}) is False
-database.execute_sql("UPDATE usage_config SET timezone = 'Europe/Berlin'")
-assert [get_usage_config().timezone for _ in range(3)] == ["auto"] * 3
-"""
-
-
-def python(code: str, *arguments: str, cwd: Path, **extra: str) -> tuple[str, list[str]]:
-    words = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(
-        words, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr.splitlines()
 
 
 def test_a_refusal_is_seen_without_a_logging_configuration(tmp_path: Path) -> None:
-    assert python(REFUSED, cwd=tmp_path) == ("", LINES)
+    assert printed(REFUSED, cwd=tmp_path) == ("", LINES)
 
 
 def test_a_refusal_is_seen_once_with_one(tmp_path: Path) -> None:
-    assert python(REFUSED, "configured", cwd=tmp_path) == ("", [f"ERROR usage_store {line}" for line in LINES])
+    assert printed(REFUSED, "configured", cwd=tmp_path) == ("", [f"ERROR usage_store {line}" for line in LINES])
 
 
 def test_each_problem_that_validate_database_finds_is_seen(tmp_path: Path) -> None:
     init_database(tmp_path / "usage.db").close()
     script(tmp_path / "usage.db", "DROP INDEX idx_usage_snapshots_type; UPDATE usage_config SET is_active = 0")
-    out, err = python(VALIDATE, cwd=tmp_path)
+    out, err = printed(VALIDATE, cwd=tmp_path)
     assert out == "False\n"
     assert err == [
         "validate: index idx_usage_snapshots_type on usage_snapshots is missing",
@@ -119,7 +80,7 @@ try:
 except errors.MigrationFailed as error:
     print(str(error).partition(":")[0])
 """
-    assert python(code, cwd=tmp_path) == ("001_bad.py, line 2\n", [])
+    assert printed(code, cwd=tmp_path) == ("001_bad.py, line 2\n", [])
 
 
 def test_violations_from_before_are_told_once_whatever_runs_and_however_often(tmp_path: Path) -> None:
@@ -131,17 +92,3 @@ def test_violations_from_before_are_told_once_whatever_runs_and_however_often(tm
     for words in (["rehearse"], []):
         done = command(*words, "--database", "app.db", "--directory", "own", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "found before migrating: b has rows without their row in a\n")
-
-
-def test_utc_and_the_fixtures_need_no_time_zone_data_and_an_unknown_zone_warns_once(tmp_path: Path) -> None:
-    out, err = python(NO_ZONES + ZONES, cwd=tmp_path, PYTHONTZPATH="")
-    assert out == ""
-    refused, warned = err
-    assert "update_usage_config refused: timezone: 'Europe/Berlin' is not allowed; allowed: auto, UTC, or an" in refused
-    assert "pip install tzdata" in refused
-    assert warned.startswith("usage_config 1: timezone 'Europe/Berlin' is not allowed")
-
-
-def test_dir_lists_the_public_names(tmp_path: Path) -> None:
-    out, _ = python("import usage_store; print(set(usage_store.__all__) <= set(dir(usage_store)))", cwd=tmp_path)
-    assert out == "True\n"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import dump, fill, overwrite, raw, rows, script
 from tests.support.disks import forked_with_small_files
 from tests.support.migrations import history, runner_of, sql, write
-from tests.support.programs import command
 from usage_store.errors import BackupFailed
 from usage_store.migrate.backup import list_backups
 

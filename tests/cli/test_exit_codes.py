@@ -8,38 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.databases import files_of, script
-from tests.support.migrations import python, sql, table, write
-from tests.support.programs import command
+from tests.support.commands import OWN, UNPRIVILEGED, command, error, needs_setpriv, run
+from tests.support.databases import dump, files_of, script
+from tests.support.migrations import history, python, runner_of, sql, table, write
+from tests.support.programs import READY, await_ready, finish, start
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with two migrations in `own` and no database yet."""
-    write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
-    return tmp_path
-
-
-def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a command on `app.db` and the migrations in `own`; whatever goes wrong is one line."""
-    done = command(*words, "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=folder)
-    assert done.returncode == code, done.stderr
-    if code in (0, 1):
-        assert done.stderr == ""
-    return done
-
-
-def error(folder: Path, *words: str, code: int) -> str:
-    """Run a command that fails, and give the one line that it says."""
-    done = run(folder, *words, code=code)
-    assert re.fullmatch(r"error: .+\n", done.stderr)
-    assert "Traceback" not in done.stdout
-    return done.stderr
 
 
 def gone(folder: Path) -> None:
@@ -160,3 +136,101 @@ def test_status_and_validate_list_problems(
     assert "valid\n" not in done.stdout
     assert done.stderr == ""
     assert files_of(folder) == before
+
+
+LOCK = f"""
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute(sys.argv[2])
+{READY}
+connection.close()
+"""
+needs_sh = pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh, to limit the size of files")
+
+
+def migrate(path: Path, folder: Path) -> None:
+    with runner_of(path, folder / "own") as runner:
+        runner.migrate()
+
+
+def test_the_exit_codes_are_those_that_the_help_lists(tmp_path: Path) -> None:
+    shown = command("--help", cwd=tmp_path).stdout
+    assert sorted(re.findall(r"\b(\d)  [a-z]", shown.partition("exit codes:")[2])) == list("012345678")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_locked_database_is_6(folder: Path, mode: str) -> None:
+    run(folder, code=0)
+    script(folder / "app.db", f"PRAGMA journal_mode = {mode}")
+    write(folder / "own", {"003_three": table("three")})
+    writer = start(LOCK, folder / "app.db", "BEGIN IMMEDIATE" if mode == "WAL" else "BEGIN EXCLUSIVE", cwd=folder)
+    await_ready(writer)
+    assert "another process holds the database's lock" in error(folder, "--wait", "0.2", code=6)
+    assert "another process holds the database's lock" in error(folder, "rollback", "--wait", "0.2", code=6)
+    if mode == "WAL":
+        run(folder, "status", code=0)
+        run(folder, "validate", code=0)
+    else:
+        error(folder, "status", "--wait", "0.2", code=6)
+    assert finish(writer).code == 0
+    assert history(folder / "app.db") == [1, 2]
+    assert not (folder / "app.db-migrate").exists()
+
+
+@needs_setpriv
+@pytest.mark.parametrize(("what", "mode"), [("file", "WAL"), ("folder", "WAL"), ("both", "WAL"), ("file", "DELETE")])
+def test_a_read_only_database_is_8_and_can_be_looked_at(folder: Path, what: str, mode: str) -> None:
+    data = folder / "data"
+    data.mkdir()
+    place = ("--database", "data/app.db", "--directory", "own", "--table", "schema_migrations")
+    migrate(data / "app.db", folder)
+    script(data / "app.db", f"PRAGMA journal_mode = {mode}")
+    write(folder / "own", {"003_three": table("three")})
+    if what != "folder":
+        (data / "app.db").chmod(0o444)
+    if what != "file":
+        data.chmod(0o555)
+    before = files_of(data)
+    for words in (("status",), ("validate",), ("plan",)):
+        done = command(*words, *place, cwd=folder, before=UNPRIVILEGED)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert files_of(data) == before
+    for writing in ([], ["rollback"]):
+        done = command(*writing, *place, cwd=folder, before=UNPRIVILEGED)
+        assert done.returncode == 8, done.stderr
+        assert re.fullmatch(r"error: data/app\.db.+\n", done.stderr)
+    assert (data / "app.db").read_bytes() == before["app.db"]
+    assert not (data / "app.db-migrate").exists()
+
+
+@needs_setpriv
+def test_a_file_that_may_not_be_read_is_8(folder: Path) -> None:
+    run(folder, code=0)
+    (folder / "app.db").chmod(0)
+    for words in ((), ("status",), ("validate",), ("rollback",)):
+        assert "app.db" in error(folder, *words, code=8, before=UNPRIVILEGED)
+
+
+@needs_sh
+def test_a_full_disk_is_an_error_after_which_everything_can_be_done_again(folder: Path) -> None:
+    filling = "\n".join(
+        f'    db.execute_sql("INSERT INTO one (title) VALUES (hex(zeroblob({4000 + n})))")' for n in range(20)
+    )
+    write(folder / "own", {"003_fill": f"def up(migrator, db):\n{filling}\n\ndef down(migrator, db):\n    pass\n"})
+    path = folder / "app.db"
+    migrate(path, folder)
+    expected = dump(path)
+    codes = []
+    for blocks in (1, 16, 48, 96, 160, 256, 2000):
+        for file in folder.glob("app.db*"):
+            file.unlink()
+        limited = ("sh", "-c", f'ulimit -f {blocks} && exec "$@"', "sh")
+        done = command(*OWN, cwd=folder, before=limited)
+        assert re.fullmatch(r"(error: .+\n)?", done.stderr)
+        codes.append(done.returncode)
+        migrate(path, folder)
+        assert dump(path) == expected
+    assert codes[-1] == 0
+    assert set(codes) == {0, 8}

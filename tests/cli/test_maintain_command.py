@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.test_options import UNPRIVILEGED, needs_setpriv
 from tests.support.clock import TICKING
+from tests.support.commands import UNPRIVILEGED, needs_setpriv
 from tests.support.databases import files_of, raw, rows, script
 from tests.support.driver import sqlite3
 from tests.support.maintenance import run_where_waits_have_no_end

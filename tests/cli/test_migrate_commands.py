@@ -8,40 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command, error, run
 from tests.support.databases import dump, files_of, rows, script
 from tests.support.migrations import history, table, write
-from tests.support.programs import command
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 TIME = r"\(\d+\.\d ms\)"
 SQL = "CREATE TABLE {} (id INTEGER PRIMARY KEY, title TEXT)"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with two migrations in `own` and no database yet."""
-    write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
-    return tmp_path
-
-
-def run(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a command on `app.db` and the migrations in `own`; whatever goes wrong is one line."""
-    done = command(*words, "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=folder)
-    assert done.returncode == code, done.stderr
-    if code in (0, 1):
-        assert done.stderr == ""
-    return done
-
-
-def error(folder: Path, *words: str, code: int) -> str:
-    """Run a command that fails, and give the one line that it says."""
-    done = run(folder, *words, code=code)
-    assert re.fullmatch(r"error: .+\n", done.stderr)
-    assert "Traceback" not in done.stdout
-    return done.stderr
 
 
 @pytest.mark.quick

@@ -13,9 +13,10 @@ import peewee
 import pytest
 from playhouse.migrations import Runner
 
+from tests.support.commands import command
 from tests.support.databases import dump, opened, rows, script
 from tests.support.migrations import history, runner_of, table, write
-from tests.support.programs import READY, command, together
+from tests.support.programs import READY, together
 from usage_store import errors
 from usage_store.migrate.adopt import adopt
 

@@ -1,3 +1,5 @@
+"""Bad input is refused in one line that names the field, and changes nothing."""
+
 from __future__ import annotations
 
 import logging

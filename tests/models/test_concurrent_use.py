@@ -1,3 +1,5 @@
+"""Processes and threads that use one store at once, are killed in the middle, or wait for each other."""
+
 from __future__ import annotations
 
 import multiprocessing

@@ -1,3 +1,5 @@
+"""The one active configuration: defaults, partial updates, damage and what is refused."""
+
 from __future__ import annotations
 
 import logging
@@ -12,13 +14,14 @@ import pytest
 from tests.models import test_concurrent_use
 from tests.models.test_concurrent_use import at_once
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT
+from tests.support.programs import TIMEOUT, printed
 from usage_store import UsageConfig, get_usage_config, init_database, reset_usage_config, update_usage_config
 from usage_store.errors import InvalidValue, NoActiveConfiguration, UnknownField
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
 
 pytestmark = pytest.mark.quick
 
@@ -246,3 +249,43 @@ def test_a_damaged_field_warns_once_and_again_when_it_is_damaged_in_another_way(
         assert [active().timezone for _ in range(3)] == ["auto"] * 3
     assert ["Mars" in caplog.messages[0], "Moon" in caplog.messages[1]] == [True, True]
     assert len(caplog.records) == 2
+
+
+# tzdata cannot be imported, and there is no time zone database on the disk.
+NO_ZONES = """
+import sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tzdata":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Without())
+import zoneinfo
+try:
+    zoneinfo.ZoneInfo("UTC")
+except zoneinfo.ZoneInfoNotFoundError:
+    pass
+else:
+    raise AssertionError("this process knows time zones")
+"""
+ZONES = """
+from usage_store import get_usage_config, init_database, update_usage_config
+from usage_store.testing import dump_usage, load_usage, seed_usage
+database = init_database("usage.db")
+assert seed_usage(database, snapshots=5).config["timezone"] == "UTC"
+assert update_usage_config({"timezone": "UTC"}) is True
+assert update_usage_config({"timezone": "auto"}) is True
+dump_usage(database, "fixture.json")
+load_usage(database, "fixture.json")
+assert update_usage_config({"timezone": "Europe/Berlin"}) is False
+database.execute_sql("UPDATE usage_config SET timezone = 'Europe/Berlin'")
+assert [get_usage_config().timezone for _ in range(3)] == ["auto"] * 3
+"""
+
+
+def test_utc_and_the_fixtures_need_no_time_zone_data_and_an_unknown_zone_warns_once(tmp_path: Path) -> None:
+    out, err = printed(NO_ZONES + ZONES, cwd=tmp_path, PYTHONTZPATH="")
+    assert out == ""
+    refused, warned = err
+    assert "update_usage_config refused: timezone: 'Europe/Berlin' is not allowed; allowed: auto, UTC, or an" in refused
+    assert "pip install tzdata" in refused
+    assert warned.startswith("usage_config 1: timezone 'Europe/Berlin' is not allowed")

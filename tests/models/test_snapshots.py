@@ -1,3 +1,5 @@
+"""Snapshots come back as they were stored, newest first; what is refused leaves nothing."""
+
 from __future__ import annotations
 
 import json

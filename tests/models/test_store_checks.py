@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import opened, rows, script
 from tests.support.migrations import runner_of, table, write
-from tests.support.programs import command
 from usage_store import init_database, maintain, reset_usage_config, run_migrations, validate_database
 from usage_store.errors import CorruptDatabase, MigrationError, SchemaDrift
 from usage_store.migrate import MigrationRunner

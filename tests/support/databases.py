@@ -49,6 +49,11 @@ def rows(path: Path, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
 
 
+def names(path: Path) -> set[str]:
+    """The tables, indexes, triggers and views that are not SQLite's own."""
+    return {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")}
+
+
 TIMES = ("applied_at", "logged_at", "seconds")
 
 

@@ -28,14 +28,21 @@ def environment(**extra: str) -> dict[str, str]:
     return {**ours, "PYTHONPATH": str(ROOT), **extra}
 
 
-def command(
-    *arguments: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
+def run_python(
+    *words: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m usage_store.migrate`; `before` are words in front of it, `extra` environment variables."""
-    words = [*before, sys.executable, "-m", "usage_store.migrate", *map(str, arguments)]
+    """Run Python with these words; `before` are words in front of it, `extra` environment variables."""
+    command = [*before, sys.executable, *map(str, words)]
     return subprocess.run(
-        words, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=TIMEOUT, check=False
+        command, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
+
+
+def printed(code: str, *arguments: str | Path, cwd: Path, **extra: str) -> tuple[str, list[str]]:
+    """Run Python code that has to come to its end, and give what it printed, and the lines of its stderr."""
+    done = run_python("-c", code, *arguments, cwd=cwd, **extra)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr.splitlines()
 
 
 @dataclass(frozen=True, slots=True)

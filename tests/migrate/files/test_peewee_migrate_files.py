@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import dump, rows, script
 from tests.support.migrations import history, runner_of, table, write
-from tests.support.programs import ROOT, TIMEOUT, command, environment
+from tests.support.programs import ROOT, TIMEOUT, environment
 from usage_store import errors
 
 if TYPE_CHECKING:

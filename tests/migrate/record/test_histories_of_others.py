@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import opened, rows, script
+from tests.support.commands import command, output_of
+from tests.support.databases import names, opened, rows, script
 from tests.support.migrations import history, table, write
-from tests.support.programs import READY, command, together
+from tests.support.programs import READY, together
 from usage_store import get_migration_status, init_database, insert_usage_snapshot, register_session, validate_database
 from usage_store.convert import convert_original
 from usage_store.errors import DatabaseNewer
@@ -48,16 +49,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "app.db"
 
 
-def names(path: Path) -> set[str]:
-    return {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")}
-
-
-def run(path: Path, *words: str, code: int = 0) -> str:
-    done = command(*words, "--database", path, cwd=path.parent)
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
-    return done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("theirs", FOREIGN.values(), ids=FOREIGN)
 def test_the_usage_tables_live_beside_the_history_of_another_program(path: Path, theirs: str) -> None:
     script(path, theirs)
@@ -79,29 +70,29 @@ def test_the_usage_tables_live_beside_the_history_of_another_program(path: Path,
 def test_every_command_finds_the_history_beside_another_one(path: Path) -> None:
     script(path, FOREIGN["our columns"])
     before = rows(path, "SELECT * FROM schema_migrations")
-    assert run(path).count("applied ") == NEWEST
-    assert run(path) == f"nothing to migrate: at version {NEWEST}\n"
-    assert run(path, "check") == ""
-    status = run(path, "status")
+    assert output_of(path).count("applied ") == NEWEST
+    assert output_of(path) == f"nothing to migrate: at version {NEWEST}\n"
+    assert output_of(path, "check") == ""
+    status = output_of(path, "status")
     assert f"version {NEWEST} of {NEWEST}, 0 pending" in status
     assert "notice: schema_migrations holds another history, and stays as it is" in status
     assert not {"convert", "stamp", "problem"}.intersection(status.split())
-    assert run(path, "validate").endswith("valid\n")
-    assert run(path, "log").count(" up ") == NEWEST
-    assert run(path, "plan") == "-- nothing to do\n"
-    assert f"app.db.v{NEWEST}." in run(path, "backup")
+    assert output_of(path, "validate").endswith("valid\n")
+    assert output_of(path, "log").count(" up ") == NEWEST
+    assert output_of(path, "plan") == "-- nothing to do\n"
+    assert f"app.db.v{NEWEST}." in output_of(path, "backup")
     (backup,) = path.parent.glob("*.backup")
-    assert f"-- down {FILES[-1]}" in run(path, "plan", str(NEWEST - 1))
-    assert "rolled back" in run(path, "rollback", "--no-backup")
-    assert f"{FILES[-1]}\n" in run(path, "rehearse")
-    assert run(path, "stamp", str(NEWEST)) == f"stamped {FILES[-1]}\n"
+    assert f"-- down {FILES[-1]}" in output_of(path, "plan", str(NEWEST - 1))
+    assert "rolled back" in output_of(path, "rollback", "--no-backup")
+    assert f"{FILES[-1]}\n" in output_of(path, "rehearse")
+    assert output_of(path, "stamp", str(NEWEST)) == f"stamped {FILES[-1]}\n"
     with closing(init_database(path)) as database:
         assert convert_original(database) is None  # type: ignore[arg-type]  # a path was given
-    _, _, kept = run(path, "restore", str(backup)).partition("kept as ")
+    _, _, kept = output_of(path, "restore", str(backup)).partition("kept as ")
     assert f"app.db.v{NEWEST}." in kept
-    assert run(path, "rollback", "0", "--no-backup").count("rolled back") == NEWEST
+    assert output_of(path, "rollback", "0", "--no-backup").count("rolled back") == NEWEST
     assert history(path, "usage_schema_migrations") == []
-    assert run(path).count("applied ") == NEWEST
+    assert output_of(path).count("applied ") == NEWEST
     assert history(path, "usage_schema_migrations") == VERSIONS
     assert rows(path, "SELECT * FROM schema_migrations") == before
 
@@ -132,7 +123,7 @@ def test_rows_of_a_newer_version_stay_ours(path: Path) -> None:
     script(path, "INSERT INTO schema_migrations VALUES (999, 'from_the_future', 1)")
     with pytest.raises(DatabaseNewer, match="999_from_the_future"):
         init_database(path)
-    assert "999_from_the_future" in run(path, "status", code=5)
+    assert "999_from_the_future" in output_of(path, "status", code=5)
     assert "usage_schema_migrations" not in names(path)
 
 
@@ -150,7 +141,7 @@ def test_a_history_that_began_beside_another_stays_there_when_the_other_one_goes
         init_database(path).close()
         script(path, gone)
         init_database(path).close()
-        assert run(path, "rollback", "--no-backup").startswith("rolled back ")
+        assert output_of(path, "rollback", "--no-backup").startswith("rolled back ")
         init_database(path).close()
         assert history(path, "usage_schema_migrations") == VERSIONS
         assert "schema_migrations" not in names(path) or history(path) == []
@@ -159,7 +150,7 @@ def test_a_history_that_began_beside_another_stays_there_when_the_other_one_goes
 def test_another_programs_history_that_comes_later_changes_nothing(path: Path) -> None:
     init_database(path).close()
     script(path, "INSERT INTO schema_migrations VALUES (20240101, 'theirs', 1)")
-    assert "20240101_theirs" in run(path, "status", code=5)
+    assert "20240101_theirs" in output_of(path, "status", code=5)
     assert "usage_schema_migrations" not in names(path)
 
 
@@ -180,22 +171,22 @@ def test_processes_that_start_at_once_make_one_history(path: Path) -> None:
 
 def test_a_usage_store_whose_history_was_named_is_found_by_every_call(path: Path) -> None:
     script(path, FOREIGN["Rails"])
-    run(path, "--table", "usage_migrations")
+    output_of(path, "--table", "usage_migrations")
     with closing(init_database(path)):
         assert get_migration_status().current_version == NEWEST
     assert "usage_schema_migrations" not in names(path)
 
 
 def test_the_usage_tables_own_directory_is_theirs_when_it_is_named(path: Path) -> None:
-    assert run(path, "--directory", usage_tables().directory).count("applied") == NEWEST
+    assert output_of(path, "--directory", usage_tables().directory).count("applied") == NEWEST
     assert history(path) == VERSIONS
 
 
 def test_naming_the_history_of_another_directory_gives_no_advice_that_would_spoil_it(path: Path) -> None:
     write(path.parent / "migrations", {"001_users": table("users")})
-    run(path, "--directory", "migrations", "--table", "schema_migrations")
+    output_of(path, "--directory", "migrations", "--table", "schema_migrations")
     for words in (["status"], ["validate"], ["check"], []):
-        said = run(path, "--table", "schema_migrations", *words, code=4 if words == ["validate"] else 3)
+        said = output_of(path, "--table", "schema_migrations", *words, code=4 if words == ["validate"] else 3)
         assert "version 1 was applied as 'users'" in said
         assert "a history of its own with --table" in said
         assert "`stamp" not in said

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import dump, rows, script
 from tests.support.migrations import history, runner_of, sql, table, write
-from tests.support.programs import TIMEOUT, command
+from tests.support.programs import TIMEOUT
 from usage_store import __version__, errors
 
 if TYPE_CHECKING:

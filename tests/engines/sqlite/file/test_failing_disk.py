@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import PAGE, dump, fill
 from tests.support.disks import forked_with_small_files
 from tests.support.migrations import python, runner_of, sql, write
-from tests.support.programs import ROUNDS, TIMEOUT, command
+from tests.support.programs import ROUNDS, TIMEOUT
 from usage_store.errors import UsageStoreError
 from usage_store.migrate.backup import back_up, list_backups
 from usage_store.migrate.rehearse import rehearse

@@ -1,4 +1,4 @@
-"""The child of a process that had its database in use."""
+"""The child of a process that had its database in use is refused it, and reaches every other."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import PAGE, raw, rows
 from tests.support.disks import forked_with_small_files
 from tests.support.migrations import sql, write
-from tests.support.programs import command
 from usage_store import (
     init_database,
     insert_usage_snapshot,

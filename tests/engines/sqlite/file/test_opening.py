@@ -1,3 +1,5 @@
+"""An opened database: closed until it is used, set up on each connection, and named in messages."""
+
 from __future__ import annotations
 
 import gc
@@ -10,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import rows
-from tests.support.programs import command
 from usage_store import convert, init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.file_connection import OPEN, FileConnection
 from usage_store.maintain import main as maintain_command

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import script
 from tests.support.driver import sqlite3
-from tests.support.programs import command, forked
+from tests.support.programs import forked
 from usage_store import init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.database_file import make
 from usage_store.errors import ConfigurationError, InvalidValue

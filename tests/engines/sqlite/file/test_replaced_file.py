@@ -1,3 +1,5 @@
+"""A file that is deleted or replaced while it is open is told at the next use, and never written beside."""
+
 from __future__ import annotations
 
 import os

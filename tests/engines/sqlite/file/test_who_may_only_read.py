@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import files_of, raw, rows, script
 from tests.support.migrations import history, runner_of, sql, table, write
-from tests.support.programs import TIMEOUT, Ended, await_ready, command, environment, finish, start
+from tests.support.programs import TIMEOUT, Ended, await_ready, environment, finish, start
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import opened, rows, script
 from tests.support.driver import sqlite3
 from tests.support.migrations import history, python, runner_of, sql, table, write
-from tests.support.programs import READY, TIMEOUT, Ended, await_ready, command, finish, running, start, together
+from tests.support.programs import READY, TIMEOUT, Ended, await_ready, finish, running, start, together
 from usage_store import errors
 from usage_store.migrate import MigrationRunner, Step
 

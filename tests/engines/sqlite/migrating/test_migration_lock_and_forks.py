@@ -1,3 +1,5 @@
+"""The migration lock belongs to the process that took it, whatever it forks."""
+
 from __future__ import annotations
 
 import os

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engines.sqlite.migrating.test_killed_migrations import FILES
+from tests.engines.sqlite.migrating.test_killed_before_any_statement import FILES
 from tests.support.databases import dump, opened, raw, script
 from tests.support.migrations import runner_of, write
 from tests.support.programs import ROUNDS, forked
