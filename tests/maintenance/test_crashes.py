@@ -1,4 +1,4 @@
-"""Maintenance that is killed, or has no disk, or loses power, loses nothing that was to stay, and the next run ends it."""
+"""Maintenance that is killed, has no disk or loses power loses nothing that was to stay; the next run ends the same."""
 
 from __future__ import annotations
 
