@@ -1,16 +1,34 @@
-"""What holds for all tests: none is judged by how fast the machine is, and time stands still where a test says so."""
+"""What holds for all tests: none is judged by how fast the machine is, and none leaves the models bound."""
 
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.clock import Clock
+from tests.support.clock import Clock
+from usage_store.models import MODELS, UsageSnapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def _models_given_back() -> Iterator[None]:
+    """Close the database that a test has bound the models to, and unbind them, without upkeep between inserts."""
+    yield
+    bound = UsageSnapshot._meta.database
+    database = getattr(bound, "obj", bound)  # of a proxy
+    if database is not None and not database.is_closed():
+        database.close()
+    UsageSnapshot.upkeep = None
+    for model in MODELS:
+        model._meta.set_database(None)  # type: ignore[arg-type]  # as in a fresh process
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.driver import sqlite3
-from tests.support import TIMEOUT, dump
+from tests.support.databases import dump
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store.convert import Converted, convert_original, main
 from usage_store.engines.sqlite.connection.open_file import open_database
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import TIMEOUT
+from tests.support.programs import TIMEOUT
 from usage_store import errors
 from usage_store.migrate import Migration, Step
 

@@ -1,3 +1,5 @@
+"""init_database() opens or adopts what it is given, migrates it and binds the models."""
+
 from __future__ import annotations
 
 import os
@@ -13,8 +15,8 @@ import peewee
 import pytest
 
 import usage_store as store
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
 from usage_store import UsageSession, init_database
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.models import MODELS
@@ -42,13 +44,6 @@ BAD_TARGETS = [
     (peewee.SqliteDatabase(None), ConfigurationError, "deferred"),
     (peewee.PostgresqlDatabase(None), ConfigurationError, "PostgresqlDatabase is not supported"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _unbound() -> Iterator[None]:
-    yield
-    for model in MODELS:
-        model._meta.set_database(None)  # type: ignore[arg-type]  # as before the test
 
 
 @contextmanager

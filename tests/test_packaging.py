@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import TIMEOUT
+from tests.support.programs import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.database_files import overwrite
-from tests.support import TIMEOUT, command, opened, rows
+from tests.support.commands import command
+from tests.support.databases import opened, overwrite, rows
+from tests.support.programs import TIMEOUT
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
 from usage_store.testing import seed_usage

@@ -14,15 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import peewee
 import pytest
 
 import usage_store
-from tests.compacted import compact_at_once
-from tests.driver import sqlite3
-from tests.support import TIMEOUT
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import compact_at_once
 from usage_store.engines import unwrap
-from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +67,7 @@ def host(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture
-def migrated(host: sqlite3.Connection, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def migrated(host: sqlite3.Connection, tmp_path: Path) -> sqlite3.Connection:
     """Give the host's connection after the documented command; the API is bound to the same file."""
     before = _host_rows(host)
     path = tmp_path / "events.db"
@@ -77,10 +75,8 @@ def migrated(host: sqlite3.Connection, tmp_path: Path) -> Iterator[sqlite3.Conne
     result = subprocess.run(run, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     assert (result.returncode, result.stderr) == (0, "")
     assert _host_rows(host) == before
-    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
-        database = usage_store.init_database(path)
-        yield host
-        database.close()
+    usage_store.init_database(path)
+    return host
 
 
 def _event(connection: sqlite3.Connection, session_id: str, hook: str, payload: str, milliseconds: int) -> None:
@@ -226,17 +222,16 @@ def test_pruning_by_age_deletes_the_older_snapshots_and_no_others(
 def test_compacted_they_take_at_most_297_bytes_each_and_read_as_they_came(
     snapshots: list[Snapshot], tmp_path: Path
 ) -> None:
-    with peewee.SqliteDatabase(None).bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
-        database = usage_store.init_database(tmp_path / "usage.db")
-        usage_store.register_sessions({snapshot["session_id"] for snapshot in snapshots})
-        assert usage_store.insert_usage_snapshots(map(_given, snapshots)) == 2616
-        assert compact_at_once(unwrap(database)) == 2616  # into as many blocks, whatever else the machine does
-        done = usage_store.maintain()
-        assert (done.compacted, done.left) == (0, ())
-        assert done.bytes_after <= 297 * 2616
-        everything = usage_store.get_usage_snapshots(limit=5000, hours_back=24 * 365 * 50)
-        assert _stored(everything) == _rows(sorted(snapshots, key=lambda s: s["timestamp"] // 1000)[::-1])
-        for session_id in {snapshot["session_id"] for snapshot in snapshots}:
-            of_session = [snapshot for snapshot in reversed(snapshots) if snapshot["session_id"] == session_id]
-            assert _stored(usage_store.get_usage_snapshots_by_session(session_id)) == _rows(of_session)
-        database.close()
+    database = usage_store.init_database(tmp_path / "usage.db")
+    usage_store.register_sessions({snapshot["session_id"] for snapshot in snapshots})
+    assert usage_store.insert_usage_snapshots(map(_given, snapshots)) == 2616
+    assert compact_at_once(unwrap(database)) == 2616  # into as many blocks, whatever else the machine does
+    done = usage_store.maintain()
+    assert (done.compacted, done.left) == (0, ())
+    assert done.bytes_after <= 297 * 2616
+    everything = usage_store.get_usage_snapshots(limit=5000, hours_back=24 * 365 * 50)
+    assert _stored(everything) == _rows(sorted(snapshots, key=lambda s: s["timestamp"] // 1000)[::-1])
+    for session_id in {snapshot["session_id"] for snapshot in snapshots}:
+        of_session = [snapshot for snapshot in reversed(snapshots) if snapshot["session_id"] == session_id]
+        assert _stored(usage_store.get_usage_snapshots_by_session(session_id)) == _rows(of_session)
+    database.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.support import TIMEOUT
+from tests.support.programs import TIMEOUT
 from usage_store import MigrationRunner, UsageConfig, UsageSession, UsageSnapshot
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError

@@ -112,13 +112,12 @@ def bare(folder: Path, count: int) -> dict[str, float]:
     database = open_database(folder / "bare.db")
     database.pragma("synchronous", 2)
     directory = write_files(folder / f"ours{count}", "ours", count)
-    loader = Loader()
     history = History(database, Project(str(directory), ("schema_migrations",)))
 
     def apply() -> None:
         history.create()
         for migration in find_files.discover(str(directory)):
-            module = loader.module(migration, "up", migration.read())
+            module = Loader().module(migration, "up", migration.read())
             with database.atomic("IMMEDIATE"):
                 module.up(None, database)
                 history.record(migration)

@@ -1,0 +1,19 @@
+"""What the tests of the command line share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.migrations import table, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with two migrations in `own` and no database yet."""
+    write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
+    return tmp_path

@@ -1,0 +1,236 @@
+"""Each thing that can be wrong has its exit code, and one line that names it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import OWN, UNPRIVILEGED, command, error, needs_setpriv, run
+from tests.support.databases import dump, files_of, script
+from tests.support.migrations import history, python, runner_of, sql, table, write
+from tests.support.programs import READY, await_ready, finish, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def gone(folder: Path) -> None:
+    (folder / "own" / "001_one.py").unlink()
+    script(folder / "app.db", "DELETE FROM schema_migration_log")  # which keeps the source
+
+
+def newer(folder: Path) -> None:
+    (folder / "own" / "002_two.py").unlink()
+    script(folder / "app.db", "DELETE FROM schema_migration_log")
+
+
+def late(folder: Path) -> None:
+    script(folder / "app.db", "DROP TABLE one; DELETE FROM schema_migrations WHERE version = 1")
+
+
+def not_history(folder: Path) -> None:
+    script(folder / "app.db", "DROP TABLE schema_migrations; CREATE TABLE schema_migrations (a)")
+
+
+def drifted(folder: Path) -> None:
+    script(folder / "app.db", "ALTER TABLE one ADD COLUMN extra")
+
+
+def dangling(folder: Path) -> None:
+    script(folder / "app.db", "CREATE TABLE c (a REFERENCES one(id)); INSERT INTO c VALUES (7)")
+
+
+def duplicate(folder: Path) -> None:
+    write(folder / "own", {"2_again": table("again")})
+
+
+def no_directory(folder: Path) -> None:
+    shutil.rmtree(folder / "own")
+
+
+def failing(folder: Path) -> None:
+    write(folder / "own", {"003_bad": sql("CREATE TABLE bad (a)", "no sql")})
+
+
+def leaving(folder: Path) -> None:
+    write(folder / "own", {"003_bad": python("import sys; sys.exit(0)")})
+
+
+def no_database(folder: Path) -> None:
+    (folder / "app.db").write_text("this is no database at all, but a text that is long enough to tell\n" * 20)
+
+
+def destroyed(folder: Path) -> None:
+    with (folder / "app.db").open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xa5" * 3000)
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "app.db").unlink()
+    (folder / "app.db").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "code", "said"),
+    [
+        (duplicate, (), 2, "2_again.py"),
+        (duplicate, ("status",), 2, "002_two.py"),
+        (no_directory, ("status",), 2, "own: no such directory of migrations"),
+        (gone, ("rollback", "0"), 3, "001_one was applied and its file is gone"),
+        (not_history, ("rollback",), 3, "not a history table (columns a)"),
+        (newer, ("rollback",), 5, "the database has 002_two"),
+        (failing, (), 7, '003_bad.py, line 3: OperationalError: near "no"'),
+        (failing, (), 7, "; statement: no sql; rolled back; applied before it: nothing"),
+        (leaving, (), 7, "003_bad.py, line 2: SystemExit"),
+        (failing, ("plan",), 7, "003_bad.py, line 3"),
+        (no_database, (), 8, "app.db: not a database"),
+        (no_database, ("status",), 8, "app.db: not a database"),
+        (no_database, ("validate",), 8, "app.db: not a database"),
+        (no_database, ("plan",), 8, "app.db: not a database"),
+        (no_database, ("rollback",), 8, "app.db: not a database"),
+        (destroyed, ("status",), 8, "corrupt"),
+        (destroyed, (), 8, "corrupt"),
+        (a_folder, (), 8, "app.db"),
+        (a_folder, ("status",), 8, "app.db"),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_code(
+    folder: Path, spoil: Callable[[Path], None], words: tuple[str, ...], code: int, said: str
+) -> None:
+    run(folder)
+    spoil(folder)
+    before = files_of(folder)
+    assert said in error(folder, *words, code=code)
+    after = files_of(folder)
+    if (folder / "app.db").is_file():
+        assert after.pop("app.db")[:16] == before.pop("app.db")[:16]
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "code", "said"),
+    [
+        (gone, ("status",), 3, "problem: 001_one was applied and its file is gone"),
+        (late, ("status",), 3, "problem: 001_one.py would run out of order"),
+        (not_history, ("status",), 3, "problem: schema_migrations: not a history table"),
+        (newer, ("status",), 5, "problem: the database has 002_two"),
+        (gone, ("validate",), 3, "problem: 001_one was applied"),
+        (drifted, ("validate",), 4, "problem: one.extra is not from a migration"),
+        (dangling, ("validate",), 4, "problem: c has rows without their row in one (1)"),
+        (newer, ("validate",), 5, "problem: the database has 002_two"),
+    ],
+)
+def test_status_and_validate_list_problems(
+    folder: Path, spoil: Callable[[Path], None], words: tuple[str, ...], code: int, said: str
+) -> None:
+    run(folder)
+    spoil(folder)
+    before = files_of(folder)
+    done = run(folder, *words, code=code)
+    assert any(line.startswith(said) for line in done.stdout.splitlines())
+    assert "valid\n" not in done.stdout
+    assert done.stderr == ""
+    assert files_of(folder) == before
+
+
+LOCK = f"""
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute(sys.argv[2])
+{READY}
+connection.close()
+"""
+needs_sh = pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh, to limit the size of files")
+
+
+def migrate(path: Path, folder: Path) -> None:
+    with runner_of(path, folder / "own") as runner:
+        runner.migrate()
+
+
+def test_the_exit_codes_are_those_that_the_help_lists(tmp_path: Path) -> None:
+    shown = command("--help", cwd=tmp_path).stdout
+    assert sorted(re.findall(r"\b(\d)  [a-z]", shown.partition("exit codes:")[2])) == list("012345678")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_a_locked_database_is_6(folder: Path, mode: str) -> None:
+    run(folder, code=0)
+    script(folder / "app.db", f"PRAGMA journal_mode = {mode}")
+    write(folder / "own", {"003_three": table("three")})
+    writer = start(LOCK, folder / "app.db", "BEGIN IMMEDIATE" if mode == "WAL" else "BEGIN EXCLUSIVE", cwd=folder)
+    await_ready(writer)
+    assert "another process holds the database's lock" in error(folder, "--wait", "0.2", code=6)
+    assert "another process holds the database's lock" in error(folder, "rollback", "--wait", "0.2", code=6)
+    if mode == "WAL":
+        run(folder, "status", code=0)
+        run(folder, "validate", code=0)
+    else:
+        error(folder, "status", "--wait", "0.2", code=6)
+    assert finish(writer).code == 0
+    assert history(folder / "app.db") == [1, 2]
+    assert not (folder / "app.db-migrate").exists()
+
+
+@needs_setpriv
+@pytest.mark.parametrize(("what", "mode"), [("file", "WAL"), ("folder", "WAL"), ("both", "WAL"), ("file", "DELETE")])
+def test_a_read_only_database_is_8_and_can_be_looked_at(folder: Path, what: str, mode: str) -> None:
+    data = folder / "data"
+    data.mkdir()
+    place = ("--database", "data/app.db", "--directory", "own", "--table", "schema_migrations")
+    migrate(data / "app.db", folder)
+    script(data / "app.db", f"PRAGMA journal_mode = {mode}")
+    write(folder / "own", {"003_three": table("three")})
+    if what != "folder":
+        (data / "app.db").chmod(0o444)
+    if what != "file":
+        data.chmod(0o555)
+    before = files_of(data)
+    for words in (("status",), ("validate",), ("plan",)):
+        done = command(*words, *place, cwd=folder, before=UNPRIVILEGED)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert files_of(data) == before
+    for writing in ([], ["rollback"]):
+        done = command(*writing, *place, cwd=folder, before=UNPRIVILEGED)
+        assert done.returncode == 8, done.stderr
+        assert re.fullmatch(r"error: data/app\.db.+\n", done.stderr)
+    assert (data / "app.db").read_bytes() == before["app.db"]
+    assert not (data / "app.db-migrate").exists()
+
+
+@needs_setpriv
+def test_a_file_that_may_not_be_read_is_8(folder: Path) -> None:
+    run(folder, code=0)
+    (folder / "app.db").chmod(0)
+    for words in ((), ("status",), ("validate",), ("rollback",)):
+        assert "app.db" in error(folder, *words, code=8, before=UNPRIVILEGED)
+
+
+@needs_sh
+def test_a_full_disk_is_an_error_after_which_everything_can_be_done_again(folder: Path) -> None:
+    filling = "\n".join(
+        f'    db.execute_sql("INSERT INTO one (title) VALUES (hex(zeroblob({4000 + n})))")' for n in range(20)
+    )
+    write(folder / "own", {"003_fill": f"def up(migrator, db):\n{filling}\n\ndef down(migrator, db):\n    pass\n"})
+    path = folder / "app.db"
+    migrate(path, folder)
+    expected = dump(path)
+    codes = []
+    for blocks in (1, 16, 48, 96, 160, 256, 2000):
+        for file in folder.glob("app.db*"):
+            file.unlink()
+        limited = ("sh", "-c", f'ulimit -f {blocks} && exec "$@"', "sh")
+        done = command(*OWN, cwd=folder, before=limited)
+        assert re.fullmatch(r"(error: .+\n)?", done.stderr)
+        codes.append(done.returncode)
+        migrate(path, folder)
+        assert dump(path) == expected
+    assert codes[-1] == 0
+    assert set(codes) == {0, 8}

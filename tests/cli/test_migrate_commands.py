@@ -1,0 +1,152 @@
+"""`python -m usage_store.migrate`, as a shell sees it: what it prints, what it exits with, what it leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import command, error, run
+from tests.support.databases import dump, files_of, rows, script
+from tests.support.migrations import history, table, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIME = r"\(\d+\.\d ms\)"
+SQL = "CREATE TABLE {} (id INTEGER PRIMARY KEY, title TEXT)"
+
+
+@pytest.mark.quick
+def test_migrate_prints_each_step_with_its_time(folder: Path) -> None:
+    assert re.fullmatch(f"applied 001_one {TIME}\napplied 002_two {TIME}\n", run(folder).stdout)
+    assert run(folder).stdout == "nothing to migrate: at version 2\n"
+    assert history(folder / "app.db") == [1, 2]
+
+
+@pytest.mark.quick
+def test_rollback_goes_to_the_version_before_or_to_the_one_given(folder: Path) -> None:
+    run(folder)
+    assert re.fullmatch(f"rolled back 002_two {TIME}\n", run(folder, "rollback").stdout)
+    run(folder)
+    assert re.fullmatch(
+        f"rolled back 002_two {TIME}\nrolled back 001_one {TIME}\n", run(folder, "rollback", "0").stdout
+    )
+    assert run(folder, "rollback").stdout == "nothing to roll back: at version 0\n"
+    assert "version 7 is not applied; allowed: 0" in error(folder, "rollback", "7", code=2)
+
+
+def test_status_lists_what_is_applied_and_what_is_pending(folder: Path) -> None:
+    assert run(folder, "status").stdout == "version 0 of 2, 2 pending\n  001_one  pending\n  002_two  pending\n"
+    run(folder)
+    write(folder / "own", {"003_three_more": table("three")})
+    applied = r"applied \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    expected = f"version 2 of 3, 1 pending\n  001_one         {applied}\n  002_two         {applied}\n"
+    assert re.fullmatch(f"{expected}  003_three_more  pending\n", run(folder, "status").stdout)
+
+
+@pytest.mark.quick
+def test_status_as_json(folder: Path) -> None:
+    run(folder)
+    write(folder / "own", {"003_three": table("three")})
+    (folder / "own" / "001_one.py").unlink()
+    (_, first), (_, second) = rows(folder / "app.db", "SELECT version, applied_at FROM schema_migrations")
+    assert json.loads(run(folder, "status", "--json", code=3).stdout) == {
+        "current_version": 2,
+        "latest_version": 3,
+        "pending_count": 1,
+        "applied": [
+            {"version": 1, "name": "one", "applied_at": first},
+            {"version": 2, "name": "two", "applied_at": second},
+        ],
+        "pending": [{"version": 3, "name": "three"}],
+        "problems": [
+            {"error": "MissingMigration", "message": "001_one was applied and its file is gone; restore 001_one.py"}
+        ],
+        "notices": [],
+    }
+
+
+def test_status_check_exits_with_1_while_something_is_pending(folder: Path) -> None:
+    run(folder, "status", "--check", code=1)
+    run(folder)
+    run(folder, "status", "--check")
+
+
+@pytest.mark.quick
+def test_plan_prints_sql_that_runs(folder: Path) -> None:
+    printed = run(folder, "plan").stdout
+    assert printed == f"-- up 001_one\n{SQL.format('one')};\n-- up 002_two\n{SQL.format('two')};\n"
+    script(folder / "by_hand.db", printed)
+    run(folder)
+    assert run(folder, "plan").stdout == "-- nothing to do\n"
+    assert run(folder, "plan", "1").stdout == "-- down 002_two\nDROP TABLE two;\n"
+    assert set(dump(folder / "by_hand.db")) == set(dump(folder / "app.db")) - {
+        "schema_migrations",
+        "schema_migration_log",
+    }
+
+
+@pytest.mark.quick
+def test_create_writes_the_next_file(folder: Path) -> None:
+    done = command("create", "Add users", "--directory", "own", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "own/003_add_users.py\n", "")
+    assert "write 003_add_users.py first" in error(folder, code=7)
+    done = command("create", "Add users", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: create needs --directory")
+
+
+def test_without_options_it_is_usage_db_and_the_usage_tables(tmp_path: Path) -> None:
+    for words in ((), ("status",), ("validate",), ("plan",), ("rollback", "--no-backup")):
+        done = command(*words, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [path.name for path in tmp_path.iterdir()] == ["usage.db"]
+    command(cwd=tmp_path, USAGE_STORE_DATABASE="other.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.db", "usage.db"]
+
+
+def test_options_stand_before_or_after_the_command_and_a_url_is_a_path(folder: Path) -> None:
+    url = f"sqlite:///{folder / 'app.db'}"
+    done = command("--database", url, "--table", "mine", "--directory", "own", cwd=folder)
+    assert done.returncode == 0
+    for words in (["status", "--table", "mine"], ["--table", "mine", "status"]):
+        done = command("--database", url, "--directory", "own", "--table", "schema_migrations", *words, cwd=folder)
+        assert done.stdout.startswith("version 2 of 2")
+    assert history(folder / "app.db", "mine") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("status",), 0),
+        (("status", "--json"), 0),
+        (("plan",), 0),
+        (("validate",), 8),
+        (("rollback",), 8),
+        (("rollback", "0"), 8),
+    ],
+)
+def test_looking_at_a_missing_database_makes_no_file(folder: Path, words: tuple[str, ...], code: int) -> None:
+    before = files_of(folder)
+    if code:
+        assert "app.db: no such database" in error(folder, *words, code=code)
+    else:
+        run(folder, *words)
+    assert files_of(folder) == before
+
+
+@pytest.mark.quick
+def test_validate_says_valid(folder: Path) -> None:
+    run(folder)
+    assert run(folder, "validate").stdout == "valid\n"
+    assert run(folder, "validate", "--full").stdout == "valid\n"
+
+
+def test_absurd_times_in_the_history_are_shown_somehow(folder: Path) -> None:
+    run(folder)
+    script(folder / "app.db", f"UPDATE schema_migrations SET applied_at = {2**63 - 1} WHERE version = 1")
+    script(folder / "app.db", f"UPDATE schema_migrations SET applied_at = {-(2**63)} WHERE version = 2")
+    assert run(folder, "status").stdout.startswith("version 2 of 2, 0 pending\n  001_one  applied ")

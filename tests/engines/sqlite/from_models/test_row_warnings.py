@@ -1,0 +1,72 @@
+"""What no migration can be written for without a person is said in the file and before."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from peewee import (
+    SQL,
+    DateTimeField,
+    TextField,
+)
+
+from tests.support.projects import Project, model, text
+from usage_store.errors import ConfigurationError, MigrationFailed
+from usage_store.migrate.create_from_models import generate, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        (lambda: TextField(), "no default"),  # noqa: PLW0108  a field belongs to one model
+        (lambda: DateTimeField(default=datetime.now), "only Python knows"),
+        (lambda: TextField(default=uuid.uuid4), "only Python knows"),
+    ],
+)
+def test_a_required_column_without_a_value_for_the_rows_is_said_and_fails_until_it_is_written(
+    project: Project, field: Callable[[], Any], told: str
+) -> None:
+    project.migrate([model("t", a=text())])
+    project.database.execute_sql("INSERT INTO t (a) VALUES ('one')")
+    generated = project.generate([model("t", a=text(), b=field())])
+    (line,) = generated.todo
+    assert line.startswith("t.b: NOT NULL")
+    assert told in line
+    assert "# TODO: t.b: NOT NULL" in generated.source
+    path = write(project.directory, "add b", generated)
+    with pytest.raises(MigrationFailed, match=r"NOT NULL constraint failed"):
+        project.runner().migrate()
+    path.write_text(path.read_text().replace('"b": "NULL",  # TODO', '"b": "upper(a)",'))
+    project.runner().migrate()
+    assert project.database.execute_sql("SELECT a, b FROM t").fetchall() == [("one", "ONE")]
+
+
+def test_an_index_whose_name_is_taken_elsewhere_is_said_and_not_written(project: Project) -> None:
+    project.database.execute_sql("CREATE TABLE other (a)")
+    project.database.execute_sql("CREATE INDEX t_a ON other (a)")
+    generated = generate(project.database, [model("t", a=text(index=True))])
+    assert generated.todo == ("t: index t_a has a name that is taken; choose another",)
+    assert "CREATE INDEX" not in generated.source
+
+
+def test_a_view_in_the_place_of_a_table_is_said_and_the_file_refuses_to_run(project: Project) -> None:
+    project.database.execute_sql("CREATE VIEW t AS SELECT 1 AS id")
+    generated = generate(project.database, [model("t")])
+    assert not generated.empty
+    assert "write it by hand" in generated.todo[0]
+    write(project.directory, "t", generated)
+    with pytest.raises(MigrationFailed, match="write what the TODO says first"):
+        project.runner().migrate()
+
+
+def test_models_that_sqlite_refuses_are_named(project: Project) -> None:
+    with pytest.raises(ConfigurationError, match=r"^T: SQLite refuses its table: .*syntax error"):
+        generate(project.database, [model("t", a=text(constraints=[SQL("CHECK (")]))])
+    with pytest.raises(ConfigurationError, match=r"^T: its table is in schema 'aux'; allowed: main"):
+        generate(project.database, [model("t", {"schema": "aux"})])

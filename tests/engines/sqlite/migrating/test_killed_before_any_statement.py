@@ -1,0 +1,104 @@
+"""A process that dies before any one of its statements leaves a database that the next run brings to the same end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.databases import dump, opened, script
+from tests.support.migrations import python, runner_of, sql, write
+from tests.support.programs import forked
+from usage_store.migrate import MigrationRunner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from usage_store.migrate.files.migration import Direction
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+KILLED = 99
+UP = """
+import peewee
+from playhouse.migrate import migrate
+migrate(migrator.add_column("parent", "size", peewee.IntegerField(default=3)))
+"""
+DOWN = """
+from playhouse.migrate import migrate
+migrate(migrator.drop_column("parent", "size", legacy=True))
+"""
+FILES = {
+    "001_family": sql(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)",
+        "CREATE TABLE child (parent_id INTEGER REFERENCES parent(id) ON DELETE CASCADE)",
+        "CREATE TRIGGER twin AFTER INSERT ON parent BEGIN INSERT INTO child VALUES (NEW.id); END",
+        down=["DROP TABLE child", "DROP TABLE parent"],
+    ),
+    "002_rows": sql(
+        "INSERT INTO parent (name) VALUES ('a'), ('b')",
+        "INSERT INTO parent (name) SELECT name || id FROM parent",
+        down=["DELETE FROM child", "DELETE FROM parent WHERE id > 1"],
+    ),
+    "003_rebuild": python(UP, DOWN),
+    "004_double": sql("UPDATE parent SET size = size * 2", down=["UPDATE parent SET size = size / 2"]),
+}
+
+
+def run(path: Path, directory: Path, direction: Direction, *, die_before: int = 0) -> int:
+    """Run all migrations up or down, and count the statements; the process dies before the one with that number."""
+    seen = 0
+
+    def count(_: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == die_before:
+            os._exit(KILLED)
+
+    with opened(path) as database:
+        database.connection().set_trace_callback(count)
+        runner = MigrationRunner(database, directory, "schema_migrations")
+        if direction == "up":
+            runner.migrate()
+        else:
+            runner.rollback(0)
+    return seen
+
+
+@pytest.mark.parametrize("direction", ["up", pytest.param("down", marks=pytest.mark.quick)])
+def test_killed_before_any_statement_the_next_run_ends_the_same(tmp_path: Path, direction: Direction) -> None:
+    directory = write(tmp_path / "own", FILES)
+    start = tmp_path / "start.db"
+    script(start, "CREATE TABLE host (a); INSERT INTO host VALUES (1)")
+    if direction == "down":
+        run(start, directory, "up")
+    undisturbed = tmp_path / "undisturbed.db"
+    shutil.copy(start, undisturbed)
+    statements = run(undisturbed, directory, direction)
+    expected = dump(undisturbed)
+    assert expected != dump(start)
+
+    states = set()
+    for die_before in range(1, statements + 1):
+        path = tmp_path / f"killed_{die_before}.db"
+        shutil.copy(start, path)
+        ended = forked(lambda path=path, k=die_before: run(path, directory, direction, die_before=k))  # type: ignore[misc]
+        assert ended == KILLED
+        states.add(repr(dump(path)))
+        run(path, directory, direction)
+        assert dump(path) == expected, f"killed before statement {die_before} of {statements}"
+    # Before, between and after: five states for four migrations, and no half of one among them.
+    assert len(states) == 5
+    assert repr(expected) in states
+    with runner_of(path, directory) as runner:
+        assert runner.validate().ok
+
+
+def test_the_count_is_of_all_statements(tmp_path: Path) -> None:
+    directory = write(tmp_path / "own", FILES)
+    path = tmp_path / "app.db"
+    statements = run(path, directory, "up")
+    assert statements > 4 * len(("BEGIN", "work", "history", "COMMIT"))
+    assert forked(lambda: run(path, directory, "down", die_before=10**6)) == 0

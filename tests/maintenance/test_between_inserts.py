@@ -1,0 +1,273 @@
+"""A database that was opened with a limit keeps to it between inserts, and no other does."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import peewee
+import pytest
+
+from tests.support.clock import Clock
+from tests.support.databases import opened, raw, rows, script
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import DAY, filled, ids_in, on_disk, plain_rows, record
+from usage_store import (
+    UsageSession,
+    UsageSnapshot,
+    init_database,
+    insert_usage_snapshot,
+    insert_usage_snapshots,
+    upkeep_after_inserts,
+)
+from usage_store.engines import unwrap
+from usage_store.engines.sqlite.file import short_transactions
+from usage_store.errors import InvalidValue
+from usage_store.migrate import MigrationRunner
+from usage_store.models import MODELS
+from usage_store.models.fields.maintenance_goals import LEAST_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("at_every_insert")]
+
+SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database of 600 snapshots of the last 60 days."""
+    return filled(tmp_path / "usage.db")
+
+
+def insert(times: int = 40) -> None:
+    for _ in range(times):
+        assert insert_usage_snapshot(SNAPSHOT) is not None
+
+
+def test_what_is_old_goes_and_what_is_older_than_a_week_gets_small_between_inserts(path: Path) -> None:
+    before = path.stat().st_size
+    with closing(init_database(path, retention_days=30)):
+        insert()
+        assert len(ids_in(path)) == 300 + 40
+        assert len(plain_rows(path)) == 70 + 40
+    assert on_disk(path) < before / 2
+
+
+def test_one_insert_does_one_transaction_at_most(path: Path) -> None:
+    with closing(init_database(path, retention_days=30)) as database:
+        statements: list[str] = []
+        unwrap(database).connection().set_trace_callback(statements.append)
+        insert(1)
+        unwrap(database).connection().set_trace_callback(None)
+    assert statements.count("BEGIN IMMEDIATE") == 1
+    assert 300 < len(ids_in(path)) < 601
+
+
+def test_many_at_once_are_followed_by_it_too(path: Path) -> None:
+    with closing(init_database(path, retention_days=30)):
+        for _ in range(40):
+            assert insert_usage_snapshots([SNAPSHOT]) == 1
+        assert len(ids_in(path)) == 300 + 40
+
+
+def test_without_being_asked_nothing_happens(path: Path) -> None:
+    with closing(init_database(path)):
+        insert()
+    assert len(plain_rows(path)) == 640
+
+
+def test_a_later_opening_without_a_limit_ends_it(path: Path) -> None:
+    init_database(path, retention_days=30).close()
+    with closing(init_database(path)):
+        insert()
+    assert len(plain_rows(path)) == 640
+
+
+def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> None:
+    # Nobody copies the -wal to the file but SQLite itself and upkeep, as in a monitor that does nothing but insert.
+    path, sizes, start = tmp_path / "usage.db", [], time.time() - 8000
+    with closing(init_database(path, max_bytes=LEAST_BYTES)):
+        UsageSession.register("s")
+        for number in range(7500):
+            UsageSnapshot.record("s", f'"{os.urandom(2000).hex()}"', timestamp=start + number)
+            sizes.append(on_disk(path))
+    left = ids_in(path)
+    assert left == list(range(7501 - len(left), 7501))
+    assert min(sizes[4000:]) > LEAST_BYTES / 2
+    assert max(sizes) <= LEAST_BYTES
+
+
+@pytest.mark.parametrize("age", [0, 20])
+def test_old_snapshots_that_keep_coming_do_not_put_off_the_limit(
+    tmp_path: Path, age: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        time, "monotonic", Clock(short_transactions.HOLD / 8).monotonic
+    )  # by which pages are given back
+    path = filled(tmp_path / "usage.db", 5000, days=1)
+    with closing(init_database(path, max_bytes=LEAST_BYTES)):
+        for _ in range(5000):  # it takes as many as a slow machine needs
+            UsageSnapshot.record("s", {}, timestamp=time.time() - age * DAY)
+            if on_disk(path) <= LEAST_BYTES:
+                break
+        assert on_disk(path) <= LEAST_BYTES
+
+
+@pytest.mark.parametrize("begin", ["atomic", "BEGIN"])
+def test_nothing_happens_inside_a_transaction_of_the_host(
+    path: Path, begin: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(init_database(path, retention_days=30)) as database:
+        if begin == "atomic":
+            with database.atomic() as transaction:
+                insert()
+                transaction.rollback()
+        else:
+            database.execute_sql("BEGIN")
+            insert()
+            database.execute_sql("ROLLBACK")
+    assert len(plain_rows(path)) == 600
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("options", [{"retention_days": 0}, {"max_bytes": 1}, {"max_bytes": "16M"}])
+def test_a_bad_limit_is_refused_before_anything_is_touched(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue, match=next(iter(options))):
+        init_database(tmp_path / "usage.db", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_goes_on_after_the_database_was_closed_and_opened_again(path: Path) -> None:
+    database = init_database(path, retention_days=30)
+    insert(2)
+    database.close()
+    database.connect()
+    insert()
+    database.close()
+    assert len(ids_in(path)) == 300 + 42
+
+
+def test_threads_insert_and_one_of_them_does_it_at_a_time(path: Path) -> None:
+    database = init_database(path, retention_days=30, timeout=TIMEOUT)
+
+    def some(_: int) -> None:
+        with database.connection_context():
+            insert(20)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(some, range(8))) == [None] * 8
+    insert()  # what it did not get to, if the threads kept it from the lock
+    database.close()
+    assert len(ids_in(path)) == 300 + 160 + 40
+    with raw(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_another_database_to_which_the_models_are_bound_for_a_while_is_left_alone(path: Path, tmp_path: Path) -> None:
+    with closing(init_database(path, retention_days=30)), opened(tmp_path / "other.db") as other:
+        MigrationRunner(other).migrate()
+        with other.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
+            record(*({"n": n} for n in range(20)), age=60)
+            insert(20)
+        assert len(ids_in(tmp_path / "other.db")) == 40
+        assert len(ids_in(path)) == 600
+
+
+def test_a_proxy_is_kept_to_its_limit_once_it_is_initialised(path: Path) -> None:
+    proxy = peewee.DatabaseProxy()
+    init_database(proxy, retention_days=30)
+    with opened(path) as database:
+        proxy.initialize(database)
+        insert()
+        assert len(ids_in(path)) == 300 + 40
+
+
+def test_a_proxy_s_former_database_is_left_alone_and_closed(path: Path, tmp_path: Path) -> None:
+    filled(tmp_path / "next.db")
+    proxy = peewee.DatabaseProxy()
+    init_database(proxy, retention_days=30)
+    with opened(path) as former:
+        proxy.initialize(former)
+        insert(1)
+    left = ids_in(path)
+    with opened(tmp_path / "next.db") as database:
+        proxy.initialize(database)
+        insert()
+        assert (former.close(), ids_in(path)) == (False, left)
+        assert len(ids_in(tmp_path / "next.db")) == 300 + 40
+
+
+def test_pauses_lie_between_two_transactions(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 3600)
+    with closing(init_database(path, retention_days=30)):
+        insert()
+    assert 300 + 40 < len(ids_in(path)) < 640
+
+
+def test_a_snapshot_inserted_old_is_taken_too(path: Path) -> None:
+    with closing(init_database(path, retention_days=30)):
+        insert()
+        old = insert_usage_snapshot({**SNAPSHOT, "timestamp": time.time() - 90 * DAY})
+        assert old is not None
+        insert(3)
+        assert old.id not in ids_in(path)
+
+
+def test_the_same_database_opened_without_a_limit_has_none_any_more(path: Path) -> None:
+    with opened(path) as database:
+        init_database(database, retention_days=30)
+        init_database(database)
+        for _ in range(20):
+            UsageSnapshot.record("s", {})
+    assert len(ids_in(path)) == 600 + 20
+
+
+def test_what_failed_is_done_once_it_can_be(path: Path) -> None:
+    script(path, "CREATE TRIGGER t BEFORE DELETE ON usage_snapshots BEGIN SELECT RAISE(ABORT, 'not mine'); END")
+    with closing(init_database(path, retention_days=30)):
+        UsageSnapshot.record("s", {})
+        assert len(ids_in(path)) == 600 + 1
+        script(path, "DROP TRIGGER t")
+        for _ in range(40):
+            UsageSnapshot.record("s", {})
+    assert len(ids_in(path)) == 300 + 41
+
+
+def test_with_nothing_to_do_it_does_not_look_at_every_insert(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(init_database(path, retention_days=365)) as database:
+        for _ in range(40):
+            UsageSnapshot.record("s", {})
+        monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 3600)
+        for _ in range(5):  # a look that finds nothing takes two steps
+            UsageSnapshot.record("s", {})
+        statements: list[str] = []
+        unwrap(database).connection().set_trace_callback(statements.append)
+        UsageSnapshot.record("s", {})
+    assert {statement.split(" (")[0] for statement in statements} == {"INSERT INTO usage_snapshots"}
+
+
+TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'usage_snapshots_%'"
+
+
+def test_upkeep_compacts_nothing_where_the_triggers_are_missing(tmp_path: Path) -> None:
+    # maintain() refuses that: nothing counts the references, and the first row to go takes all its block.
+    path = tmp_path / "usage.db"
+    with closing(init_database(path)) as database:
+        record(*({"n": n} for n in range(5)))
+        triggers = rows(path, TRIGGERS)
+        script(path, ";".join(f"DROP TRIGGER {name}" for name, _ in triggers))
+        kept: Any = upkeep_after_inserts.Upkeep(database, 300, None)
+        UsageSnapshot.upkeep = staticmethod(kept)
+        for _ in range(5):
+            UsageSnapshot.record("s", {})
+        UsageSnapshot.upkeep = None
+        for _, sql in triggers:
+            unwrap(database).execute_sql(sql)
+        UsageSnapshot.delete().where(UsageSnapshot.id == 1).execute()
+        assert [UsageSnapshot.get_by_id(n + 1).data for n in range(1, 5)] == [{"n": n} for n in range(1, 5)]

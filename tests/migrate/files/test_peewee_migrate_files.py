@@ -1,0 +1,239 @@
+"""Files written for peewee_migrate run under this runner as they do under its Router."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import peewee
+import pytest
+
+from tests.support.commands import command
+from tests.support.databases import dump, rows, script
+from tests.support.migrations import history, runner_of, table, write
+from tests.support.programs import ROOT, TIMEOUT, environment
+from usage_store import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+needs_peewee_migrate = pytest.mark.skipif(
+    importlib.util.find_spec("peewee_migrate") is None, reason="peewee-migrate is not installed"
+)
+
+
+def source(migrate: str, rollback: str | None = None) -> str:
+    """A peewee_migrate file from the bodies of its functions."""
+    parts = ["import peewee as pw"]
+    parts += [
+        f"def {name}(migrator, database, fake=False, **kwargs):\n    " + body.strip().replace("\n", "\n    ")
+        for name, body in (("migrate", migrate), ("rollback", rollback))
+        if body is not None
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def model(name: str, *fields: str) -> str:
+    """The body of a `migrate` that makes a table."""
+    body = "\n    ".join([*fields, "class Meta:", f'    table_name = "{name}"'])
+    return f"@migrator.create_model\nclass {name.title()}(pw.Model):\n    {body}"
+
+
+USERS = source(model("users", "name = pw.CharField()"), 'migrator.remove_model("users")')
+FILES = {
+    "001_users": USERS,
+    "002_posts": source(
+        model(
+            "posts", 'user = pw.ForeignKeyField(migrator.orm["users"], on_delete="CASCADE")', "title = pw.TextField()"
+        ),
+        'migrator.remove_model("posts")',
+    ),
+    "003_changes": source(
+        'migrator.add_fields("users", age=pw.IntegerField(null=True), email=pw.CharField(default="-"))\n'
+        'migrator.rename_field("posts", "title", "headline")\n'
+        'migrator.change_fields("posts", headline=pw.CharField(max_length=80))\n'
+        'migrator.sql("INSERT INTO users (name, email) VALUES (?, ?)", "ada", "ada@example.org")\n'
+        'migrator.run(lambda: migrator.orm["users"].create(name="bob", email="bob@example.org"))',
+        'migrator.sql("DELETE FROM users")\n'
+        'migrator.rename_field("posts", "headline", "title")\n'
+        'migrator.change_fields("posts", title=pw.TextField())\n'
+        'migrator.remove_fields("users", "age", "email")',
+    ).replace("import peewee as pw", 'import peewee as pw\n\ndeletes = ("users",)'),
+    "004_rest": source(
+        'migrator.add_index("users", "email", unique=True)\nmigrator.rename_table("users", "people")',
+        'migrator.rename_table("people", "users")\nmigrator.drop_index("users", "email")',
+    ),
+}
+
+
+def made(path: Path) -> dict[str, object]:
+    """Everything but the histories."""
+    found = dump(path)
+    schema = found.pop("schema")
+    own = {"migratehistory", "schema_migrations", "schema_migration_log", "sqlite_sequence"}
+    found = {name: table for name, table in found.items() if name not in own}
+    return {"schema": [row for row in schema if row[2] not in own], **found}
+
+
+def migrated(folder: Path, files: Mapping[str, str]) -> None:
+    with runner_of(folder / "app.db", write(folder / "own", files)) as runner:
+        runner.migrate()
+
+
+@needs_peewee_migrate
+def test_files_make_the_same_as_under_the_router_that_they_were_written_for(tmp_path: Path) -> None:
+    from peewee_migrate import Router
+
+    migrated(tmp_path, FILES)
+    with closing(peewee.SqliteDatabase(str(tmp_path / "theirs.db"))) as database:
+        Router(database, tmp_path / "own").run()
+    assert made(tmp_path / "app.db") == made(tmp_path / "theirs.db")
+    assert rows(tmp_path / "app.db", "SELECT name, email FROM people") == [
+        ("ada", "ada@example.org"),
+        ("bob", "bob@example.org"),
+    ]
+
+
+@needs_peewee_migrate
+@pytest.mark.parametrize("target", [3, 2, 1, 0])
+def test_every_file_rolls_back_and_runs_again(tmp_path: Path, target: int) -> None:
+    migrated(tmp_path, FILES)
+    with runner_of(tmp_path / "app.db", tmp_path / "own") as runner:
+        runner.rollback(target)
+        assert runner.validate().problems == ()
+        assert len(runner.migrate()) == 4 - target
+        assert runner.validate().problems == ()
+
+
+@needs_peewee_migrate
+def test_plan_shows_the_statements_of_the_queue_and_not_of_the_replay(tmp_path: Path) -> None:
+    migrated(tmp_path, {"001_users": USERS})
+    write(tmp_path / "own", {"002_age": source('migrator.add_fields("users", age=pw.IntegerField(null=True))')})
+    with runner_of(tmp_path / "app.db", tmp_path / "own") as runner:
+        (planned,) = runner.plan()
+    assert planned.statements == ('ALTER TABLE "users" ADD COLUMN "age" INTEGER',)
+
+
+@needs_peewee_migrate
+def test_the_replay_of_earlier_files_runs_nothing(tmp_path: Path) -> None:
+    direct = """\
+with database.atomic():
+    database.execute_sql("INSERT INTO host DEFAULT VALUES")
+for row in database.execute_sql("SELECT id FROM host"):
+    assert not fake
+class Host(pw.Model):
+    class Meta:
+        table_name = "host"
+migrator.create_model(Host)
+assert len(Host.select()) == (0 if fake else 1)
+Host.create()
+"""
+    path = tmp_path / "app.db"
+    script(path, "CREATE TABLE host (id INTEGER PRIMARY KEY)")
+    native = f"from playhouse.migrate import *\n\n{table('native')}"
+    migrated(tmp_path, {"001_direct": source(direct), "002_users": USERS, "003_native": native})
+    write(tmp_path / "own", {"004_last": source('migrator.sql("INSERT INTO users (name) VALUES (?)", "ada")')})
+    # In a process of its own, which has run none of the earlier files.
+    done = command("--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(path, "SELECT (SELECT count(*) FROM host), (SELECT count(*) FROM users)") == [(2, 1)]
+
+
+@needs_peewee_migrate
+def test_an_earlier_file_that_was_edited_meanwhile_is_replayed_as_it_is(tmp_path: Path) -> None:
+    migrated(tmp_path, {"001_users": USERS})
+    words = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
+    assert command("rollback", *words, cwd=tmp_path).returncode == 0
+    write(tmp_path / "own", {"001_users": USERS.replace("name =", "full_name =")})
+    assert command(*words, cwd=tmp_path).returncode == 0
+    migrated(tmp_path, {"002_rename": source('migrator.rename_field("users", "full_name", "name")')})
+    assert history(tmp_path / "app.db") == [1, 2]
+
+
+@needs_peewee_migrate
+def test_an_earlier_file_that_cannot_be_replayed_is_named(tmp_path: Path) -> None:
+    migrated(tmp_path, {"001_users": source("assert not fake"), "002_native": table("native")})
+    write(tmp_path / "own", {"003_last": source("pass")})
+    before = dump(tmp_path / "app.db")
+    with (
+        runner_of(tmp_path / "app.db", tmp_path / "own") as runner,
+        pytest.raises(errors.MigrationFailed, match=r"^003_last.py: .*001_users.py, line 4, replayed for its models"),
+    ):
+        runner.migrate()
+    assert dump(tmp_path / "app.db") == before
+
+
+@needs_peewee_migrate
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('migrator.sql("INSERT INTO users (name) VALUES (1)")\nmigrator.sql("nonsense")', "statement: nonsense"),
+        ('migrator.sql("DROP TABLE users")', "users was dropped with 1 rows"),
+        ('migrator.sql("COMMIT")', "COMMIT inside a migration"),
+        ('migrator.add_fields("strangers", age=pw.IntegerField())', "002_bad.py, line 4: ValueError: Model strangers"),
+    ],
+)
+def test_a_queue_that_fails_or_trips_a_guard_leaves_nothing(tmp_path: Path, body: str, message: str) -> None:
+    migrated(tmp_path, {"001_users": USERS})
+    script(tmp_path / "app.db", "INSERT INTO users (name) VALUES ('ada')")
+    before = dump(tmp_path / "app.db")
+    with pytest.raises(errors.MigrationFailed) as caught:
+        migrated(tmp_path, {"002_bad": source(body)})
+    assert message in str(caught.value)
+    assert dump(tmp_path / "app.db") == before
+
+
+@needs_peewee_migrate
+def test_without_a_rollback_nothing_is_rolled_back(tmp_path: Path) -> None:
+    migrated(tmp_path, {"001_users": source(model("users", "name = pw.CharField()"))})
+    with (
+        runner_of(tmp_path / "app.db", tmp_path / "own") as runner,
+        pytest.raises(errors.Irreversible, match=r"001_users\.py"),
+    ):
+        runner.rollback()
+    assert history(tmp_path / "app.db") == [1]
+
+
+@needs_peewee_migrate
+def test_a_file_that_is_gone_rolls_back_from_its_stored_source(tmp_path: Path) -> None:
+    migrated(tmp_path, {"001_native": table("native"), "002_users": USERS})
+    (tmp_path / "own" / "002_users.py").unlink()
+    with runner_of(tmp_path / "app.db", tmp_path / "own") as runner:
+        runner.rollback()
+    assert history(tmp_path / "app.db") == [1]
+    assert rows(tmp_path / "app.db", "SELECT name FROM sqlite_master WHERE name = 'users'") == []
+
+
+def test_a_migrate_that_was_only_imported_is_not_a_migration(tmp_path: Path) -> None:
+    with pytest.raises(errors.MalformedMigration, match=r"001_typo\.py: defines no up\(migrator, db\)"):
+        migrated(tmp_path, {"001_typo": "from playhouse.migrate import migrate\n\ndef upp(migrator, db):\n    pass\n"})
+
+
+@pytest.mark.parametrize("text", [USERS, f"from peewee_migrate import Migrator\n{USERS}"])
+def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "own", {"001_users": text})
+    # Another site: this package and peewee, and nothing else that is installed.
+    site = tmp_path / "site"
+    site.mkdir()
+    peewee_file = Path(peewee.__file__)
+    for found in (peewee_file, peewee_file.with_name("playhouse"), ROOT / "usage_store"):
+        (site / found.name).symlink_to(found)
+    words = ("-m", "usage_store.migrate", "--database", "app.db", "--directory", "own", "--table", "schema_migrations")
+    done = subprocess.run(
+        [sys.executable, "-S", *words],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(site)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: 001_users.py")
+    assert done.stderr.endswith("; pip install peewee-migrate\n")
+    assert done.stderr.count("\n") == 1
+    assert rows(tmp_path / "app.db", "SELECT * FROM sqlite_master") == []

@@ -1,0 +1,250 @@
+"""Processes and threads that use one store at once, are killed in the middle, or wait for each other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT, line_of
+from usage_store import (
+    UsageConfig,
+    delete_old_usage_snapshots,
+    get_migration_status,
+    get_usage_config,
+    get_usage_snapshots,
+    init_database,
+    insert_usage_snapshot,
+    insert_usage_snapshots,
+    register_session,
+    update_usage_config,
+    validate_database,
+)
+from usage_store.errors import MigrationLocked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from threading import Barrier
+
+    import peewee
+
+pytestmark = pytest.mark.quick
+
+DAY = 86_400
+WAIT = TIMEOUT
+
+_barrier: Barrier
+
+
+def _join(barrier: Barrier) -> None:
+    global _barrier  # noqa: PLW0603  what a worker process inherits
+    _barrier = barrier
+
+
+def at_once(calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Run each call in a process of its own, let go at its `_barrier`; give what they return, or raise."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(calls), spawn, _join, (spawn.Barrier(len(calls)),)) as pool:
+        futures = [pool.submit(function, *arguments) for function, *arguments in calls]
+        done, others = wait(futures, WAIT, FIRST_EXCEPTION)
+        if others:  # one failed, for which they might wait for ever
+            for process in pool._processes.values():
+                process.kill()
+        for future in done:
+            future.result()
+        assert not others, "they hang"
+        return [future.result() for future in futures]
+
+
+def count(path: Path, condition: str = "true") -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (found,) = connection.execute(f"SELECT count(*) FROM usage_snapshots WHERE {condition}").fetchone()
+        return int(found)
+
+
+def _insert(path: Path, worker: int) -> int:
+    database = init_database(path, timeout=WAIT)
+    session = f"worker {worker}"
+    register_session(session)
+    _barrier.wait(WAIT)
+    for number in range(60):
+        data = {"worker": worker, "number": number}
+        assert insert_usage_snapshot({"session_id": session, "snapshot_data": data})
+        # Born old, so the pruning process has something to take away all the time.
+        old = {"session_id": "old", "snapshot_data": data, "timestamp": time.time() - 40 * DAY}
+        many = [{"session_id": session, "snapshot_data": data, "snapshot_type": "session"}] * 10 + [old] * 5
+        assert insert_usage_snapshots(iter(many)) == 15
+    database.close()
+    return 60
+
+
+def _prune(path: Path) -> int:
+    database = init_database(path, timeout=WAIT)
+    _barrier.wait(WAIT)
+    deleted = 0
+    while deleted < 4 * 60 * 5:
+        now_gone = delete_old_usage_snapshots()
+        assert now_gone is not None
+        deleted += now_gone
+    database.close()
+    return deleted
+
+
+def _configure(path: Path) -> int:
+    database = init_database(path, timeout=WAIT)
+    _barrier.wait(WAIT)
+    for number in range(200):
+        rate = 1 + number % 60
+        assert update_usage_config({"refresh_rate": rate})
+        config = get_usage_config()
+        assert config is not None
+        assert config.refresh_rate == rate
+    database.close()
+    return 200
+
+
+def test_four_insert_while_one_prunes_and_one_configures(usage_database: peewee.Database, tmp_path: Path) -> None:
+    path = tmp_path / "usage.db"
+    register_session("old")
+    workers = [(_insert, path, worker) for worker in range(4)]
+    assert at_once([*workers, (_prune, path), (_configure, path)]) == [60] * 4 + [4 * 60 * 5, 200]
+    per_worker = usage_database.execute_sql(
+        "SELECT session_id, snapshot_type, count(*), count(DISTINCT snapshot_data) FROM usage_snapshots GROUP BY 1, 2"
+    ).fetchall()
+    kinds = (("session", 600), ("stats", 60))
+    assert per_worker == [(f"worker {worker}", kind, rows, 60) for worker in range(4) for kind, rows in kinds]
+    assert validate_database() is True
+
+
+def _open_fresh(folder: Path, rounds: int) -> list[int]:
+    sizes = []
+    for number in range(rounds):
+        _barrier.wait(WAIT)
+        database = init_database(folder / f"{number}.db", timeout=WAIT, wait=WAIT)
+        status = get_migration_status()
+        assert status.pending_count == 0
+        sizes += [status.current_version, UsageConfig.select().count()]
+        database.close()
+    return sizes
+
+
+def test_two_that_open_a_fresh_file_at_once_migrate_it_once(tmp_path: Path) -> None:
+    first, second = at_once([(_open_fresh, tmp_path, 6)] * 2)
+    assert first == second
+    assert set(first[1::2]) == {1}
+    for number in range(6):
+        with closing(sqlite3.connect(tmp_path / f"{number}.db")) as connection:
+            applied = connection.execute("SELECT version FROM schema_migrations").fetchall()
+            assert applied == [(version,) for version in range(1, first[0] + 1)]
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert not list(tmp_path.glob("*-migrate")), "a lock file was left"
+
+
+def test_threads_of_one_process_each_have_their_connection(
+    usage_database: peewee.SqliteDatabase, tmp_path: Path
+) -> None:
+    usage_database.timeout = WAIT
+    register_session("s")
+    barrier = threading.Barrier(8)
+
+    def work(worker: int) -> int:
+        barrier.wait(WAIT)
+        try:
+            for number in range(40):
+                assert insert_usage_snapshot({"session_id": "s", "snapshot_data": [worker, number]})
+                assert update_usage_config({"reset_hour": worker})
+                assert len(get_usage_snapshots("s", limit=5) or ()) > 0
+            return insert_usage_snapshots({"session_id": "s", "snapshot_data": {}} for _ in range(700)) or 0
+        finally:
+            usage_database.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [700] * 8
+    assert count(tmp_path / "usage.db") == 8 * (40 + 700)
+    assert count(tmp_path / "usage.db", "snapshot_data <> '{}' GROUP BY session_id") == 8 * 40
+
+
+BULK = """
+import sys
+from usage_store import init_database, insert_usage_snapshots
+
+def rows(tell_at):
+    for number in range(2000):
+        if number == tell_at:
+            print(number, flush=True)
+            if sys.argv[3] == "wait":
+                sys.stdin.read()
+        yield {"session_id": "s", "snapshot_data": {"filler": "x" * 2000, "n": number}}
+    if tell_at == 2000:
+        print(number, flush=True)  # the COMMIT comes now
+
+init_database(sys.argv[1])
+insert_usage_snapshots(rows(int(sys.argv[2])))
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def kill_in_bulk(path: Path, tell_at: int, then: str) -> int:
+    """Kill a process that inserts 2,000 rows once it tells; give how many rows are there."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", BULK, str(path), str(tell_at), then]
+    before = count(path)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        assert line_of(process), "it ended before it told"
+        if then == "done":
+            assert line_of(process) == "done\n"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    return count(path) - before
+
+
+@pytest.mark.parametrize("tell_at", [1, 700, 1999])
+def test_a_bulk_insert_killed_half_way_leaves_nothing(
+    usage_database: peewee.Database, tmp_path: Path, tell_at: int
+) -> None:
+    register_session("s")
+    usage_database.close()
+    assert kill_in_bulk(tmp_path / "usage.db", tell_at, "wait") == 0
+    assert insert_usage_snapshots([{"session_id": "s", "snapshot_data": 1}]) == 1
+
+
+def test_a_bulk_insert_killed_at_any_moment_leaves_all_or_nothing(
+    usage_database: peewee.Database, tmp_path: Path
+) -> None:
+    register_session("s")
+    usage_database.close()
+    path = tmp_path / "usage.db"
+    assert {kill_in_bulk(path, tell_at, "race") for tell_at in (1500, 2000, 2000)} <= {0, 2000}
+    assert kill_in_bulk(path, 2000, "done") == 2000
+
+
+@pytest.mark.parametrize(("mode", "lock"), [("delete", "EXCLUSIVE"), ("delete", "IMMEDIATE"), ("wal", "IMMEDIATE")])
+def test_a_lock_is_waited_for_and_told_when_the_wait_is_over(tmp_path: Path, mode: str, lock: str) -> None:
+    path = tmp_path / "usage.db"
+    with closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute(f"BEGIN {lock}")  # IMMEDIATE: the switch to WAL does not wait for this one by itself
+        other.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT)")
+        with pytest.raises(MigrationLocked, match=r"usage\.db: another process holds the database's lock"):
+            init_database(path, timeout=0.05, wait=0.05)
+        release = threading.Timer(0.2, other.execute, ("COMMIT",))
+        release.start()
+        database = init_database(path, timeout=WAIT, wait=WAIT)
+        release.join(WAIT)
+    assert validate_database() is True
+    database.close()

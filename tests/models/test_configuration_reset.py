@@ -1,0 +1,120 @@
+"""A reset gives the defaults in the row that is there, makes one active, or makes one."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
+from usage_store import UsageConfig, init_database, reset_usage_config, update_usage_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from threading import Barrier
+
+    import peewee
+
+DEFAULTS = ("custom", None, "realtime", "auto", "auto", "auto", 10, 0.75, None)
+ROWS = (
+    "SELECT id, is_active, created_at, plan, custom_limit_tokens, view, timezone, time_format, theme, refresh_rate, "
+    "refresh_per_second, reset_hour FROM usage_config ORDER BY id"
+)
+
+
+@pytest.fixture
+def writer(usage_database: peewee.Database, tmp_path: Path) -> Iterator[sqlite3.Connection]:  # noqa: ARG001
+    """Another program on the same file."""
+    with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE usage_config SET created_at = 1000, updated_at = 1000")
+        yield connection
+
+
+def rows(connection: sqlite3.Connection) -> list[Any]:
+    return connection.execute(ROWS).fetchall()
+
+
+def test_the_active_row_is_reset_and_the_others_are_left(writer: sqlite3.Connection) -> None:
+    update_usage_config({"plan": "pro", "reset_hour": 3})
+    writer.execute("INSERT INTO usage_config (id, created_at, plan, is_active) VALUES (9, 5, 'max5', 0)")
+    other = rows(writer)[1]
+    assert reset_usage_config() is True
+    assert rows(writer) == [(1, 1, 1000, *DEFAULTS), other]
+    [(updated,)] = writer.execute("SELECT updated_at FROM usage_config WHERE id = 1").fetchall()
+    assert updated > 1000
+
+
+def test_where_none_is_active_the_newest_becomes_active(writer: sqlite3.Connection) -> None:
+    writer.execute("UPDATE usage_config SET is_active = 0")
+    writer.execute("INSERT INTO usage_config (id, created_at, plan, is_active) VALUES (9, 5, 'max5', 0)")
+    assert reset_usage_config() is True
+    assert [row[:3] for row in rows(writer)] == [(1, 0, 1000), (9, 1, 5)]
+    assert rows(writer)[1][3:] == DEFAULTS
+    assert update_usage_config({"plan": "pro"}) is True
+
+
+def test_where_there_is_none_it_is_made_and_no_id_is_given_twice(writer: sqlite3.Connection) -> None:
+    writer.execute("DELETE FROM usage_config")
+    assert reset_usage_config() is True
+    [(row_id, is_active, created_at, *fields)] = rows(writer)
+    assert (row_id, is_active, tuple(fields)) == (2, 1, DEFAULTS)
+    assert created_at > 1000
+
+
+def test_a_row_that_another_program_broke_is_not_taken_for_the_active_one(writer: sqlite3.Connection) -> None:
+    writer.execute("PRAGMA ignore_check_constraints = ON")
+    writer.execute("INSERT INTO usage_config (id, created_at, is_active) VALUES (9, 5, 7)")
+    broken = rows(writer)[1]
+    update_usage_config({"plan": "pro"})
+    assert reset_usage_config() is True
+    assert rows(writer) == [(1, 1, 1000, *DEFAULTS), broken]
+
+
+@pytest.mark.parametrize("begin", ["atomic", "BEGIN"])
+def test_inside_a_transaction_it_is_a_part_of_that(
+    usage_database: peewee.SqliteDatabase, writer: sqlite3.Connection, begin: str
+) -> None:
+    update_usage_config({"plan": "pro"})
+    before = rows(writer)
+    if begin == "atomic":
+        with usage_database.atomic() as transaction:
+            assert reset_usage_config() is True
+            transaction.rollback()
+    else:
+        usage_database.execute_sql("BEGIN")
+        assert reset_usage_config() is True
+        usage_database.execute_sql("ROLLBACK")
+    assert rows(writer) == before
+
+
+_barrier: Barrier
+
+
+def _share(barrier: Barrier) -> None:
+    global _barrier  # noqa: PLW0603  what a worker process inherits
+    _barrier = barrier
+
+
+def _reset_often(path: Path, rounds: int) -> int:
+    with closing(init_database(path, timeout=TIMEOUT)):
+        done = 0
+        for _ in range(rounds):
+            _barrier.wait(TIMEOUT)
+            done += reset_usage_config()
+            _barrier.wait(TIMEOUT)
+            UsageConfig.delete().execute()
+        return done
+
+
+def test_processes_that_reset_an_empty_table_at_once_make_one_row_and_never_fail(tmp_path: Path) -> None:
+    path = tmp_path / "usage.db"
+    init_database(path).close()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, spawn, _share, (spawn.Barrier(2),)) as pool:
+        done = [pool.submit(_reset_often, path, 50) for _ in range(2)]
+        assert [each.result(4 * TIMEOUT) for each in done] == [50, 50]

@@ -1,0 +1,116 @@
+"""Database files: opened as this package does and as others do, filled, read and damaged."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tests.support.driver import sqlite3
+from tests.support.programs import TIMEOUT
+from usage_store.engines.sqlite.connection.open_file import open_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import peewee
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[peewee.SqliteDatabase]:
+    """Open a database as this package does: foreign keys on, WAL."""
+    database = open_database(path)
+    try:
+        yield database
+    finally:
+        if not database.is_closed():
+            database.close()
+
+
+@contextmanager
+def raw(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database as any other program would: no pragmas, autocommit."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def script(path: Path, statements: str) -> None:
+    """Run SQL from outside."""
+    with raw(path) as connection:
+        connection.executescript(statements)
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    """Query from outside."""
+    with raw(path) as connection:
+        return connection.execute(query).fetchall()
+
+
+def names(path: Path) -> set[str]:
+    """The tables, indexes, triggers and views that are not SQLite's own."""
+    return {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")}
+
+
+TIMES = ("applied_at", "logged_at", "seconds")
+
+
+def dump(path: Path) -> dict[str, list[Any]]:
+    """Everything in a database: the schema as written, and the rows of every table but for times."""
+    with raw(path) as connection:
+        return contents(connection)
+
+
+def contents(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    """The same as a connection sees it."""
+    schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
+    found = {"schema": schema}
+    for kind, name, *_ in schema:
+        if kind == "table":
+            columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{name}")')]
+            kept = ", ".join(f'"{column}"' for column in columns if column not in TIMES)
+            found[name] = sorted(connection.execute(f'SELECT {kept} FROM "{name}"').fetchall(), key=repr)
+    return found
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    """Every file below a directory, byte for byte, Python's own caches left out."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+PAGE = 4096
+
+
+def fill(path: Path, count: int = 3000, *, mode: str = "wal", page: int = PAGE) -> Path:
+    """Make a database of some 250 pages, a table and its index."""
+    with raw(path) as connection:
+        connection.execute(f"PRAGMA page_size = {page}")
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("BEGIN")
+        connection.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+        connection.execute("CREATE INDEX item_body ON item (body)")
+        add(connection, count)
+        connection.execute("COMMIT")
+    return path
+
+
+def add(connection: sqlite3.Connection, count: int) -> None:
+    """Add rows of 150 bytes, in one statement."""
+    connection.execute(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?) "
+        "INSERT INTO item (body) SELECT printf('%06d', n) || replace(hex(zeroblob(72)), '0', 'x') FROM n WHERE ?",
+        (count, count),
+    )
+
+
+def overwrite(path: Path, start: int, data: bytes) -> None:
+    """Damage a file in place."""
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(data)

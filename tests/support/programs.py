@@ -1,0 +1,144 @@
+"""Commands and other processes: started, waited for, ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 300  # seconds; only a hang gets there, however busy the machine is
+ROUNDS = int(os.environ.get("USAGE_STORE_TEST_ROUNDS", "1"))  # multiplies what the tests marked `long` repeat
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a process that uses this checkout from another folder."""
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("USAGE_STORE_")}
+    return {**ours, "PYTHONPATH": str(ROOT), **extra}
+
+
+def run_python(
+    *words: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with these words; `before` are words in front of it, `extra` environment variables."""
+    command = [*before, sys.executable, *map(str, words)]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+
+
+def printed(code: str, *arguments: str | Path, cwd: Path, **extra: str) -> tuple[str, list[str]]:
+    """Run Python code that has to come to its end, and give what it printed, and the lines of its stderr."""
+    done = run_python("-c", code, *arguments, cwd=cwd, **extra)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr.splitlines()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+READY = "print('ready', flush=True); input()\n"
+
+
+def start(code: str, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    """Start Python code that says a line and then waits for one, as READY does."""
+    pipe = subprocess.PIPE
+    words = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(words, cwd=cwd, env=environment(), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+@contextmanager
+def running(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Kill a process at the end of the block, if it has not ended by then, and close its pipes."""
+    with process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """Wait for the next line that a started process says; nothing comes of one that hangs, or has ended."""
+    assert process.stdout is not None
+    hangs = threading.Timer(TIMEOUT, process.kill)
+    hangs.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        hangs.cancel()
+
+
+def await_ready(process: subprocess.Popen[str]) -> None:
+    """Wait for the line that a started process says."""
+    if not line_of(process):
+        raise AssertionError(process.communicate(timeout=TIMEOUT)[1])
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    """Wait for what a running process brings about."""
+    hung = time.monotonic() + TIMEOUT
+    while not condition():
+        assert process.poll() is None, "it ended before"
+        assert time.monotonic() < hung, "it hangs"
+        time.sleep(0.001)
+
+
+def finish(process: subprocess.Popen[str], line: str = "\n") -> Ended:
+    """Let a started process go on, and wait for its end."""
+    out, err = process.communicate(line, timeout=TIMEOUT)
+    return Ended(process.returncode, out, err)
+
+
+def together(count: int, code: str, *arguments: str | Path, cwd: Path) -> list[Ended]:
+    """Run code that holds READY in so many processes, which all go on from there at the same moment."""
+    processes = [start(code, *arguments, cwd=cwd) for _ in range(count)]
+    for process in processes:
+        await_ready(process)
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [finish(process, "") for process in processes]
+
+
+def forked(action: Callable[[], object]) -> int:
+    """Run something in a copy of this process and give its exit code: 0 if it came to its end."""
+    return os.waitstatus_to_exitcode(os.waitpid(_child(action), 0)[1])
+
+
+def killed_after(seconds: float, action: Callable[[], object]) -> bool:
+    """Run something in a copy of this process, and kill it; tell whether that came before its end."""
+    child = _child(action)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def _child(action: Callable[[], object]) -> int:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(TIMEOUT)  # ends it if it hangs
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return child

@@ -1,0 +1,150 @@
+"""Compacted snapshots for tests, and blocks read by the format's description, without this package's code."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import time
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.support.databases import opened, raw, rows
+from usage_store import UsageSession, UsageSnapshot, maintain
+from usage_store.engines.sqlite.file.short_transactions import finish
+from usage_store.migrate import MigrationRunner
+from usage_store.models import MODELS
+from usage_store.models.sqlite.maintenance.compact_snapshots import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import peewee
+
+    from tests.support.driver import sqlite3
+
+DAY = 86_400
+FILL = "INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES ('s', ?, ?)"
+TEXTS = (
+    '{ "a" : 1.0,\n  "a":2 }\n',
+    '"\\u00e9 é \\u0000 \\ud800 💥"',
+    " 1e2 ",
+    "null",
+    '{"b":1,"a":2}',
+    "null",
+    '{"filler": "' + "ü" * 40_000 + '"}',
+    '{"n": [1, [2, {"three": 3}]]}',
+)
+
+
+class Block(NamedTuple):
+    """A block as it is in the file: its texts, and the sessions and numbers of the rows that refer to it."""
+
+    texts: list[bytes]
+    rows: list[tuple[int, str, int]]  # id, session, number of the text
+
+
+def record(*texts: Any, session: str = "s", age: float = 30) -> list[int]:
+    """Store snapshots that are so many days old, each a second later than the one before, and give their ids."""
+    UsageSession.register(session)
+    start = int(time.time() - age * DAY)
+    return [UsageSnapshot.record(session, text, timestamp=start + n).id for n, text in enumerate(texts)]
+
+
+def compact_old() -> int:
+    """Compact what is older than a day, in the database that the models are bound to, and give the number of rows."""
+    return maintain(compact_after_days=1).compacted
+
+
+def number_blocks_from_one(database: peewee.SqliteDatabase) -> None:
+    """Give blocks small numbers that a test can name, in place of those that follow this store's random start."""
+    database.execute_sql("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'usage_snapshot_blocks'")
+
+
+def compact_at_once(database: peewee.SqliteDatabase) -> int:
+    """Compact the same in one transaction, and so into as few blocks as possible."""
+    with database.atomic():
+        return finish(database, lambda pace: compact(database, int(time.time()) - DAY, pace))
+
+
+def write_row(connection: sqlite3.Connection, data: bytes, *, kind: str = "TEXT", number: int | None = None) -> int:
+    """Store an old snapshot as a program would that knows nothing of blocks; `kind` is TEXT or BLOB. Give its id."""
+    row = connection.execute(
+        f"INSERT INTO usage_snapshots (id, session_id, snapshot_data, timestamp) VALUES (?, 's', CAST(? AS {kind}), ?)",
+        (number, data, int(time.time()) - 30 * DAY),
+    ).lastrowid
+    assert row is not None
+    return row
+
+
+def stored(path: Path) -> dict[int, Any]:
+    """What stands in `snapshot_data` of each row."""
+    with raw(path) as connection:
+        return dict(connection.execute("SELECT id, snapshot_data FROM usage_snapshots"))
+
+
+def plain_rows(path: Path) -> set[int]:
+    """The rows that are not compacted."""
+    with raw(path) as connection:
+        found = connection.execute("SELECT id FROM usage_snapshots WHERE typeof(snapshot_data) = 'text'").fetchall()
+    return {row for (row,) in found}
+
+
+def blocks(path: Path) -> dict[int, Block]:
+    """Every block, once it is proven that its count is that of its rows, and that no reference dangles."""
+    with raw(path) as connection:
+        connection.execute("BEGIN")
+        found = connection.execute("SELECT id, refs, data FROM usage_snapshot_blocks").fetchall()
+        references = list(_references(connection.execute("SELECT id, session_id, snapshot_data FROM usage_snapshots")))
+        counts = {block: refs for block, refs, _ in found}
+    assert counts == dict(Counter(block for block, _ in references))
+    texts = {block: unpacked(data) for block, _, data in found}
+    return {block: Block(texts[block], [row for of, row in references if of == block]) for block in texts}
+
+
+def _references(rows: Iterable[tuple[int, str, Any]]) -> Iterable[tuple[int, tuple[int, str, int]]]:
+    for row, session, data in rows:
+        is_one = isinstance(data, bytes) and len(data) < 20
+        reference = re.fullmatch(rb"(\d+):(\d+)", data) if is_one else None
+        if reference:
+            yield int(reference[1]), (row, session, int(reference[2]))
+
+
+def unpacked(data: bytes) -> list[bytes]:
+    """The texts of a block."""
+    lengths, _, texts = zlib.decompress(data).partition(b"\n")
+    ends = list(itertools.accumulate(map(int, lengths.split())))
+    assert ends[-1] == len(texts)
+    return [texts[start:end] for start, end in itertools.pairwise([0, *ends])]
+
+
+def fill(database: peewee.SqliteDatabase, count: int, days: float) -> list[int]:
+    """Store snapshots of some 4 KB that do not deflate, evenly over so many days until now, and give their ids."""
+    now, ids = time.time(), []
+    with database.atomic():
+        for number in range(count):
+            text = f'"{os.urandom(2000).hex()}"'
+            row = (text, int(now - days * DAY * (1 - (number + 0.5) / count)))
+            ids.append(database.execute_sql(FILL, row).lastrowid)
+    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return ids
+
+
+def on_disk(path: Path) -> int:
+    wal = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
+def ids_in(path: Path) -> list[int]:
+    return [row for (row,) in rows(path, "SELECT id FROM usage_snapshots ORDER BY id")]
+
+
+def filled(path: Path, count: int = 600, days: float = 60) -> Path:
+    """Make a database, or use one that is there, and fill it; nobody is connected afterwards."""
+    with opened(path) as database, database.bind_ctx(MODELS):
+        MigrationRunner(database).migrate()
+        UsageSession.register("s")
+        fill(database, count, days)
+    return path
