@@ -14,6 +14,7 @@ from usage_store.engines.sqlite.connection.file_on_disk import permissions
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.copies.copy_whole import copy_file
 from usage_store.engines.sqlite.file.disk import file_of, on_disk, reserve, sync
+from usage_store.engines.sqlite.schema.sql_tokens import quoted
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ def back_up_rows(
 
 
 def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
-    quoted = table.replace('"', '""')
-    return database.execute_sql(f'SELECT 1 FROM "{quoted}" LIMIT 1').fetchone() is not None  # noqa: S608
+    return database.execute_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608
 
 
 def list_backups(file: Path, directory: Path | None = None) -> tuple[Backup, ...]:

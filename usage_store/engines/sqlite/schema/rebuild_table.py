@@ -20,7 +20,6 @@ import peewee
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
-from usage_store.engines.sqlite.schema.edit_create_table import fold, quoted
 from usage_store.engines.sqlite.schema.one_table import (
     StoredTable,
     columns_of,
@@ -29,6 +28,7 @@ from usage_store.engines.sqlite.schema.one_table import (
     unused_name,
     users_of,
 )
+from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 from usage_store.engines.sqlite.schema.triggers_and_indexes import put_back, read_belongings
 from usage_store.errors import ChangeRefused
 
