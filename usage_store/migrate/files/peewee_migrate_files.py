@@ -45,7 +45,8 @@ def adapt(module: ModuleType, migration: Migration) -> None:
     if getattr(module.migrate, "__module__", None) != module.__name__:
         return
     if importlib.util.find_spec("peewee_migrate") is None:
-        raise LoadError(f"{migration}.py: written for peewee_migrate, which is missing; pip install peewee-migrate")
+        name = migration.file_name
+        raise LoadError(f"{name}: written for peewee_migrate, which is missing; pip install peewee-migrate")
 
     def up(_: object, database: peewee.SqliteDatabase) -> None:
         earlier = _earlier(migration)
