@@ -52,9 +52,8 @@ def back_up(
     removed. Meanwhile others read and write a database in WAL mode; one in rollback-journal mode they can read, and
     their commits wait. `on_progress` is told pages copied and pages in all.
 
-    Call it with the migration lock held (`locking.exclusive`), because it removes what killed copies left. Raises
-    NotEnoughDisk, CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a
-    `keep` below 1.
+    Call it with the migration lock held (`exclusive`), since it removes what killed copies left. Raises NotEnoughDisk,
+    CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a `keep` below 1.
     """
     file = on_disk(file)
     if not file.is_file():
