@@ -520,19 +520,18 @@ def _() -> None:
     assert meta.indexes == []
 
 
-class Migrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhouse is not typed
-    @migrate.operation  # type: ignore[untyped-decorator]
-    def outer(self, *names: str) -> Any:
-        self.ran = [*names]
-        return self.inner("inner")
-
-    @migrate.operation  # type: ignore[untyped-decorator]
-    def inner(self, name: str) -> None:
-        self.ran.append(name)
-
-
 @needed("playhouse.migrate.operation, Operation", "to have operations run in migrate(), and one give another")
 def _() -> None:
+    class Migrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhouse is not typed
+        @migrate.operation  # type: ignore[untyped-decorator]
+        def outer(self, *names: str) -> Any:
+            self.ran = [*names]
+            return self.inner("inner")
+
+        @migrate.operation  # type: ignore[untyped-decorator]
+        def inner(self, name: str) -> None:
+            self.ran.append(name)
+
     with memory() as database:
         migrator = Migrator(database)
         operation = migrator.outer("a", "b")
