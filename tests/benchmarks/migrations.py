@@ -116,7 +116,7 @@ def bare(folder: Path, count: int) -> dict[str, float]:
 
     def apply() -> None:
         history.create()
-        for migration in find_files.discover(str(directory)):
+        for migration in find_files.discover(str(directory), "sqlite"):
             module = Loader().module(migration, "up", migration.read())
             with database.atomic("IMMEDIATE"):
                 module.up(None, database)

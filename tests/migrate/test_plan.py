@@ -171,7 +171,7 @@ def test_the_usage_tables_plan_says_what_their_migrations_do(usage_database: pee
     runner.rollback(0)
     tables, compact, follow = runner.plan()
     assert [str(up.migration) for up in (tables, compact, follow)] == list(
-        map(str, find_files.discover(runner.directory))
+        map(str, find_files.discover(runner.directory, "sqlite"))
     )
     assert sum(statement.startswith("CREATE TABLE usage_") for statement in tables.statements) == 3
     assert "INSERT INTO usage_config DEFAULT VALUES" in tables.statements

@@ -150,7 +150,7 @@ def _create_from_models(arguments: argparse.Namespace) -> Outcome:
 
     models = load_models(arguments.models)
     with opened(arguments, readonly=True, or_empty=True) as runner:
-        written = os.path.isdir(arguments.directory) and find_files.numbered(arguments.directory)
+        written = os.path.isdir(arguments.directory) and find_files.numbered(arguments.directory, "")
         if written and runner.status().pending_count:
             raise ConfigurationError("a migration is pending; migrate first, or its changes would be written again")
         generated = generate(runner.database, models, renames=dict(arguments.rename))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.engine import Engine
 
 ENGINES: tuple[Engine[Any], ...] = (sqlite,)
+NAMES = ("postgresql", "sqlite")  # for which a migration may have a variant, before this package has the engine too
 
 
 def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:

@@ -62,7 +62,7 @@ class Attempt:
         """Make the error to raise; the first that the migration raised counts, not what came of it."""
         first = self.error or error
         line = line_in(first, file_name_of(self.migration))
-        where = f"{self.migration}.py" if line is None else f"{self.migration}.py, line {line}"
+        where = self.migration.file_name if line is None else f"{self.migration.file_name}, line {line}"
         parts = [f"{where}: {self.refused or f'{type(first).__name__}: {first}'}"]
         statement = self._statement()
         if statement is not None:

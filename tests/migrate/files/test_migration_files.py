@@ -26,11 +26,11 @@ pytestmark = pytest.mark.quick
 
 
 def names(directory: Path) -> list[str]:
-    return [str(migration) for migration in find_files.discover(directory)]
+    return [str(migration) for migration in find_files.discover(directory, "sqlite")]
 
 
 def load(directory: Path, direction: Direction = "up") -> None:
-    for migration in find_files.discover(directory):
+    for migration in find_files.discover(directory, "sqlite"):
         Loader().load(migration, direction)
 
 
@@ -38,7 +38,7 @@ def test_migrations_are_ordered_by_number_also_past_999(tmp_path: Path) -> None:
     files = ["1000_thousand", "999_before", "010_ten", "9_nine", "002_two", "00000000000000000000000000001_one"]
     write(tmp_path, {name: table("t") for name in files})
     assert names(tmp_path) == list(reversed(files))
-    assert [migration.version for migration in find_files.discover(tmp_path)] == [1, 2, 9, 10, 999, 1000]
+    assert [migration.version for migration in find_files.discover(tmp_path, "sqlite")] == [1, 2, 9, 10, 999, 1000]
 
 
 def test_files_of_the_application_are_left_alone(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_files_of_the_application_are_left_alone(tmp_path: Path) -> None:
 def test_a_malformed_name_is_refused_with_a_good_one(tmp_path: Path, name: str) -> None:
     write(tmp_path, {"001_fine": table("t"), name: table("u")})
     with pytest.raises(errors.MalformedMigration, match=re.escape(f"{name}.py")) as caught:
-        find_files.discover(tmp_path)
+        find_files.discover(tmp_path, "sqlite")
     assert "001_add_users.py" in str(caught.value)
 
 
@@ -63,7 +63,7 @@ def test_a_malformed_name_is_refused_with_a_good_one(tmp_path: Path, name: str) 
 def test_a_version_that_no_database_can_hold_is_refused(tmp_path: Path, number: str) -> None:
     write(tmp_path, {f"{number}_a": table("t")})
     with pytest.raises(errors.MalformedMigration, match=rf"integers from 1 to {2**63 - 1}"):
-        find_files.discover(tmp_path)
+        find_files.discover(tmp_path, "sqlite")
 
 
 def test_the_largest_version_runs(tmp_path: Path, usage_database: peewee.Database) -> None:
@@ -77,7 +77,7 @@ def test_the_largest_version_runs(tmp_path: Path, usage_database: peewee.Databas
 def test_two_files_with_one_version_are_both_named(tmp_path: Path, one: str, other: str) -> None:
     write(tmp_path, {one: table("t"), other: table("u")})
     with pytest.raises(errors.DuplicateVersion) as caught:
-        find_files.discover(tmp_path)
+        find_files.discover(tmp_path, "sqlite")
     message = str(caught.value)
     assert f"{one}.py" in message
     assert f"{other}.py" in message
@@ -86,12 +86,12 @@ def test_two_files_with_one_version_are_both_named(tmp_path: Path, one: str, oth
 
 def test_an_empty_or_missing_directory_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigurationError, match="no migrations here"):
-        find_files.discover(tmp_path)
+        find_files.discover(tmp_path, "sqlite")
     with pytest.raises(errors.ConfigurationError, match=r"gone: no such directory"):
-        find_files.discover(tmp_path / "gone")
+        find_files.discover(tmp_path / "gone", "sqlite")
     (tmp_path / "file").touch()
     with pytest.raises(errors.ConfigurationError, match="not a directory"):
-        find_files.discover(tmp_path / "file")
+        find_files.discover(tmp_path / "file", "sqlite")
 
 
 def test_the_default_directory_holds_the_usage_tables() -> None:
@@ -136,7 +136,9 @@ def test_down_is_needed_only_on_the_way_down(tmp_path: Path) -> None:
 
 def test_same_names_in_two_directories_do_not_meet(tmp_path: Path) -> None:
     for folder in ("one", "two"):
-        (migration,) = find_files.discover(write(tmp_path / folder, {"001_a": f"{sql()}folder = {folder!r}\n"}))
+        (migration,) = find_files.discover(
+            write(tmp_path / folder, {"001_a": f"{sql()}folder = {folder!r}\n"}), "sqlite"
+        )
         module = Loader().module(migration, "up")
         assert module.folder == folder
 
@@ -145,7 +147,7 @@ def test_a_file_mended_within_the_same_second_is_read_again(tmp_path: Path, monk
     # Python's cache knows a file by its whole seconds and its length: what failed must not run again from there.
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     write(tmp_path, {"001_a": sql()})
-    (migration,) = find_files.discover(tmp_path)
+    (migration,) = find_files.discover(tmp_path, "sqlite")
     for value in ("WRONG", "RIGHT"):
         write(tmp_path, {"001_a": f"{sql()}value = {value!r}\n"})
         os.utime(tmp_path / "001_a.py", (10**9, 10**9))

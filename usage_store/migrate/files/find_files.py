@@ -2,6 +2,7 @@
 
 A migration is a file `NNN_name.py` that defines `up(migrator, db)`, usually `down(migrator, db)`, and may say
 `atomic = False`: the form that `playhouse.migrations` uses. One that defines `migrate` instead is peewee_migrate's.
+Beside it may stand variants, `NNN_name.postgresql.py`: the same migration as it is to run on one database engine.
 """
 
 from __future__ import annotations
@@ -9,27 +10,33 @@ from __future__ import annotations
 import os
 import re
 
+from usage_store.engines import NAMES
 from usage_store.errors import ConfigurationError, DuplicateVersion, MalformedMigration
 from usage_store.migrate.files.migration import Migration
 
-_FILE_NAME = re.compile(r"([0-9]+)_(\w+)\.py")
+_FILE_NAME = re.compile(r"([0-9]+)_(\w+)(?:\.([a-z][a-z0-9]*))?\.py")
 _MAX_VERSION = 2**63 - 1  # the largest INTEGER that SQLite and PostgreSQL's bigint hold
+_MANY_DIGITS = 2 * len(str(_MAX_VERSION))
 
 
-def discover(directory: str | os.PathLike[str]) -> tuple[Migration, ...]:
-    """List the migrations of a directory, lowest version first, without loading them.
+def discover(directory: str | os.PathLike[str], engine: str) -> tuple[Migration, ...]:
+    """List the migrations of a directory for an engine, lowest version first, without loading them.
 
-    Names that start with `_` or `.` are left to the application. Raises ConfigurationError if there is no such
-    directory or no migration in it, MalformedMigration and DuplicateVersion for files that cannot be ordered.
+    Its variants stand in the place of the plain files, those for other engines are passed over. Names that start with
+    `_` or `.` are left to the application. Raises ConfigurationError if there is no such directory or no migration in
+    it, MalformedMigration and DuplicateVersion for files that cannot be ordered and for variants of none.
     """
-    found = numbered(directory)
+    found = numbered(directory, engine)
     if not found:
         raise ConfigurationError(f"{directory}: no migrations here; their files are named like 001_add_users.py")
     return found
 
 
-def numbered(directory: str | os.PathLike[str]) -> tuple[Migration, ...]:
-    """List the migrations of a directory, of which there may be none; otherwise as `discover`."""
+def numbered(directory: str | os.PathLike[str], engine: str) -> tuple[Migration, ...]:
+    """List the migrations of a directory, of which there may be none; otherwise as `discover`.
+
+    Without the name of an engine, these are the plain files.
+    """
     try:
         names = sorted(os.listdir(directory))
     except FileNotFoundError:
@@ -37,25 +44,48 @@ def numbered(directory: str | os.PathLike[str]) -> tuple[Migration, ...]:
     except NotADirectoryError:
         raise ConfigurationError(f"{directory}: not a directory of migrations") from None
     by_version: dict[int, Migration] = {}
+    variants: list[tuple[Migration, str]] = []
     folder = os.fspath(directory)
     for name in names:
         if not name.endswith(".py") or name.startswith(("_", ".")):
             continue
-        migration = _parse(folder, name)
+        migration, variant_for = _parse(folder, name)
+        if variant_for:
+            variants.append((migration, variant_for))
+            continue
         other = by_version.setdefault(migration.version, migration)
         if other is not migration:
             raise DuplicateVersion(f"{other}.py and {name} both have version {migration.version}; renumber one of them")
+    _take_variants(by_version, variants, engine)
     return tuple(by_version[version] for version in sorted(by_version))
 
 
-def _parse(folder: str, name: str) -> Migration:
+def _take_variants(by_version: dict[int, Migration], variants: list[tuple[Migration, str]], engine: str) -> None:
+    allowed = sorted({*NAMES, engine} - {""})
+    for variant, name in variants:
+        if name not in allowed:
+            raise MalformedMigration(
+                f"{variant.file_name}: no database engine is called {name} (allowed: {', '.join(allowed)}); a plain "
+                "migration is named like 001_add_users.py"
+            )
+        if str(variant) != str(by_version.get(variant.version)):
+            raise MalformedMigration(
+                f"{variant.file_name}: a variant for the engine {name} of {variant}.py, which is not there; write that "
+                "too, for all other engines, or rename this like 001_add_users.py"
+            )
+        if name == engine:
+            by_version[variant.version] = variant
+
+
+def _parse(folder: str, name: str) -> tuple[Migration, str | None]:
     match = _FILE_NAME.fullmatch(name)
     if match is None:
         raise MalformedMigration(
             f"{name}: not a migration's name; rename it like 001_add_users.py (letters, digits and _), "
             "or start it with _ if it is not a migration"
         )
-    version = int(match[1]) if len(match[1]) < len(str(_MAX_VERSION)) * 2 else _MAX_VERSION + 1
+    digits, title, engine = match.groups()
+    version = int(digits) if len(digits) < _MANY_DIGITS else _MAX_VERSION + 1
     if not 1 <= version <= _MAX_VERSION:
         raise MalformedMigration(f"{name}: versions are integers from 1 to {_MAX_VERSION}")
-    return Migration(version, match[2], f"{folder}{os.sep}{name}")
+    return Migration(version, title, f"{folder}{os.sep}{name}"), engine

@@ -91,17 +91,17 @@ def _load_message(migration: Migration, file_name: str, error: BaseException) ->
         line, what = line_in(error, file_name), f"{type(error).__name__}: {error}"
     if isinstance(error, ModuleNotFoundError) and error.name == "peewee_migrate":
         what += "; pip install peewee-migrate"
-    return f"{migration}.py, line {line}: {what}" if line else f"{migration}.py: {what}"
+    return f"{migration.file_name}, line {line}: {what}" if line else f"{migration.file_name}: {what}"
 
 
 def _check(migration: Migration, module: ModuleType, direction: Direction) -> None:
     if not callable(getattr(module, "up", None)):
-        raise MalformedMigration(f"{migration}.py: defines no up(migrator, db)")
+        raise MalformedMigration(f"{migration.file_name}: defines no up(migrator, db)")
     if not isinstance(getattr(module, "atomic", True), bool):
-        raise MalformedMigration(f"{migration}.py: atomic is {module.atomic!r}; allowed: True, False")
+        raise MalformedMigration(f"{migration.file_name}: atomic is {module.atomic!r}; allowed: True, False")
     for attribute in ("deletes", "drops"):
         names = getattr(module, attribute, ())
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-            raise MalformedMigration(f"{migration}.py: {attribute} is {names!r}; allowed: a tuple of names")
+            raise MalformedMigration(f"{migration.file_name}: {attribute} is {names!r}; allowed: a tuple of names")
     if direction == "down" and not callable(getattr(module, "down", None)):
-        raise Irreversible(f"{migration}.py: defines no down(migrator, db), so nothing was rolled back; add one")
+        raise Irreversible(f"{migration.file_name}: defines no down(migrator, db), so nothing was rolled back; add one")

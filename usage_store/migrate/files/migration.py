@@ -27,7 +27,12 @@ class Migration(NamedTuple):
     applied_at: int | None = None
 
     def __str__(self) -> str:
-        return os.path.basename(self.file)[:-3] if self.file else f"{self.version:03d}_{self.name}"
+        return os.path.basename(self.file).partition(".")[0] if self.file else f"{self.version:03d}_{self.name}"
+
+    @property
+    def file_name(self) -> str:
+        """The file's name, with an engine's in it for a variant; the one that it had when it is gone."""
+        return os.path.basename(self.file) if self.file else f"{self}.py"
 
     @property
     def path(self) -> Path | None:
@@ -39,12 +44,12 @@ class Migration(NamedTuple):
     def read(self) -> bytes:
         """Give the file's content, or raise LoadError if it is gone or cannot be read."""
         if self.file is None:
-            raise LoadError(f"{self}.py: the file is gone")
+            raise LoadError(f"{self.file_name}: the file is gone")
         try:
             with open(self.file, "rb", buffering=0) as file:  # half the time of Path.read_bytes
                 return file.read()
         except OSError as error:
-            raise LoadError(f"{self}.py: {error.strerror}") from error
+            raise LoadError(f"{self.file_name}: {error.strerror}") from error
 
 
 class Step(NamedTuple):

@@ -36,7 +36,7 @@ def create(directory: str | os.PathLike[str], title: str, source: str | None = N
         raise ConfigurationError(f"{title!r}: a migration's name needs letters or digits")
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    existing = find_files.numbered(folder)
+    existing = find_files.numbered(folder, "")
     version = existing[-1].version + 1 if existing else 1
     path = folder / f"{version:03d}_{slug}.py"
     line = " ".join(title.split()).rstrip(".").replace("\\", "\\\\").replace('"', '\\"')

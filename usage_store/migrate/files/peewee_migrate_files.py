@@ -35,17 +35,17 @@ class Replays:
 
     def before(self, migration: Migration, database: peewee.Database) -> Any:
         """Give the models that the files below a migration leave."""
-        earlier = _earlier(migration)
+        earlier = _earlier(migration, database)
         (files, orm), self._left = self._left, (None, None)
         return orm if files == _state(earlier) else self._replayed(map(self._load, earlier), database)
 
     def after(self, migration: Migration, module: ModuleType, database: peewee.Database) -> Any:
         """Give the models that a migration leaves, whose module this is."""
-        return self._replayed([*map(self._load, _earlier(migration)), module], database)
+        return self._replayed([*map(self._load, _earlier(migration, database)), module], database)
 
-    def keep(self, migration: Migration, orm: Any) -> None:
+    def keep(self, migration: Migration, database: peewee.Database, orm: Any) -> None:
         """Keep the models that a migration has left."""
-        self._left = _state([*_earlier(migration), migration]), orm
+        self._left = _state([*_earlier(migration, database), migration]), orm
 
     def _replayed(self, past: Iterable[ModuleType], database: peewee.Database) -> Any:
         """Give the models as the adapted modules leave them; others are passed over."""
@@ -74,12 +74,13 @@ def adapt(module: ModuleType, migration: Migration, replays: Replays) -> None:
     if getattr(module.migrate, "__module__", None) != module.__name__:
         return
     if importlib.util.find_spec("peewee_migrate") is None:
-        raise LoadError(f"{migration}.py: written for peewee_migrate, which is missing; pip install peewee-migrate")
+        name = migration.file_name
+        raise LoadError(f"{name}: written for peewee_migrate, which is missing; pip install peewee-migrate")
 
     def up(_: object, database: peewee.Database) -> None:
         orm = replays.before(migration, database)
         _run(module.migrate, database, orm)
-        replays.keep(migration, orm)
+        replays.keep(migration, database, orm)
 
     def down(_: object, database: peewee.Database) -> None:
         _run(module.rollback, database, replays.after(migration, module, database))
@@ -89,11 +90,12 @@ def adapt(module: ModuleType, migration: Migration, replays: Replays) -> None:
         module.__dict__["down"] = down
 
 
-def _earlier(migration: Migration) -> list[Migration]:
+def _earlier(migration: Migration, database: peewee.Database) -> list[Migration]:
     """List the files below this one; none if its own is gone, since nothing says where they are."""
     if migration.path is None:
         return []
-    return [file for file in discover(migration.path.parent) if file.version < migration.version]
+    files = discover(migration.path.parent, engine_of(database).NAME)
+    return [file for file in files if file.version < migration.version]
 
 
 def _state(files: Sequence[Migration]) -> object:

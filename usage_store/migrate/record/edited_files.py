@@ -36,7 +36,7 @@ def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigra
     for migration, source in edited:
         before, now = sources[migration.version], source.decode(errors="replace")
         if same_meaning(before, now):
-            notices.append(f"{migration}.py was edited after it was applied, in comments or layout only")
+            notices.append(f"{migration.file_name} was edited after it was applied, in comments or layout only")
         else:
             problems.append(_problem(migration, before, now))
     return problems, notices
@@ -45,11 +45,10 @@ def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigra
 def _problem(migration: Migration, before: str, now: str) -> EditedMigration:
     import difflib
 
-    diff = difflib.unified_diff(
-        before.splitlines(), now.splitlines(), f"{migration}.py as applied", f"{migration}.py now", lineterm=""
-    )
+    name = migration.file_name
+    diff = difflib.unified_diff(before.splitlines(), now.splitlines(), f"{name} as applied", f"{name} now", lineterm="")
     return EditedMigration(
-        f"{migration}.py was edited after it was applied; restore it and write a new migration, "
+        f"{name} was edited after it was applied; restore it and write a new migration, "
         f"or accept it as it is with `stamp {migration.version}`",
         version=migration.version,
         diff="\n".join(diff),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError
-from usage_store.migrate.files import find_files
+from usage_store.migrate.files.find_files import numbered
 from usage_store.migrate.record.source_text import checksum, same_meaning
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def history_table(database: peewee.Database, project: Project, files: Sequence[M
     if len(project.tables) == 1:
         return project.tables[0]
     common, own = project.tables
-    files = find_files.numbered(project.directory) if files is None else files
+    files = numbered(project.directory, engine_of(database).NAME) if files is None else files
     histories: list[str] = []
     doubtful: dict[str, Migration] = {}
     for table in project.tables:

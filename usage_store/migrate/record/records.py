@@ -39,7 +39,7 @@ class Records:
 
     def files(self) -> tuple[Migration, ...]:
         """List the migrations of the directory for this engine, lowest version first. Raises as `discover`."""
-        return discover(self.directory)
+        return discover(self.directory, self.engine.NAME)
 
     def tables(self) -> tuple[str, str]:
         """Name the tables of the history and the log, which no migration makes. Reads only."""

@@ -79,7 +79,7 @@ def with_paths(rows: Sequence[Migration], files: Sequence[Migration]) -> tuple[M
 
 def is_named_alike(applied: Migration) -> bool:
     """Tell whether a row has its file's name, if only in other letters; a RenamedMigration says so where it has not."""
-    file = applied.path.stem if applied.path else ""
+    file = str(applied) if applied.file else ""
     return file.partition("_")[2].lower() == re.sub(r"\W", "_", applied.name).lower()
 
 
@@ -95,7 +95,7 @@ def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> l
     late = [file for file in files if file.version < newest_applied and file.version not in versions]
     problems += [
         LateMigration(
-            f"{file}.py would run out of order: version {newest_applied} was applied before it; "
+            f"{file.file_name} would run out of order: version {newest_applied} was applied before it; "
             f"renumber it above {max(newest_file, newest_applied)}",
             version=file.version,
         )
@@ -112,10 +112,10 @@ def _row_problem(row: Migration, file: Migration | None, newest_file: int) -> Hi
             version=row.version,
         )
     if file is None:
-        return MissingMigration(f"{row} was applied and its file is gone; restore {row}.py", version=row.version)
+        return MissingMigration(f"{row} was applied and its file is gone; restore {row.file_name}", version=row.version)
     if file.name != row.name:
         return RenamedMigration(
-            f"version {row.version} was applied as {row.name!r} and its file is {file}.py; "
+            f"version {row.version} was applied as {row.name!r} and its file is {file.file_name}; "
             "restore the name, or give this directory a history of its own with --table",
             version=row.version,
         )

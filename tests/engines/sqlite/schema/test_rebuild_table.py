@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -16,7 +17,7 @@ from tests.support.driver import sqlite3
 from tests.support.programs import TIMEOUT
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.integrity_checks import violations
-from usage_store.engines.sqlite.schema.rebuild_table import rebuild, require_room
+from usage_store.engines.sqlite.schema.rebuild_table import rebuild
 from usage_store.engines.sqlite.schema.schema_operations import migrator_for
 from usage_store.errors import ChangeRefused
 
@@ -267,12 +268,13 @@ def test_only_an_ordinary_table_is_rebuilt(database: peewee.SqliteDatabase, tabl
         rebuild(database, table, f"CREATE TABLE {table} (a)")
 
 
-def test_the_reason_names_the_bytes_when_the_disk_is_too_small(tmp_path: Path) -> None:
-    free = shutil.disk_usage(tmp_path).free
-    with pytest.raises(
-        ChangeRefused, match=f"rebuilding t needs {free * 9:,} bytes free in {tmp_path}; there are [0-9,]+$"
-    ):
-        require_room(tmp_path, free * 9, "rebuilding t")
+def test_the_reason_names_the_bytes_when_the_disk_is_too_small(
+    database: peewee.SqliteDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(database, "CREATE TABLE t (a)")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(ChangeRefused, match=f"rebuilding t needs [0-9,]+ bytes free in {tmp_path}; there are 1,000$"):
+        rebuild(database, "t", "CREATE TABLE t (a NOT NULL)")
 
 
 SMALL_DISK = """

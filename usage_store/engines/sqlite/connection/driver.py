@@ -2,7 +2,7 @@
 
 peewee takes pysqlite3 by itself where that is installed, and an adopted database may have a driver of its own. Two
 SQLite libraries in a process drop each other's locks on a file, and destroy it (sqlite.org/howtocorrupt.html, 2.2). So
-no other module imports a driver, and `second` makes further connections to a file by the driver that opened it.
+no other module imports a driver, and `second_connection` makes further ones to a file by the driver that opened it.
 """
 
 from __future__ import annotations

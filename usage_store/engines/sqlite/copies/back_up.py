@@ -15,6 +15,7 @@ from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.copies.copy_file import copy_file
 from usage_store.engines.sqlite.file.disk import file_of, on_disk, reserve, sync
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
+from usage_store.engines.sqlite.schema.sql_tokens import quoted
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -52,9 +53,8 @@ def back_up(
     removed. Meanwhile others read and write a database in WAL mode; one in rollback-journal mode they can read, and
     their commits wait. `on_progress` is told pages copied and pages in all.
 
-    Call it with the migration lock held (`exclusive`), because it removes what killed copies left. Raises
-    NotEnoughDisk, CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a
-    `keep` below 1.
+    Call it with the migration lock held (`exclusive`), since it removes what killed copies left. Raises NotEnoughDisk,
+    CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a `keep` below 1.
     """
     file = on_disk(file)
     if not file.is_file():
@@ -122,8 +122,7 @@ def back_up_rows(
 
 
 def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
-    quoted = table.replace('"', '""')
-    return database.execute_sql(f'SELECT 1 FROM "{quoted}" LIMIT 1').fetchone() is not None  # noqa: S608
+    return database.execute_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608
 
 
 def list_backups(file: Path, directory: Path | None = None) -> tuple[Backup, ...]:

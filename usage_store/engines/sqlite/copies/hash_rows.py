@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.compare_databases import Catalog, State
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
+from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -48,16 +49,12 @@ def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
 
 def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
     names = database.execute_sql("SELECT name FROM pragma_table_xinfo(?) ORDER BY lower(name)", (table,)).fetchall()
-    listed = ", ".join(_quoted(name) for (name,) in names)
+    listed = ", ".join(quoted(name) for (name,) in names)
     count = total = 0
-    for row in database.execute_sql(f"SELECT {listed} FROM {_quoted(table)}"):  # noqa: S608
+    for row in database.execute_sql(f"SELECT {listed} FROM {quoted(table)}"):  # noqa: S608
         count += 1
         total += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big")
     return count, total
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _counters(database: peewee.SqliteDatabase, tables: Collection[str]) -> dict[str, int]:

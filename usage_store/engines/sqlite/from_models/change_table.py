@@ -15,6 +15,7 @@ from usage_store.engines.interface.changes import Change, Rebuild
 from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import addable, doubts_of, lost, without_value
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
+from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,11 +41,6 @@ def read_schema(database: peewee.SqliteDatabase) -> Schema:
     # Triggers have a name space of their own: a table and a trigger may share a name.
     rows = database.execute_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger'")
     return Schema(read_catalog(database), {name.lower(): (name, sql) for name, sql in rows})
-
-
-def quoted(name: str) -> str:
-    """Write a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def text_of(sql: str, part: Sequence[sql_tokens.Token]) -> str:

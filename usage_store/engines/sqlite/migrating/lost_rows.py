@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.connection.second_connection import second_connection
+from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,8 +86,7 @@ def _read(connection: sqlite3.Connection, tables: set[str] | None) -> _Contents:
 
 
 def _count(connection: sqlite3.Connection, table: str) -> int:
-    quoted = table.replace('"', '""')
-    count: int = connection.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0]  # noqa: S608
+    count: int = connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0]  # noqa: S608
     return count
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from usage_store.engines.sqlite.file.write_transaction import write_transaction
-from usage_store.engines.sqlite.schema.edit_create_table import quoted
+from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 from usage_store.engines.sqlite.schema.one_table import stored_table
+from usage_store.engines.sqlite.schema.sql_tokens import quoted
 from usage_store.errors import ChangeRefused
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def backfill(
     seen and rows in all. Raises ChangeRefused inside a transaction, and for a table that has no rowid.
     """
     stored = stored_table(database, table)
-    if database.in_transaction() or database.connection().in_transaction:
+    if in_transaction(database):
         raise ChangeRefused(f"{stored.name}: a backfill commits in batches; let its migration say atomic = False")
     _require_rowid(database, stored.name)
     name = quoted(stored.name)

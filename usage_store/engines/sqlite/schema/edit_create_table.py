@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 from usage_store.errors import ChangeRefused
 
 if TYPE_CHECKING:
@@ -36,11 +37,6 @@ class Clause:
     def span(self) -> tuple[int, int]:
         """Where it starts and ends in the text."""
         return self.tokens[0].start, self.tokens[-1].end
-
-
-def fold(name: str) -> str:
-    """Fold a name as SQLite does to compare it: ASCII letters only."""
-    return "".join(letter.lower() if letter.isascii() else letter for letter in name)
 
 
 def clauses(part: Sequence[Token]) -> list[Clause]:
@@ -189,11 +185,6 @@ def drop_default(sql: str, column: str) -> str:
     """Leave a column without a default."""
     part = column_part(sql, column)
     return _drop(sql, lambda clause: clause.kind == "default" and clause.tokens[0] in part)
-
-
-def quoted(name: str) -> str:
-    """Write an identifier between double quotes."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _table_of(sql: str) -> str:

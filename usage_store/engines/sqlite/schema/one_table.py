@@ -10,7 +10,7 @@ import peewee
 
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
-from usage_store.engines.sqlite.schema.edit_create_table import fold, quoted
+from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 from usage_store.errors import ChangeRefused
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.compare_databases import Catalog, Column, ForeignKey, Table
 from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
 if TYPE_CHECKING:
     import peewee
@@ -37,11 +38,10 @@ def _normal_object(sql: str) -> str:
 
 
 def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
-    quoted = '"' + name.replace('"', '""') + '"'
     parsed = sql_tokens.parse_table(sql)
     definitions = {sql_tokens.name_of(part[0]).lower(): part for part in parsed.columns}
     columns = {}
-    for _, column, type_, not_null, default, key, hidden in database.execute_sql(f"PRAGMA table_xinfo({quoted})"):
+    for _, column, type_, not_null, default, key, hidden in database.execute_sql(f"PRAGMA table_xinfo({quoted(name)})"):
         part = definitions.get(column.lower(), ())
         columns[column.lower()] = Column(
             _normal_type(type_),
@@ -65,7 +65,7 @@ def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
     return Table(
         columns,
         tuple(sorted(checks)),
-        _uniques(database, quoted),
+        _uniques(database, name),
         _foreign_keys(database, name, _deferred(parsed)),
         tuple(sorted(options)),
     )
@@ -99,12 +99,11 @@ def _generated(part: tuple[sql_tokens.Token, ...], hidden: int) -> str | None:
     return f"{sql_tokens.normal(sql_tokens.after(part, 'as')[0])} {'virtual' if hidden == 2 else 'stored'}"  # noqa: PLR2004
 
 
-def _uniques(database: peewee.SqliteDatabase, quoted: str) -> tuple[tuple[str, ...], ...]:
+def _uniques(database: peewee.SqliteDatabase, name: str) -> tuple[tuple[str, ...], ...]:
     found = []
-    for _, index, unique, origin, *_ in database.execute_sql(f"PRAGMA index_list({quoted})").fetchall():
+    for _, index, unique, origin, *_ in database.execute_sql(f"PRAGMA index_list({quoted(name)})").fetchall():
         if unique and origin == "u":
-            escaped = index.replace('"', '""')
-            info = database.execute_sql(f'PRAGMA index_info("{escaped}")').fetchall()
+            info = database.execute_sql(f"PRAGMA index_info({quoted(index)})").fetchall()
             found.append(tuple(row[2].lower() for row in info))
     return tuple(sorted(found))
 
@@ -122,8 +121,7 @@ def _deferred(parsed: sql_tokens.CreateTable) -> set[tuple[str, ...]]:
 
 def _foreign_keys(database: peewee.SqliteDatabase, name: str, deferred: set[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
     grouped: dict[int, list[list[str]]] = {}
-    quoted = name.replace('"', '""')
-    for key, _, *row, _ in database.execute_sql(f'PRAGMA foreign_key_list("{quoted}")'):
+    for key, _, *row, _ in database.execute_sql(f"PRAGMA foreign_key_list({quoted(name)})"):
         grouped.setdefault(key, []).append(row)
     found = []
     for rows in grouped.values():

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.file.disk import check_disk
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
-from usage_store.engines.sqlite.schema.edit_create_table import fold, quoted
 from usage_store.engines.sqlite.schema.one_table import (
     StoredTable,
     columns_of,
@@ -29,8 +29,9 @@ from usage_store.engines.sqlite.schema.one_table import (
     unused_name,
     users_of,
 )
+from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 from usage_store.engines.sqlite.schema.triggers_and_indexes import put_back, read_belongings
-from usage_store.errors import ChangeRefused
+from usage_store.errors import ChangeRefused, NotEnoughDisk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -75,28 +76,26 @@ def rebuild(
     logger.debug("rebuilt %s: %d rows in %.1f ms", old.name, rows, (time.perf_counter() - started) * 1000)
 
 
-def require_room(folder: Path, needed: int, purpose: str) -> None:
-    """Raise ChangeRefused unless the file system of a folder has `needed` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise ChangeRefused(f"{purpose} needs {needed:,} bytes free in {folder}; there are {free:,}")
-
-
 def _check_room(database: peewee.SqliteDatabase, table: StoredTable) -> None:
     file = main_file(database)
     if not file:
         return
     folder = Path(file).parent
     size = database.pragma("page_size") * (database.pragma("page_count") - database.pragma("freelist_count"))
-    if shutil.disk_usage(folder).free < 2 * size:
+    free = shutil.disk_usage(folder).free
+    if free < 2 * size:
         with suppress(peewee.OperationalError):  # a SQLite without dbstat knows only the size of the whole
             ((size,),) = database.execute_sql(
                 "SELECT sum(pgsize) FROM dbstat('main', 1) "
                 "WHERE name IN (SELECT name FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE)",
                 (table.name,),
             ).fetchall()
-        # Twice: the new table and its indexes go to the WAL or the journal, and the file grows by them.
-        require_room(folder, 2 * size, f"rebuilding {table.name}")
+        try:
+            # Twice: the new table and its indexes go to the WAL or the journal, and the file grows by them.
+            check_disk(folder, 2 * size, f"rebuilding {table.name}")
+        except NotEnoughDisk as error:
+            reason = f"rebuilding {table.name} needs {2 * size:,} bytes free in {folder}; there are {free:,}"
+            raise ChangeRefused(reason) from error
 
 
 def _under_name(create_sql: str, name: str, new: str) -> str:

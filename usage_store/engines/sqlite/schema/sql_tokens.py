@@ -73,6 +73,16 @@ def name_of(token: Token) -> str:
     return text
 
 
+def fold(name: str) -> str:
+    """Fold a name as SQLite does to compare it: ASCII letters only."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in name)
+
+
+def quoted(name: str) -> str:
+    """Write an identifier between double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def normal(parts: Sequence[Token]) -> str:
     """Spell tokens in one way: single spaces, lower case, no identifier quotes; strings stay as they are."""
     return " ".join(part.text if part.kind == "string" else name_of(part).lower() for part in parts)

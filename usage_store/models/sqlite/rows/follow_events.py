@@ -110,7 +110,7 @@ def forget_counts(database: peewee.SqliteDatabase) -> None:
 
 
 def _migration() -> ModuleType:
-    files = discover(usage_tables().directory)
+    files = discover(usage_tables().directory, "sqlite")
     newest = next(file for file in reversed(files) if b"def event_triggers(" in file.read())
     return Loader().module(newest)
 
