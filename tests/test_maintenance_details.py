@@ -14,8 +14,8 @@ from tests.compacted import fill, ids_in
 from tests.maintained import run_where_waits_have_no_end
 from tests.support import TIMEOUT, environment, files_of, opened, raw, rows, script
 from usage_store import UsageSession, UsageSnapshot, init_database, maintain, upkeep_after_inserts
+from usage_store.cli.usage_commands import _bytes
 from usage_store.engines import unwrap
-from usage_store.maintain import _bytes
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
 
