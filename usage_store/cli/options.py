@@ -6,8 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from usage_store.engines.interface.paths_and_urls import redact
-from usage_store.engines.sqlite.connection.file_on_disk import checked_mode
+from usage_store.engines.interface.paths_and_urls import checked_mode, redact
 from usage_store.errors import InvalidValue
 
 if TYPE_CHECKING:

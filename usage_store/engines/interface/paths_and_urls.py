@@ -1,9 +1,14 @@
-"""The path or URL of a database: the default one, and how one is shown."""
+"""The path or URL of a database: the default one, and how one is shown; the permissions that its file may have."""
 
 from __future__ import annotations
 
 import os
 import re
+
+from usage_store.errors import InvalidValue
+
+_OWNERS = 0o600  # without these no engine could use the file
+_ALL = 0o777
 
 
 def default_target() -> str:
@@ -18,3 +23,11 @@ def redact(target: str) -> str:
     return re.sub(
         r"(?i)([?&][^\s=&]*(?:password|passwd|secret|token)[^\s=&]*=)[^\s&']*?(?=[\s&']|:?(?:\s|$))", r"\1***", target
     )
+
+
+def checked_mode(mode: object) -> int | None:
+    """Give the permissions for a new file back, or raise InvalidValue; None stands for the usual ones."""
+    if mode is None or (type(mode) is int and 0 <= mode <= _ALL and mode & _OWNERS == _OWNERS):
+        return mode
+    allowed = "an octal number from 0o600 to 0o777 in which the owner reads and writes, such as 0o600"
+    raise InvalidValue("mode", mode, allowed)

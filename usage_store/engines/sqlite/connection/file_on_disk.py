@@ -6,12 +6,9 @@ import os
 import threading
 from contextlib import suppress
 
-from usage_store.errors import InvalidValue
-
 # Held for the moment in which a file is made or a connection is registered; a fork waits for it (see `forks`).
 GATE = threading.RLock()
 
-_OWNERS = 0o600  # without these SQLite could not use the file
 _ALL = 0o777
 _USUAL = 0o644  # what SQLite makes a file with, less the umask
 
@@ -35,14 +32,6 @@ def inode(path: str) -> tuple[int, int] | None:
 def permissions(path: str | os.PathLike[str]) -> int:
     """Give a file's permissions, such as 0o600. Reads only."""
     return os.stat(path).st_mode & _ALL
-
-
-def checked_mode(mode: object) -> int | None:
-    """Give the permissions for a new file back, or raise InvalidValue; None stands for the usual ones."""
-    if mode is None or (type(mode) is int and 0 <= mode <= _ALL and mode & _OWNERS == _OWNERS):
-        return mode
-    allowed = "an octal number from 0o600 to 0o777 in which the owner reads and writes, such as 0o600"
-    raise InvalidValue("mode", mode, allowed)
 
 
 def make(path: str, mode: int | None = None) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from usage_store.engines.interface.paths_and_urls import redact
+from usage_store.engines.interface.paths_and_urls import checked_mode, redact
 from usage_store.engines.sqlite.connection.driver import check_sqlite, sqlite3
 from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, readable_errors
-from usage_store.engines.sqlite.connection.file_on_disk import absolute, checked_mode, make
+from usage_store.engines.sqlite.connection.file_on_disk import absolute, make
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.engines.sqlite.connection.quiet_wal_file import QuietFile, is_quiet
 from usage_store.errors import ConfigurationError, DatabaseUnreadable

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store.engines.interface.paths_and_urls import checked_mode
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
-from usage_store.engines.sqlite.connection.file_on_disk import checked_mode, permissions
+from usage_store.engines.sqlite.connection.file_on_disk import permissions
 from usage_store.engines.sqlite.connection.open_file import file_name, open_database
 from usage_store.engines.sqlite.copies.back_up import stamped, take
 from usage_store.engines.sqlite.copies.copy_file import copy
