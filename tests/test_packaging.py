@@ -178,6 +178,19 @@ def test_a_built_package_installs_and_works(built: dict[str, Path], python: Path
     _check_it_works(python, tmp_path / "elsewhere", _site(python))
 
 
+def test_every_module_of_the_wheel_can_be_imported_and_none_is_missing(
+    built: dict[str, Path], python: Path, tmp_path: Path
+) -> None:
+    _pip_install(python, tmp_path, built[".whl"])
+    code = "import pkgutil, usage_store; walk = pkgutil.walk_packages(usage_store.__path__, 'usage_store.')"
+    said = _run(
+        [python, "-W", "error", "-c", f"{code}; print(*(__import__(m.name) and m.name for m in walk))"], tmp_path
+    )
+    sources = _sources(built, "usage_store") | {f"usage_store/{name}" for name in _sources(built, "migrations")}
+    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
+    assert set(said.split()) | {"usage_store"} == modules
+
+
 @pytest.mark.quick
 def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) -> None:
     checkout = _copy(tmp_path)

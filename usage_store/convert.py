@@ -15,11 +15,6 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.cli.exit_codes import EXPECTED, described, one_line
-from usage_store.cli.options import Parser
-from usage_store.cli.output import complain, with_output
-from usage_store.engines.interface.paths_and_urls import default_target
-from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.integrity_checks import violations
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
@@ -28,7 +23,7 @@ from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.load_file import Loader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from usage_store.migrate import Migration
 
@@ -154,35 +149,7 @@ def _count(db: peewee.Database, table: str) -> int:
     return count
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Convert one database; give the exit code of `python -m usage_store.migrate`."""
-    return with_output(lambda: _main(argv))
-
-
-def _main(argv: Sequence[str] | None) -> int:
-    description = (__doc__ or "").partition("\n")[0]
-    parser = Parser(prog="python -m usage_store.convert", description=description)
-    parser.add_argument("database", nargs="?", help="default: $USAGE_STORE_DATABASE, else usage.db")
-    target = parser.parse_args(argv).database or default_target()
-    try:
-        open_database(target, readonly=True).close()  # raises for a missing file
-        database = open_database(target)
-        try:
-            converted = convert_original(database)
-        finally:
-            database.close()
-    except EXPECTED as error:
-        complain(f"error: {one_line(error)}; nothing was changed")
-        return int(described(error)["exit_code"])
-    if converted is None:
-        print("nothing to convert")
-    else:
-        print(
-            f"kept {converted.configurations} configurations and {converted.snapshots} snapshots, "
-            f"of {converted.sessions} sessions"
-        )
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from usage_store.cli.usage_commands import convert_main
+
+    sys.exit(convert_main())

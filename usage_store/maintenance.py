@@ -72,7 +72,7 @@ def maintain(
     Raises InvalidValue, TransactionOpen, MigrationLocked, DatabaseUnreadable and, for `rewrite`, NotEnoughDisk.
     """
     if database is None:
-        from usage_store.database import bound_database
+        from usage_store.database import bound_database  # noqa: PLC0415  which imports this module
 
         database = bound_database()
     inner = unwrap(database)

@@ -21,7 +21,7 @@ from tests.support.programs import TIMEOUT, environment
 from tests.support.snapshots import filled, ids_in, on_disk, plain_rows
 from tests.support.terminals import on_terminal
 from usage_store import init_database
-from usage_store.maintain import _bytes
+from usage_store.cli.usage_commands import _bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,7 +216,7 @@ def test_the_database_may_be_named_by_the_environment(path: Path) -> None:
 INTERRUPTED = """
 import os, signal, sys
 from usage_store.engines.sqlite.connection.open_file import SqliteFile
-from usage_store.maintain import main
+from usage_store.cli.usage_commands import maintain_main
 
 def watched(self, commit=SqliteFile.commit, commits=[]):
     commit(self)
@@ -225,7 +225,7 @@ def watched(self, commit=SqliteFile.commit, commits=[]):
         os.kill(os.getpid(), signal.SIGINT)
 
 SqliteFile.commit = watched
-sys.exit(main())
+sys.exit(maintain_main())
 """
 
 
@@ -241,7 +241,7 @@ def test_an_interruption_exits_with_130_and_what_was_done_stays(path: Path) -> N
     assert len(ids_in(path)) == 300
 
 
-SLOW = TICKING.format(tick=0.3) + "from usage_store.maintain import main; main()"
+SLOW = TICKING.format(tick=0.3) + "from usage_store.cli.usage_commands import maintain_main; maintain_main()"
 
 
 def test_a_terminal_shows_progress_and_a_pipe_does_not(path: Path) -> None:

@@ -31,7 +31,8 @@ migrator.backfill("t", "a = slow(a)")
 NOTICES = "\n\ndef notices(db):\n    import sys\n    sys.stdin.read()\n    return []\n"
 COPY = f"""{CLOCK}
 import sys
-from usage_store.cli.progress import progress
+from usage_store.cli.progress import Progress
+progress = Progress()
 for done in range(0, 101, 20):
     progress("pages copied", done, 100)
     time.sleep(0.3)

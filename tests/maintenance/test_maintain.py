@@ -191,9 +191,9 @@ def test_a_rollback_journal_will_do(tmp_path: Path) -> None:
         assert UsageSnapshot.get().snapshot_data == "{}"
 
 
-def test_importing_the_command_s_module_does_not_hide_the_function(database: peewee.SqliteDatabase) -> None:
+def test_the_command_s_module_does_not_hide_the_function(database: peewee.SqliteDatabase) -> None:
     fill(database, 10, 60)
-    imports = "import sys, usage_store.maintain; from usage_store import init_database, maintain"
+    imports = "import sys, usage_store.cli.usage_commands; from usage_store import init_database, maintain"
     code = f"{imports}; init_database(sys.argv[1]); print(maintain(retention_days=30).pruned)"
     run = [sys.executable, "-c", code, database.database]
     assert (

@@ -165,12 +165,13 @@ def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 # Whoever forgets to say how long to wait for a lock waits for longer than the test does.
 ENDLESS = """
 import sys
+from usage_store import engines
 from usage_store.engines.sqlite.connection.open_file import SqliteFile, open_database
-for function in (open_database, SqliteFile.__init__):
+for function in (engines.open_database, open_database, SqliteFile.__init__):
     assert function.__kwdefaults__["timeout"] < 60
     function.__kwdefaults__["timeout"] = 100_000
-from usage_store.maintain import main
-sys.exit(main())
+from usage_store.cli.usage_commands import maintain_main
+sys.exit(maintain_main())
 """
 
 

@@ -10,24 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.cli.opened_database import Outcome, opened, say
-from usage_store.cli.progress import progress
-from usage_store.engines.interface.paths_and_urls import default_target
-from usage_store.engines.sqlite import copies
-from usage_store.engines.sqlite.connection.open_file import file_name, open_database
+from usage_store.cli.opened_database import Outcome, opened, say, target_of
+from usage_store.cli.progress import Progress
+from usage_store.engines import engine_at, open_database
 from usage_store.errors import MigrationFailed, SchemaDrift, UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate import rehearse as rehearsals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from usage_store.engines.interface.compare_databases import TableRows
     from usage_store.migrate.rehearse import Rehearsal, Rehearsed, Run
-
-
-_copied = partial(progress, "pages copied")
 
 
 def backup(arguments: argparse.Namespace) -> Outcome:
@@ -35,7 +30,7 @@ def backup(arguments: argparse.Namespace) -> Outcome:
     with opened(arguments, readonly=True) as runner:
         version = runner.current_version()
         path = runner.records.engine.copies.back_up_alone(
-            runner.database, version, wait=runner.wait, on_wait=runner.on_wait, on_progress=_copied
+            runner.database, version, wait=runner.wait, on_wait=runner.on_wait, on_progress=_copied()
         )
     size = path.stat().st_size
     line = f"backed up version {version} to {path} ({_megabytes(size)})"
@@ -44,32 +39,36 @@ def backup(arguments: argparse.Namespace) -> Outcome:
 
 def restore(arguments: argparse.Namespace) -> Outcome:
     """Put a backup in the database's place."""
-    file = Path(file_name(default_target() if arguments.database is None else arguments.database))
-    kept = copies.restore(
-        file,
+    target = target_of(arguments)
+    kept = engine_at(target).copies.restore(
+        target,
         Path(arguments.file),
-        version=_version_if_readable(file, arguments),
+        version=_version_if_readable(target, arguments),
         wait=arguments.wait,
         mode=arguments.mode,
         on_wait=say,
-        on_progress=_copied,
+        on_progress=_copied(),
     )
     line = f"restored {arguments.file}" + (f"; what was there is kept as {kept}" if kept else "")
     return Outcome(0, [line], {"restored": arguments.file, "kept": str(kept) if kept else None})
 
 
-def _version_if_readable(file: Path, arguments: argparse.Namespace) -> int:
+def _version_if_readable(target: str, arguments: argparse.Namespace) -> int:
     try:
-        with closing(open_database(file, readonly=True)) as database:
+        with closing(open_database(target, readonly=True)) as database:
             return MigrationRunner(database, arguments.directory, arguments.table).current_version()
     except (UsageStoreError, peewee.PeeweeException):
         return 0  # a database that cannot be read is what one restores
 
 
+def _copied() -> Callable[[int, int], None]:
+    return partial(Progress(), "pages copied")
+
+
 def rehearse(arguments: argparse.Namespace) -> Outcome:
     """Rehearse the pending migrations; the code is 7 if one fails, 4 if a `down` does not restore everything."""
     with opened(arguments, readonly=True) as runner:
-        rehearsal = rehearsals.rehearse(runner, arguments.target, on_progress=_copied)
+        rehearsal = rehearsals.rehearse(runner, arguments.target, on_progress=_copied())
     code = MigrationFailed.exit_code if rehearsal.failures else 0 if rehearsal.ok else SchemaDrift.exit_code
     return Outcome(code, list(_lines(rehearsal)), _data(rehearsal))
 

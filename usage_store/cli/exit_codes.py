@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import peewee
 
+from usage_store.engines import driver_errors
 from usage_store.engines.interface.paths_and_urls import redact
-from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.errors import DatabaseUnreadable, UsageStoreError
 
-if TYPE_CHECKING:
-    from typing import Final
-
-
-EXPECTED: Final = (UsageStoreError, peewee.PeeweeException, sqlite3.Error, OSError)
 INTERRUPTED: Final = 130
+
+
+def expected() -> tuple[type[Exception], ...]:
+    """Give the errors that are told in one line, those of every driver loaded by now among them."""
+    return driver_errors(UsageStoreError, peewee.PeeweeException, OSError)
 
 
 def one_line(error: Exception) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.cli.output import complain
+from usage_store.cli.progress import Progress
+from usage_store.engines import open_database
 from usage_store.engines.interface.paths_and_urls import default_target
-from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+
+    from usage_store.engines.interface.engine import Missing
 
 
 class Outcome(NamedTuple):
@@ -26,14 +28,13 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def opened(
-    arguments: argparse.Namespace, *, readonly: bool = False, or_empty: bool = False
+    arguments: argparse.Namespace, *, readonly: bool = False, missing: Missing = "create"
 ) -> Iterator[MigrationRunner]:
-    """Open the database that the arguments name; with `or_empty`, a missing file is an empty database."""
-    target = default_target() if arguments.database is None else arguments.database
-    if or_empty and "://" not in target and not os.path.exists(target):
-        target, readonly = ":memory:", False
-    database = open_database(target, readonly=readonly, timeout=arguments.wait, mode=arguments.mode)
-    try:
+    """Open the database that the arguments name; `missing` says what becomes of one that is not there."""
+    database = open_database(
+        target_of(arguments), readonly=readonly, missing=missing, timeout=arguments.wait, mode=arguments.mode
+    )
+    with closing(database):
         yield MigrationRunner(
             database,
             arguments.directory,
@@ -41,27 +42,15 @@ def opened(
             wait=arguments.wait,
             on_wait=say,
             backup=arguments.backup,
-            on_progress=_progress,
+            on_progress=Progress(),
         )
-    finally:
-        database.close()
 
 
-@contextmanager
-def opened_if_there(arguments: argparse.Namespace) -> Iterator[MigrationRunner]:
-    """Open the database to write, but do not make one."""
-    with opened(arguments, readonly=True):
-        pass
-    with opened(arguments) as runner:
-        yield runner
+def target_of(arguments: argparse.Namespace) -> str:
+    """Give the path or URL that the arguments name, or the default one."""
+    return default_target() if arguments.database is None else str(arguments.database)
 
 
 def say(line: str) -> None:
     """Tell something on stderr, at once."""
     complain(line)
-
-
-def _progress(what: str, done: int, total: int) -> None:
-    from usage_store.cli.progress import progress
-
-    progress(what, done, total)

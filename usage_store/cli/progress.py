@@ -16,7 +16,9 @@ _PATIENCE = 1.0  # seconds before anything is said
 _INTERVAL = 0.2  # seconds between two lines
 
 
-class _Progress:
+class Progress:
+    """What has been told so far of what one command waits for."""
+
     def __init__(self) -> None:
         self._what = ""
         self._started = self._told = 0.0
@@ -38,9 +40,6 @@ class _Progress:
             left = f", {(total - done) / rate:,.0f} s left" if rate else ""
             _show(f"{what}: {done:,} of {total:,} ({done * 100 // total} %), {rate:,.0f} a second{left}")
             self._told = now
-
-
-progress = _Progress()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.interface.engine import Engine
+    from usage_store.engines.interface.engine import Engine, Missing
 
 ENGINES: tuple[Engine[Any], ...] = (sqlite,)
 NAMES = ("postgresql", "sqlite")  # for which a migration may have a variant, before this package has the engine too
@@ -44,15 +44,21 @@ def inner(database: peewee.Database | peewee.DatabaseProxy) -> peewee.Database:
 
 
 def open_database(
-    target: str | os.PathLike[str], *, readonly: bool = False, timeout: float = 5, mode: int | None = None
+    target: str | os.PathLike[str],
+    *,
+    readonly: bool = False,
+    missing: Missing = "create",
+    timeout: float = 5,
+    mode: int | None = None,
 ) -> peewee.Database:
     """Open a database by its path or URL, connected on this thread.
 
-    A missing file is made, but not its folder, and not with `readonly`; `mode` are its permissions then. `timeout` is
-    how many seconds a statement waits for another process's lock. Raises ConfigurationError for a target that cannot
-    be used, InvalidValue for a mode, and DatabaseUnreadable for a database that cannot be read.
+    A missing file is made, but not its folder, and not with `readonly`; `mode` are its permissions then. With `missing`
+    "refuse" none is made, with "empty" an empty database in memory takes its place. `timeout` is how many seconds a
+    statement waits for another process's lock. Raises ConfigurationError for a target that cannot be used, InvalidValue
+    for a mode, and DatabaseUnreadable for a database that is missing or cannot be read.
     """
-    return engine_at(target).open_database(target, readonly=readonly, timeout=timeout, mode=mode)
+    return engine_at(target).open_database(target, readonly=readonly, missing=missing, timeout=timeout, mode=mode)
 
 
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the one engine says what it cannot open

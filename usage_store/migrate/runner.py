@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 from usage_store.engines import connected, unwrap
 from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
+from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.files.project import project_of
+from usage_store.migrate.planned_sql import planned
+from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.records import Records
 from usage_store.migrate.record.which_to_run import find_problems, newest, plan, with_paths
+from usage_store.migrate.run_in_transactions import Execution
+from usage_store.migrate.stamp_as_applied import stamp
+from usage_store.migrate.status import check, status
 
 if TYPE_CHECKING:
     import os
@@ -86,8 +92,6 @@ class MigrationRunner:
 
     def status(self) -> MigrationStatus:
         """Compare the files with the history. Reads only."""
-        from usage_store.migrate.status import status
-
         with self.connected():
             return status(self.records)
 
@@ -102,8 +106,6 @@ class MigrationRunner:
         Quick enough for the start of every process: the schema is compared only if its fingerprint is not the one
         that the last migration left, and rows are not looked at.
         """
-        from usage_store.migrate.status import check
-
         with self.connected():
             return check(self.records)
 
@@ -112,8 +114,6 @@ class MigrationRunner:
 
         The statements are those of a run on an empty copy of the schema. The database is only read.
         """
-        from usage_store.migrate.planned_sql import planned
-
         with self.connected():
             files = self.records.files()
             applied = self.history.applied(files)
@@ -142,8 +142,6 @@ class MigrationRunner:
 
         For a version that is applied already, its file as it is now is recorded as the one that was applied.
         """
-        from usage_store.migrate.stamp_as_applied import stamp
-
         with self.connected():
             return stamp(self.records, version, self.wait, self.on_wait)
 
@@ -154,7 +152,7 @@ class MigrationRunner:
 
         `table` is that runner's history, by default the one that it is called by itself.
         """
-        from usage_store.migrate.adopt_other_runner import adopt
+        from usage_store.migrate.adopt_other_runner import adopt  # noqa: PLC0415  1 % of what `check` takes to start
 
         with self.connected():
             return adopt(self.records, source, table, self.wait, self.on_wait)
@@ -164,7 +162,7 @@ class MigrationRunner:
 
         `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check.
         """
-        from usage_store.migrate.validate import validate
+        from usage_store.migrate.validate import validate  # noqa: PLC0415  1 % of what `check` takes to start
 
         with self.connected():
             return validate(self.records, self.checks, full=full)
@@ -182,8 +180,6 @@ class MigrationRunner:
             files = self.records.files()
             if not plan(files, self.history.applied(files), direction, target):
                 return ()
-            from usage_store.migrate.run_in_transactions import Execution
-
             back_up = self._back_up if self.backup else None
             with self.records.alone(self.wait, self.on_wait) as set_up:
                 # Planned again: the history may have moved while we waited.
@@ -211,9 +207,6 @@ class MigrationRunner:
     def _load(
         self, files: Sequence[Migration], applied: Sequence[Migration], direction: Direction, target: int | None
     ) -> list[Loaded]:
-        from usage_store.migrate.files.load_file import Loader
-        from usage_store.migrate.record.edited_files import find_edits
-
         steps = plan(files, applied, direction, target)
         if direction == "up":
             edited, _ = find_edits(self.log, with_paths(applied, files))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import peewee
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.compare_databases import Catalog, State
     from usage_store.engines.interface.one_run import Meter, SchemaHash, Watch
 
+Missing = Literal["create", "refuse", "empty"]  # what becomes of a database that is not there
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 
 
@@ -53,7 +54,13 @@ class Engine(Protocol[D]):
         """Tell whether a database is this engine's. Raises ConfigurationError for one that cannot be used."""
 
     def open_database(
-        self, target: str | os.PathLike[str], *, readonly: bool = False, timeout: float = 5, mode: int | None = None
+        self,
+        target: str | os.PathLike[str],
+        *,
+        readonly: bool = False,
+        missing: Missing = "create",
+        timeout: float = 5,
+        mode: int | None = None,
     ) -> peewee.Database:
         """Open a database by its path or URL, connected on this thread."""
 
@@ -181,7 +188,7 @@ class Copies(Protocol[D]):
 
     def restore(
         self,
-        file: Path,
+        target: str | os.PathLike[str],
         backup: Path,
         *,
         version: int = 0,
@@ -190,4 +197,4 @@ class Copies(Protocol[D]):
         on_wait: Callable[[str], None] = ...,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
-        """Replace a database by a backup, and give the path where the replaced one is kept."""
+        """Replace the database at a path or URL by a backup, and give the path where the replaced one is kept."""

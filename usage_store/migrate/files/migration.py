@@ -37,7 +37,7 @@ class Migration(NamedTuple):
     @property
     def path(self) -> Path | None:
         """The file, or None when it is gone."""
-        from pathlib import Path  # its import is a tenth of the command line's start
+        from pathlib import Path  # noqa: PLC0415  7 % of what `check` takes to start
 
         return None if self.file is None else Path(self.file)
 

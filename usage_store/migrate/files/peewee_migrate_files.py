@@ -49,7 +49,7 @@ class Replays:
 
     def _replayed(self, past: Iterable[ModuleType], database: peewee.Database) -> Any:
         """Give the models as the adapted modules leave them; others are passed over."""
-        from peewee_migrate import Migrator  # optional
+        from peewee_migrate import Migrator  # noqa: PLC0415  there only where its migrations are
 
         with engine_of(database).copies.silent_database() as silent:
             migrator = Migrator(silent)
@@ -103,7 +103,7 @@ def _state(files: Sequence[Migration]) -> object:
 
 
 def _run(function: Callable[..., None], database: peewee.Database, orm: Any) -> None:
-    from peewee_migrate import Migrator  # optional
+    from peewee_migrate import Migrator  # noqa: PLC0415  there only where its migrations are
 
     migrator = Migrator(database)
     migrator.orm = orm

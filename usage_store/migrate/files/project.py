@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from unicodedata import normalize
 
 import usage_store
 from usage_store.errors import ConfigurationError
@@ -72,8 +74,6 @@ def _own_name(directory: str | os.PathLike[str]) -> str:
     """Name the history of a directory: `<folder>_migrations`, but `app_migrations` for a folder called `migrations`."""
     folder = os.path.basename(os.path.abspath(directory))
     if not folder.isascii():
-        from unicodedata import normalize
-
         folder = normalize("NFC", folder)  # macOS gives names decomposed
     name = "app" if folder.lower() == "migrations" else re.sub(r"\W", "_", folder).lower()
     table = f"{name}_migrations"
@@ -86,8 +86,6 @@ def _usage_directory() -> str:
     installed = os.path.join(package, "migrations")
     if os.path.isdir(installed):
         return installed
-    import importlib.util
-
     spec = importlib.util.find_spec("usage_store.migrations")
     if spec is not None and spec.submodule_search_locations:
         return next(iter(spec.submodule_search_locations))
@@ -95,9 +93,8 @@ def _usage_directory() -> str:
 
 
 def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str]:
-    from usage_store.models.sqlite.maintenance.usage_checks import (
-        usage_checks,  # with the models behind it, which the command line does without
-    )
+    # With the models behind it, half of what `check` takes to start.
+    from usage_store.models.sqlite.maintenance.usage_checks import usage_checks  # noqa: PLC0415  as said above
 
     yield from usage_checks(database, full=full)
 

@@ -34,8 +34,8 @@ assert peewee.sqlite3 is not sqlite3, "pysqlite3 is older than the standard libr
 sqlite3.connect = sqlite3.dbapi2.connect = sqlite3.Connection = refuse
 
 import usage_store as store
-from usage_store import convert
 from usage_store.cli.main import main
+from usage_store.cli.usage_commands import convert_main, maintain_main
 from usage_store.migrate.rehearse import rehearse
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
@@ -53,9 +53,8 @@ database.close()
 for words in ("status", "check", "validate", "plan", "backup", "rollback", "rehearse", "log", f"restore {backup}"):
     assert main(["--database", "usage.db", *words.split()]) == 0, words
 assert main(["--database", "other.db"]) == 0
-from usage_store.maintain import main as shrink
-assert shrink(["--database", "usage.db"]) == 0
-assert convert.main(["usage.db"]) == 0
+assert maintain_main(["--database", "usage.db"]) == 0
+assert convert_main(["usage.db"]) == 0
 """
 
 WRITE = """

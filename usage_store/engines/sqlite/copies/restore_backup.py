@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from usage_store.engines.interface.paths_and_urls import checked_mode
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
 from usage_store.engines.sqlite.connection.file_on_disk import permissions
-from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.connection.open_file import file_name, open_database
 from usage_store.engines.sqlite.copies.back_up import stamped, take
 from usage_store.engines.sqlite.copies.copy_file import copy
 from usage_store.engines.sqlite.file.disk import check_disk, on_disk, reserve, size
@@ -33,7 +34,7 @@ _DAMAGE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 
 def restore(
-    file: Path,
+    target: str | os.PathLike[str],
     backup: Path,
     *,
     version: int = 0,
@@ -42,7 +43,7 @@ def restore(
     on_wait: Callable[[str], None] = logger.info,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path | None:
-    """Replace a database by a backup, and give the path where the replaced one is kept.
+    """Replace the database at a path or URL by a backup, and give the path where the replaced one is kept.
 
     The backup is checked first. The replacement is one transaction, durable when this returns, of a database that is
     switched to WAL mode for it: others stay connected, see the new state from their next transaction on and the old
@@ -58,7 +59,7 @@ def restore(
     leaves the content of the database as it was.
     """
     checked_mode(mode)
-    file, backup = on_disk(file), on_disk(backup)
+    file, backup = on_disk(Path(file_name(os.fspath(target)))), on_disk(backup)
     if not backup.is_file():
         raise DatabaseUnreadable(f"{backup}: no such backup")
     if file.exists() or mode is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import peewee
 from playhouse import migrate
 
-from usage_store.engines.sqlite.schema import edit_create_table
+from usage_store.engines.sqlite.schema import backfill, edit_create_table
 from usage_store.engines.sqlite.schema.one_table import stored_table, users_of
 from usage_store.engines.sqlite.schema.rebuild_table import rebuild
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
@@ -49,10 +49,8 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         goes on where it stopped. `params` are the values of the `?` in both. Raises ChangeRefused inside a
         transaction and for a table without rowids.
         """
-        from usage_store.engines.sqlite.schema.backfill import backfill
-
         on_progress = self.on_progress or (lambda _seen, _total: None)
-        return backfill(self.database, table, assignments, where, params, on_progress)
+        return backfill.backfill(self.database, table, assignments, where, params, on_progress)
 
     @_operation
     def rebuild_table(

@@ -1,0 +1,352 @@
+"""Where things stand: which module may import which, who knows SQLite, and how large a folder or a module gets.
+
+The sets that end in `LEFT` name what is still to be cut. They only get shorter.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import usage_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+pytestmark = pytest.mark.quick
+
+PACKAGE = Path(usage_store.__file__).parent
+MOST_FILES = 12
+MOST_LINES = 300
+DRIVERS = {"sqlite3", "pysqlite3", "sqlcipher3", "apsw", "cysqlite"}
+SQLITE = re.compile(r"PRAGMA|pragma|sqlite_(master|schema|sequence)")
+A_DATABASE = re.compile(r"\b\w*Database(Proxy)?\b")
+USAGE_TABLES = re.compile(r"\busage_(config|sessions|snapshot\w*|store_state)\b")
+USAGE = [[name] for name in ("models", "maintenance", "upkeep_after_inserts", "database", "api", "convert", "cli")]
+PROJECT = "usage_store.migrate.files.project"  # knows the usage tables, whose migrations and checks are the default
+CONTAINER = re.compile(r"(\w+\.)*(dict|list|set|defaultdict|deque|Counter|OrderedDict|Weak\w+)\b")
+CHANGES = re.compile(
+    r"add|append|appendleft|clear|discard|extend|insert|pop\w*|remove|setdefault|update\w*|__setitem__"
+)
+
+CIRCLES_LEFT = {"usage_store.cli.usage_commands usage_store.convert"}
+FOLDER_CIRCLES_LEFT = {"usage_store.cli usage_store.convert"}
+ROOMS_LEFT = {
+    "usage_store",
+    "usage_store.convert",
+    "usage_store.database",
+    "usage_store.maintenance",
+    "usage_store.models.base",
+    "usage_store.models.sessions",
+    "usage_store.models.snapshots",
+    "usage_store.pytest_plugin",
+    "usage_store.testing",
+    "usage_store.upkeep_after_inserts",
+}
+SQLITE_LEFT = {
+    "usage_store.convert: PRAGMA",
+    "usage_store.convert: sqlite_master",
+    "usage_store.convert: sqlite_sequence",
+    "usage_store.database: isinstance of (peewee.Database, peewee.DatabaseProxy)",
+    "usage_store.database: isinstance of peewee.DatabaseProxy",
+    "usage_store.models.base: isinstance of peewee.DatabaseProxy",
+}
+REMEMBERED_LEFT = {
+    "usage_store.models.configuration._warned",
+    "usage_store.models.sqlite.rows.sql_functions._kept",
+    "usage_store.models.sqlite.rows.sql_functions._lasting",
+    "usage_store.models.sqlite.rows.sql_functions._provided",
+    "usage_store.models.sqlite.rows.sql_functions._registered",
+}
+# Python calls the hooks of a fork without arguments: they find here what they have to close, or to keep.
+OF_THE_FORK_HOOKS = {
+    "usage_store.engines.sqlite.connection.file_connection.INHERITED",
+    "usage_store.engines.sqlite.connection.file_connection.OPEN",
+    "usage_store.engines.sqlite.connection.forks._databases",
+    "usage_store.engines.sqlite.connection.forks._held",
+    "usage_store.engines.sqlite.connection.forks._inherited",
+    "usage_store.engines.sqlite.migrating.migration_lock._held",
+}
+
+
+@dataclass(frozen=True)
+class Module:
+    """A file of the package."""
+
+    name: str
+    path: Path
+
+    @property
+    def folder(self) -> str:
+        """The folder that it stands in; a file at the top of the package stands for itself."""
+        inside = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+        return self.name if inside == "usage_store" else inside
+
+    @property
+    def is_door(self) -> bool:
+        return self.path.name == "__main__.py" or self.name == "usage_store.maintain"
+
+    @property
+    def knows_sqlite(self) -> bool:
+        return "sqlite" in self.path.relative_to(PACKAGE).parts
+
+    @property
+    def source(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def tree(self) -> ast.Module:
+        return parsed(self.path)
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def modules() -> Mapping[str, Module]:
+    names = {path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    return {
+        name.removesuffix(".__init__"): Module(name.removesuffix(".__init__"), path)
+        for path, name in sorted(names.items())
+    }
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Name what is imported: deferred, for the types alone, or by a name in a string, too.
+
+    The package itself is there before any of its modules, so that a plain `import usage_store` is none.
+    """
+    loggers = {id(node.args[0]) for node in ast.walk(tree) if isinstance(node, ast.Call) and names_a_logger(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name != "usage_store")
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and node.value in modules() and id(node) not in loggers:
+            yield str(node.value)
+
+
+def names_a_logger(call: ast.Call) -> bool:
+    return ast.unparse(call.func) == "logging.getLogger"
+
+
+def home(name: str) -> str | None:
+    """The module of the package that an imported name comes from."""
+    while name and name not in modules():
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+@cache
+def imports(module: Module) -> frozenset[str]:
+    found = {name for name in map(home, imported(module.tree)) if name is not None} - {module.name}
+    return frozenset(found if module.name != PROJECT else {name for name in found if not of_usage(name)})
+
+
+def of_usage(name: str) -> bool:
+    return name.split(".")[1:2] in USAGE
+
+
+def strings_and_names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str() as text) | ast.Attribute(attr=text) | ast.Name(id=text):
+                yield text
+            case ast.keyword(arg=str() as text) | ast.arg(arg=text) | ast.FunctionDef(name=text):
+                yield text
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> set[str]:
+    """The groups of nodes from each of which every other one can be reached."""
+    reached = {node: reach(graph, node) for node in graph}
+    return {
+        " ".join(sorted(other for other in reached[node] if node in reached[other]))
+        for node in graph
+        if node in reached[node]
+    }
+
+
+def reach(graph: Mapping[str, Iterable[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    ahead = set(graph[start])
+    while ahead:
+        found |= ahead
+        ahead = {after for node in ahead for after in graph[node]} - found
+    return found
+
+
+def compare(found: set[str], left: Iterable[str] = ()) -> None:
+    """Fail with every name that is new, and every one that can be taken off its list."""
+    told = [f"new: {name}" for name in sorted(found.difference(left))]
+    told += [f"no longer so: {name}" for name in sorted(set(left) - found)]
+    if told:
+        pytest.fail("\n".join(told), pytrace=False)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    compare(circles({name: imports(module) for name, module in modules().items()}), CIRCLES_LEFT)
+
+
+def test_no_folders_import_each_other_in_a_circle() -> None:
+    folders: dict[str, set[str]] = {module.folder: set() for module in modules().values()}
+    for module in modules().values():
+        if not module.is_door:
+            folders[module.folder] |= {modules()[name].folder for name in imports(module)} - {module.folder}
+    compare(circles(folders), FOLDER_CIRCLES_LEFT)
+
+
+def test_a_folder_has_at_most_twelve_modules() -> None:
+    inside: dict[Path, list[str]] = {}
+    for module in modules().values():
+        if module.path.name not in ("__init__.py", "__main__.py"):
+            inside.setdefault(module.path.parent, []).append(module.path.stem)
+    assert {str(folder): names for folder, names in inside.items() if len(names) > MOST_FILES} == {}
+
+
+def test_a_module_has_at_most_three_hundred_lines() -> None:
+    lines = {name: len(module.source.splitlines()) for name, module in modules().items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_nothing_imports_a_door() -> None:
+    """`maintain` would hide the function of this name; what has the name `__main__` runs when it is imported."""
+    doors = {name for name, module in modules().items() if module.is_door}
+    assert doors >= {"usage_store.maintain", "usage_store.migrate.__main__"}
+    compare({f"{name}: {door}" for name, module in modules().items() for door in imports(module) & doors})
+
+
+def test_only_the_engines_and_the_storage_lead_into_the_rooms_of_sqlite() -> None:
+    doors = {
+        "usage_store.engines": "usage_store.engines.sqlite",
+        "usage_store.models.storage": "usage_store.models.sqlite",
+    }
+    found = {
+        module.name
+        for module in modules().values()
+        for name in imports(module)
+        if modules()[name].knows_sqlite and not module.knows_sqlite and doors.get(module.name) != name
+    }
+    compare(found, ROOMS_LEFT)
+
+
+def test_only_the_rooms_of_sqlite_know_sqlite() -> None:
+    found = {
+        f"{module.name}: {what}"
+        for module in modules().values()
+        if not module.knows_sqlite
+        for what in (*drivers(module.tree), *questions(module.tree), *sqlite_words(module.tree))
+    }
+    compare(found, SQLITE_LEFT)
+
+
+def drivers(tree: ast.Module) -> Iterator[str]:
+    yield from (f"import {name}" for name in imported(tree) if DRIVERS.intersection(name.split(".")))
+
+
+def questions(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            asked = ast.unparse(node.args[1])
+            if A_DATABASE.search(asked):
+                yield f"isinstance of {asked}"
+
+
+def sqlite_words(tree: ast.Module) -> Iterator[str]:
+    for text in strings_and_names(tree):
+        if found := SQLITE.search(text):
+            yield found[0]
+
+
+def test_migrations_and_engines_know_nothing_of_the_usage_tables() -> None:
+    known = set()
+    for module in modules().values():
+        if module.name.split(".")[1:2] in (["engines"], ["migrate"]) and not module.is_door and module.name != PROJECT:
+            told = {text for text in strings_and_names(module.tree) if USAGE_TABLES.search(text)}
+            known |= {f"{module.name}: {what}" for what in {*filter(of_usage, imports(module)), *told}}
+    compare(known)
+
+
+def test_one_function_asks_the_usage_tables_for_the_runner() -> None:
+    functions = [node for node in modules()[PROJECT].tree.body if isinstance(node, ast.FunctionDef)]
+    assert len([function.name for function in functions if any(map(of_usage, imported(function)))]) == 1
+    rest = [node for node in modules()[PROJECT].tree.body if node not in functions]
+    assert not [name for node in rest for name in imported(node) if of_usage(name)]
+
+
+def test_no_module_remembers_anything_by_itself() -> None:
+    """A container at the top of a module that a function changes is shared by all databases of a process."""
+    made = {f"{m.name}.{name}" for m in modules().values() for name in containers(m.tree)}
+    changed = {changed for module in modules().values() for changed in changes(module)}
+    rebound = {
+        f"{module.name}.{name}"
+        for module in modules().values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Global)
+        for name in node.names
+    }
+    compare(made & changed | rebound, OF_THE_FORK_HOOKS | REMEMBERED_LEFT)
+
+
+def containers(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        literal = isinstance(value, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp)
+        if literal or (isinstance(value, ast.Call) and CONTAINER.match(ast.unparse(value.func))):
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def changes(module: Module) -> Iterator[str]:
+    """Name what functions change: `package.module.NAME`."""
+    known = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    for function in (node for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef)):
+        for node in ast.walk(function):
+            match node:
+                case ast.Call(func=ast.Attribute(value=thing, attr=method)) if CHANGES.fullmatch(method):
+                    pass
+                case ast.Subscript(value=thing, ctx=ast.Store() | ast.Del()):
+                    pass
+                case ast.AugAssign(target=thing):
+                    pass
+                case _:
+                    continue
+            first, dot, rest = ast.unparse(thing).partition(".")
+            yield known.get(first, f"{module.name}.{first}") + dot + rest
+
+
+def test_no_module_can_be_called() -> None:
+    found = {
+        name
+        for name, module in modules().items()
+        for statement in module.tree.body
+        if isinstance(statement, ast.Assign) and any(ast.unparse(to).endswith(".__class__") for to in statement.targets)
+    }
+    compare(found)
+
+
+def test_an_import_inside_a_function_says_why() -> None:
+    silent = re.compile(r"# noqa: PLC0415(?!  \S)")
+    compare({name for name, module in modules().items() if silent.search(module.source)})
+
+
+def test_every_folder_with_code_is_installed() -> None:
+    settings = configparser.ConfigParser()
+    settings.read(PACKAGE.parent / "setup.cfg")
+    listed = settings["options"]["packages"].split()
+    folders = {".".join(m.path.parent.relative_to(PACKAGE.parent).parts) for m in modules().values()}
+    assert sorted(listed) == sorted(folders | {"usage_store.migrations"})

@@ -1,0 +1,137 @@
+"""The command lines of the usage tables: `python -m usage_store.maintain` and `python -m usage_store.convert`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from usage_store.cli.exit_codes import INTERRUPTED, described, expected, one_line
+from usage_store.cli.options import Parser, seconds
+from usage_store.cli.output import complain, with_output
+from usage_store.cli.progress import Progress
+from usage_store.convert import convert_original
+from usage_store.engines import open_database
+from usage_store.engines.interface.paths_and_urls import default_target
+from usage_store.maintenance import Maintained, maintain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+_LEFT = 1
+_EPILOG = """\
+exit codes: 0 done; 1 something is left, because of --budget or for a reason that is said; 2 usage; 6 locked by another
+process; 8 the database is missing, corrupt, read-only, full or no database"""
+
+
+def maintain_main(argv: Sequence[str] | None = None) -> int:
+    """Maintain one database and give the exit code; what went wrong is one line on stderr."""
+    return with_output(lambda: _maintain(argv))
+
+
+def convert_main(argv: Sequence[str] | None = None) -> int:
+    """Convert one database; give the exit code of `python -m usage_store.migrate`."""
+    return with_output(lambda: _convert(argv))
+
+
+def _maintain(argv: Sequence[str] | None) -> int:
+    arguments = _maintain_parser().parse_args(argv)
+    target = default_target() if arguments.database is None else arguments.database
+    try:
+        with closing(
+            open_database(target, readonly=arguments.dry_run, missing="refuse", timeout=arguments.wait)
+        ) as database:
+            done = maintain(
+                database,
+                retention_days=arguments.retention_days,
+                max_bytes=arguments.max_bytes,
+                compact_after_days=None if arguments.no_compact else arguments.compact_after_days,
+                forget_sessions_after_days=arguments.forget_sessions,
+                budget=arguments.budget,
+                dry_run=arguments.dry_run,
+                rewrite=arguments.vacuum,
+                renumber=arguments.renumber,
+                on_progress=Progress(),
+            )
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except expected() as error:
+        described_error = described(error)
+        if arguments.json:
+            print(json.dumps(described_error))
+        complain(f"error: {described_error['message']}")
+        return int(described_error["exit_code"])
+    print(json.dumps(done._asdict(), indent=2) if arguments.json else "\n".join(_lines(done, dry=arguments.dry_run)))
+    return _LEFT if done.left and not arguments.dry_run else 0
+
+
+def _lines(done: Maintained, *, dry: bool) -> list[str]:
+    if dry:
+        return [
+            f"would prune {done.pruned:,}, compact {done.compacted:,}, evict {done.evicted:,} snapshots",
+            *([f"would forget {done.forgotten:,} sessions"] if done.forgotten else []),
+            f"{done.bytes_before:,} bytes now, about {done.bytes_after:,} afterwards",
+        ]
+    took = f"in {done.seconds:.1f} s, longest lock {done.longest_lock * 1000:.0f} ms"
+    return [
+        f"pruned {done.pruned:,}, compacted {done.compacted:,}, evicted {done.evicted:,} snapshots {took}",
+        *([f"forgot {done.forgotten:,} sessions"] if done.forgotten else []),
+        f"{done.bytes_before:,} bytes before, {done.bytes_after:,} after",
+        *(f"left: {line}" for line in done.left),
+    ]
+
+
+def _maintain_parser() -> argparse.ArgumentParser:
+    description = "Delete old snapshots, make older ones small, and give the pages back to the disk."
+    parser = Parser(
+        prog="python -m usage_store.maintain",
+        description=description,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    parser.add_argument("--retention-days", type=float, metavar="DAYS", help="delete older snapshots; default: keep")
+    parser.add_argument("--max-bytes", type=_bytes, metavar="N[K|M|G]", help="delete the oldest beyond; default: keep")
+    parser.add_argument("--compact-after-days", type=float, default=7, metavar="DAYS", help="default: 7")
+    parser.add_argument("--no-compact", action="store_true", help="leave every snapshot plain")
+    forget = "delete sessions so old that have no snapshots and no events; default: keep"
+    parser.add_argument("--forget-sessions", type=float, metavar="DAYS", help=forget)
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="stop after so long; the next run goes on")
+    parser.add_argument("--vacuum", action="store_true", help="once, for a file that cannot shrink: rewrite it, locked")
+    parser.add_argument("--renumber", action="store_true", help="once, after version 2: number its blocks anew")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--wait", type=seconds, default=30, metavar="SECONDS", help="for another's lock; default: 30")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    return parser
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"([0-9]+)([KMG]?)(?:i?B)?", text, re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of bytes such as 500M or 2G")
+    return int(found[1]) * _UNITS[found[2].upper()]
+
+
+def _convert(argv: Sequence[str] | None) -> int:
+    description = "Bring a database that the original TypeScript monitor made to this schema."
+    parser = Parser(prog="python -m usage_store.convert", description=description)
+    parser.add_argument("database", nargs="?", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    target = parser.parse_args(argv).database or default_target()
+    try:
+        with closing(open_database(target, missing="refuse")) as database:
+            converted = convert_original(database)
+    except expected() as error:
+        complain(f"error: {one_line(error)}; nothing was changed")
+        return int(described(error)["exit_code"])
+    if converted is None:
+        print("nothing to convert")
+    else:
+        print(
+            f"kept {converted.configurations} configurations and {converted.snapshots} snapshots, "
+            f"of {converted.sessions} sessions"
+        )
+    return 0
