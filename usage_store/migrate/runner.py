@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from usage_store.engines import connected, unwrap
 from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
-from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.files.project import project_of
-from usage_store.migrate.planned_sql import planned
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.records import Records
 from usage_store.migrate.record.which_to_run import find_problems, newest, plan, with_paths
-from usage_store.migrate.run_in_transactions import Execution
-from usage_store.migrate.stamp_as_applied import stamp
 from usage_store.migrate.status import check, status
 
 if TYPE_CHECKING:
@@ -34,6 +30,8 @@ if TYPE_CHECKING:
     from usage_store.migrate.status import MigrationStatus
     from usage_store.migrate.validate import Report
 
+
+# What only some calls need is imported by these: all of it would be a tenth of what `check` takes to start.
 
 logger = logging.getLogger("usage_store.migrate")
 
@@ -114,6 +112,8 @@ class MigrationRunner:
 
         The statements are those of a run on an empty copy of the schema. The database is only read.
         """
+        from usage_store.migrate.planned_sql import planned  # noqa: PLC0415  see above
+
         with self.connected():
             files = self.records.files()
             applied = self.history.applied(files)
@@ -142,6 +142,8 @@ class MigrationRunner:
 
         For a version that is applied already, its file as it is now is recorded as the one that was applied.
         """
+        from usage_store.migrate.stamp_as_applied import stamp  # noqa: PLC0415  see above
+
         with self.connected():
             return stamp(self.records, version, self.wait, self.on_wait)
 
@@ -152,7 +154,7 @@ class MigrationRunner:
 
         `table` is that runner's history, by default the one that it is called by itself.
         """
-        from usage_store.migrate.adopt_other_runner import adopt  # noqa: PLC0415  1 % of what `check` takes to start
+        from usage_store.migrate.adopt_other_runner import adopt  # noqa: PLC0415  see above
 
         with self.connected():
             return adopt(self.records, source, table, self.wait, self.on_wait)
@@ -162,7 +164,7 @@ class MigrationRunner:
 
         `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check.
         """
-        from usage_store.migrate.validate import validate  # noqa: PLC0415  1 % of what `check` takes to start
+        from usage_store.migrate.validate import validate  # noqa: PLC0415  see above
 
         with self.connected():
             return validate(self.records, self.checks, full=full)
@@ -180,6 +182,8 @@ class MigrationRunner:
             files = self.records.files()
             if not plan(files, self.history.applied(files), direction, target):
                 return ()
+            from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above
+
             back_up = self._back_up if self.backup else None
             with self.records.alone(self.wait, self.on_wait) as set_up:
                 # Planned again: the history may have moved while we waited.
@@ -221,5 +225,7 @@ class MigrationRunner:
                 problems = find_problems(files, applied)
                 raise next(problem for problem in problems if problem.version == step.version)
             sources.append((step, source))
+        from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
+
         loader = Loader()
         return [loader.load(step, direction, source) for step, source in sources]

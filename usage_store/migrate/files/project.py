@@ -6,7 +6,6 @@ import importlib.util
 import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from unicodedata import normalize
 
 import usage_store
 from usage_store.errors import ConfigurationError
@@ -74,6 +73,8 @@ def _own_name(directory: str | os.PathLike[str]) -> str:
     """Name the history of a directory: `<folder>_migrations`, but `app_migrations` for a folder called `migrations`."""
     folder = os.path.basename(os.path.abspath(directory))
     if not folder.isascii():
+        from unicodedata import normalize  # noqa: PLC0415  a library of its own, for few folders
+
         folder = normalize("NFC", folder)  # macOS gives names decomposed
     name = "app" if folder.lower() == "migrations" else re.sub(r"\W", "_", folder).lower()
     table = f"{name}_migrations"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines import engine_of
 from usage_store.migrate.files.find_files import discover
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.project import Project
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(NamedTuple):
     """The migrations of a directory, and what a database has noted of them."""
 
     database: peewee.Database
