@@ -9,10 +9,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.clock import Clock
+from tests.support.databases import opened
+from tests.support.snapshots import new_store
 from usage_store.models import MODELS, UsageSnapshot
+from usage_store.models.sqlite.rows.sql_functions import register_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    import peewee
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -32,9 +38,24 @@ def _models_given_back() -> Iterator[None]:
 
 
 @pytest.fixture
+def usage_database(tmp_path: Path) -> Iterator[peewee.Database]:
+    """Give what the package's own fixture of this name gives, without migrating again for each test."""
+    with opened(new_store(tmp_path / "usage.db")) as database:
+        register_functions(database)
+        with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
+            yield database
+
+
+@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put a clock in the place of this process's, which goes on when somebody sleeps, and at no other time."""
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
     monkeypatch.setattr(time, "sleep", clock.sleep)
     return clock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database that is still to be made."""
+    return tmp_path / "app.db"

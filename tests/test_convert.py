@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +10,13 @@ import pytest
 
 from tests.support.databases import dump
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT
+from tests.support.programs import ROOT, run_python
 from usage_store.cli.usage_commands import convert_main
 from usage_store.convert import Converted, convert_original
 from usage_store.engines.sqlite.connection.open_file import open_database
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 ORIGINAL = """
@@ -122,8 +121,7 @@ def _make(path: Path, sql: str) -> None:
 
 
 def _run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"usage_store.{module}", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    return run_python("-m", f"usage_store.{module}", *map(str, arguments), cwd=ROOT)
 
 
 def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -242,8 +240,7 @@ def test_a_file_that_is_no_such_database_is_refused_and_left(path: Path, content
 
 def test_a_kill_before_any_statement_leaves_the_old_or_the_new_and_never_half(path: Path, tmp_path: Path) -> None:
     _make(path, REFERENCES)
-    run = [sys.executable, "-c", KILL_BEFORE_EACH_STATEMENT, str(path), str(tmp_path)]
-    result = subprocess.run(run, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    result = run_python("-c", KILL_BEFORE_EACH_STATEMENT, path, tmp_path, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     old, new, found = _dump(path), _dump(tmp_path / f"{int(result.stdout)}.db"), []
     assert old != new

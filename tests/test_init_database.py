@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -16,7 +13,7 @@ import pytest
 
 import usage_store as store
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT
+from tests.support.programs import ROOT, TIMEOUT, run_python
 from usage_store import UsageSession, init_database
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.models import MODELS
@@ -225,9 +222,7 @@ def test_a_file_that_this_user_may_not_write_is_told(applied: str) -> None:
         before = path.read_bytes()
         path.chmod(0o444)
         path.parent.chmod(0o555)
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-c", OPEN_AS_NOBODY, str(path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        done = run_python("-c", OPEN_AS_NOBODY, path, cwd=ROOT)
         path.parent.chmod(0o755)
         if done.returncode == 77:
             pytest.skip("only root can reach the temporary folder or the package")

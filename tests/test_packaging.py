@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.programs import TIMEOUT
+from tests.support.programs import ROOT, TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import Message
 
-ROOT = Path(__file__).resolve().parents[1]
 BORROWED = ("peewee", "setuptools", "packaging", "pytest", "pluggy", "iniconfig", "pygments")
 TOP_LEVEL = {
     *("setup.cfg", "pyproject.toml", "usage_store", "migrations", "tests", "README.md"),

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.commands import command
 from tests.support.databases import opened, overwrite, rows
-from tests.support.programs import TIMEOUT
+from tests.support.programs import ROOT, TIMEOUT, environment
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
 from usage_store.testing import seed_usage
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = pytest.mark.quick
 
-ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -33,9 +34,8 @@ BLOCKS = [block for blocks in SECTIONS.values() for block in blocks]
 
 
 def run(command: list[str], folder: Path) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "USAGE_STORE_DATABASE": ""}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=TIMEOUT
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -17,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import usage_store
+from tests.support.commands import command
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT
 from tests.support.snapshots import compact_at_once
 from usage_store.engines import unwrap
 
@@ -71,8 +69,7 @@ def migrated(host: sqlite3.Connection, tmp_path: Path) -> sqlite3.Connection:
     """Give the host's connection after the documented command; the API is bound to the same file."""
     before = _host_rows(host)
     path = tmp_path / "events.db"
-    run = [sys.executable, "-m", "usage_store.migrate", "--database", str(path)]
-    result = subprocess.run(run, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    result = command("--database", path, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert _host_rows(host) == before
     usage_store.init_database(path)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from itertools import pairwise
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.support.programs import TIMEOUT
+from tests.support.programs import run_python
 from usage_store import MigrationRunner, UsageConfig, UsageSession, UsageSnapshot
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError
@@ -235,6 +233,5 @@ load_usage(database, sys.argv[1] + "/usage.json")
 database.close()
 print(UsageConfig._meta.database, "pytest" in sys.modules)
 """
-    run = [sys.executable, "-W", "error", "-c", script, str(tmp_path)]
-    result = subprocess.run(run, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    result = run_python("-W", "error", "-c", script, tmp_path, cwd=tmp_path)
     assert (result.stdout, result.stderr) == ("None False\n", "")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.migrations import table, write
+from tests.support.snapshots import filled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,3 +18,9 @@ def folder(tmp_path: Path) -> Path:
     """Make a folder with two migrations in `own` and no database yet."""
     write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
     return tmp_path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database of 600 snapshots of the last 60 days, nobody connected to it."""
+    return filled(tmp_path / "usage.db")

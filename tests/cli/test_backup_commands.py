@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import OWN, called, command
 from tests.support.databases import dump, fill, overwrite, raw, rows, script
 from tests.support.disks import forked_with_small_files
-from tests.support.migrations import history, runner_of, sql, write
+from tests.support.migrations import history, migrate_all, runner_of, sql, write
 from usage_store.engines.sqlite.copies.back_up import list_backups
 from usage_store.errors import BackupFailed
 
@@ -23,16 +23,14 @@ MORE = sql("INSERT INTO a VALUES (2)", down=["DELETE FROM a WHERE x = 2"])
 
 
 def _run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    return command(
-        "--database", "app.db", "--directory", "migrations", "--table", "schema_migrations", *words, cwd=folder
-    )
+    return called(*OWN, *words, cwd=folder)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Make a folder with two migrations, applied."""
-    write(tmp_path / "migrations", {"001_make": MAKE, "002_more": MORE})
-    assert _run(tmp_path).returncode == 0
+    write(tmp_path / "own", {"001_make": MAKE, "002_more": MORE})
+    migrate_all(tmp_path / "app.db", tmp_path / "own")
     assert list_backups(tmp_path / "app.db") == ()
     return tmp_path
 
@@ -63,9 +61,9 @@ def test_no_backup_is_taken_on_request_or_without_rows(folder: Path, words: tupl
     ids=["deletes", "drops"],
 )
 def test_a_migration_that_declares_a_loss_is_preceded_by_a_backup_and_another_is_not(folder: Path, source: str) -> None:
-    write(folder / "migrations", {"003_add": sql("INSERT INTO a VALUES (3)", "CREATE INDEX a_x ON a (x)")})
+    write(folder / "own", {"003_add": sql("INSERT INTO a VALUES (3)", "CREATE INDEX a_x ON a (x)")})
     assert _run(folder).stderr == ""
-    write(folder / "migrations", {"004_lose": source})
+    write(folder / "own", {"004_lose": source})
     assert _run(folder).returncode == 0
     (backup,) = list_backups(folder / "app.db")
     assert backup.version == 3
@@ -73,7 +71,7 @@ def test_a_migration_that_declares_a_loss_is_preceded_by_a_backup_and_another_is
 
 
 def test_a_migration_outside_a_transaction_is_preceded_by_a_backup_too(folder: Path) -> None:
-    write(folder / "migrations", {"003_vacuum": sql("VACUUM", down=["DELETE FROM a"], atomic=False)})
+    write(folder / "own", {"003_vacuum": sql("VACUUM", down=["DELETE FROM a"], atomic=False)})
     assert _run(folder).returncode == 0
     assert _run(folder, "rollback").returncode == 0
     (backup,) = list_backups(folder / "app.db")
@@ -85,7 +83,7 @@ def test_without_room_for_a_backup_nothing_is_rolled_back(folder: Path) -> None:
 
     def roll_back() -> None:
         with (
-            runner_of(folder / "app.db", folder / "migrations") as runner,
+            runner_of(folder / "app.db", folder / "own") as runner,
             pytest.raises(BackupFailed, match=r"so the migration was not run: .*the disk.*; --no-backup runs without"),
         ):
             runner.rollback()
@@ -97,17 +95,17 @@ def test_without_room_for_a_backup_nothing_is_rolled_back(folder: Path) -> None:
 
 @pytest.mark.quick
 def test_backup_and_restore_say_where_the_files_are(folder: Path) -> None:
-    ended = _run(folder, "backup")
+    ended = command(*OWN, "backup", cwd=folder)
     (backup,) = list_backups(folder / "app.db")
     assert ended.stdout.startswith(f"backed up version 2 to {backup.path} (0.0")
     script(folder / "app.db", "DELETE FROM a")
-    ended = _run(folder, "restore", backup.path.name)
+    ended = command(*OWN, "restore", backup.path.name, cwd=folder)
     kept = list_backups(folder / "app.db")[1].path
     assert ended.stdout == f"restored {backup.path.name}; what was there is kept as {kept}\n"
     assert rows(folder / "app.db", "SELECT x FROM a") == [(1,), (2,)]
-    as_json = json.loads(_run(folder, "backup", "--json").stdout)
+    as_json = json.loads(command(*OWN, "backup", "--json", cwd=folder).stdout)
     assert (as_json["version"], as_json["bytes"]) == (2, Path(as_json["backup"]).stat().st_size)
-    as_json = json.loads(_run(folder, "restore", as_json["backup"], "--json").stdout)
+    as_json = json.loads(command(*OWN, "restore", as_json["backup"], "--json", cwd=folder).stdout)
     assert rows(Path(as_json["kept"]), "SELECT x FROM a") == [(1,), (2,)]
 
 
@@ -134,9 +132,9 @@ def test_restore_waits_for_a_writer_and_says_so(folder: Path) -> None:
 
 @pytest.mark.quick
 def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder: Path) -> None:
-    assert _run(folder, "rehearse").stdout == "nothing to rehearse: nothing is pending\n"
-    write(folder / "migrations", {"003_more": MORE.replace("x = 2", "x > 1")})
-    ended = _run(folder, "rehearse")
+    assert command(*OWN, "rehearse", cwd=folder).stdout == "nothing to rehearse: nothing is pending\n"
+    write(folder / "own", {"003_more": MORE.replace("x = 2", "x > 1")})
+    ended = command(*OWN, "rehearse", cwd=folder)
     lines = ended.stdout.splitlines()
     assert ended.returncode == 4
     assert lines[0].startswith("rehearsed on a copy of 0.0")
@@ -144,11 +142,11 @@ def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder
     assert lines[2].startswith("  up    ")
     assert lines[3] == "        a: 3 rows, had 2"
     assert lines[5] == "        not restored: a: 1 rows, should be 2"
-    as_json = json.loads(_run(folder, "rehearse", "3", "--json").stdout)
+    as_json = json.loads(command(*OWN, "rehearse", "3", "--json", cwd=folder).stdout)
     assert (as_json["ok"], as_json["migrations"][0]["version"]) == (False, 3)
     assert as_json["migrations"][0]["up"]["tables"] == [{"table": "a", "before": 2, "after": 3}]
-    write(folder / "migrations", {"003_more": sql("nonsense")})
-    ended = _run(folder, "rehearse")
+    write(folder / "own", {"003_more": sql("nonsense")})
+    ended = command(*OWN, "rehearse", cwd=folder)
     assert ended.returncode == 7
     assert "failed: 003_more.py, line 2: OperationalError" in ended.stdout
     assert history(folder / "app.db") == [1, 2]

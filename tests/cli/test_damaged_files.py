@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import shutil
-from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import called
 from tests.support.databases import dump, opened, script
-from tests.support.migrations import runner_of, sql, table, write
+from tests.support.migrations import migrate_all, sql, table, write
 from tests.support.programs import ROUNDS, forked
-from usage_store.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +35,7 @@ def sound(tmp_path: Path) -> Path:
     path = tmp_path / "sound" / "app.db"
     path.parent.mkdir()
     directory = write(path.parent / "own", FILES)
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     script(
         path,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
@@ -50,22 +47,10 @@ def sound(tmp_path: Path) -> Path:
 
 def run(path: Path, words: str) -> tuple[int, list[str]]:
     """Run a command as the command line does, and give its exit code and what it said of trouble."""
-    with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()) as out:
-        code = main(
-            [
-                *words.split(),
-                "--database",
-                str(path),
-                "--directory",
-                str(path.parent / "own"),
-                "--table",
-                "schema_migrations",
-                "--wait",
-                "0",
-            ]
-        )
-    problems = [line for line in out.getvalue().splitlines() if line.startswith("problem: ")]
-    return code, [*problems, *said.getvalue().splitlines()]
+    where = ("--database", path, "--directory", "own", "--table", "schema_migrations", "--wait", "0")
+    done = called(*words.split(), *where, cwd=path.parent)
+    problems = [line for line in done.stdout.splitlines() if line.startswith("problem: ")]
+    return done.returncode, [*problems, *done.stderr.splitlines()]
 
 
 def cut(data: bytes, at: random.Random) -> bytes:

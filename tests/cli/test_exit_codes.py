@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import OWN, UNPRIVILEGED, command, error, needs_setpriv, run
+from tests.support.commands import OWN, UNPRIVILEGED, called, command, error, needs_setpriv, run
 from tests.support.databases import dump, files_of, script
-from tests.support.migrations import history, python, runner_of, sql, table, write
+from tests.support.migrations import history, migrate_all, python, sql, table, write
 from tests.support.programs import READY, await_ready, finish, start
 
 if TYPE_CHECKING:
@@ -102,10 +103,10 @@ def a_folder(folder: Path) -> None:
 def test_an_error_is_one_line_and_its_exit_code(
     folder: Path, spoil: Callable[[Path], None], words: tuple[str, ...], code: int, said: str
 ) -> None:
-    run(folder)
+    migrate_all(folder / "app.db", folder / "own")
     spoil(folder)
     before = files_of(folder)
-    assert said in error(folder, *words, code=code)
+    assert said in error(folder, *words, code=code, by=called)
     after = files_of(folder)
     if (folder / "app.db").is_file():
         assert after.pop("app.db")[:16] == before.pop("app.db")[:16]
@@ -128,10 +129,10 @@ def test_an_error_is_one_line_and_its_exit_code(
 def test_status_and_validate_list_problems(
     folder: Path, spoil: Callable[[Path], None], words: tuple[str, ...], code: int, said: str
 ) -> None:
-    run(folder)
+    migrate_all(folder / "app.db", folder / "own")
     spoil(folder)
     before = files_of(folder)
-    done = run(folder, *words, code=code)
+    done = run(folder, *words, code=code, by=called)
     assert any(line.startswith(said) for line in done.stdout.splitlines())
     assert "valid\n" not in done.stdout
     assert done.stderr == ""
@@ -146,11 +147,6 @@ connection.execute(sys.argv[2])
 connection.close()
 """
 needs_sh = pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh, to limit the size of files")
-
-
-def migrate(path: Path, folder: Path) -> None:
-    with runner_of(path, folder / "own") as runner:
-        runner.migrate()
 
 
 def test_the_exit_codes_are_those_that_the_help_lists(tmp_path: Path) -> None:
@@ -185,7 +181,7 @@ def test_a_read_only_database_is_8_and_can_be_looked_at(folder: Path, what: str,
     data = folder / "data"
     data.mkdir()
     place = ("--database", "data/app.db", "--directory", "own", "--table", "schema_migrations")
-    migrate(data / "app.db", folder)
+    migrate_all(data / "app.db", folder / "own")
     script(data / "app.db", f"PRAGMA journal_mode = {mode}")
     write(folder / "own", {"003_three": table("three")})
     if what != "folder":
@@ -210,7 +206,7 @@ def test_a_file_that_may_not_be_read_is_8(folder: Path) -> None:
     run(folder, code=0)
     (folder / "app.db").chmod(0)
     for words in ((), ("status",), ("validate",), ("rollback",)):
-        assert "app.db" in error(folder, *words, code=8, before=UNPRIVILEGED)
+        assert "app.db" in error(folder, *words, code=8, by=partial(command, before=UNPRIVILEGED))
 
 
 @needs_sh
@@ -220,7 +216,7 @@ def test_a_full_disk_is_an_error_after_which_everything_can_be_done_again(folder
     )
     write(folder / "own", {"003_fill": f"def up(migrator, db):\n{filling}\n\ndef down(migrator, db):\n    pass\n"})
     path = folder / "app.db"
-    migrate(path, folder)
+    migrate_all(path, folder / "own")
     expected = dump(path)
     codes = []
     for blocks in (1, 16, 48, 96, 160, 256, 2000):
@@ -230,7 +226,7 @@ def test_a_full_disk_is_an_error_after_which_everything_can_be_done_again(folder
         done = command(*OWN, cwd=folder, before=limited)
         assert re.fullmatch(r"(error: .+\n)?", done.stderr)
         codes.append(done.returncode)
-        migrate(path, folder)
+        migrate_all(path, folder / "own")
         assert dump(path) == expected
     assert codes[-1] == 0
     assert set(codes) == {0, 8}

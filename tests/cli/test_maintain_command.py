@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from contextlib import closing
 from threading import Timer
 from typing import TYPE_CHECKING
@@ -13,34 +11,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.clock import TICKING
-from tests.support.commands import UNPRIVILEGED, needs_setpriv
-from tests.support.databases import files_of, raw, rows, script
+from tests.support.commands import UNPRIVILEGED, maintain_command, needs_setpriv
+from tests.support.databases import files_of, opened, raw, rows, script
 from tests.support.driver import sqlite3
-from tests.support.maintenance import run_where_waits_have_no_end
-from tests.support.programs import TIMEOUT, environment
-from tests.support.snapshots import filled, ids_in, on_disk, plain_rows
+from tests.support.maintenance import maintain_by_default_waiting
+from tests.support.programs import TIMEOUT, run_python
+from tests.support.snapshots import fill, filled, ids_in, on_disk, plain_rows
 from tests.support.terminals import on_terminal
-from usage_store import init_database
+from usage_store import UsageSession, init_database
 from usage_store.cli.usage_commands import _bytes
+from usage_store.migrate import MigrationRunner
+from usage_store.models import MODELS
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
 
 PRUNED = ("--retention-days", "30")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Name a database of 600 snapshots of the last 60 days, nobody connected to it."""
-    return filled(tmp_path / "usage.db")
-
-
-def run(cwd: Path, *words: str | Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "usage_store.maintain", *map(str, words)]
-    environ = environment(**extra)
-    return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=TIMEOUT, check=False)
 
 
 def fails(result: subprocess.CompletedProcess[str], code: int, *says: str) -> None:
@@ -55,29 +44,33 @@ def fails(result: subprocess.CompletedProcess[str], code: int, *says: str) -> No
 @pytest.mark.quick
 def test_it_does_what_the_options_say_and_tells_it_in_two_lines(path: Path) -> None:
     before = path.stat().st_size
-    result = run(path.parent, *PRUNED)
+    result = maintain_command(*PRUNED, cwd=path.parent)
     assert (result.returncode, result.stderr) == (0, "")
     what, size = result.stdout.splitlines()
     assert re.fullmatch(r"pruned 300, compacted 230, evicted 0 snapshots in \d+\.\d s, longest lock \d+ ms", what)
     assert size == f"{before:,} bytes before, {path.stat().st_size:,} after"
     assert path.stat().st_size < before / 2
     assert len(ids_in(path)) == 300
-    assert run(path.parent, *PRUNED).stdout.startswith("pruned 0, compacted 0, evicted 0 snapshots in ")
+    assert maintain_command(*PRUNED, cwd=path.parent).stdout.startswith(
+        "pruned 0, compacted 0, evicted 0 snapshots in "
+    )
 
 
 def test_without_options_nothing_is_deleted(path: Path) -> None:
-    assert run(path.parent).stdout.startswith("pruned 0, compacted 530, evicted 0 ")
+    assert maintain_command(cwd=path.parent).stdout.startswith("pruned 0, compacted 530, evicted 0 ")
     assert len(ids_in(path)) == 600
 
 
 def test_nothing_is_compacted_if_so_wished(path: Path) -> None:
-    assert run(path.parent, "--no-compact").stdout.startswith("pruned 0, compacted 0, ")
-    assert run(path.parent, "--compact-after-days", "50").stdout.startswith("pruned 0, compacted 100, ")
+    assert maintain_command("--no-compact", cwd=path.parent).stdout.startswith("pruned 0, compacted 0, ")
+    assert maintain_command("--compact-after-days", "50", cwd=path.parent).stdout.startswith(
+        "pruned 0, compacted 100, "
+    )
 
 
 def test_a_dry_run_writes_nothing_and_exits_with_0(path: Path) -> None:
     before = files_of(path.parent)
-    result = run(path.parent, *PRUNED, "--dry-run")
+    result = maintain_command(*PRUNED, "--dry-run", cwd=path.parent)
     assert files_of(path.parent) == before
     assert (result.returncode, result.stderr) == (0, "")
     assert re.fullmatch(
@@ -86,49 +79,54 @@ def test_a_dry_run_writes_nothing_and_exits_with_0(path: Path) -> None:
 
 
 def test_json_tells_the_same_to_programs(path: Path) -> None:
-    told = json.loads(run(path.parent, *PRUNED, "--json", "--dry-run").stdout)
-    done = json.loads(run(path.parent, *PRUNED, "--json").stdout)
+    told = json.loads(maintain_command(*PRUNED, "--json", "--dry-run", cwd=path.parent).stdout)
+    done = json.loads(maintain_command(*PRUNED, "--json", cwd=path.parent).stdout)
     assert told["left"][:2] == ["300 snapshots to be pruned", "230 snapshots to be compacted"]
     assert (done["pruned"], done["compacted"], done["evicted"], done["left"]) == (300, 230, 0, [])
     assert done["bytes_after"] == path.stat().st_size
-    result = run(path.parent, "--database", "missing.db", "--json")
+    result = maintain_command("--database", "missing.db", "--json", cwd=path.parent)
     error = json.loads(result.stdout)
     assert (result.returncode, error["error"], error["exit_code"]) == (8, "DatabaseUnreadable", 8)
     assert result.stderr == f"error: {error['message']}\n"
 
 
 def test_what_a_budget_leaves_is_said_and_the_exit_code_is_1(path: Path) -> None:
-    result = run(path.parent, *PRUNED, "--budget", "0.000001")
+    result = maintain_command(*PRUNED, "--budget", "0.000001", cwd=path.parent)
     assert (result.returncode, result.stderr) == (1, "")
     assert re.search(r"^left: \d+ snapshots to be pruned$", result.stdout, re.MULTILINE)
-    assert run(path.parent, *PRUNED).returncode == 0
+    assert maintain_command(*PRUNED, cwd=path.parent).returncode == 0
 
 
 def test_a_file_that_cannot_shrink_can_after_one_rewriting(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     script(path, "CREATE TABLE host_notes (note TEXT)")
-    filled(path)
-    result = run(tmp_path, *PRUNED)
+    with opened(path) as database, database.bind_ctx(MODELS):
+        MigrationRunner(database).migrate()
+        UsageSession.register("s")
+        fill(database, 600, 60)
+    result = maintain_command(*PRUNED, cwd=tmp_path)
     assert result.returncode == 1
     assert "left: " in result.stdout
     assert "one VACUUM (--vacuum" in result.stdout
     assert rows(path, "PRAGMA auto_vacuum") == [(0,)]
     before = path.stat().st_size
-    assert run(tmp_path, "--vacuum").returncode == 0
+    assert maintain_command("--vacuum", cwd=tmp_path).returncode == 0
     assert path.stat().st_size < before * 0.75
     assert rows(path, "PRAGMA auto_vacuum") == [(2,)]
 
 
 @pytest.mark.parametrize("size", ["16M", "16777216", "1G", "16384k"])
 def test_sizes_have_units(path: Path, size: str) -> None:
-    assert run(path.parent, "--max-bytes", size).returncode == 0
+    assert maintain_command("--max-bytes", size, cwd=path.parent).returncode == 0
 
 
 def test_a_size_is_kept_to_and_a_larger_one_asks_for_nothing(tmp_path: Path) -> None:
     path = filled(tmp_path / "usage.db", 5000)
-    assert run(tmp_path, "--no-compact", "--max-bytes", "1G").stdout.startswith("pruned 0, compacted 0, evicted 0 ")
+    assert maintain_command("--no-compact", "--max-bytes", "1G", cwd=tmp_path).stdout.startswith(
+        "pruned 0, compacted 0, evicted 0 "
+    )
     assert on_disk(path) > 16 * 2**20
-    told = run(tmp_path, "--no-compact", "--max-bytes", "16M").stdout
+    told = maintain_command("--no-compact", "--max-bytes", "16M", cwd=tmp_path).stdout
     left = ids_in(path)
     assert told.startswith(f"pruned 0, compacted 0, evicted {5000 - len(left):,} snapshots ")
     assert left == list(range(5001 - len(left), 5001))
@@ -153,7 +151,7 @@ def test_a_size_is_kept_to_and_a_larger_one_asks_for_nothing(tmp_path: Path) -> 
 )
 def test_a_usage_error_exits_with_2_and_changes_nothing(path: Path, words: tuple[str, ...], says: str) -> None:
     before = files_of(path.parent)
-    result = run(path.parent, *words)
+    result = maintain_command(*words, cwd=path.parent)
     fails(result, 2, says)
     assert "secret" not in result.stderr
     assert files_of(path.parent) == before
@@ -161,19 +159,19 @@ def test_a_usage_error_exits_with_2_and_changes_nothing(path: Path, words: tuple
 
 def test_a_database_without_usage_tables_is_told_to_migrate(tmp_path: Path) -> None:
     script(tmp_path / "usage.db", "CREATE TABLE host_notes (note TEXT)")
-    fails(run(tmp_path), 2, "python -m usage_store.migrate")
+    fails(maintain_command(cwd=tmp_path), 2, "python -m usage_store.migrate")
 
 
 def test_what_is_no_database_exits_with_8(tmp_path: Path) -> None:
     (tmp_path / "garbage.db").write_bytes(b"not a database, " * 1000)
     (tmp_path / "folder.db").mkdir()
     for name in ("garbage.db", "folder.db", "missing.db", "no/such/folder.db"):
-        fails(run(tmp_path, "--database", name), 8, name)
+        fails(maintain_command("--database", name, cwd=tmp_path), 8, name)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["folder.db", "garbage.db"]
 
 
 def test_no_password_is_shown_to_programs_either(tmp_path: Path) -> None:
-    result = run(tmp_path, "--json", USAGE_STORE_DATABASE="postgresql://me:secret@host/db")
+    result = maintain_command("--json", USAGE_STORE_DATABASE="postgresql://me:secret@host/db", cwd=tmp_path)
     assert result.returncode == json.loads(result.stdout)["exit_code"] == 2
     assert "secret" not in result.stdout + result.stderr
     assert "postgresql://me:***@host/db" in result.stdout
@@ -182,11 +180,8 @@ def test_no_password_is_shown_to_programs_either(tmp_path: Path) -> None:
 @needs_setpriv
 def test_a_file_that_may_not_be_written_exits_with_8_and_can_be_looked_at(path: Path) -> None:
     path.chmod(0o444)
-    words = [*UNPRIVILEGED, sys.executable, "-m", "usage_store.maintain", *PRUNED]
     for more, code in ((["--dry-run"], 0), ([], 8)):
-        result = subprocess.run(
-            [*words, *more], cwd=path.parent, env=environment(), capture_output=True, text=True, check=False
-        )
+        result = maintain_command(*PRUNED, *more, cwd=path.parent, before=UNPRIVILEGED)
         assert result.returncode == code, result.stderr
         assert re.fullmatch(r"error: usage\.db: .+\n" if code else "", result.stderr)
     assert len(plain_rows(path)) == 600
@@ -196,19 +191,21 @@ def test_a_file_that_may_not_be_written_exits_with_8_and_can_be_looked_at(path: 
 def test_a_locked_database_exits_with_6(path: Path, words: tuple[str, ...]) -> None:
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        fails(run(path.parent, *words, "--wait", "0.2"), 6, "another process holds the database's lock")
-        told = json.loads(run(path.parent, *words, "--wait", "0.2", "--json").stdout)
+        fails(
+            maintain_command(*words, "--wait", "0.2", cwd=path.parent), 6, "another process holds the database's lock"
+        )
+        told = json.loads(maintain_command(*words, "--wait", "0.2", "--json", cwd=path.parent).stdout)
         assert (told["error"], told["exit_code"]) == ("MigrationLocked", 6)
-        assert run(path.parent, *words, "--dry-run").returncode == 0
+        assert maintain_command(*words, "--dry-run", cwd=path.parent).returncode == 0
     assert len(plain_rows(path)) == 600
 
 
 def test_the_database_may_be_named_by_the_environment(path: Path) -> None:
     elsewhere = path.parent / "elsewhere"
     elsewhere.mkdir()
-    assert run(elsewhere, "--database", path, USAGE_STORE_DATABASE="missing.db").returncode == 0
+    assert maintain_command("--database", path, USAGE_STORE_DATABASE="missing.db", cwd=elsewhere).returncode == 0
     script(path, "INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES ('s', '{}', 0)")
-    assert run(elsewhere, USAGE_STORE_DATABASE=str(path)).stdout.startswith("pruned 0, compacted 1,")
+    assert maintain_command(USAGE_STORE_DATABASE=str(path), cwd=elsewhere).stdout.startswith("pruned 0, compacted 1,")
     assert list(elsewhere.iterdir()) == []
 
 
@@ -231,13 +228,10 @@ sys.exit(maintain_main())
 
 @pytest.mark.quick
 def test_an_interruption_exits_with_130_and_what_was_done_stays(path: Path) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, *PRUNED]
-    process = subprocess.run(
-        command, cwd=path.parent, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
+    process = run_python("-c", INTERRUPTED, *PRUNED, cwd=path.parent)
     assert (process.returncode, process.stdout, process.stderr) == (130, "", "")
     assert 300 < len(ids_in(path)) < 600
-    assert run(path.parent, *PRUNED).returncode == 0
+    assert maintain_command(*PRUNED, cwd=path.parent).returncode == 0
     assert len(ids_in(path)) == 300
 
 
@@ -245,7 +239,7 @@ SLOW = TICKING.format(tick=0.3) + "from usage_store.cli.usage_commands import ma
 
 
 def test_a_terminal_shows_progress_and_a_pipe_does_not(path: Path) -> None:
-    assert run(path.parent, "--dry-run").stderr == ""
+    assert maintain_command("--dry-run", cwd=path.parent).stderr == ""
     result = on_terminal("-c", SLOW, cwd=path.parent)
     assert result.out.startswith("pruned 0, compacted 530, ")
     assert re.search(r"compacted: [\d,]+ of 530 \(\d+ %\), [\d,]+ a second, [\d,]+ s left", result.err)
@@ -255,13 +249,13 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(path: Path) -> None:
 def test_the_wait_for_a_lock_is_the_one_that_was_asked_for(path: Path) -> None:
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert run_where_waits_have_no_end(path.parent, "--wait", "0.2").returncode == 6
+        assert maintain_by_default_waiting(100_000, path.parent, "--wait", "0.2").returncode == 6
 
 
 def test_a_dry_run_does_not_switch_a_file_to_wal(path: Path) -> None:
     script(path, "PRAGMA journal_mode = DELETE")
     before = files_of(path.parent)
-    assert run(path.parent, "--retention-days", "30", "--dry-run").returncode == 0
+    assert maintain_command("--retention-days", "30", "--dry-run", cwd=path.parent).returncode == 0
     assert files_of(path.parent) == before
 
 
@@ -275,7 +269,7 @@ def test_units_are_powers_of_1024(text: str, number: int) -> None:
 @pytest.mark.parametrize("wait", ["nan", "-1", "1e99"])
 def test_an_odd_wait_is_a_usage_error_as_it_is_for_migrate(tmp_path: Path, wait: str) -> None:
     init_database(tmp_path / "usage.db").close()
-    assert run(tmp_path, "--wait", wait).returncode == 2
+    assert maintain_command("--wait", wait, cwd=tmp_path).returncode == 2
 
 
 @pytest.fixture
@@ -290,12 +284,12 @@ def locked(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.mark.usefixtures("locked")
 def test_a_short_wait_is_short_where_readers_are_kept_out_too(tmp_path: Path) -> None:
-    assert run_where_waits_have_no_end(tmp_path, "--wait", "0.2").returncode == 6
+    assert maintain_by_default_waiting(100_000, tmp_path, "--wait", "0.2").returncode == 6
 
 
 def test_a_long_wait_is_long_where_readers_are_kept_out_too(tmp_path: Path, locked: sqlite3.Connection) -> None:
-    release = Timer(7, lambda: locked.execute("ROLLBACK"))
+    release = Timer(2, lambda: locked.execute("ROLLBACK"))
     release.start()
-    result = run(tmp_path, "--wait", str(TIMEOUT))
+    result = maintain_by_default_waiting(0.01, tmp_path, "--wait", str(TIMEOUT))
     release.join(TIMEOUT)
     assert result.returncode == 0, result.stderr

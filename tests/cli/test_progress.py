@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from tests.support.clock import TICKING
 from tests.support.databases import script
 from tests.support.migrations import python, write
-from tests.support.programs import TIMEOUT, environment
+from tests.support.programs import run_python
 from tests.support.terminals import on_terminal
 
 if TYPE_CHECKING:
@@ -42,16 +40,8 @@ print("error: what follows", file=sys.stderr)
 
 def into_a_pipe(cwd: Path, *words: str) -> str:
     """What a command says on stderr, which is no terminal."""
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=cwd,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=True,
-    )
+    done = run_python(*words, cwd=cwd)
+    done.check_returncode()
     return done.stderr
 
 

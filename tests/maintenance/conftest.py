@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.maintenance import take_steps_of
-from usage_store import upkeep_after_inserts
+from tests.support.snapshots import filled
+from usage_store import UsageSession, upkeep_after_inserts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import peewee
+
     from tests.support.clock import Clock
 
 
@@ -19,3 +24,16 @@ def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:  # n
     monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
     monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
     take_steps_of(100, monkeypatch)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database of 600 snapshots of the last 60 days, nobody connected to it."""
+    return filled(tmp_path / "usage.db")
+
+
+@pytest.fixture
+def database(usage_database: peewee.SqliteDatabase) -> peewee.SqliteDatabase:
+    """Give a fresh database with a session `s`."""
+    UsageSession.register("s")
+    return usage_database

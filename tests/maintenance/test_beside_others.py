@@ -12,11 +12,12 @@ import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tests.models import test_concurrent_use
-from tests.models.test_concurrent_use import DAY, WAIT, at_once
 from tests.support.databases import opened, raw, rows
 from tests.support.driver import sqlite3
 from tests.support.maintenance import state_of
+from tests.support.processes import at_once, meet
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import DAY
 from usage_store import Maintained, UsageSnapshot, init_database, insert_usage_snapshot, maintain, register_sessions
 from usage_store.engines import unwrap
 from usage_store.models.fields.maintenance_goals import LEAST_BYTES
@@ -70,8 +71,8 @@ def stored(path: Path, now: int) -> list[tuple[str, str, int]]:
 
 def _repeat(path: Path, work: Callable[[int], object]) -> int:
     """Begin when all others do, do something until those who write are done, and give how often that was."""
-    init_database(path, timeout=WAIT)
-    test_concurrent_use._barrier.wait(WAIT)
+    init_database(path, timeout=TIMEOUT)
+    meet()
     for number in itertools.count(1):
         work(number)
         if len(list(path.parent.glob("*.ended"))) == WRITERS:
@@ -81,8 +82,8 @@ def _repeat(path: Path, work: Callable[[int], object]) -> int:
 
 def _do(path: Path, work: Callable[[int], object]) -> None:
     """Begin when all others do, do something so many times, and tell the others."""
-    init_database(path, timeout=WAIT)
-    test_concurrent_use._barrier.wait(WAIT)
+    init_database(path, timeout=TIMEOUT)
+    meet()
     for number in range(WRITES):
         work(number)
     path.with_name(f"{os.getpid()}.ended").touch()
@@ -128,7 +129,7 @@ def _meddle(path: Path, now: int) -> dict[int, tuple[str, str, int]]:
     """Insert, change and delete as a program does that knows nothing of blocks, and give what must be there then."""
     kept: dict[int, tuple[str, str, int]] = {}
     at, pruned = now - 9 * DAY, now - 39 * DAY
-    connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
 
     def meddle(number: int) -> None:
         row = connection.execute(INSERT, ("foreign", text("foreign", at, number), at)).lastrowid
@@ -182,8 +183,8 @@ def many(path: Path, count: int) -> int:
 
 
 def _maintain_once(path: Path) -> Maintained:
-    database = init_database(path, timeout=WAIT)
-    test_concurrent_use._barrier.wait(WAIT)
+    database = init_database(path, timeout=TIMEOUT)
+    meet()
     done = maintain(retention_days=35)
     database.close()
     path.with_name("ended").touch()
@@ -193,9 +194,9 @@ def _maintain_once(path: Path) -> Maintained:
 def _commit_often(path: Path) -> int:
     """Make small commits until maintenance ends; give the largest -wal that was seen."""
     largest = 0
-    with closing(sqlite3.connect(path, timeout=WAIT, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # that the -wal stays small is maintenance's merit
-        test_concurrent_use._barrier.wait(WAIT)
+        meet()
         while not path.with_name("ended").exists():
             connection.execute("UPDATE usage_config SET refresh_rate = refresh_rate % 60 + 1")
             largest = max(largest, path.with_name(f"{path.name}-wal").stat().st_size)
@@ -249,8 +250,8 @@ def test_a_long_reader_keeps_its_state_and_only_puts_off_that_the_file_shrinks(t
 def _open_fresh(folder: Path) -> list[tuple[int, int]]:
     found = []
     for number in range(10):
-        test_concurrent_use._barrier.wait(WAIT)
-        database: peewee.SqliteDatabase = unwrap(init_database(folder / f"{number}.db", timeout=WAIT, wait=WAIT))
+        meet()
+        database: peewee.SqliteDatabase = unwrap(init_database(folder / f"{number}.db", timeout=TIMEOUT, wait=TIMEOUT))
         found.append((database.pragma("auto_vacuum"), len(maintain(database).left)))
         database.close()
     return found

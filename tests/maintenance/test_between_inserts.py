@@ -14,7 +14,7 @@ import pytest
 from tests.support.clock import Clock
 from tests.support.databases import opened, raw, rows, script
 from tests.support.programs import TIMEOUT
-from tests.support.snapshots import DAY, filled, ids_in, on_disk, plain_rows, record
+from tests.support.snapshots import DAY, SNAPSHOT, filled, ids_in, insert, on_disk, plain_rows, record
 from usage_store import (
     UsageSession,
     UsageSnapshot,
@@ -35,19 +35,6 @@ if TYPE_CHECKING:
 
 
 pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("at_every_insert")]
-
-SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Name a database of 600 snapshots of the last 60 days."""
-    return filled(tmp_path / "usage.db")
-
-
-def insert(times: int = 40) -> None:
-    for _ in range(times):
-        assert insert_usage_snapshot(SNAPSHOT) is not None
 
 
 def test_what_is_old_goes_and_what_is_older_than_a_week_gets_small_between_inserts(path: Path) -> None:
@@ -94,12 +81,12 @@ def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> N
     path, sizes, start = tmp_path / "usage.db", [], time.time() - 8000
     with closing(init_database(path, max_bytes=LEAST_BYTES)):
         UsageSession.register("s")
-        for number in range(7500):
-            UsageSnapshot.record("s", f'"{os.urandom(2000).hex()}"', timestamp=start + number)
+        for number in range(3750):
+            UsageSnapshot.record("s", f'"{os.urandom(4000).hex()}"', timestamp=start + number)
             sizes.append(on_disk(path))
     left = ids_in(path)
-    assert left == list(range(7501 - len(left), 7501))
-    assert min(sizes[4000:]) > LEAST_BYTES / 2
+    assert left == list(range(3751 - len(left), 3751))
+    assert min(sizes[2000:]) > LEAST_BYTES / 2
     assert max(sizes) <= LEAST_BYTES
 
 

@@ -52,25 +52,25 @@ FAILED, SECTOR = 42, 512
 
 def test_killed_at_random_moments_nothing_is_lost_and_the_next_run_ends_the_same(tmp_path: Path) -> None:
     moments = random.Random(1)
+    origin = prepared(tmp_path / "origin.db", range(1, 1501))
+    before = state_of(origin)
+    ended = copied(origin, tmp_path / "ended.db")
+    began = time.monotonic()
+    assert forked(partial(prune_and_compact, ended)) == 0
+    whole = time.monotonic() - began
+    after = state_of(ended)
     halves = rounds = 0
-    whole = 0.0
     while rounds < 10 * ROUNDS or halves <= 2 * ROUNDS:
-        origin = prepared(tmp_path / "origin.db", range(1, 1501))
-        before = state_of(origin)
-        ended = copied(origin, tmp_path / "ended.db")
-        began = time.monotonic()
-        assert forked(partial(prune_and_compact, ended)) == 0
-        whole = whole or time.monotonic() - began
-        after = state_of(ended)
+        path = copied(origin, tmp_path / f"{rounds}.db")
         for _ in range(2):
-            assert killed_after(moments.uniform(0, whole), partial(again_and_again, origin))
-            state = between(before, after, origin)
+            assert killed_after(moments.uniform(0, whole), partial(again_and_again, path))
+            state = between(before, after, path)
             halves += state not in (before, after)
             # The clock only tells where to begin: how fast the machine is changes while this runs.
             whole *= 0.9 if state == after else 1.1 if state == before else 1
-        prune_and_compact(origin)
-        assert state_of(origin) == after
-        origin.unlink()
+        prune_and_compact(path)
+        assert state_of(path) == after
+        path.unlink()
         rounds += 1
 
 
@@ -201,7 +201,7 @@ def test_killed_before_any_statement_nothing_is_lost_and_the_next_run_ends_the_s
 
     found = [before]
     for what, number in numbers.items():
-        for die_before in spread(number, 40):
+        for die_before in spread(number, 20):
             path = copied(origin, tmp_path / "killed.db")
             assert forked(partial(run, path, name, what, die_before)) == KILLED
             state = between(before, after, path)

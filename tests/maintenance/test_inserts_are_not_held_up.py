@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.databases import raw, script
 from tests.support.programs import TIMEOUT
-from tests.support.snapshots import filled, ids_in, plain_rows
-from usage_store import init_database, insert_usage_snapshot
+from tests.support.snapshots import ids_in, insert, plain_rows
+from usage_store import init_database
 from usage_store.engines import unwrap
 from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from tests.support.driver import sqlite3
 
 pytestmark = pytest.mark.usefixtures("at_every_insert")
-
-SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Name a database of 600 snapshots of the last 60 days."""
-    return filled(tmp_path / "usage.db")
-
-
-def insert(times: int = 40) -> None:
-    for _ in range(times):
-        assert insert_usage_snapshot(SNAPSHOT) is not None
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +11,7 @@ import peewee
 import pytest
 
 from tests.support.databases import files_of, opened, script
-from tests.support.programs import TIMEOUT, environment
+from tests.support.programs import TIMEOUT, printed
 from tests.support.snapshots import DAY, fill, filled, ids_in, on_disk, plain_rows, record
 from usage_store import UsageSession, UsageSnapshot, init_database, maintain
 from usage_store.engines import unwrap
@@ -26,12 +24,6 @@ from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 pytestmark = pytest.mark.quick
 
 MB = 2**20
-
-
-@pytest.fixture
-def database(usage_database: peewee.SqliteDatabase) -> peewee.SqliteDatabase:
-    UsageSession.register("s")
-    return usage_database
 
 
 @pytest.fixture
@@ -191,15 +183,11 @@ def test_a_rollback_journal_will_do(tmp_path: Path) -> None:
         assert UsageSnapshot.get().snapshot_data == "{}"
 
 
-def test_the_command_s_module_does_not_hide_the_function(database: peewee.SqliteDatabase) -> None:
+def test_the_command_s_module_does_not_hide_the_function(database: peewee.SqliteDatabase, path: Path) -> None:
     fill(database, 10, 60)
     imports = "import sys, usage_store.cli.usage_commands; from usage_store import init_database, maintain"
     code = f"{imports}; init_database(sys.argv[1]); print(maintain(retention_days=30).pruned)"
-    run = [sys.executable, "-c", code, database.database]
-    assert (
-        subprocess.run(run, env=environment(), capture_output=True, text=True, check=True, timeout=TIMEOUT).stdout
-        == "5\n"
-    )
+    assert printed(code, path, cwd=path.parent) == ("5\n", [])
 
 
 @pytest.mark.parametrize("dry_run", [False, True])

@@ -30,12 +30,6 @@ MB = 2**20
 
 
 @pytest.fixture
-def database(usage_database: peewee.SqliteDatabase) -> peewee.SqliteDatabase:
-    UsageSession.register("s")
-    return usage_database
-
-
-@pytest.fixture
 def path(database: peewee.SqliteDatabase) -> Path:
     return Path(database.database)
 

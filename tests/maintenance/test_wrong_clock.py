@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 import usage_store
 from tests.support.databases import raw, rows
 from tests.support.maintenance import take_steps_of
-from tests.support.snapshots import DAY, FILL, filled, ids_in, on_disk
+from tests.support.snapshots import DAY, FILL, SNAPSHOT, filled, ids_in, insert, on_disk
 from usage_store import (
     UsageSession,
     UsageSnapshot,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 NOW = 1_764_093_600  # 2025-11-25T18:00:00Z
 TEN_YEARS = 3652 * DAY
-SNAPSHOT: dict[str, Any] = {"session_id": "s", "snapshot_data": {}}
 
 
 class Clock:
@@ -60,11 +59,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def path(tmp_path: Path) -> Path:
     """Name a database of 600 snapshots of the last 20 days."""
     return filled(tmp_path / "usage.db", days=20)
-
-
-def insert(times: int = 30) -> None:
-    for _ in range(times):
-        assert insert_usage_snapshot(SNAPSHOT) is not None
 
 
 @pytest.mark.parametrize("given", [NOW + DAY + 1, (NOW + DAY + 1) * 1000, datetime.fromtimestamp(NOW + DAY + 1, UTC)])
@@ -107,7 +101,7 @@ def test_a_clock_ten_years_ahead_for_nine_seconds_costs_nothing(
             clock.now += 1
             insert(5)
         clock.now -= TEN_YEARS
-        insert()
+        insert(30)
     assert ids_in(path)[: len(before)] == before
     (entry,) = caplog.records
     assert entry.levelname == "WARNING"
@@ -121,9 +115,9 @@ def test_another_process_that_starts_with_the_wrong_clock_deletes_nothing_either
     before = ids_in(path)
     clock.now += TEN_YEARS
     with closing(init_database(path, retention_days=30)):
-        insert()
+        insert(30)
         UsageSnapshot.record("s", {}, timestamp=NOW)
-        insert()
+        insert(30)
     assert ids_in(path)[: len(before)] == before
 
 
@@ -135,7 +129,7 @@ def test_after_an_hour_the_clock_is_believed(path: Path, clock: Clock) -> None:
         insert(1)
         assert len(ids_in(path)) == 602
         clock.now += 1
-        insert()
+        insert(30)
         assert ids_in(path) == list(range(601, 633))
 
 
@@ -143,11 +137,11 @@ def test_a_clock_that_goes_back_deletes_nothing_early(
     path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(init_database(path, retention_days=30)):
-        insert()
+        insert(30)
         clock.now -= TEN_YEARS
-        insert()
+        insert(30)
         clock.now += 1000
-        insert()
+        insert(30)
     assert len(ids_in(path)) == 690
     assert caplog.records == []
 

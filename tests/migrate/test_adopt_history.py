@@ -13,7 +13,7 @@ import peewee
 import pytest
 from playhouse.migrations import Runner
 
-from tests.support.commands import command
+from tests.support.commands import OWN, command
 from tests.support.databases import dump, opened, rows, script
 from tests.support.migrations import history, runner_of, table, write
 from tests.support.programs import READY, together
@@ -208,7 +208,7 @@ def test_times_of_playhouse_are_local(tmp_path: Path) -> None:
     other.run()
     script(other.path, f"UPDATE {other.table} SET applied = '2024-07-01 12:00:00.5'")
     done = command(
-        *("adopt", "playhouse", "--database", "app.db", "--directory", "own", "--table", "schema_migrations"),
+        *("adopt", "playhouse", *OWN),
         cwd=tmp_path,
         TZ="EST5EDT,M3.2.0,M11.1.0",
     )
@@ -317,7 +317,7 @@ def test_the_command_says_what_it_adopted_and_from_which_table(tmp_path: Path) -
     other = playhouse(tmp_path)
     other.run()
     script(other.path, f'ALTER TABLE {other.table} RENAME TO "their ""own"""')
-    words = ("adopt", "playhouse", "--database", "app.db", "--directory", "own", "--table", "schema_migrations")
+    words = ("adopt", "playhouse", *OWN)
     failed = command(*words, cwd=tmp_path)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("error: schema_migration: no such table")
@@ -328,7 +328,7 @@ def test_the_command_says_what_it_adopted_and_from_which_table(tmp_path: Path) -
 
 def test_the_command_says_so_when_there_is_nothing_to_adopt(tmp_path: Path) -> None:
     other = playhouse(tmp_path)
-    words = ("adopt", "playhouse", "--database", "app.db", "--directory", "own", "--table", "schema_migrations")
+    words = ("adopt", "playhouse", *OWN)
     assert command(*words, cwd=tmp_path).returncode == 8
     assert not other.path.exists()
     other.run()

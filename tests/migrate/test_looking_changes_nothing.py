@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import dump, files_of, raw, rows, script
-from tests.support.migrations import runner_of, table, write
+from tests.support.migrations import migrate_all, runner_of, table, write
 from usage_store import errors
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.migrate import MigrationRunner
@@ -22,17 +22,9 @@ pytestmark = pytest.mark.quick
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "data" / "app.db"
-    path.parent.mkdir()
-    return path
-
-
-@pytest.fixture
 def directory(tmp_path: Path, path: Path) -> Path:
     directory = write(tmp_path / "own", {"001_parent": table("parent"), "002_child": table("child")})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     return directory
 
 

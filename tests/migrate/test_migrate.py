@@ -9,7 +9,7 @@ import peewee
 import pytest
 
 from tests.support.databases import dump, opened, rows, script
-from tests.support.migrations import history, python, runner_of, sql, table, write
+from tests.support.migrations import THREE, history, migrate_all, python, runner_of, sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner
 
@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from usage_store.migrate import Step
 
 pytestmark = pytest.mark.quick
-
-THREE = {"001_one": table("one"), "002_two": table("two"), "003_three": table("three")}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return write(tmp_path / "own", THREE)
 
 
 def test_migrations_run_in_order_and_leave_a_history(path: Path, directory: Path) -> None:
@@ -52,8 +40,7 @@ def test_migrations_run_in_order_and_leave_a_history(path: Path, directory: Path
 
 
 def test_the_history_table_is_the_promised_one(path: Path, directory: Path) -> None:
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     assert rows(path, "SELECT name, type, \"notnull\", pk FROM pragma_table_info('schema_migrations')") == [
         ("version", "INTEGER", 0, 1),
         ("name", "TEXT", 1, 0),

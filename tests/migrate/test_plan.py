@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import dump, files_of, script
-from tests.support.migrations import python, runner_of, sql, table, write
+from tests.support.migrations import migrate_all, python, runner_of, sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files
@@ -41,13 +41,6 @@ FILES = {
         "db.execute_sql('ALTER TABLE one DROP COLUMN size')",
     ),
 }
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "data" / "app.db"
-    path.parent.mkdir()
-    return path
 
 
 @pytest.fixture
@@ -86,14 +79,12 @@ def test_what_is_applied_is_not_planned_again(path: Path, directory: Path) -> No
     with runner_of(path, directory) as runner:
         runner.migrate(2)
     assert planned(path, directory) == UP[2:]
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     assert planned(path, directory) == []
 
 
 def test_the_statements_down_are_those_that_would_run(path: Path, directory: Path) -> None:
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     assert planned(path, directory, 1) == [
         ("003_column", "down", ("ALTER TABLE one DROP COLUMN size",)),
         ("002_rows", "down", ("DELETE FROM one",)),
@@ -151,8 +142,7 @@ def test_a_broken_file_or_history_is_refused_as_by_the_run(path: Path, directory
     with pytest.raises(errors.LoadError, match=r"004_broken\.py"):
         planned(path, directory)
     write(directory, {"004_broken": table("four")})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     write(directory, {"003_column": sql(down=None)})
     with pytest.raises(errors.Irreversible, match=r"003_column\.py"):
         planned(path, directory, 0)

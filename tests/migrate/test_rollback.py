@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-THREE = {"001_one": table("one"), "002_two": table("two"), "003_three": table("three")}
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return write(tmp_path / "own", THREE)
-
 
 @pytest.fixture
 def migrated(path: Path, directory: Path) -> Iterator[MigrationRunner]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import raw, script
-from tests.support.migrations import python, runner_of, sql, table, write
+from tests.support.migrations import migrate_all, python, runner_of, sql, table, write
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -34,17 +34,9 @@ INDEX = "create index child_parent on child ( parent_id"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "data" / "app.db"
-    path.parent.mkdir()
-    return path
-
-
-@pytest.fixture
 def directory(tmp_path: Path, path: Path) -> Path:
     directory = write(tmp_path / "own", SCHEMA)
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     return directory
 
 
@@ -189,8 +181,7 @@ def test_migrations_that_build_on_the_hosts_tables_are_compared_too(path: Path, 
 def test_a_migration_that_cannot_be_replayed_is_said_not_guessed(path: Path, directory: Path) -> None:
     script(path, "INSERT INTO parent (size) VALUES (1)")
     write(directory, {"003_rows": python("(n,) = db.execute_sql('SELECT size FROM parent').fetchone()")})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     found = report(path, directory)
     assert found.problems == ()
     assert any("the schema was not compared: on empty tables, 003_rows.py" in line for line in found.notices)

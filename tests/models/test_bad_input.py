@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +15,7 @@ import pytest
 import usage_store as store
 from tests.support.databases import dump
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT
+from tests.support.programs import run_python
 from usage_store import UsageConfig, UsageSession, UsageSnapshot
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import InvalidValue, RejectedInput, UnknownField, UnknownSession
@@ -267,10 +264,6 @@ for name, *arguments in (
 
 @pytest.mark.parametrize("bound_to", ["nothing", "proxy"])
 def test_before_there_is_a_database_every_function_says_so(tmp_path: Path, bound_to: str) -> None:
-    command = [sys.executable, "-c", BEFORE_INIT, bound_to]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
-    )
+    done = run_python("-c", BEFORE_INIT, bound_to, cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     assert not list(tmp_path.iterdir())

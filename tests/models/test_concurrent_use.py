@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT, line_of
+from tests.support.processes import at_once, meet
+from tests.support.programs import TIMEOUT, line_of, start
+from tests.support.snapshots import DAY
 from usage_store import (
     UsageConfig,
     delete_old_usage_snapshots,
@@ -33,38 +31,11 @@ from usage_store import (
 from usage_store.errors import MigrationLocked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-    from threading import Barrier
 
     import peewee
 
 pytestmark = pytest.mark.quick
-
-DAY = 86_400
-WAIT = TIMEOUT
-
-_barrier: Barrier
-
-
-def _join(barrier: Barrier) -> None:
-    global _barrier  # noqa: PLW0603  what a worker process inherits
-    _barrier = barrier
-
-
-def at_once(calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Run each call in a process of its own, let go at its `_barrier`; give what they return, or raise."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(calls), spawn, _join, (spawn.Barrier(len(calls)),)) as pool:
-        futures = [pool.submit(function, *arguments) for function, *arguments in calls]
-        done, others = wait(futures, WAIT, FIRST_EXCEPTION)
-        if others:  # one failed, for which they might wait for ever
-            for process in pool._processes.values():
-                process.kill()
-        for future in done:
-            future.result()
-        assert not others, "they hang"
-        return [future.result() for future in futures]
 
 
 def count(path: Path, condition: str = "true") -> int:
@@ -74,10 +45,10 @@ def count(path: Path, condition: str = "true") -> int:
 
 
 def _insert(path: Path, worker: int) -> int:
-    database = init_database(path, timeout=WAIT)
+    database = init_database(path, timeout=TIMEOUT)
     session = f"worker {worker}"
     register_session(session)
-    _barrier.wait(WAIT)
+    meet()
     for number in range(60):
         data = {"worker": worker, "number": number}
         assert insert_usage_snapshot({"session_id": session, "snapshot_data": data})
@@ -90,8 +61,8 @@ def _insert(path: Path, worker: int) -> int:
 
 
 def _prune(path: Path) -> int:
-    database = init_database(path, timeout=WAIT)
-    _barrier.wait(WAIT)
+    database = init_database(path, timeout=TIMEOUT)
+    meet()
     deleted = 0
     while deleted < 4 * 60 * 5:
         now_gone = delete_old_usage_snapshots()
@@ -102,8 +73,8 @@ def _prune(path: Path) -> int:
 
 
 def _configure(path: Path) -> int:
-    database = init_database(path, timeout=WAIT)
-    _barrier.wait(WAIT)
+    database = init_database(path, timeout=TIMEOUT)
+    meet()
     for number in range(200):
         rate = 1 + number % 60
         assert update_usage_config({"refresh_rate": rate})
@@ -130,8 +101,8 @@ def test_four_insert_while_one_prunes_and_one_configures(usage_database: peewee.
 def _open_fresh(folder: Path, rounds: int) -> list[int]:
     sizes = []
     for number in range(rounds):
-        _barrier.wait(WAIT)
-        database = init_database(folder / f"{number}.db", timeout=WAIT, wait=WAIT)
+        meet()
+        database = init_database(folder / f"{number}.db", timeout=TIMEOUT, wait=TIMEOUT)
         status = get_migration_status()
         assert status.pending_count == 0
         sizes += [status.current_version, UsageConfig.select().count()]
@@ -154,12 +125,12 @@ def test_two_that_open_a_fresh_file_at_once_migrate_it_once(tmp_path: Path) -> N
 def test_threads_of_one_process_each_have_their_connection(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
-    usage_database.timeout = WAIT
+    usage_database.timeout = TIMEOUT
     register_session("s")
     barrier = threading.Barrier(8)
 
     def work(worker: int) -> int:
-        barrier.wait(WAIT)
+        barrier.wait(TIMEOUT)
         try:
             for number in range(40):
                 assert insert_usage_snapshot({"session_id": "s", "snapshot_data": [worker, number]})
@@ -198,11 +169,8 @@ sys.stdin.read()
 
 def kill_in_bulk(path: Path, tell_at: int, then: str) -> int:
     """Kill a process that inserts 2,000 rows once it tells; give how many rows are there."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", BULK, str(path), str(tell_at), then]
     before = count(path)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+    with start(BULK, path, str(tell_at), then, cwd=path.parent) as process:
         assert line_of(process), "it ended before it told"
         if then == "done":
             assert line_of(process) == "done\n"
@@ -244,7 +212,7 @@ def test_a_lock_is_waited_for_and_told_when_the_wait_is_over(tmp_path: Path, mod
             init_database(path, timeout=0.05, wait=0.05)
         release = threading.Timer(0.2, other.execute, ("COMMIT",))
         release.start()
-        database = init_database(path, timeout=WAIT, wait=WAIT)
-        release.join(WAIT)
+        database = init_database(path, timeout=TIMEOUT, wait=TIMEOUT)
+        release.join(TIMEOUT)
     assert validate_database() is True
     database.close()

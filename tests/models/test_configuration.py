@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.models import test_concurrent_use
-from tests.models.test_concurrent_use import at_once
 from tests.support.driver import sqlite3
+from tests.support.processes import at_once, meet
 from tests.support.programs import TIMEOUT, printed
 from usage_store import UsageConfig, get_usage_config, init_database, reset_usage_config, update_usage_config
 from usage_store.errors import InvalidValue, NoActiveConfiguration, UnknownField
@@ -129,7 +128,7 @@ def test_saving_a_row_writes_only_what_was_set_on_it(writer: sqlite3.Connection)
 
 def _own_field(path: Path, name: str, values: list[Any]) -> list[Any]:
     database = init_database(path, timeout=TIMEOUT)
-    test_concurrent_use._barrier.wait(TIMEOUT)
+    meet()
     seen = []
     for value in values:
         assert update_usage_config({name: value})

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.driver import sqlite3
+from tests.support.processes import at_once, meet
 from tests.support.programs import TIMEOUT
 from usage_store import UsageConfig, init_database, reset_usage_config, update_usage_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from threading import Barrier
 
     import peewee
 
@@ -92,21 +90,13 @@ def test_inside_a_transaction_it_is_a_part_of_that(
     assert rows(writer) == before
 
 
-_barrier: Barrier
-
-
-def _share(barrier: Barrier) -> None:
-    global _barrier  # noqa: PLW0603  what a worker process inherits
-    _barrier = barrier
-
-
 def _reset_often(path: Path, rounds: int) -> int:
     with closing(init_database(path, timeout=TIMEOUT)):
         done = 0
         for _ in range(rounds):
-            _barrier.wait(TIMEOUT)
+            meet()
             done += reset_usage_config()
-            _barrier.wait(TIMEOUT)
+            meet()
             UsageConfig.delete().execute()
         return done
 
@@ -114,7 +104,4 @@ def _reset_often(path: Path, rounds: int) -> int:
 def test_processes_that_reset_an_empty_table_at_once_make_one_row_and_never_fail(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     init_database(path).close()
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, spawn, _share, (spawn.Barrier(2),)) as pool:
-        done = [pool.submit(_reset_often, path, 50) for _ in range(2)]
-        assert [each.result(4 * TIMEOUT) for each in done] == [50, 50]
+    assert at_once([(_reset_often, path, 50)] * 2) == [50, 50]

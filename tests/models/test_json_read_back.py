@@ -82,7 +82,7 @@ def check_texts(database: peewee.SqliteDatabase, path: Path, texts: list[str]) -
     read_back(database, path, expected)
 
 
-FEW = settings(reuses_a_database, max_examples=40)
+FEW = settings(reuses_a_database, max_examples=25)
 
 
 @pytest.mark.quick
@@ -137,7 +137,7 @@ def check_refusal(text: Any) -> None:
     assert UsageSnapshot.select().count() == 0
 
 
-@settings(reuses_a_database, max_examples=1000)
+@settings(reuses_a_database, max_examples=300)
 @given(text=mutated())
 @example(text="\ufeff[]")
 @example(text="[1]\0")
@@ -151,13 +151,13 @@ def test_a_mutated_text_is_stored_if_and_only_if_python_reads_it(path: Path, tex
 
 
 @pytest.mark.long
-@settings(reuses_a_database, max_examples=1000 * ROUNDS)
+@settings(reuses_a_database, max_examples=700 * ROUNDS)
 @given(text=mutated() | st.text(st.sampled_from('[]{},:"\\0123456789.eE+-tfn ul\t\x00'), max_size=12))
 def test_more_mutated_texts_are_stored_if_and_only_if_python_reads_them(path: Path, text: str) -> None:  # noqa: ARG001
     check_agreement(text)
 
 
-@settings(reuses_a_database, max_examples=300)
+@settings(reuses_a_database, max_examples=150)
 @given(
     before=st.integers(0, 2 * DIGITS),
     digits=st.integers(DIGITS - 2, DIGITS + 2),
@@ -222,7 +222,7 @@ def test_what_is_stored_is_never_nested_more_deeply_than_python_follows(
 
 
 @pytest.mark.long
-@settings(FEW, max_examples=20 * ROUNDS)
+@settings(FEW, max_examples=10 * ROUNDS)
 @given(texts=st.lists(JSON_TEXTS, min_size=10, max_size=60))
 def test_many_texts_are_read_back_byte_for_byte(
     usage_database: peewee.SqliteDatabase, path: Path, texts: list[str]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.databases import dump, opened, raw, rows, script
+from tests.support.databases import dump_without_log, opened, raw, rows, script
 from tests.support.maintenance import copied
 from tests.support.migrations import history, runner_of
 from tests.support.programs import ROOT
@@ -31,14 +31,6 @@ COUNTER = "SELECT seq FROM sqlite_sequence WHERE name = 'usage_snapshot_blocks'"
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return copied(MADE_BY_VERSION_2, tmp_path / "usage.db")
-
-
-def content(path: Path) -> dict[str, list[Any]]:
-    """Everything but the log, to the letter."""
-    found = dump(path)
-    del found["schema_migration_log"]
-    found["sqlite_sequence"] = [row for row in found["sqlite_sequence"] if row[0] != "schema_migration_log"]
-    return found
 
 
 def texts(path: Path) -> dict[int, str]:
@@ -68,14 +60,14 @@ def test_the_file_is_of_version_2_and_small() -> None:
 
 
 def test_every_row_text_and_id_is_the_same_after_up_and_after_down(path: Path) -> None:
-    before, before_texts = content(path), texts(path)
+    before, before_texts = dump_without_log(path), texts(path)
     migrated(path)
-    up = content(path)
+    up = dump_without_log(path)
     for table in ("usage_snapshots", "usage_snapshot_blocks", "usage_sessions", "usage_config", "events"):
         assert up[table] == before[table]
     assert texts(path) == before_texts
     migrated(path, 2)
-    assert content(path) == before
+    assert dump_without_log(path) == before
     assert texts(path) == before_texts
 
 
@@ -86,7 +78,7 @@ def test_rehearsed_version_3_leaves_nothing_behind(path: Path) -> None:
 
 
 def test_a_version_without_003_rolls_it_back_from_the_log(path: Path, tmp_path: Path) -> None:
-    before, state = content(path), state_of(path)
+    before, state = dump_without_log(path), state_of(path)
     migrated(path)
     older = tmp_path / "older"
     older.mkdir()
@@ -95,7 +87,7 @@ def test_a_version_without_003_rolls_it_back_from_the_log(path: Path, tmp_path: 
     with runner_of(path, older, backup=False) as runner:
         assert [step.migration.version for step in runner.rollback(2)] == [3]
         assert runner.validate().problems == ()
-    assert content(path) == before
+    assert dump_without_log(path) == before
     assert not_restored(state, state_of(path)) == ()
 
 
@@ -158,8 +150,8 @@ def test_triggers_that_went_with_a_renamed_table_come_back_to_it(path: Path, nam
 
 def test_a_host_that_is_not_followed_stays_so_through_up_and_down(path: Path) -> None:
     script(path, "".join(f"DROP TRIGGER usage_events_{done};" for done in ("inserted", "deleted", "moved")))
-    before = content(path)
+    before = dump_without_log(path)
     migrated(path)
     assert rows(path, "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'") == []
     migrated(path, 2)
-    assert content(path) == before
+    assert dump_without_log(path) == before

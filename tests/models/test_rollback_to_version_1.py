@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.databases import dump, opened, raw, rows, script
+from tests.support.databases import dump, dump_without_log, opened, raw, rows, script
 from tests.support.migrations import history
 from tests.support.snapshots import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
 from usage_store import UsageSnapshot
@@ -28,23 +28,10 @@ NOT_UTF_8 = [b'"\xff"', b"\xf0\x9f"]
 LEAST = -(2**63)
 
 
-@pytest.fixture
-def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG001  it made the file
-    return tmp_path / "usage.db"
-
-
 def bytes_of(path: Path) -> dict[int, tuple[str, bytes]]:
     """The type and the bytes of `snapshot_data`, as SQLite has them."""
     found = rows(path, "SELECT id, typeof(snapshot_data), CAST(snapshot_data AS BLOB) FROM usage_snapshots")
     return {row: (kind, data) for row, kind, data in found}
-
-
-def content(path: Path) -> dict[str, list[Any]]:
-    """Everything but the log, which says more after more migrations."""
-    found = dump(path)
-    del found["schema_migration_log"]
-    found["sqlite_sequence"] = [row for row in found["sqlite_sequence"] if row[0] != "schema_migration_log"]
-    return found
 
 
 def test_a_database_of_version_1_is_the_same_after_up_a_compaction_and_down(tmp_path: Path) -> None:
@@ -66,7 +53,7 @@ def test_a_database_of_version_1_is_the_same_after_up_a_compaction_and_down(tmp_
         assert read_catalog(database) == catalog
         assert MigrationRunner(database).validate().ok
     assert bytes_of(path) == bytes_of(before)
-    assert content(path) == content(before)
+    assert dump_without_log(path) == dump_without_log(before)
 
 
 def test_what_others_stored_keeps_its_bytes(usage_database: peewee.SqliteDatabase, path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +11,7 @@ import peewee
 import pytest
 
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT
+from tests.support.programs import TIMEOUT, run_python
 from usage_store import MigrationRunner
 from usage_store.engines.interface.compare_databases import differences
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
@@ -202,8 +200,6 @@ for path in sys.argv[1:]:
     modules[-1].up(migrator, db)
 modules[-1].down(migrator, db)
 """
-    upto = [str(other) for other in sorted(path.parent.glob("[0-9]*.py")) if other.name <= path.name]
-    result = subprocess.run(
-        [sys.executable, "-c", script, *upto], capture_output=True, text=True, check=False, timeout=TIMEOUT
-    )
+    upto = [other for other in sorted(path.parent.glob("[0-9]*.py")) if other.name <= path.name]
+    result = run_python("-c", script, *upto, cwd=path.parent)
     assert (result.returncode, result.stderr) == (0, "")

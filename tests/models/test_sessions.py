@@ -11,7 +11,7 @@ import pytest
 
 import usage_store
 from tests.support.databases import raw, rows, script
-from tests.support.snapshots import TEXTS, blocks, compact_old, filled, record
+from tests.support.snapshots import TEXTS, blocks, commits, compact_old, filled, ids_in, record
 from usage_store import UsageSession, UsageSnapshot, init_database, register_sessions, remove_sessions
 from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
 from usage_store.errors import InvalidValue
@@ -25,25 +25,7 @@ if TYPE_CHECKING:
 MANY = 2000
 
 
-@pytest.fixture
-def database(usage_database: peewee.SqliteDatabase) -> peewee.SqliteDatabase:
-    return usage_database
-
-
-def left(path: Path) -> list[int]:
-    return [row for (row,) in rows(path, "SELECT id FROM usage_snapshots ORDER BY id")]
-
-
-def commits(database: peewee.SqliteDatabase, call: Callable[[], object]) -> int:
-    """How many transactions a call takes."""
-    statements: list[str] = []
-    database.connection().set_trace_callback(statements.append)
-    call()
-    database.connection().set_trace_callback(None)
-    return statements.count("COMMIT")
-
-
-def test_sessions_are_registered_all_or_none(tmp_path: Path, database: peewee.SqliteDatabase) -> None:  # noqa: ARG001
+def test_sessions_are_registered_all_or_none(tmp_path: Path, usage_database: peewee.SqliteDatabase) -> None:  # noqa: ARG001
     assert usage_store.register_session("a")
     assert usage_store.register_sessions(str(n) for n in range(1000)) == 1000
     assert usage_store.register_sessions({"a": 1, "b": 2, "0": 3}) == 1
@@ -56,7 +38,7 @@ def test_sessions_are_registered_all_or_none(tmp_path: Path, database: peewee.Sq
 @pytest.mark.quick
 @pytest.mark.parametrize("compacted", [False, True])
 def test_sessions_go_with_their_snapshots_and_others_stay(
-    database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
+    usage_database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
 ) -> None:
     record(*({"n": n} for n in range(MANY)), session="big")
     for number in range(250):
@@ -66,10 +48,10 @@ def test_sessions_go_with_their_snapshots_and_others_stay(
         compact_old()
     UsageSession.register("empty")
     gone = ["big", "empty", "never seen", *(f"small {number}" for number in range(250))]
-    assert commits(database, lambda: usage_store.remove_sessions(gone[:1])) > 2
+    assert commits(usage_database, lambda: usage_store.remove_sessions(gone[:1])) > 2
     assert usage_store.remove_sessions(iter(gone)) == 250
     path = tmp_path / "usage.db"
-    assert left(path) == kept
+    assert ids_in(path) == kept
     assert rows(path, "SELECT session_id FROM usage_sessions") == [("kept",)]
     assert [row.snapshot_data for row in UsageSnapshot.rows_of_session("kept")] == list(reversed(TEXTS))
     assert {session for block in blocks(path).values() for _, session, _ in block.rows} == set(
@@ -78,29 +60,33 @@ def test_sessions_go_with_their_snapshots_and_others_stay(
 
 
 def test_a_snapshot_that_arrives_while_its_session_is_removed_goes_with_it(
-    database: peewee.SqliteDatabase, tmp_path: Path
+    usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     path = tmp_path / "usage.db"
     record(*TEXTS)
-    steps = delete_snapshots.remove_sessions(database, ["s"], Pace(Turns()))
+    steps = delete_snapshots.remove_sessions(usage_database, ["s"], Pace(Turns()))
     assert next(steps) == len(TEXTS)
     with raw(path) as other:
         other.execute("INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES ('s', '[]')")
     assert list(steps) == []
-    assert left(path) == []
+    assert ids_in(path) == []
     assert rows(path, "SELECT * FROM usage_sessions") == []
 
 
-def test_the_host_s_events_stay_when_their_session_is_removed(tmp_path: Path, database: peewee.SqliteDatabase) -> None:
-    database.execute_sql("CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT NOT NULL)")
-    database.execute_sql("INSERT INTO events (session_id) VALUES ('s'), ('s')")
+def test_the_host_s_events_stay_when_their_session_is_removed(
+    tmp_path: Path, usage_database: peewee.SqliteDatabase
+) -> None:
+    usage_database.execute_sql("CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT NOT NULL)")
+    usage_database.execute_sql("INSERT INTO events (session_id) VALUES ('s'), ('s')")
     usage_store.link_events()
     record(*TEXTS)
     assert usage_store.remove_sessions(["s"]) == len(TEXTS)
     assert rows(tmp_path / "usage.db", "SELECT session_id FROM events") == [("s",), ("s",)]
 
 
-def test_sizes_count_snapshots_and_the_bytes_of_their_texts(database: peewee.SqliteDatabase, tmp_path: Path) -> None:
+def test_sizes_count_snapshots_and_the_bytes_of_their_texts(
+    usage_database: peewee.SqliteDatabase, tmp_path: Path
+) -> None:
     record(*TEXTS, session="a")
     record('"é"', session="b")
     UsageSession.register("empty")
@@ -117,7 +103,7 @@ def test_sizes_count_snapshots_and_the_bytes_of_their_texts(database: peewee.Sql
     assert sizes["a"].bytes < plain["a"]
     assert usage_store.get_session_sizes("a") == [sizes["a"]]
     assert usage_store.get_session_sizes("never seen") == []
-    assert database.connection().in_transaction is False
+    assert usage_database.connection().in_transaction is False
 
 
 @pytest.mark.parametrize(
@@ -133,7 +119,7 @@ def test_bad_input_is_refused_and_nothing_changes(
     given: object,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
-    database: peewee.SqliteDatabase,  # noqa: ARG001
+    usage_database: peewee.SqliteDatabase,  # noqa: ARG001
 ) -> None:
     ids = record(*TEXTS, age=60)
     with pytest.raises(InvalidValue) as caught:
@@ -142,7 +128,7 @@ def test_bad_input_is_refused_and_nothing_changes(
     assert [(entry.levelno, entry.getMessage()) for entry in caplog.records] == [
         (logging.ERROR, f"{function.__name__} refused: {caught.value}")
     ]
-    assert left(tmp_path / "usage.db") == ids
+    assert ids_in(tmp_path / "usage.db") == ids
     assert rows(tmp_path / "usage.db", "SELECT session_id FROM usage_sessions") == [("s",)]
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import os
 import re
 import shutil
-from typing import TYPE_CHECKING
+import subprocess
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING, TextIO
+from unittest.mock import patch
 
 import pytest
 
-from tests.support.programs import run_python
+from tests.support.programs import environment, run_python
+from usage_store.cli.main import main
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
@@ -28,30 +34,61 @@ def command(
     return run_python("-m", "usage_store.migrate", *words, cwd=cwd, before=before, **extra)
 
 
-def maintain_command(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m usage_store.maintain`; `extra` are environment variables."""
-    return run_python("-m", "usage_store.maintain", *words, cwd=cwd, **extra)
+def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Do in this process what `command` does in another, most of whose time is Python's start."""
+    with (
+        chdir(cwd),
+        patch.dict(os.environ, environment(**extra), clear=True),
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as err,
+        _shown_as_by_default(err),
+    ):
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as ended:  # of argparse
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
-def run(folder: Path, *words: str, code: int = 0, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+@contextmanager
+def _shown_as_by_default(stream: TextIO) -> Iterator[None]:
+    handler, logger = logging.StreamHandler(stream), logging.getLogger("usage_store")
+    handler.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def maintain_command(
+    *words: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m usage_store.maintain` in the same way."""
+    return run_python("-m", "usage_store.maintain", *words, cwd=cwd, before=before, **extra)
+
+
+def run(
+    folder: Path, *words: str, code: int = 0, by: Callable[..., subprocess.CompletedProcess[str]] = command
+) -> subprocess.CompletedProcess[str]:
     """Run a command on `app.db` and the migrations in `own`; whatever goes wrong is one line."""
-    done = command(*words, *OWN, cwd=folder, before=before)
+    done = by(*words, *OWN, cwd=folder)
     assert done.returncode == code, done.stderr
     if code in (0, 1):
         assert done.stderr == ""
     return done
 
 
-def error(folder: Path, *words: str, code: int, before: Sequence[str] = ()) -> str:
+def error(folder: Path, *words: str, code: int, by: Callable[..., subprocess.CompletedProcess[str]] = command) -> str:
     """Run a command that fails, and give the one line that it says."""
-    done = run(folder, *words, code=code, before=before)
+    done = run(folder, *words, code=code, by=by)
     assert re.fullmatch(r"error: .+\n", done.stderr)
     assert "Traceback" not in done.stdout
     return done.stderr
 
 
 def output_of(path: Path, *words: str, code: int = 0) -> str:
-    """Run a command on a database in its folder, and give all that it prints."""
-    done = command(*words, "--database", path, cwd=path.parent)
+    """Call a command on a database in its folder, and give all that it prints."""
+    done = called(*words, "--database", path, cwd=path.parent)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
     return done.stdout + done.stderr

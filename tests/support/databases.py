@@ -63,6 +63,14 @@ def dump(path: Path) -> dict[str, list[Any]]:
         return contents(connection)
 
 
+def dump_without_log(path: Path) -> dict[str, list[Any]]:
+    """Everything but the log, to the letter."""
+    found = dump(path)
+    del found["schema_migration_log"]
+    found["sqlite_sequence"] = [row for row in found["sqlite_sequence"] if row[0] != "schema_migration_log"]
+    return found
+
+
 def contents(connection: sqlite3.Connection) -> dict[str, list[Any]]:
     """The same as a connection sees it."""
     schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()

@@ -10,10 +10,10 @@ import struct
 from typing import TYPE_CHECKING
 
 from tests.support.databases import fill, overwrite
-from tests.support.programs import forked
+from tests.support.programs import ROUNDS, forked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -27,6 +27,14 @@ def make_huge(path: Path) -> int:
     overwrite(path, 28, struct.pack(">I", pages))  # sqlite.org/fileformat2.html: the size of the database in pages
     os.truncate(path, pages * _MAX_PAGE)
     return pages * _MAX_PAGE
+
+
+def growing(first: int, least: int) -> Iterator[int]:
+    """Sizes without an end, each a sixth larger than the one before, or by so many; more rounds try more of them."""
+    size = first
+    while True:
+        yield size
+        size += max(least, size // (6 * ROUNDS))
 
 
 def forked_with_small_files(action: Callable[[], object], limit: int = 2**26) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from tests.support.databases import rows
-from tests.support.programs import TIMEOUT, environment
+from tests.support.programs import run_python
 from usage_store import init_database, register_session
 
 if TYPE_CHECKING:
@@ -53,16 +51,8 @@ def make(folder: Path) -> Path:
 
 
 def run(folder: Path, program: str) -> None:
-    code = BEGINNING + textwrap.dedent(program)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", code],  # it has threads
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    quiet = ("-W", "ignore:This process:DeprecationWarning")  # it has threads
+    done = run_python(*quiet, "-c", BEGINNING + textwrap.dedent(program), cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -7,8 +7,6 @@ import json
 import random
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.clock import Clock
 from tests.support.databases import PAGE, opened, raw
-from tests.support.programs import TIMEOUT, environment
-from tests.support.snapshots import DAY, unpacked
+from tests.support.programs import run_python
+from tests.support.snapshots import DAY, new_store, unpacked
 from usage_store import maintain
 from usage_store.engines.sqlite.file import short_transactions
-from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS, UsageSession
 from usage_store.models.sqlite.maintenance import forecast
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     import pytest
@@ -95,8 +93,7 @@ def text(number: int) -> bytes:
 
 def prepared(path: Path, ids: range = IDS, compacted: float = SPAN) -> Path:
     """A database of snapshots, newest last, those of so many days and more compacted, and its pages not given back."""
-    with opened(path) as database:
-        MigrationRunner(database).migrate()
+    with opened(new_store(path)) as database:
         with database.bind_ctx(MODELS):
             UsageSession.register_many(list("abcd"))
         newest = time.time() - DAY / 4
@@ -162,22 +159,19 @@ def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", clock.sleep)
 
 
-# Whoever forgets to say how long to wait for a lock waits for longer than the test does.
-ENDLESS = """
+ANOTHER_DEFAULT = """
 import sys
 from usage_store import engines
 from usage_store.engines.sqlite.connection.open_file import SqliteFile, open_database
+seconds = float(sys.argv.pop(1))
 for function in (engines.open_database, open_database, SqliteFile.__init__):
     assert function.__kwdefaults__["timeout"] < 60
-    function.__kwdefaults__["timeout"] = 100_000
+    function.__kwdefaults__["timeout"] = seconds
 from usage_store.cli.usage_commands import maintain_main
 sys.exit(maintain_main())
 """
 
 
-def run_where_waits_have_no_end(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m usage_store.maintain` with another default for the wait for a lock."""
-    command = [sys.executable, "-c", ENDLESS, *words]
-    return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
+def maintain_by_default_waiting(seconds: float, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m usage_store.maintain` where whoever forgets to say how long to wait for a lock waits so long."""
+    return run_python("-c", ANOTHER_DEFAULT, str(seconds), *words, cwd=cwd)

@@ -38,6 +38,34 @@ def table(name: str) -> str:
     return sql(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, title TEXT)", down=[f"DROP TABLE {name}"])
 
 
+THREE = {"001_one": table("one"), "002_two": table("two"), "003_three": table("three")}
+
+_REBUILD = """
+import peewee
+from playhouse.migrate import migrate
+migrate(migrator.add_column("parent", "size", peewee.IntegerField(default=3)))
+"""
+_BACK = """
+from playhouse.migrate import migrate
+migrate(migrator.drop_column("parent", "size", legacy=True))
+"""
+FAMILY = {
+    "001_family": sql(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)",
+        "CREATE TABLE child (parent_id INTEGER REFERENCES parent(id) ON DELETE CASCADE)",
+        "CREATE TRIGGER twin AFTER INSERT ON parent BEGIN INSERT INTO child VALUES (NEW.id); END",
+        down=["DROP TABLE child", "DROP TABLE parent"],
+    ),
+    "002_rows": sql(
+        "INSERT INTO parent (name) VALUES ('a'), ('b')",
+        "INSERT INTO parent (name) SELECT name || id FROM parent",
+        down=["DELETE FROM child", "DELETE FROM parent WHERE id > 1"],
+    ),
+    "003_rebuild": python(_REBUILD, _BACK),
+    "004_double": sql("UPDATE parent SET size = size * 2", down=["UPDATE parent SET size = size / 2"]),
+}
+
+
 def write(directory: Path, files: Mapping[str, str]) -> Path:
     """Write migrations, their names without `.py`, and give the directory."""
     directory.mkdir(exist_ok=True)
@@ -53,6 +81,12 @@ def runner_of(
     """Open a database and give a runner on it."""
     with opened(path) as database:
         yield MigrationRunner(database, directory, table_name, **options)
+
+
+def migrate_all(path: Path, directory: Path, **options: Any) -> None:
+    """Apply every pending migration."""
+    with runner_of(path, directory, **options) as runner:
+        runner.migrate()
 
 
 def history(path: Path, name: str = "schema_migrations") -> list[int]:

@@ -34,7 +34,14 @@ def run_python(
     """Run Python with these words; `before` are words in front of it, `extra` environment variables."""
     command = [*before, sys.executable, *map(str, words)]
     return subprocess.run(
-        command, cwd=cwd, env=environment(**extra), capture_output=True, text=True, timeout=TIMEOUT, check=False
+        command,
+        cwd=cwd,
+        env=environment(**extra),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
     )
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import tempfile
 import time
 import zlib
 from collections import Counter
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.support.databases import opened, raw, rows
-from usage_store import UsageSession, UsageSnapshot, maintain
+from usage_store import UsageSession, UsageSnapshot, insert_usage_snapshot, maintain
 from usage_store.engines.sqlite.file.short_transactions import finish
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     import peewee
 
@@ -141,10 +143,49 @@ def ids_in(path: Path) -> list[int]:
     return [row for (row,) in rows(path, "SELECT id FROM usage_snapshots ORDER BY id")]
 
 
-def filled(path: Path, count: int = 600, days: float = 60) -> Path:
-    """Make a database, or use one that is there, and fill it; nobody is connected afterwards."""
-    with opened(path) as database, database.bind_ctx(MODELS):
+SNAPSHOT: dict[str, Any] = {"session_id": "s", "snapshot_data": {"n": 1}}
+
+
+def insert(times: int = 40) -> None:
+    """Insert one snapshot so often, each of which is stored."""
+    for _ in range(times):
+        assert insert_usage_snapshot(SNAPSHOT) is not None
+
+
+def commits(database: peewee.SqliteDatabase, call: Callable[[], object]) -> int:
+    """Count the transactions that a call takes."""
+    statements: list[str] = []
+    database.connection().set_trace_callback(statements.append)
+    call()
+    database.connection().set_trace_callback(None)
+    return statements.count("COMMIT")
+
+
+@cache
+def _migrated() -> bytes:
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "usage.db") as database:
         MigrationRunner(database).migrate()
-        UsageSession.register("s")
+        database.close()
+        return Path(database.database).read_bytes()
+
+
+def new_store(path: Path) -> Path:
+    """Make a database of the usage tables, as migrating leaves it: a copy, since that is done some thousand times."""
+    path.write_bytes(_migrated())
+    return path
+
+
+@cache
+def _filled(count: int, days: float, _: int) -> bytes:
+    with tempfile.TemporaryDirectory() as folder, opened(new_store(Path(folder) / "usage.db")) as database:
+        with database.bind_ctx(MODELS):
+            UsageSession.register("s")
         fill(database, count, days)
+        database.close()
+        return Path(database.database).read_bytes()
+
+
+def filled(path: Path, count: int = 600, days: float = 60) -> Path:
+    """Make a database of so many snapshots, evenly over so many days until this minute, nobody connected to it."""
+    path.write_bytes(_filled(count, days, int(time.time()) // 60))
     return path

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +10,10 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import OWN, command
 from tests.support.databases import dump, rows, script
-from tests.support.migrations import history, runner_of, table, write
-from tests.support.programs import ROOT, TIMEOUT, environment
+from tests.support.migrations import history, migrate_all, runner_of, table, write
+from tests.support.programs import ROOT, run_python
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -80,8 +78,7 @@ def made(path: Path) -> dict[str, object]:
 
 
 def migrated(folder: Path, files: Mapping[str, str]) -> None:
-    with runner_of(folder / "app.db", write(folder / "own", files)) as runner:
-        runner.migrate()
+    migrate_all(folder / "app.db", write(folder / "own", files))
 
 
 @needs_peewee_migrate
@@ -138,7 +135,7 @@ Host.create()
     migrated(tmp_path, {"001_direct": source(direct), "002_users": USERS, "003_native": native})
     write(tmp_path / "own", {"004_last": source('migrator.sql("INSERT INTO users (name) VALUES (?)", "ada")')})
     # In a process of its own, which has run none of the earlier files.
-    done = command("--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=tmp_path)
+    done = command(*OWN, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(path, "SELECT (SELECT count(*) FROM host), (SELECT count(*) FROM users)") == [(2, 1)]
 
@@ -146,7 +143,7 @@ Host.create()
 @needs_peewee_migrate
 def test_an_earlier_file_that_was_edited_meanwhile_is_replayed_as_it_is(tmp_path: Path) -> None:
     migrated(tmp_path, {"001_users": USERS})
-    words = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
+    words = OWN
     assert command("rollback", *words, cwd=tmp_path).returncode == 0
     write(tmp_path / "own", {"001_users": USERS.replace("name =", "full_name =")})
     assert command(*words, cwd=tmp_path).returncode == 0
@@ -222,16 +219,7 @@ def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, 
     peewee_file = Path(peewee.__file__)
     for found in (peewee_file, peewee_file.with_name("playhouse"), ROOT / "usage_store"):
         (site / found.name).symlink_to(found)
-    words = ("-m", "usage_store.migrate", "--database", "app.db", "--directory", "own", "--table", "schema_migrations")
-    done = subprocess.run(
-        [sys.executable, "-S", *words],
-        cwd=tmp_path,
-        env=environment(PYTHONPATH=str(site)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-    )
+    done = run_python("-S", "-m", "usage_store.migrate", *OWN, cwd=tmp_path, PYTHONPATH=str(site))
     assert done.returncode == 2
     assert done.stderr.startswith("error: 001_users.py")
     assert done.stderr.endswith("; pip install peewee-migrate\n")

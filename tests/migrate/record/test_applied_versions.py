@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import dump, script
-from tests.support.migrations import history, runner_of, table, write
+from tests.support.migrations import history, migrate_all, runner_of, table, write
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -17,23 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-THREE = {"001_one": table("one"), "002_two": table("two"), "003_three": table("three")}
 ANY_TYPES = "CREATE TABLE schema_migrations (version, name, applied_at)"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return write(tmp_path / "own", THREE)
-
-
-def migrate_all(path: Path, directory: Path) -> None:
-    with runner_of(path, directory) as runner:
-        runner.migrate()
 
 
 def check(

@@ -44,11 +44,6 @@ FOREIGN = {
 FOREIGN_ROWS = "SELECT CAST(s.version AS BLOB) FROM schema_migrations AS s"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
 @pytest.mark.parametrize("theirs", FOREIGN.values(), ids=FOREIGN)
 def test_the_usage_tables_live_beside_the_history_of_another_program(path: Path, theirs: str) -> None:
     script(path, theirs)

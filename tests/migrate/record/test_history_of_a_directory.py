@@ -19,11 +19,6 @@ from usage_store.migrate.files.project import usage_tables
 VERSIONS = list(range(1, 1 + len(list(Path(usage_tables().directory).glob("[0-9]*.py")))))
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
 @pytest.mark.parametrize(
     ("folder", "expected"),
     [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from tests.support.commands import called
 from tests.support.databases import dump, opened, raw, rows
 from tests.support.migrations import sql, write
 from tests.support.programs import ROUNDS
-from usage_store.cli.main import main
 from usage_store.errors import UsageStoreError
 from usage_store.migrate import MigrationRunner
 
@@ -117,20 +115,10 @@ def test_every_command_ends_with_an_exit_code(
     with tempfile.TemporaryDirectory() as name:
         path, directory = made(Path(name), history, log, files)
         before = dump(path)
-        with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):
-            code = main(
-                [
-                    *action.split(),
-                    "--database",
-                    str(path),
-                    "--directory",
-                    str(directory),
-                    *table,
-                ]
-            )
-        event(f"{action}: {code}")
-        assert code in range(9)
-        lines = said.getvalue().splitlines()
+        done = called(*action.split(), "--database", path, "--directory", directory, *table, cwd=path.parent)
+        event(f"{action}: {done.returncode}")
+        assert done.returncode in range(9)
+        lines = done.stderr.splitlines()
         assert all(line.startswith(("error: ", "notice: ")) for line in lines[:1])
-        if action != "rollback --no-backup" or code:
+        if action != "rollback --no-backup" or done.returncode:
             assert dump(path) == before

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import called
 from tests.support.databases import dump, rows, script
-from tests.support.migrations import history, runner_of, sql, table, write
+from tests.support.migrations import history, migrate_all, runner_of, sql, table, write
 from tests.support.programs import TIMEOUT
 from usage_store import __version__, errors
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 ONE = table("one")
@@ -21,18 +22,8 @@ EDITED = sql("CREATE TABLE other (a)", down=["DROP TABLE other"])
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
-@pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return write(tmp_path / "own", {"001_one": ONE, "002_two": table("two")})
-
-
-def migrate(path: Path, directory: Path) -> None:
-    with runner_of(path, directory) as runner:
-        runner.migrate()
 
 
 def test_every_up_down_and_stamp_is_logged(path: Path, directory: Path) -> None:
@@ -66,7 +57,7 @@ def test_a_failed_migration_is_not_logged(path: Path, directory: Path) -> None:
     "edit", ["# a comment\n" + ONE, ONE.replace("    ", "\t"), ONE.replace("up(migrator, db)", "up(migrator,db)")]
 )
 def test_an_edit_of_layout_is_a_notice(path: Path, directory: Path, edit: str) -> None:
-    migrate(path, directory)
+    migrate_all(path, directory)
     write(directory, {"001_one": edit, "003_three": table("three")})
     with runner_of(path, directory) as runner:
         status = runner.status()
@@ -76,14 +67,14 @@ def test_an_edit_of_layout_is_a_notice(path: Path, directory: Path, edit: str) -
 
 
 def test_other_line_endings_are_no_edit(path: Path, directory: Path) -> None:
-    migrate(path, directory)
+    migrate_all(path, directory)
     (directory / "001_one.py").write_bytes(ONE.replace("\n", "\r\n").encode())
     with runner_of(path, directory) as runner:
         assert (runner.status().problems, runner.status().notices) == ((), ())
 
 
 def test_an_edit_of_meaning_stops_the_run_and_is_shown(path: Path, directory: Path) -> None:
-    migrate(path, directory)
+    migrate_all(path, directory)
     write(directory, {"001_one": EDITED, "003_three": table("three")})
     before = dump(path)
     with runner_of(path, directory) as runner:
@@ -98,7 +89,7 @@ def test_an_edit_of_meaning_stops_the_run_and_is_shown(path: Path, directory: Pa
 
 
 def test_an_edit_that_was_stamped_is_accepted(path: Path, directory: Path) -> None:
-    migrate(path, directory)
+    migrate_all(path, directory)
     write(directory, {"001_one": EDITED, "003_three": table("three")})
     with runner_of(path, directory) as runner:
         assert [str(migration) for migration in runner.stamp(1)] == ["001_one"]
@@ -121,15 +112,18 @@ def test_a_stamp_records_all_up_to_it_without_running_them(path: Path, directory
     assert history(path) == [1, 2, 3]
 
 
-def test_check_is_an_exit_code(path: Path, directory: Path, tmp_path: Path) -> None:
-    words = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
+def on(path: Path, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    words += ("--database", str(path), "--directory", str(directory), "--table", "schema_migrations")
+    return called(*words, cwd=path.parent)
 
+
+def test_check_is_an_exit_code(path: Path, directory: Path) -> None:
     def check() -> int:
-        return command("check", *words, cwd=tmp_path).returncode
+        return on(path, directory, "check").returncode
 
     assert check() == 1
     assert not path.exists()
-    migrate(path, directory)
+    migrate_all(path, directory)
     assert check() == 0
     script(path, "CREATE TABLE the_hosts (a)")
     assert check() == 0
@@ -143,7 +137,7 @@ def test_check_is_an_exit_code(path: Path, directory: Path, tmp_path: Path) -> N
 
 
 def test_validate_says_whether_a_hand_or_a_migration_made_the_difference(path: Path, directory: Path) -> None:
-    migrate(path, directory)
+    migrate_all(path, directory)
     script(path, "CREATE INDEX by_hand ON one(title)")
     with runner_of(path, directory) as runner:
         assert "the schema was changed by hand since the last migration" in runner.validate().notices
@@ -157,18 +151,16 @@ def test_validate_says_whether_a_hand_or_a_migration_made_the_difference(path: P
 @pytest.mark.parametrize(
     "words", [(), ("status",), ("check",), ("validate",), ("plan", "0"), ("log",), ("rollback",), ("stamp", "2")]
 )
-def test_every_command_speaks_json(path: Path, directory: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
-    migrate(path, directory)
-    done = command(
-        *words, "--json", "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=tmp_path
-    )
+def test_every_command_speaks_json(path: Path, directory: Path, words: tuple[str, ...]) -> None:
+    migrate_all(path, directory)
+    done = on(path, directory, *words, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) is not None
 
 
-def test_an_error_speaks_json_too(directory: Path, tmp_path: Path) -> None:
+def test_an_error_speaks_json_too(path: Path, directory: Path) -> None:
     write(directory, {"003_bad": sql("no sql")})
-    done = command("--json", "--database", "app.db", "--directory", "own", "--table", "schema_migrations", cwd=tmp_path)
+    done = on(path, directory, "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["exit_code"], said["error"]) == (7, 7, "MigrationFailed")
     assert said["applied"] == ["001_one", "002_two"]
@@ -178,7 +170,7 @@ def test_an_error_speaks_json_too(directory: Path, tmp_path: Path) -> None:
     "damage", ["source = 'text'", "source = x'00'", "checksum = NULL, source = x''", "version = 1.5"]
 )
 def test_a_damaged_line_is_named_and_what_needs_it_is_refused(path: Path, directory: Path, damage: str) -> None:
-    migrate(path, directory)
+    migrate_all(path, directory)
     script(
         path, "ALTER TABLE schema_migration_log RENAME TO old; CREATE TABLE schema_migration_log AS SELECT * FROM old"
     )
@@ -189,7 +181,7 @@ def test_a_damaged_line_is_named_and_what_needs_it_is_refused(path: Path, direct
         pytest.raises(errors.HistoryError, match="the line with id 1, of version 1"),
     ):
         runner.log.entries()
-    done = command("log", "--database", path, "--directory", directory, "--table", "schema_migrations", cwd=path.parent)
+    done = on(path, directory, "log")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     if "version" not in damage:
         with runner_of(path, directory) as runner:

@@ -71,11 +71,6 @@ READERS: dict[str, Callable[[], dict[int, str]]] = {
 }
 
 
-@pytest.fixture
-def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG001  it made the file
-    return tmp_path / "usage.db"
-
-
 @pytest.mark.parametrize("reader", READERS)
 def test_every_way_of_reading_gives_the_texts_byte_for_byte(path: Path, reader: str) -> None:
     expected = dict(zip(record(*TEXTS), TEXTS, strict=True)) | dict(zip(record(*TEXTS, age=0.5), TEXTS, strict=True))

@@ -42,11 +42,6 @@ class Disturbed(Pace):
             yield
 
 
-@pytest.fixture
-def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG001  it made the file
-    return tmp_path / "usage.db"
-
-
 def compact_by_another(path: Path) -> None:
     with opened(path) as database:
         finish(database, lambda pace: compact(database, ALL_TIME, pace))

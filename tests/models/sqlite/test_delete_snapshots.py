@@ -10,7 +10,7 @@ import pytest
 
 import usage_store
 from tests.support.databases import raw, rows
-from tests.support.snapshots import DAY, FILL, TEXTS, blocks, compact_old, record
+from tests.support.snapshots import DAY, FILL, TEXTS, blocks, commits, compact_old, ids_in, record
 from usage_store import UsageSession, UsageSnapshot
 from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
 from usage_store.errors import InvalidValue
@@ -23,25 +23,7 @@ if TYPE_CHECKING:
 MANY = 2000
 
 
-@pytest.fixture
-def database(usage_database: peewee.SqliteDatabase) -> peewee.SqliteDatabase:
-    return usage_database
-
-
-def left(path: Path) -> list[int]:
-    return [row for (row,) in rows(path, "SELECT id FROM usage_snapshots ORDER BY id")]
-
-
-def commits(database: peewee.SqliteDatabase, call: Callable[[], object]) -> int:
-    """How many transactions a call takes."""
-    statements: list[str] = []
-    database.connection().set_trace_callback(statements.append)
-    call()
-    database.connection().set_trace_callback(None)
-    return statements.count("COMMIT")
-
-
-def test_pruning_is_exact_to_the_second(database: peewee.SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_is_exact_to_the_second(usage_database: peewee.SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     UsageSession.register("s")
     now = int(time.time())
     monkeypatch.setattr(time, "time", lambda: now + 0.9)
@@ -50,55 +32,55 @@ def test_pruning_is_exact_to_the_second(database: peewee.SqliteDatabase, monkeyp
     assert usage_store.delete_old_usage_snapshots() == 2
     assert [row.id for row in UsageSnapshot.select().order_by(UsageSnapshot.id)] == ids[2:]
     assert usage_store.delete_old_usage_snapshots(30) == 0
-    assert database.in_transaction() is False
+    assert usage_database.in_transaction() is False
 
 
 @pytest.mark.parametrize("all_of_them", [0, 0.0])
 def test_zero_days_deletes_all_whatever_the_timestamp(
-    database: peewee.SqliteDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture, all_of_them: float
+    usage_database: peewee.SqliteDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture, all_of_them: float
 ) -> None:
     record({}, {}, age=0)
     record({}, age=3000)
     for timestamp in (0, 10**11 - 1):
-        database.execute_sql(FILL, ("{}", timestamp))
+        usage_database.execute_sql(FILL, ("{}", timestamp))
     assert usage_store.delete_old_usage_snapshots(all_of_them) == 5
-    assert left(tmp_path / "usage.db") == []
+    assert ids_in(tmp_path / "usage.db") == []
     assert caplog.records == []
 
 
 def test_snapshots_that_are_too_old_already_when_they_come_are_the_next_call_s(
-    database: peewee.SqliteDatabase, tmp_path: Path
+    usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     record(*({"n": n} for n in range(MANY)), age=60)
     steps = 0
     with raw(tmp_path / "usage.db") as other:
-        for _ in delete_snapshots.prune(database, int(time.time() - 30 * DAY), Pace(Turns())):
+        for _ in delete_snapshots.prune(usage_database, int(time.time() - 30 * DAY), Pace(Turns())):
             other.executemany(FILL, [("{}", 0)] * 50)
             steps += 1
             assert steps < MANY, "it would never end"
-    assert left(tmp_path / "usage.db") == list(range(MANY + 1, MANY + 1 + 50 * steps))
+    assert ids_in(tmp_path / "usage.db") == list(range(MANY + 1, MANY + 1 + 50 * steps))
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("compacted", [False, True])
 def test_many_go_in_several_transactions_the_oldest_first(
-    database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
+    usage_database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
 ) -> None:
     old, new = record(*({"n": n} for n in range(MANY)), age=60), record({}, {}, age=2)
     if compacted:
         compact_old()
-    steps = delete_snapshots.prune(database, int(time.time() - 30 * DAY), Pace(Turns()))
+    steps = delete_snapshots.prune(usage_database, int(time.time() - 30 * DAY), Pace(Turns()))
     first = next(steps)
     assert 0 < first < MANY
-    assert left(tmp_path / "usage.db") == [*old[first:], *new]  # committed, and the oldest
+    assert ids_in(tmp_path / "usage.db") == [*old[first:], *new]  # committed, and the oldest
     del steps
-    assert commits(database, UsageSnapshot.prune) > 2
-    assert left(tmp_path / "usage.db") == new
+    assert commits(usage_database, UsageSnapshot.prune) > 2
+    assert ids_in(tmp_path / "usage.db") == new
     assert len(blocks(tmp_path / "usage.db")) == compacted
 
 
 def test_what_went_before_an_interruption_stays_gone_and_the_next_call_goes_on(
-    database: peewee.SqliteDatabase, tmp_path: Path
+    usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     record(*({"n": n} for n in range(MANY)), age=60)
     seen = 0
@@ -107,36 +89,36 @@ def test_what_went_before_an_interruption_stays_gone_and_the_next_call_goes_on(
         nonlocal seen
         seen += statement.startswith("BEGIN")
         if seen == 4:
-            database.connection().set_trace_callback(None)
-            database.connection().interrupt()
+            usage_database.connection().set_trace_callback(None)
+            usage_database.connection().interrupt()
 
-    database.connection().set_trace_callback(interrupt)
+    usage_database.connection().set_trace_callback(interrupt)
     with pytest.raises(peewee.OperationalError, match="interrupted"):
         UsageSnapshot.prune()
-    remaining = len(left(tmp_path / "usage.db"))
+    remaining = len(ids_in(tmp_path / "usage.db"))
     assert 0 < remaining < MANY
-    assert database.connection().in_transaction is False
+    assert usage_database.connection().in_transaction is False
     assert UsageSnapshot.prune() == remaining
-    assert left(tmp_path / "usage.db") == []
+    assert ids_in(tmp_path / "usage.db") == []
 
 
 @pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE", "atomic"])
 @pytest.mark.parametrize("call", [UsageSnapshot.prune, lambda: UsageSession.remove_many(["s"])])
 def test_inside_a_transaction_it_is_a_part_of_that(
-    database: peewee.SqliteDatabase, tmp_path: Path, begin: str, call: Callable[[], int]
+    usage_database: peewee.SqliteDatabase, tmp_path: Path, begin: str, call: Callable[[], int]
 ) -> None:
     ids = record(*({"n": n} for n in range(MANY)), age=60)
     if begin == "atomic":
-        with database.atomic() as transaction:
+        with usage_database.atomic() as transaction:
             assert call() == MANY
             assert UsageSnapshot.select().count() == 0
             transaction.rollback()
     else:
-        database.execute_sql(begin)
+        usage_database.execute_sql(begin)
         assert call() == MANY
-        assert database.connection().in_transaction
-        database.execute_sql("ROLLBACK")
-    assert left(tmp_path / "usage.db") == ids
+        assert usage_database.connection().in_transaction
+        usage_database.execute_sql("ROLLBACK")
+    assert ids_in(tmp_path / "usage.db") == ids
     assert rows(tmp_path / "usage.db", "SELECT session_id FROM usage_sessions") == [("s",)]
 
 
@@ -155,10 +137,10 @@ def test_a_bad_argument_raises_and_nothing_changes(
     given: object,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
-    database: peewee.SqliteDatabase,  # noqa: ARG001
+    usage_database: peewee.SqliteDatabase,  # noqa: ARG001
 ) -> None:
     ids = record(*TEXTS, age=60)
     with pytest.raises(InvalidValue):
         function(given)
     assert not caplog.records, "logged and raised"
-    assert left(tmp_path / "usage.db") == ids
+    assert ids_in(tmp_path / "usage.db") == ids

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import command
 from tests.support.databases import contents
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, link_events
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError
@@ -202,10 +200,9 @@ def test_it_is_said_that_events_cannot_be_followed(host: Connection, store: Sqli
     assert UsageSnapshot.record("by hand", {}).session_id == "by hand"
 
 
-@pytest.mark.parametrize("command", ["status", "validate"])
-def test_the_command_line_says_that_there_are_no_events(usage_database: SqliteDatabase, command: str) -> None:
-    run = [sys.executable, "-m", "usage_store.migrate", command, "--database", usage_database.database]
-    result = subprocess.run(run, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+@pytest.mark.parametrize("word", ["status", "validate"])
+def test_the_command_line_says_that_there_are_no_events(path: Path, word: str) -> None:
+    result = command(word, "--database", path, cwd=path.parent)
     assert (result.returncode, result.stderr) == (0, "")
     assert f"notice: {NO_EVENTS}\n" in result.stdout
 

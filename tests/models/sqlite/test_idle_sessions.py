@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.commands import maintain_command
 from tests.support.databases import raw, rows, script
-from tests.support.programs import TIMEOUT, environment
 from tests.support.snapshots import DAY, FILL, record
 from usage_store import UsageSession, link_events, maintain, register_sessions
 from usage_store.errors import InvalidValue
@@ -119,10 +117,9 @@ def test_a_bad_age_is_refused(path: Path) -> None:
 
 def test_the_command_line_does_it_and_says_how_many(path: Path) -> None:
     def run(*words: str) -> str:
-        command = [sys.executable, "-m", "usage_store.maintain", *words]
-        return subprocess.run(
-            command, cwd=path.parent, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=True
-        ).stdout
+        done = maintain_command(*words, cwd=path.parent)
+        done.check_returncode()
+        return done.stdout
 
     assert "forg" not in run()
     assert "would forget 2 sessions\n" in run("--forget-sessions", "30", "--dry-run")

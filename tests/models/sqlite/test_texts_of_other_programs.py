@@ -15,14 +15,8 @@ from usage_store.errors import DamagedSnapshot
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import peewee
 
 NOT_UTF8 = b'"\xff"'
-
-
-@pytest.fixture
-def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG001  it made the file
-    return tmp_path / "usage.db"
 
 
 def texts() -> dict[int, str]:

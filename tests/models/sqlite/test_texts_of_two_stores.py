@@ -10,8 +10,8 @@ import peewee
 import pytest
 from peewee import JOIN, SQL, Case, Select, fn
 
-from tests.support.snapshots import compact_at_once, plain_rows, record
-from usage_store import MigrationRunner, UsageSession, UsageSnapshot, init_database
+from tests.support.snapshots import compact_at_once, new_store, plain_rows, record
+from usage_store import UsageSession, UsageSnapshot, init_database
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.models import MODELS
 
@@ -33,9 +33,8 @@ def text(word: str, number: int) -> str:
 
 def filled(path: Path, word: str) -> Database:
     """Make a store of three compacted snapshots, whose references are those of every other one that is made here."""
-    database = open_database(path)
+    database = open_database(new_store(path))
     with database.bind_ctx(MODELS):
-        MigrationRunner(database).migrate()
         record(*(text(word, number) for number in NUMBERS))
         assert compact_at_once(database) == len(NUMBERS)
     assert plain_rows(path) == set()
@@ -47,12 +46,9 @@ def store(tmp_path: Path) -> Iterator[Database]:
     """Give a store that is asked; the models are bound to another one."""
     asked, other = filled(tmp_path / "asked.db", "asked"), filled(tmp_path / "other.db", "other")
     init_database(other)
-    try:
-        yield asked
-    finally:
-        init_database(tmp_path / "nobody.db").close()
-        asked.close()
-        other.close()
+    yield asked
+    asked.close()
+    other.close()
 
 
 def texts(found: Any) -> list[str]:

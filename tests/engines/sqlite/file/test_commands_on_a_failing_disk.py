@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +12,15 @@ import pytest
 from tests.support.commands import command
 from tests.support.databases import PAGE, dump, fill
 from tests.support.disks import forked_with_small_files
-from tests.support.migrations import python, runner_of, sql, write
-from tests.support.programs import ROUNDS, TIMEOUT
+from tests.support.migrations import migrate_all, python, runner_of, sql, write
+from tests.support.programs import ROUNDS
 from usage_store.engines.sqlite.copies.back_up import back_up, list_backups
 from usage_store.engines.sqlite.copies.restore_backup import restore
 from usage_store.errors import UsageStoreError
 from usage_store.migrate.rehearse import rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
 
@@ -43,8 +42,7 @@ FAILED = 42
 
 
 def migrate(path: Path) -> None:
-    with runner_of(path, path.parent / "own", backup=False) as runner:
-        runner.migrate()
+    migrate_all(path, path.parent / "own", backup=False)
 
 
 def roll_back(path: Path) -> None:
@@ -133,23 +131,6 @@ def between(folder: Path, origin: Path, action: str) -> list[dict[str, list[obje
     if action == "restore":
         states.append(dump(origin.parent / "kept.db"))
     return states
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    if (
-        shutil.which("mount") is None
-        or subprocess.run(words, check=False, capture_output=True, timeout=TIMEOUT).returncode
-    ):
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True, timeout=TIMEOUT)
 
 
 def test_on_a_full_disk_every_command_is_one_line_and_works_when_there_is_room(small_disk: Path) -> None:

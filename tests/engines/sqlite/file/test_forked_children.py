@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import rows
-from tests.support.forks import make, run, stored
+from tests.support.forks import run, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.quick, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make(tmp_path)
 
 
 USES = {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -13,8 +11,8 @@ import pytest
 
 from tests.support.databases import rows
 from tests.support.forking_rounds import ROUNDS
-from tests.support.forks import make, run, stored
-from tests.support.programs import TIMEOUT, environment
+from tests.support.forks import run, stored
+from tests.support.programs import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,26 +33,13 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_was_said_to_be_stored_is_in_the_file_whatever_forked(tmp_path: Path, program: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.forking_rounds", program],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    done = run_python("-m", "tests.support.forking_rounds", program, cwd=tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     results = [Counter(result) for result in json.loads(done.stdout)]
     assert len(results) == ROUNDS
     stored, refused = PROGRAMS[program]
     wanted = {"stored": stored, "found": stored, "ForkedConnection": refused, "nothing": 0}
     assert [{name: result[name] for name in wanted} for result in results] == [wanted] * ROUNDS
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make(tmp_path)
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,7 @@ import pytest
 
 from tests.support.databases import rows
 from tests.support.migrations import python, runner_of, write
-from tests.support.programs import ROOT, TIMEOUT, await_ready, environment, finish, start
+from tests.support.programs import ROOT, await_ready, finish, run_python, start
 from usage_store.engines.sqlite.connection.driver import check_sqlite, driver_errors, sqlite3
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
@@ -97,15 +95,7 @@ def test_one_module_alone_knows_a_driver() -> None:
 
 def test_where_peewee_takes_pysqlite3_the_standard_librarys_sqlite_opens_nothing(tmp_path: Path) -> None:
     pytest.importorskip("pysqlite3", reason="needs pysqlite3-binary")
-    done = subprocess.run(
-        [sys.executable, "-c", EVERYTHING],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    done = run_python("-c", EVERYTHING, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import called
 from tests.support.databases import rows
 from usage_store import init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.cli.usage_commands import convert_main, maintain_main
@@ -112,11 +112,11 @@ def test_every_command_takes_a_path_that_begins_with_two_slashes(
     for given in (path, f"sqlite:///{path}"):
         for command_ in words:
             named = command_ if command_ != ["migrate"] else []
-            done = command(*named, "--database", given, cwd=tmp_path)
+            done = called(*named, "--database", given, cwd=tmp_path)
             assert (done.returncode, done.stderr) == (0, ""), command_
     monkeypatch.setenv("USAGE_STORE_DATABASE", path)
     (backup, *_) = tmp_path.glob("usage.db.*.backup")
-    done = command("restore", backup, cwd=tmp_path, USAGE_STORE_DATABASE=path)
+    done = called("restore", backup, cwd=tmp_path, USAGE_STORE_DATABASE=path)
     assert (done.returncode, done.stderr) == (0, "")
     for options in ([], ["--dry-run"]):
         assert maintain_main(["--json", *options]) == 0

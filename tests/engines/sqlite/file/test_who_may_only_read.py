@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.commands import command
 from tests.support.databases import files_of, raw, rows, script
-from tests.support.migrations import history, runner_of, sql, table, write
+from tests.support.migrations import history, migrate_all, sql, table, write
 from tests.support.programs import TIMEOUT, Ended, await_ready, environment, finish, start
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def path(tmp_path: Path) -> Path:
     """Name a database of one migration and 2,000 rows in rollback-journal mode, nobody connected."""
     path = tmp_path / "data" / "app.db"
     path.parent.mkdir()
-    with runner_of(path, write(tmp_path / "own", {"001_item": table("item")})) as runner:
-        runner.migrate()
+    migrate_all(path, write(tmp_path / "own", {"001_item": table("item")}))
     numbers = "WITH RECURSIVE n(n) AS (SELECT 1 UNION SELECT n + 1 FROM n WHERE n < 2000)"
     script(path, f"PRAGMA journal_mode = DELETE; {numbers} INSERT INTO item (title) SELECT hex(randomblob(100)) FROM n")
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import called
 from tests.support.databases import PAGE, raw, rows
-from tests.support.disks import forked_with_small_files
+from tests.support.disks import forked_with_small_files, growing
 from tests.support.migrations import sql, write
 from usage_store import (
     init_database,
@@ -29,7 +28,7 @@ from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 EVENTS = "CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT)"
 EVENT = "INSERT INTO events (session_id) VALUES (printf('%0200d', ?))"
@@ -61,19 +60,27 @@ ACTIONS: dict[str, Callable[[peewee.Database | peewee.DatabaseProxy], object]] =
 }
 
 
-@pytest.fixture
-def origin(tmp_path: Path) -> Path:
-    """Name a database with one session and 300 events that are not followed yet; beside its folder is a fixture."""
-    with closing(init_database(tmp_path / "seeded.db")) as database:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database with one session and 300 events that are not followed yet, and a fixture."""
+    folder = tmp_path_factory.mktemp("made")
+    with closing(init_database(folder / "seeded.db")) as database:
         seed_usage(database, snapshots=200)
-        dump_usage(database, tmp_path / "fixture.json")
-    path = tmp_path / "origin.db"
+        dump_usage(database, folder / "fixture.json")
+    path = folder / "origin.db"
     with closing(init_database(path, follow_events=False)):
         register_session("s")
     with raw(path) as connection:
         connection.execute(EVENTS)
         connection.executemany(EVENT, [(number,) for number in range(300)])
-    return path
+    return folder
+
+
+@pytest.fixture
+def origin(made: Path, tmp_path: Path) -> Path:
+    """Name such a database; its fixture is beside its folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "origin.db"
 
 
 def held(path: Path) -> tuple[int, ...]:
@@ -113,7 +120,7 @@ def test_a_file_that_cannot_grow_is_told_as_such_at_every_size(origin: Path, tmp
     states = (held(origin), after(origin, tmp_path / "after", action))
     (tmp_path / "small").mkdir()
     path, codes = tmp_path / "small" / "usage.db", []
-    for pages in range(9, 900, 5):
+    for pages in growing(9, 5):
         shutil.copy(origin, path)
         codes.append(forked_with_small_files(lambda: None if tried(path, action) else os._exit(FAILED), pages * PAGE))
         assert held(path) == states[codes[-1] == 0], pages
@@ -123,25 +130,11 @@ def test_a_file_that_cannot_grow_is_told_as_such_at_every_size(origin: Path, tmp
     assert len(codes) > 2
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Name a file system of four MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(words, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_full_disk_is_told_as_such_at_every_size(origin: Path, small_disk: Path, action: str) -> None:
     states = (held(origin), after(origin, small_disk.parent / "after", action))
     path, rest, told = small_disk / "usage.db", small_disk / "rest", []
-    for pages in range(0, 400, 3):
+    for pages in growing(0, 3):
         shutil.copy(origin, path)
         with closing(init_database(path, follow_events=False)) as used:
             unwrap(used).connect()  # the -wal and its index are there
@@ -172,7 +165,7 @@ def test_a_migration_that_meets_a_full_disk_exits_with_8_and_the_next_run_goes_o
     codes = []
     for pages in range(1, 100, 3):
         rest.write_bytes(bytes(shutil.disk_usage(small_disk).free - pages * PAGE))
-        done = command(*words, cwd=small_disk.parent)
+        done = called(*words, cwd=small_disk.parent)
         rest.unlink()
         codes.append(done.returncode)
         if done.returncode == 0:
@@ -181,7 +174,7 @@ def test_a_migration_that_meets_a_full_disk_exits_with_8_and_the_next_run_goes_o
         assert done.stderr.count("\n") == 1
         assert "full" in done.stderr or "disk I/O error" in done.stderr, done.stderr
         assert "cannot rollback" not in done.stderr
-        assert command(*words, cwd=small_disk.parent).returncode == 0
+        assert called(*words, cwd=small_disk.parent).returncode == 0
         for file in small_disk.iterdir():
             file.unlink()
     assert codes == [8] * (len(codes) - 1) + [0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import dump, script
-from tests.support.migrations import history, python, runner_of, sql, write
+from tests.support.migrations import history, migrate_all, python, runner_of, sql, write
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ def test_the_real_error_after_a_refused_commit_is_not_masked(path: Path) -> None
 )
 def test_nested_atomic_blocks_are_fine(path: Path, body: str) -> None:
     directory = write(path.parent / "own", {"001_good": python(body)})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     assert "good" in dump(path)
     assert history(path) == [1]
 
@@ -131,8 +130,7 @@ def test_a_nested_atomic_block_that_fails_and_is_handled_is_undone_alone(path: P
             pass
     """
     directory = write(path.parent / "own", {"001_good": python(body)})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     found = dump(path)
     assert "good" in found
     assert "bad" not in found

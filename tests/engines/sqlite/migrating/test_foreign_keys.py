@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import dump, rows, script
-from tests.support.migrations import history, python, runner_of, sql, write
+from tests.support.migrations import history, migrate_all, python, runner_of, sql, write
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -47,15 +47,9 @@ REBUILDS = {
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
-@pytest.fixture
 def directory(tmp_path: Path, path: Path) -> Path:
     directory = write(tmp_path / "own", {"001_family": FAMILY})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     script(path, ROWS)
     return directory
 
@@ -95,15 +89,13 @@ def test_a_rebuild_after_a_migration_that_switched_foreign_keys_on_loses_no_chil
 ) -> None:
     # With atomic = False the pragma is allowed and works; it must not reach the next migration.
     write(directory, {"002_on": sql(before_it, atomic=False), "003_rebuild": python(BY_HAND)})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     assert counts(path) == [(100, 100), (100, 100), (100, 100), (100, 99)]
 
 
 def test_a_rebuild_after_a_migration_that_reconnected_loses_no_children(path: Path, directory: Path) -> None:
     write(directory, {"002_again": python("db.close()\ndb.connect()", atomic=False), "003_rebuild": python(BY_HAND)})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     assert counts(path) == [(100, 100), (100, 100), (100, 100), (100, 99)]
 
 

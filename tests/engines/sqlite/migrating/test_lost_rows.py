@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import dump, rows, script
-from tests.support.migrations import python, runner_of, sql, write
+from tests.support.migrations import migrate_all, python, runner_of, sql, write
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def test_a_declared_loss_is_let_through(path: Path, tmp_path: Path) -> None:
     source = "deletes = ('U', 't')\ndrops = ('t_v', 't_t', 't_d')\n"
     body = sql("DROP VIEW w", "DROP TABLE u", *(line.format("id > 1") for line in REBUILD))
     write(tmp_path / "own", {"001_meant": source + body})
-    with runner_of(path, tmp_path / "own") as runner:
-        runner.migrate()
+    migrate_all(path, tmp_path / "own")
     assert rows(path, "SELECT id FROM t") == [(2,), (3,)]
 
 

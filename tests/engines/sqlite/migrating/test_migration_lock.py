@@ -12,7 +12,7 @@ import pytest
 from tests.support.commands import command
 from tests.support.databases import opened, rows, script
 from tests.support.driver import sqlite3
-from tests.support.migrations import history, python, runner_of, sql, table, write
+from tests.support.migrations import history, migrate_all, python, runner_of, sql, table, write
 from tests.support.programs import READY, TIMEOUT, Ended, await_ready, finish, running, start, together
 from usage_store import errors
 from usage_store.migrate import MigrationRunner, Step
@@ -55,11 +55,6 @@ COUNTS = (2, 4, 8)
 FORGET = "DELETE FROM schema_migrations WHERE version = 2"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
-
-
 def check(path: Path, processes: list[Ended]) -> None:
     assert [(process.code, process.err) for process in processes] == [(0, "")] * len(processes)
     assert sum(int(process.out.split()[-1]) for process in processes) == 4
@@ -85,8 +80,7 @@ def test_with_atomic_false_too_each_migration_runs_once(path: Path, count: int) 
 @pytest.mark.parametrize("count", COUNTS)
 def test_on_an_existing_file_without_wal_each_migration_runs_once(path: Path, count: int) -> None:
     directory = write(path.parent / "own", {"001_counter": DATA["001_counter"]})
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     script(path, "PRAGMA journal_mode = DELETE")
     write(directory, DATA)
     processes = together(count, MIGRATE, path, directory, "migrate", cwd=path.parent)
@@ -102,8 +96,7 @@ def test_rollbacks_at_once_undo_each_migration_once(path: Path) -> None:
         "003_triple": sql(down=["UPDATE counter SET n = n * 3"]),
     }
     directory = write(path.parent / "own", down)
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     processes = together(4, MIGRATE, path, directory, "rollback", "0", cwd=path.parent)
     assert [(process.code, process.err) for process in processes] == [(0, "")] * 4
     assert sum(int(process.out.split()[-1]) for process in processes) == 3

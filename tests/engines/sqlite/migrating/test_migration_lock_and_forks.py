@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ import pytest
 
 from tests.support.databases import rows, script
 from tests.support.migrations import python, sql, write
-from tests.support.programs import TIMEOUT, environment
+from tests.support.programs import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +43,7 @@ def wait_for_the_end():
 
 
 def run(folder: Path, program: str) -> None:
-    words = [sys.executable, "-c", BEGINNING + textwrap.dedent(program)]
-    done = subprocess.run(
-        words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
+    done = run_python("-c", BEGINNING + textwrap.dedent(program), cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert not list(folder.glob("*-migrate"))
 

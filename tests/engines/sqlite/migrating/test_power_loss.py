@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engines.sqlite.migrating.test_killed_before_any_statement import FILES
 from tests.support.databases import dump, opened, raw, script
-from tests.support.migrations import runner_of, write
+from tests.support.migrations import FAMILY, migrate_all, runner_of, write
 from tests.support.programs import ROUNDS, forked
 from usage_store.migrate import MigrationRunner
 
@@ -46,22 +45,21 @@ class Crashed:
     def __init__(self, folder: Path, direction: Direction) -> None:
         self.folder = folder
         self.direction = direction
-        self.directory = write(folder / "own", FILES)
+        self.directory = write(folder / "own", FAMILY)
         self.path = folder / "app.db"
         script(self.path, "PRAGMA journal_mode = WAL; CREATE TABLE host (a); INSERT INTO host VALUES (1)")
         if direction == "down":
-            with runner_of(self.path, self.directory) as runner:
-                runner.migrate()
+            migrate_all(self.path, self.directory)
         self.states = [dump(self.path)]
         assert forked(self._run_and_die) == 0
         self.wal = Path(f"{self.path}-wal").read_bytes()
         assert len(self.wal) > 10 * PAGE
-        self.states += [dump(folder / f"step{number}.db") for number in range(len(FILES))]
+        self.states += [dump(folder / f"step{number}.db") for number in range(len(FAMILY))]
 
     def _run_and_die(self) -> None:
         with opened(self.path) as database:
             database.pragma("wal_autocheckpoint", 0)
-            steps = iter(range(len(FILES)))
+            steps = iter(range(len(FAMILY)))
 
             def keep(_: object) -> None:
                 copy = self.folder / f"step{next(steps)}.db"
@@ -102,8 +100,8 @@ def test_cut_at_any_sector_it_is_a_state_between_two_migrations(crashed: Crashed
             assert crashed.ends_right(path)
         found.append(state)
     assert found == sorted(found), "a longer -wal is never an earlier state"
-    assert set(found) == set(range(len(FILES) + 1)), "the cuts meet every state"
-    assert found[-1] == len(FILES), "a COMMIT that returned is there"
+    assert set(found) == set(range(len(FAMILY) + 1)), "the cuts meet every state"
+    assert found[-1] == len(FAMILY), "a COMMIT that returned is there"
 
 
 def flip(wal: bytes, at: random.Random) -> bytes:

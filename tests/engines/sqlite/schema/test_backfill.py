@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -12,8 +10,8 @@ import pytest
 
 from tests.support.databases import dump, rows, script
 from tests.support.driver import sqlite3
-from tests.support.migrations import history, python, runner_of, write
-from tests.support.programs import ROOT, TIMEOUT, Ended, await_ready, finish, running, start, until
+from tests.support.migrations import history, migrate_all, python, runner_of, write
+from tests.support.programs import Ended, await_ready, finish, run_python, running, start, until
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -50,8 +48,7 @@ def migrations(folder: Path, up: str = FILL, *, atomic: bool = False) -> Path:
 def test_every_row_is_changed_once_and_progress_is_told(tmp_path: Path) -> None:
     path = filled(tmp_path / "app.db")
     told: list[tuple[str, int, int]] = []
-    with runner_of(path, migrations(tmp_path), on_progress=lambda *each: told.append(each)) as runner:
-        runner.migrate()
+    migrate_all(path, migrations(tmp_path), on_progress=lambda *each: told.append(each))
     assert rows(path, COUNTS) == [(ROWS, ROWS, ROWS)]
     assert len(told) > 3
     assert told == sorted(told)
@@ -69,16 +66,14 @@ def test_it_gives_the_number_of_rows_and_takes_parameters(tmp_path: Path) -> Non
     db.execute_sql("CREATE TABLE empty (a)")
     assert migrator.backfill("empty", "a = 1") == 0
     """
-    with runner_of(path, migrations(tmp_path, up)) as runner:
-        runner.migrate()
+    migrate_all(path, migrations(tmp_path, up))
     assert rows(path, "SELECT count(*), min(id) FROM t WHERE name = 'it''s'") == [(2000, 10)]
 
 
 def test_rowids_below_zero_and_far_apart_are_found(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     script(path, f"CREATE TABLE t (a, done DEFAULT 0); INSERT INTO t (rowid) VALUES (-7), (0), (5), ({2**62})")
-    with runner_of(path, migrations(tmp_path, "migrator.backfill('t', 'done = done + 1', 'done = 0')")) as runner:
-        runner.migrate()
+    migrate_all(path, migrations(tmp_path, "migrator.backfill('t', 'done = done + 1', 'done = 0')"))
     assert rows(path, "SELECT done FROM t") == [(1,)] * 4
 
 
@@ -91,8 +86,7 @@ def test_rows_that_are_added_meanwhile_are_changed_too(tmp_path: Path) -> None:
             late.append(seen)
             script(path, "INSERT INTO t (name) VALUES ('late')")
 
-    with runner_of(path, migrations(tmp_path), on_progress=add) as runner:
-        runner.migrate()
+    migrate_all(path, migrations(tmp_path), on_progress=add)
     assert rows(path, "SELECT name, done FROM t WHERE name = 'LATE'") == [("LATE", 1)]
 
 
@@ -114,13 +108,12 @@ def test_a_killed_backfill_goes_on_where_it_stopped(tmp_path: Path) -> None:
     directory = migrations(tmp_path)
     done = 0
     for limit in (100, 3000, 9000):
-        words = [sys.executable, "-c", KILLED, str(path), str(directory), str(limit)]
-        assert subprocess.run(words, cwd=ROOT, check=False, timeout=TIMEOUT).returncode == -signal.SIGKILL
+        ended = run_python("-c", KILLED, path, directory, str(limit), cwd=tmp_path)
+        assert ended.returncode == -signal.SIGKILL
         before, ((done,),) = done, rows(path, "SELECT sum(done) FROM t")
         assert before < done < ROWS
         assert "schema_migrations" not in dump(path)
-    with runner_of(path, directory) as runner:
-        runner.migrate()
+    migrate_all(path, directory)
     assert rows(path, COUNTS) == [(ROWS, ROWS, ROWS)]  # no row was counted up twice
     assert history(path) == [1]
 
@@ -146,8 +139,7 @@ def test_writers_get_through_between_the_batches(tmp_path: Path) -> None:
                 written = rows(path, WRITTEN)
                 until(lambda: rows(path, WRITTEN) > written, writer)
 
-        with runner_of(path, migrations(tmp_path), on_progress=wait_for_the_writer) as runner:
-            runner.migrate()
+        migrate_all(path, migrations(tmp_path), on_progress=wait_for_the_writer)
         assert finish(writer) == Ended(0, "", "")
     assert rows(path, COUNTS) == [(ROWS, ROWS, ROWS)]
 
@@ -155,8 +147,7 @@ def test_writers_get_through_between_the_batches(tmp_path: Path) -> None:
 def test_the_lock_is_free_for_half_as_long_as_it_was_held(tmp_path: Path, clock: Clock) -> None:
     path = filled(tmp_path / "app.db")
     slow = f"db.connection().create_function('upper', 1, lambda text: (sleep(0.00001), text.upper())[1])\n{FILL}"
-    with runner_of(path, migrations(tmp_path, f"from time import sleep\n{slow}")) as runner:
-        runner.migrate()
+    migrate_all(path, migrations(tmp_path, f"from time import sleep\n{slow}"))
     batches = [0]
     for slept in clock.slept:
         if slept == 0.00001:
@@ -175,8 +166,7 @@ def test_the_lock_is_free_between_two_batches(tmp_path: Path) -> None:
         with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
             other.execute("INSERT INTO t (name, done) VALUES ('other', 1)")
 
-    with runner_of(path, migrations(tmp_path), on_progress=write_at_once) as runner:
-        runner.migrate()
+    migrate_all(path, migrations(tmp_path), on_progress=write_at_once)
     assert rows(path, COUNTS) == [(ROWS, ROWS, ROWS)]
 
 
