@@ -14,7 +14,7 @@ from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
 from usage_store.engines.sqlite.file.objects import kind_of, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
-from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
+from usage_store.engines.sqlite.file.write_transaction import in_transaction, is_locked, write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ __all__ = [
     "in_transaction",
     "is_disk_failure",
     "is_in_memory",
+    "is_locked",
     "kind_of",
     "migrating",
     "open_database",

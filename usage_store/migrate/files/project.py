@@ -95,11 +95,9 @@ def _usage_directory() -> str:
 
 
 def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str]:
-    from usage_store.models.sqlite.maintenance.usage_checks import (
-        usage_checks,  # with the models behind it, which the command line does without
-    )
+    from usage_store.models.storage import storage_of  # with the models, which the command line does without
 
-    yield from usage_checks(database, full=full)
+    yield from storage_of(database).maintenance.check_rows(database, full=full)
 
 
 def _is_original(database: peewee.Database) -> bool:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.file.free_pages import can_shrink, free_pages, give_back
-from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
+from usage_store.engines.sqlite.file.free_pages import (
+    can_shrink,
+    copy_wal_to_shorten,
+    free_pages,
+    give_back,
+    vacuum,
+    wide_cache,
+)
+from usage_store.engines.sqlite.file.short_transactions import (
+    Pace,
+    PassingTurns,
+    Turns,
+    truncate_wal,
+    without_automatic_checkpoints,
+)
 from usage_store.engines.sqlite.file.write_transaction import in_transaction
 from usage_store.errors import ConfigurationError, TransactionOpen
 from usage_store.models.sqlite.maintenance import count_references
@@ -28,18 +43,18 @@ _MANY_PAGES = 10_000
 _COMPACTED_FIRST = 40  # rows in the first slice: of fewer, each session has few in a block
 
 
-class Work:
-    """The work on some goals, a short transaction at a time; `longest_lock` is the longest so far, in seconds."""
+class Steps:
+    """The steps of maintenance on a database, a short transaction at a time; shorter ones if they come in `passing`."""
 
-    def __init__(self, database: peewee.SqliteDatabase, turns: Turns) -> None:
+    def __init__(self, database: peewee.SqliteDatabase, *, passing: bool = False) -> None:
         self._database = database
-        self._turns = turns
+        self._turns = turns = PassingTurns() if passing else Turns()
         self._deleting, self._forgetting = Pace(turns), Pace(turns)
         self._compacting = Pace(turns, _COMPACTED_FIRST)
 
     @property
     def longest_lock(self) -> float:
-        """How long others were locked out, in seconds."""
+        """How long others were locked out at most, in seconds."""
         return self._turns.longest
 
     def on_rows(self, goals: Goals) -> Iterator[tuple[str, int]]:
@@ -73,12 +88,33 @@ class Work:
         for pages in give_back(self._database, self._turns):
             yield "given back", pages
 
+    def in_passing(self, goals: Goals) -> Iterator[tuple[str, int]]:
+        """Do what there is to do on rows and pages, and shorten the file by what was given back."""
+        yield from self.on_rows(goals)
+        yield from self.on_pages()
+        copy_wal_to_shorten(self._database)
+
+    def rewrite(self) -> None:
+        """Rewrite a file that cannot shrink so that it can; others are locked out meanwhile. Raises NotEnoughDisk."""
+        if not can_shrink(self._database):
+            began = time.monotonic()
+            vacuum(self._database)
+            self._turns.longest = max(self._turns.longest, time.monotonic() - began)
+
     def _step(self, name: str, slices: Iterator[int]) -> Iterator[tuple[str, int]]:
         for rows in slices:
             yield name, rows
             if can_shrink(self._database) and free_pages(self._database) > _MANY_PAGES:
                 for _ in self.on_pages():
                     yield name, 0
+
+
+@contextmanager
+def at_work(database: peewee.SqliteDatabase) -> Iterator[None]:
+    """Set the connection up for long work within the block, and empty the -wal at its end."""
+    with without_automatic_checkpoints(database), wide_cache(database):
+        yield
+        truncate_wal(database)
 
 
 def require_blocks(database: peewee.SqliteDatabase) -> None:

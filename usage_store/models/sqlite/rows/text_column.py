@@ -10,7 +10,7 @@ from peewee import Alias, Cast, Column, FieldAccessor, FieldAlias, Negated, Text
 from usage_store.errors import DamagedSnapshot
 from usage_store.models.fields import snapshot_input
 from usage_store.models.fields.column_types import Checked
-from usage_store.models.sqlite.rows.sql_functions import WHY, provide
+from usage_store.models.sqlite.rows.sql_functions import WHY, prepare
 
 # A text, given the column, the function and the schema. The statement reads the block itself: it is the row's own.
 _TEXT = (
@@ -101,7 +101,7 @@ class SnapshotTextField(Checked, TextField):
         # A bound method is the only trace in there of the database on which the query runs.
         database = getattr(ctx.state.conflict_statement, "__self__", None)
         if isinstance(database, peewee.SqliteDatabase):
-            provide(database)
+            prepare(database)
         sql = ctx._sql  # noqa: SLF001  what peewee has written: it is asked for the column once, since that takes long
         begun = len(sql)
         ctx.sql(self.stored())
