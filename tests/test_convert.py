@@ -12,7 +12,8 @@ import pytest
 
 from tests.driver import sqlite3
 from tests.support import TIMEOUT, dump
-from usage_store.convert import Converted, convert_original, main
+from usage_store.convert import Converted, convert_original
+from usage_store.convert.__main__ import main
 from usage_store.engines.sqlite.connection.open_file import open_database
 
 if TYPE_CHECKING:

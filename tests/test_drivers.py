@@ -32,7 +32,7 @@ assert peewee.sqlite3 is not sqlite3, "pysqlite3 is older than the standard libr
 sqlite3.connect = sqlite3.dbapi2.connect = sqlite3.Connection = refuse
 
 import usage_store as store
-from usage_store import convert
+from usage_store.convert.__main__ import main as convert_main
 from usage_store.cli.main import main
 from usage_store.migrate.rehearse import rehearse
 from usage_store.testing import dump_usage, load_usage, seed_usage
@@ -53,7 +53,7 @@ for words in ("status", "check", "validate", "plan", "backup", "rollback", "rehe
 assert main(["--database", "other.db"]) == 0
 from usage_store.maintain import main as shrink
 assert shrink(["--database", "usage.db"]) == 0
-assert convert.main(["usage.db"]) == 0
+assert convert_main(["usage.db"]) == 0
 """
 
 WRITE = """

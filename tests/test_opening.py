@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import command, rows
-from usage_store import convert, init_database, insert_usage_snapshot, maintain, register_session
+from usage_store import init_database, insert_usage_snapshot, maintain, register_session
+from usage_store.convert.__main__ import main as convert_main
 from usage_store.engines.sqlite.connection.file_connection import OPEN, FileConnection
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.maintain import main as maintain_command
@@ -127,7 +128,7 @@ def test_every_command_takes_a_path_that_begins_with_two_slashes(
     for options in ([], ["--dry-run"]):
         assert maintain_command(["--json", *options]) == 0
         assert json.loads(capsys.readouterr().out)["pruned"] == 0
-    assert convert.main([]) == 0
+    assert convert_main([]) == 0
     assert register_and_close(path)
     assert rows(tmp_path / "usage.db", "SELECT session_id FROM usage_sessions") == [("s",)]
 
