@@ -9,12 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
-from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, readable_errors
+from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
 from usage_store.engines.sqlite.file.objects import kind_of, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
-from usage_store.engines.sqlite.file.write_transaction import in_transaction, is_locked, write_transaction
+from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,26 +6,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.file.free_pages import (
-    can_shrink,
-    copy_wal_to_shorten,
-    free_pages,
-    give_back,
-    vacuum,
-    wide_cache,
-)
-from usage_store.engines.sqlite.file.short_transactions import (
-    Pace,
-    PassingTurns,
-    Turns,
-    truncate_wal,
-    without_automatic_checkpoints,
-)
+from usage_store.engines.sqlite.file import free_pages, short_transactions
+from usage_store.engines.sqlite.file.short_transactions import Pace, PassingTurns, Turns
 from usage_store.engines.sqlite.file.write_transaction import in_transaction
 from usage_store.errors import ConfigurationError, TransactionOpen
-from usage_store.models.sqlite.maintenance import count_references
+from usage_store.models.sqlite.maintenance import count_references, delete_snapshots
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
-from usage_store.models.sqlite.maintenance.delete_snapshots import evict, prune
 from usage_store.models.sqlite.maintenance.forecast import live_goal
 from usage_store.models.sqlite.maintenance.forget_sessions import forget_idle
 from usage_store.models.sqlite.rows import follow_events
@@ -67,11 +53,11 @@ class Steps:
     def _on_rows(self, goals: Goals, size: int | None) -> Iterator[tuple[str, int]]:
         database = self._database
         if goals.prune_before is not None:
-            yield from self._step("pruned", prune(database, goals.prune_before, self._deleting))
+            yield from self._step("pruned", delete_snapshots.prune(database, goals.prune_before, self._deleting))
         if goals.compact_before is not None:
             yield from self._step("compacted", compact(database, goals.compact_before, self._compacting))
         if size is not None:
-            yield from self._step("evicted", evict(database, size, self._deleting))
+            yield from self._step("evicted", delete_snapshots.evict(database, size, self._deleting))
         if goals.forget_before is not None:
             yield from self._step("forgotten", forget_idle(database, goals.forget_before, self._forgetting))
 
@@ -85,26 +71,26 @@ class Steps:
 
     def on_pages(self) -> Iterator[tuple[str, int]]:
         """Give pages back, and after each transaction give the name of the step and a number of pages."""
-        for pages in give_back(self._database, self._turns):
+        for pages in free_pages.give_back(self._database, self._turns):
             yield "given back", pages
 
     def in_passing(self, goals: Goals) -> Iterator[tuple[str, int]]:
         """Do what there is to do on rows and pages, and shorten the file by what was given back."""
         yield from self.on_rows(goals)
         yield from self.on_pages()
-        copy_wal_to_shorten(self._database)
+        free_pages.copy_wal_to_shorten(self._database)
 
     def rewrite(self) -> None:
         """Rewrite a file that cannot shrink so that it can; others are locked out meanwhile. Raises NotEnoughDisk."""
-        if not can_shrink(self._database):
+        if not free_pages.can_shrink(self._database):
             began = time.monotonic()
-            vacuum(self._database)
+            free_pages.vacuum(self._database)
             self._turns.longest = max(self._turns.longest, time.monotonic() - began)
 
     def _step(self, name: str, slices: Iterator[int]) -> Iterator[tuple[str, int]]:
         for rows in slices:
             yield name, rows
-            if can_shrink(self._database) and free_pages(self._database) > _MANY_PAGES:
+            if free_pages.can_shrink(self._database) and free_pages.free_pages(self._database) > _MANY_PAGES:
                 for _ in self.on_pages():
                     yield name, 0
 
@@ -112,9 +98,9 @@ class Steps:
 @contextmanager
 def at_work(database: peewee.SqliteDatabase) -> Iterator[None]:
     """Set the connection up for long work within the block, and empty the -wal at its end."""
-    with without_automatic_checkpoints(database), wide_cache(database):
+    with short_transactions.without_automatic_checkpoints(database), free_pages.wide_cache(database):
         yield
-        truncate_wal(database)
+        short_transactions.truncate_wal(database)
 
 
 def require_blocks(database: peewee.SqliteDatabase) -> None:
