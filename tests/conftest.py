@@ -12,7 +12,7 @@ from tests.support.clock import Clock
 from tests.support.databases import opened
 from tests.support.snapshots import new_store
 from usage_store.models import MODELS, UsageSnapshot
-from usage_store.models.sqlite.rows.sql_functions import register_functions
+from usage_store.models.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def _models_given_back() -> Iterator[None]:
 def usage_database(tmp_path: Path) -> Iterator[peewee.Database]:
     """Give what the package's own fixture of this name gives, without migrating again for each test."""
     with opened(new_store(tmp_path / "usage.db")) as database:
-        register_functions(database)
+        storage_of(database).prepare(database)
         with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
             yield database
 

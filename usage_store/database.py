@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-import peewee
-
-from usage_store.engines import unwrap
+from usage_store.engines import engine_of, inner, open_database, unwrap
 from usage_store.engines.interface.paths_and_urls import default_target
-from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError, SchemaDrift
 from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files.load_file import Loader
 from usage_store.models import MODELS, UsageConfig, UsageSnapshot
 from usage_store.models.fields.maintenance_goals import checked_goals
-from usage_store.models.sqlite.rows import follow_events as events
-from usage_store.models.sqlite.rows.sql_functions import register_functions
+from usage_store.models.storage import storage_of
 from usage_store.upkeep_after_inserts import Upkeep
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable
+    from types import ModuleType
+
+    import peewee
 
 __all__ = ["bound_database", "init_database", "link_events"]
 
@@ -47,24 +48,21 @@ def init_database(
     none that were there before. Raises UsageStoreError.
     """
     checked_goals(retention_days, max_bytes, None)  # before anything is touched
-    if mode is not None and isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
-        raise ConfigurationError("mode is for a file that init_database() makes itself; give it a path")
-    if isinstance(database, peewee.DatabaseProxy) and database.obj is None:
-        database.attach_callback(
-            lambda inner: _migrate(inner, wait, follow_events=follow_events) if inner is not None else None
-        )
-    else:
-        ours = not isinstance(database, (peewee.Database, peewee.DatabaseProxy))
-        if not isinstance(database, (peewee.Database, peewee.DatabaseProxy)):
-            database = open_database(default_target() if database is None else database, timeout=timeout, mode=mode)
+    if database is None or isinstance(database, (str, os.PathLike)):
+        database = open_database(default_target() if database is None else database, timeout=timeout, mode=mode)
+        keep_open = False
         try:
             _migrate(database, wait, follow_events=follow_events)
-        except BaseException:
-            if ours:
+            keep_open = engine_of(database).is_in_memory(database)
+        finally:
+            if not keep_open:
                 database.close()
-            raise
-        if ours and str(database.database) != ":memory:":
-            database.close()
+    elif mode is not None:
+        raise ConfigurationError("mode is for a file that init_database() makes itself; give it a path")
+    elif getattr(database, "obj", True) is None:  # a DatabaseProxy
+        _when_initialised(database, lambda inner: _migrate(inner, wait, follow_events=follow_events))
+    else:
+        _migrate(database, wait, follow_events=follow_events)
     _bind(database)
     asked = retention_days is not None or max_bytes is not None
     UsageSnapshot.upkeep = staticmethod(Upkeep(database, retention_days, max_bytes)) if asked else None
@@ -73,10 +71,7 @@ def init_database(
 
 def bound_database() -> peewee.Database:
     """Give the database that the usage models are bound to, or raise ConfigurationError."""
-    database: peewee.Database | peewee.DatabaseProxy | None = UsageConfig._meta.database
-    if database is None:
-        raise ConfigurationError("the usage models have no database yet; call init_database() first")
-    bound: peewee.Database = unwrap(database)
+    bound: peewee.Database = unwrap(UsageConfig._db())  # noqa: SLF001  a model of ours
     return bound
 
 
@@ -86,32 +81,52 @@ def link_events() -> None:
     Harmless when they are followed already. Raises ConfigurationError without an `events` table that has a
     `session_id`.
     """
-    events.link(unwrap(bound_database()))
+    database = bound_database()
+    storage_of(database).follow_events.link(database, event_triggers)
+
+
+def event_triggers(database: peewee.Database) -> ModuleType:
+    """Load the newest migration that makes the triggers on `events`: what they are stands there, and nowhere else."""
+    files = MigrationRunner(database).records.files()
+    return Loader().module(next(file for file in reversed(files) if b"def event_triggers(" in file.read()))
 
 
 def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
-    if isinstance(database, peewee.DatabaseProxy):
-        database.attach_callback(register_functions)  # at once if it is initialised
-    else:
-        register_functions(database)
+    _when_initialised(database, _prepare)
+    if getattr(database, "obj", database) is not None:
+        _prepare(inner(database))
     for model in MODELS:
         model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours stay
 
 
+def _when_initialised(
+    database: peewee.Database | peewee.DatabaseProxy, call: Callable[[peewee.Database], None]
+) -> None:
+    if hasattr(database, "attach_callback"):  # a DatabaseProxy
+        database.attach_callback(lambda inner: None if inner is None else call(inner))
+
+
+def _prepare(database: peewee.Database) -> None:
+    if not database.deferred:
+        storage_of(database).prepare(database)
+
+
 def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, follow_events: bool) -> None:
     runner = MigrationRunner(database, wait=wait)
+    found = runner.database
     with runner.connected():
-        were_there = not follow_events and events.made(runner.database)
+        events = storage_of(found).follow_events
+        were_there = not follow_events and events.made(found)
         ran = runner.migrate()
-        missing = {model._meta.table_name for model in MODELS}.difference(runner.database.get_tables())
+        missing = {model._meta.table_name for model in MODELS}.difference(found.get_tables())
         if missing:
             raise SchemaDrift(
                 f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
                 "`python -m usage_store.migrate validate` says what else differs"
             )
         if follow_events:
-            events.follow(runner.database)
+            events.follow(found, event_triggers)
             if ran:
-                events.register(runner.database)  # those of kinds that migration 001 does not know
+                events.register(found, event_triggers)  # those of kinds that migration 001 does not know
         elif ran and not were_there:
-            events.unfollow(runner.database)  # migration 001 made them
+            events.unfollow(found)  # migration 001 made them

@@ -1,21 +1,21 @@
-"""Keep a usage store small: delete what is old, compact what is not new, give the pages back to the disk."""
+"""Keep a usage store small: delete what is old, compact what is not new, give the pages back to the disk.
+
+The steps are the storage's. For how long a transaction of them holds the lock: `HOLD` in
+`engines/sqlite/file/short_transactions.py`.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines import connected, unwrap
-from usage_store.engines.sqlite.file.free_pages import can_shrink, free_pages, measure, vacuum, wide_cache
-from usage_store.engines.sqlite.file.short_transactions import Turns, truncate_wal, without_automatic_checkpoints
+from usage_store.models.configuration import UsageConfig
 from usage_store.models.fields import allowed_values
 from usage_store.models.fields.maintenance_goals import checked_goals
-from usage_store.models.sqlite.maintenance import count_references
-from usage_store.models.sqlite.maintenance.forecast import forecast, remaining, waiting
-from usage_store.models.sqlite.maintenance.steps import Work, require_blocks
-from usage_store.models.sqlite.maintenance.stored_times import warn_of_step
+from usage_store.models.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.models.fields.maintenance_goals import Goals
+    from usage_store.models.storage import Maintenance
 
 
 class Maintained(NamedTuple):
@@ -71,31 +72,29 @@ def maintain(
 
     Raises InvalidValue, TransactionOpen, MigrationLocked, DatabaseUnreadable and, for `rewrite`, NotEnoughDisk.
     """
-    if database is None:
-        from usage_store.database import bound_database  # noqa: PLC0415  which imports this module
-
-        database = bound_database()
-    inner = unwrap(database)
+    inner = unwrap(UsageConfig._db() if database is None else database)  # noqa: SLF001  a model of ours
     seconds = math.inf if budget is None else allowed_values.checked_span("budget", budget, 1)
     with connected(inner):
-        require_blocks(inner)
+        room = storage_of(inner).maintenance
+        room.require_blocks(inner)
         goals = checked_goals(retention_days, max_bytes, compact_after_days, forget_sessions_after_days)
         if dry_run:
-            return _preview(inner, goals)
+            return _preview(room, inner, goals)
         if retention_days is not None and goals.prune_before is not None:
-            warn_of_step(inner, goals.prune_before, retention_days * 86_400)
-        return _run(inner, goals, seconds, on_progress, rewrite=rewrite, renumber=renumber)
+            room.warn_of_step(inner, goals.prune_before, retention_days * 86_400)
+        return _run(room, inner, goals, seconds, on_progress, rewrite=rewrite, renumber=renumber)
 
 
-def _preview(database: peewee.SqliteDatabase, goals: Goals) -> Maintained:
+def _preview(room: Maintenance[Any], database: peewee.Database, goals: Goals) -> Maintained:
     started = time.monotonic()
-    found, before = forecast(database, goals), measure(database).total
+    found, before = room.estimate(database, goals), room.disk_use(database)
     seconds = time.monotonic() - started
-    return Maintained(*found[:4], before, found.bytes_after, 0.0, seconds, remaining(database, goals))
+    return Maintained(*found[:4], before, found.bytes_after, 0.0, seconds, room.remaining(database, goals))
 
 
 def _run(
-    database: peewee.SqliteDatabase,
+    room: Maintenance[Any],
+    database: peewee.Database,
     goals: Goals,
     budget: float,
     on_progress: Callable[[str, int, int], None],
@@ -104,9 +103,9 @@ def _run(
     renumber: bool,
 ) -> Maintained:
     started = time.monotonic()
-    before = measure(database).total
-    work, done, longest = Work(database, Turns()), Counter[str](), 0.0
-    on_rows = work.on_rows(goals)
+    before = room.disk_use(database)
+    steps, done = room.Steps(database), Counter[str]()
+    on_rows = steps.on_rows(goals)
 
     def drive(slices: Iterator[tuple[str, int]], totals: dict[str, int]) -> None:
         for name, number in slices:
@@ -115,28 +114,14 @@ def _run(
             if time.monotonic() - started >= budget:
                 break
 
-    with without_automatic_checkpoints(database), wide_cache(database):
-        drive(on_rows, waiting(database, goals))
+    with room.at_work(database):
+        drive(on_rows, room.waiting(database, goals))
         if time.monotonic() - started < budget:  # it begins with a pass over all rows
-            drive(work.on_references(renumber=renumber), {})
-        if rewrite and not can_shrink(database):
-            began = time.monotonic()
-            vacuum(database)
-            longest = time.monotonic() - began
-        drive(work.on_pages(), {"given back": free_pages(database)})
-        truncate_wal(database)
-    left = remaining(database, goals)
-    if renumber and (old := count_references.old_numbers(database)):
-        left += (f"{old:,} blocks to be renumbered",)
-    seconds, after = time.monotonic() - started, measure(database).total
-    return Maintained(
-        done["pruned"],
-        done["compacted"],
-        done["evicted"],
-        done["forgotten"],
-        before,
-        after,
-        max(longest, work.longest_lock),
-        seconds,
-        left,
-    )
+            drive(steps.on_references(renumber=renumber), {})
+        if rewrite:
+            steps.rewrite()
+        drive(steps.on_pages(), {"given back": room.free_pages(database)})
+    left = room.remaining(database, goals, renumber=renumber)
+    seconds, after = time.monotonic() - started, room.disk_use(database)
+    pruned, compacted, evicted, forgotten = (done[name] for name in ("pruned", "compacted", "evicted", "forgotten"))
+    return Maintained(pruned, compacted, evicted, forgotten, before, after, steps.longest_lock, seconds, left)

@@ -40,17 +40,17 @@ def usage_database(
     usage_store_migrations: Sequence[tuple[str | Path, str]],
 ) -> Iterator[peewee.Database]:
     """Give a migrated SQLite file of this test's own, the models bound to it; unbound and closed afterwards."""
-    from usage_store.engines.sqlite.connection.open_file import open_database
+    from usage_store.engines import open_database
     from usage_store.migrate import MigrationRunner
     from usage_store.models import MODELS
-    from usage_store.models.sqlite.rows.sql_functions import register_functions
+    from usage_store.models.storage import storage_of
 
     database = open_database(tmp_path / "usage.db")
     try:
         MigrationRunner(database).migrate()
         for directory, table_name in usage_store_migrations:
             MigrationRunner(database, directory, table_name).migrate()
-        register_functions(database)
+        storage_of(database).prepare(database)
         bound: list[Any] = [*MODELS, *usage_store_models]
         with database.bind_ctx(bound, bind_refs=False, bind_backrefs=False):
             yield database

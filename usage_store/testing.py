@@ -7,16 +7,17 @@ import logging
 import random
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.engines import engine_of, unwrap
 from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS, UsageConfig, UsageSession, UsageSnapshot
-from usage_store.models.sqlite.rows.text_column import NotUtf8
+from usage_store.models.fields.column_types import NotUtf8
 
 if TYPE_CHECKING:
     import os
@@ -66,7 +67,7 @@ def seed_usage(
         "reset_hour": chance.randint(0, 23),
     }
     rows = tuple(_snapshots(chance, ids, snapshots, end - int(days * 86_400), end))
-    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), write_transaction(database):
+    with _replacing(database):
         for session_id in ids:
             UsageSession.register(session_id)
         UsageConfig.update_active(config)
@@ -110,6 +111,13 @@ def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
     Path(path).write_text(text + "\n", encoding="utf-8")
 
 
+@contextmanager
+def _replacing(database: peewee.Database | peewee.DatabaseProxy) -> Iterator[None]:
+    write_transaction = engine_of(database).write_transaction(unwrap(database))
+    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), write_transaction:
+        yield
+
+
 def _rows(model: type[peewee.Model], left_out: list[str]) -> Iterator[dict[str, Any]]:
     columns = {field.name: field.column_name for field in model._meta.sorted_fields}
     key: Any = model._meta.primary_key
@@ -140,7 +148,7 @@ def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
         rows = fixture.get(table)
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() <= columns for row in rows):
             raise ConfigurationError(f"{path}: {table} is not a list of rows with the columns {', '.join(columns)}")
-    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), write_transaction(database):
+    with _replacing(database):
         for model in reversed(MODELS):
             model.delete().execute()
         for model in MODELS:

@@ -6,27 +6,20 @@ import logging
 import os
 import threading
 import time
-from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines import unwrap
-from usage_store.engines.sqlite.connection.driver import driver_errors
-from usage_store.engines.sqlite.file.free_pages import copy_wal_to_shorten
-from usage_store.engines.sqlite.file.short_transactions import PassingTurns
-from usage_store.engines.sqlite.file.write_transaction import in_transaction, is_locked, without_waiting
+from usage_store.engines import driver_errors, engine_of, unwrap
 from usage_store.errors import UsageStoreError
 from usage_store.models.fields.maintenance_goals import checked_goals
-from usage_store.models.sqlite.maintenance.delete_snapshots import out_of_reach
-from usage_store.models.sqlite.maintenance.forecast import live_goal
-from usage_store.models.sqlite.maintenance.steps import Work, require_blocks
-from usage_store.models.sqlite.maintenance.stored_times import step_in_times
+from usage_store.models.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from usage_store.models.fields.maintenance_goals import Goals
+    from usage_store.models.storage import Maintenance, Steps
 
 
 logger = logging.getLogger("usage_store")
@@ -55,8 +48,8 @@ class Upkeep:
         self._database = database
         self._wanted = (retention_days, max_bytes, compact_after_days)
         checked_goals(*self._wanted)
-        self._inner: peewee.SqliteDatabase | None = None  # whose work it is
-        self._work: Work
+        self._inner: peewee.Database | None = None  # whose steps they are
+        self._steps: Steps
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -78,12 +71,12 @@ class Upkeep:
             return
         try:
             inner: peewee.Database = unwrap(self._database)
-            if inner is database and not in_transaction(inner):
-                more = self._step(unwrap(self._database))
+            if inner is database and not engine_of(inner).in_transaction(inner):
+                more = self._step(storage_of(inner).maintenance, inner)
                 self._put_off_since, self._due = None, time.monotonic() + (_PAUSE if more else _INTERVAL)
         except driver_errors(UsageStoreError, peewee.PeeweeException) as error:
             self._slices = None
-            if is_locked(error):
+            if engine_of(database).is_locked(error):
                 self._put_off()
             else:
                 self._due = time.monotonic() + _INTERVAL
@@ -91,31 +84,30 @@ class Upkeep:
         finally:
             self._lock.release()
 
-    def _step(self, database: peewee.SqliteDatabase) -> bool:
+    def _step(self, room: Maintenance[Any], database: peewee.Database) -> bool:
         """Tell whether there may be more to do."""
         if self._inner is not database:
-            self._inner, self._work, self._slices = database, Work(database, PassingTurns()), None
-        with without_waiting(database):
+            self._inner, self._steps, self._slices = database, room.Steps(database, passing=True), None
+        with room.without_waiting(database):
             if self._slices is None:
-                require_blocks(database)
-                self._slices = chain(self._work.on_rows(self._goals(database)), self._work.on_pages())
+                room.require_blocks(database)
+                self._slices = self._steps.in_passing(self._goals(room, database))
             if next(self._slices, None) is None:
                 self._slices = None
-                copy_wal_to_shorten(database)
         return self._slices is not None
 
-    def _goals(self, database: peewee.SqliteDatabase) -> Goals:
+    def _goals(self, room: Maintenance[Any], database: peewee.Database) -> Goals:
         """Give the goals, without those that must not or cannot be reached now."""
         goals = checked_goals(*self._wanted)
         retention_days = self._wanted[0]
-        step = None if retention_days is None else step_in_times(database, retention_days * _DAY)
+        step = None if retention_days is None else room.step_in_times(database, retention_days * _DAY)
         if step is not None:
             if not self._holds_back:
                 logger.warning("nothing is deleted for its age until an hour is stored after it: %s", step)
             goals = goals._replace(prune_before=None)
         self._holds_back = step is not None
-        size = live_goal(database, goals)
-        if size is not None and out_of_reach(database, size):
+        size = room.unreachable(database, goals)
+        if size is not None:
             self._tell(f"max_bytes cannot be kept to: without any snapshot, there would be more than {size:,} bytes")
             goals = goals._replace(max_bytes=None)
         return goals

@@ -30,7 +30,7 @@ from usage_store import (
     register_sessions,
 )
 from usage_store.engines import unwrap
-from usage_store.engines.sqlite.file.free_pages import measure
+from usage_store.engines.sqlite.file.free_pages import disk_use
 from usage_store.models.sqlite.rows import block_format
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def at_rest(folder: Path) -> None:
     register_sessions({row.session_id for row in rows})
     UsageSnapshot.record_many(row._asdict() for row in rows)
     database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    plain = measure(database)
+    plain = disk_use(database)
     ids = [row.id for row in UsageSnapshot.select(UsageSnapshot.id)] * 3
     with closing(raw(folder / "rest.db")) as connection:
 
@@ -120,8 +120,8 @@ def at_rest(folder: Path) -> None:
         maintain(database)
         connection.execute(ONE, (1,)).fetchone()  # sees the new schema cookie
         in_turn, at_random = (min(seconds(lambda n=n: read(n)) for _ in range(ROUNDS)) for n in (ids, scattered))  # type: ignore[misc]
-    after = measure(database)
-    print(f"bytes of a real snapshot: plain {plain.total / len(rows):,.0f}, compacted {after.total / len(rows):,.0f}")
+    after = disk_use(database)
+    print(f"bytes of a real snapshot: plain {plain / len(rows):,.0f}, compacted {after / len(rows):,.0f}")
     print(
         f"a compacted row more than a plain one: {(in_turn - before) / len(ids) * 1e6:.1f} us in turn, "
         f"{(at_random - before) / len(ids) * 1e6:.1f} us scattered (plain: {before / len(ids) * 1e6:.1f} us)"

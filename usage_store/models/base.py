@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines import inner
 from usage_store.errors import ConfigurationError
 from usage_store.models.sqlite.rows.read_rows import UsageAlias, UsageRaw, UsageSelect
 
@@ -43,12 +44,7 @@ class UsageModel(peewee.Model):
         database: peewee.Database | peewee.DatabaseProxy | None = cls._meta.database
         if database is None:
             raise ConfigurationError("the usage models have no database yet; call init_database() first")
-        if isinstance(database, peewee.DatabaseProxy):
-            if database.obj is None:
-                raise ConfigurationError("the DatabaseProxy is not initialised; call its initialize(database) first")
-            inner: peewee.Database = database.obj
-            return inner
-        return database
+        return inner(database)
 
     @classmethod
     def _stored(cls, values: Mapping[str, Any]) -> Self:

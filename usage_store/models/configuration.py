@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peewee import SQL, BooleanField, Check, FloatField, IntegerField, TextField
 
@@ -11,14 +12,18 @@ from usage_store.errors import NoActiveConfiguration
 from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values
 from usage_store.models.fields.column_types import EpochField, RowIdField
+from usage_store.models.storage import storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 logger = logging.getLogger("usage_store")
 
-_warned: set[tuple[object, str]] = set()
+
+@functools.lru_cache(maxsize=32)
+def _warn_once(database: object, line: str) -> None:  # noqa: ARG001  each database is told of
+    logger.warning("%s", line)
 
 
 def _choice(name: str, choices: tuple[str, ...]) -> TextField[str]:
@@ -57,37 +62,21 @@ class UsageConfig(UsageModel):
         table_name = "usage_config"
         strict_tables = True
 
-    _COLUMNS: ClassVar = ("id", *allowed_values.CONFIG_RULES, "created_at", "updated_at")
-    # Texts as blobs: sqlite3 raises, and gives no row at all, for text that is not UTF-8.
-    _TEXTS: ClassVar = ("plan", "view", "timezone", "time_format", "theme")
-    _SELECT: ClassVar = (
-        "SELECT id, CAST(plan AS BLOB), custom_limit_tokens, CAST(view AS BLOB), CAST(timezone AS BLOB), "
-        "CAST(time_format AS BLOB), CAST(theme AS BLOB), refresh_rate, refresh_per_second, reset_hour, created_at, "
-        "updated_at FROM usage_config WHERE is_active = 1"
-    )
-    # One statement, so that nobody comes between looking and writing.
-    _RESET: ClassVar = f"""
-INSERT INTO usage_config (id, is_active, {", ".join(allowed_values.CONFIG_RULES)})
-VALUES (coalesce((SELECT id FROM usage_config WHERE is_active = 1), (SELECT max(id) FROM usage_config)), 1
-{", ?" * len(allowed_values.CONFIG_RULES)})
-ON CONFLICT DO UPDATE SET is_active = 1,
-{", ".join(f"{name} = excluded.{name}" for name in allowed_values.CONFIG_RULES)}
-"""  # noqa: S608
-
     @classmethod
     def active(cls) -> UsageConfig | None:
         """Give the active configuration, or None. Reads only.
 
         A field that a foreign writer broke has its default instead, and one warning names all of them, once a process.
         """
-        row = cls._db().execute_sql(cls._SELECT).fetchone()
-        if row is None:
+        database = cls._db()
+        values = storage_of(database).active_configuration(database)
+        if values is None:
             return None
-        values = dict(zip(cls._COLUMNS, row, strict=True))
-        values |= {name: bytes(values[name]).decode(errors="surrogateescape") for name in cls._TEXTS}
         broken = [name for name, rule in allowed_values.CONFIG_RULES.items() if not rule.accepts(values[name])]
         if broken:
-            cls._warn_once(values, broken)
+            shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
+            line = f"usage_config {values['id']}: {shown} is not allowed; the default is used"
+            _warn_once(database.database, line)
             values |= {name: allowed_values.CONFIG_RULES[name].default for name in broken}
         return cls._stored({**values, "is_active": True})
 
@@ -108,16 +97,8 @@ ON CONFLICT DO UPDATE SET is_active = 1,
 
         Where none is active, the newest becomes active; where there is none, it is made.
         """
-        cls._db().execute_sql(cls._RESET, [rule.default for rule in allowed_values.CONFIG_RULES.values()])
-
-    @classmethod
-    def _warn_once(cls, values: Mapping[str, Any], broken: Iterable[str]) -> None:
-        shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
-        line = f"usage_config {values['id']}: {shown} is not allowed; the default is used"
-        seen = (cls._db().database, line)
-        if seen not in _warned:
-            _warned.add(seen)
-            logger.warning("%s", line)
+        database, rules = cls._db(), allowed_values.CONFIG_RULES.values()
+        storage_of(database).reset_configuration(database, [rule.default for rule in rules])
 
     @classmethod
     def _write(cls, changes: Mapping[str, Any]) -> None:

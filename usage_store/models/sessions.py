@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import peewee
 from peewee import Check
 
-from usage_store.engines import unwrap
-from usage_store.engines.sqlite.file.short_transactions import finish
-from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import InvalidValue
 from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values
 from usage_store.models.fields.column_types import EpochField, SessionIdField
-from usage_store.models.sqlite.maintenance import delete_snapshots
-from usage_store.models.sqlite.rows.block_format import ITS_BLOCK, STORED_BYTES
-from usage_store.models.sqlite.rows.read_rows import fetch
+from usage_store.models.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-
-_REGISTER = "INSERT INTO usage_sessions (session_id) VALUES (?) ON CONFLICT DO NOTHING"
-_SIZES = f"""
-SELECT u.session_id, count(s.id), total({STORED_BYTES}) FROM usage_sessions AS u
-LEFT JOIN usage_snapshots AS s ON s.session_id = u.session_id {ITS_BLOCK} WHERE {{}} GROUP BY u.session_id
-"""  # noqa: S608
 
 
 class SessionSize(NamedTuple):
@@ -56,14 +43,8 @@ class UsageSession(UsageModel):
     @classmethod
     def register_many(cls, session_ids: Iterable[str]) -> int:
         """Make sessions known, all or none, and give how many were not. Raises InvalidValue."""
-        rows = [(session_id,) for session_id in _checked(session_ids)]
-        database = cls._db()
-        with write_transaction(database):
-            cursor = database.cursor()
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
-                cursor.executemany(_REGISTER, rows)
-        added: int = max(0, cursor.rowcount)
-        return added
+        checked, database = _checked(session_ids), cls._db()
+        return storage_of(database).register(database, checked)
 
     @classmethod
     def remove_many(cls, session_ids: Iterable[str]) -> int:
@@ -73,8 +54,8 @@ class UsageSession(UsageModel):
         that is stopped has deleted some. Inside an open transaction it is a part of that. Raises InvalidValue.
         """
         checked = _checked(session_ids, allowed_values.checked_stored_id)
-        database = unwrap(cls._db())
-        return finish(database, lambda pace: delete_snapshots.remove_sessions(database, checked, pace))
+        database = cls._db()
+        return storage_of(database).maintenance.delete_sessions(database, checked)
 
     @classmethod
     def sizes(cls, session_id: str | None = None) -> list[SessionSize]:
@@ -82,8 +63,9 @@ class UsageSession(UsageModel):
 
         A compacted snapshot counts with its share of its block. Reads only, all snapshots concerned.
         """
-        condition, params = ("true", ()) if session_id is None else ("u.session_id = ?", (_checked([session_id])))
-        found = fetch(cls._db(), _SIZES.format(condition), params)
+        checked = None if session_id is None else allowed_values.checked_session_id(session_id)
+        database = cls._db()
+        found = storage_of(database).session_sizes(database, checked)
         return [SessionSize(session, count, int(size)) for session, count, size in found]
 
 

@@ -8,26 +8,21 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import peewee
 from peewee import SQL, Check
 
-from usage_store.engines import unwrap
-from usage_store.engines.sqlite.file.short_transactions import finish
-from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.engines import engine_of
 from usage_store.errors import InvalidValue, UnknownSession
 from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values, snapshot_input
 from usage_store.models.fields.column_types import Checked, RowIdField, SessionField, SnapshotTypeField, TimestampField
 from usage_store.models.sessions import UsageSession
-from usage_store.models.sqlite.maintenance import delete_snapshots
-from usage_store.models.sqlite.maintenance.stored_times import warn_of_step
-from usage_store.models.sqlite.rows import block_format
-from usage_store.models.sqlite.rows.read_rows import fetch
-from usage_store.models.sqlite.rows.sql_functions import text_or_why
-from usage_store.models.sqlite.rows.text_column import NotUtf8, SnapshotTextField, damage
+from usage_store.models.sqlite.rows.text_column import SnapshotTextField, damage
+from usage_store.models.storage import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    import peewee
 
 
 class SnapshotRow(NamedTuple):
@@ -60,19 +55,6 @@ class UsageSnapshot(UsageModel):
     class Meta:
         table_name = "usage_snapshots"
 
-    # Fixed SQL, since building a query costs more than running it. Selecting the session makes an unknown one
-    # insert nothing, on connections that do not check foreign keys too, and so does a text that is not JSON.
-    _INSERT: ClassVar = (
-        "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) "
-        "SELECT session_id, ?, ?, ? FROM usage_sessions WHERE session_id = ? AND json_valid(?)"
-    )
-    _SELECT: ClassVar = (
-        f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots"  # noqa: S608
-    )
-    _NEWEST: ClassVar = "ORDER BY timestamp DESC, id DESC"
-    _RECENT: ClassVar = f"{_SELECT} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
-    _RECENT_OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? AND timestamp >= ? {_NEWEST} LIMIT ?"
-    _OF_SESSION: ClassVar = f"{_SELECT} WHERE session_id = ? {_NEWEST}"
     # Called after inserts; init_database() sets it.
     upkeep: ClassVar[Callable[[peewee.Database], None] | None] = None
 
@@ -124,14 +106,15 @@ class UsageSnapshot(UsageModel):
 
     @classmethod
     def _record(cls, row: snapshot_input.Row) -> UsageSnapshot:
-        cursor = cls._db().execute_sql(cls._INSERT, row)
+        database = cls._db()
         data, kind, seconds, session, _ = row
-        if cursor.rowcount != 1:
+        row_id = storage_of(database).insert(database, row)
+        if row_id is None:
             cls._check(row)
             raise UnknownSession(session)  # it was when we asked
-        snapshot = cls._made(cursor.lastrowid, session, data, kind, seconds)
+        snapshot = cls._made(row_id, session, data, kind, seconds)
         if cls.upkeep is not None:
-            cls.upkeep(cls._db())
+            cls.upkeep(database)
         return snapshot
 
     @classmethod
@@ -152,12 +135,10 @@ class UsageSnapshot(UsageModel):
         rows = (snapshot_input.numbered(number, mapped, snapshot) for number, snapshot in numbered)
         batches = snapshot_input.batches(rows)
         first = next(batches, [])  # before BEGIN: no lock is held for input that is refused
-        with write_transaction(database):
+        storage = storage_of(database)
+        with engine_of(database).write_transaction(database):
             for batch in itertools.chain([first], batches):
-                cursor = database.cursor()
-                with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
-                    cursor.executemany(cls._INSERT, batch)
-                if cursor.rowcount != len(batch):
+                if storage.insert_many(database, batch) != len(batch):
                     for number, row in enumerate(batch, total):
                         snapshot_input.numbered(number, cls._check, row)
                 total += len(batch)
@@ -171,24 +152,24 @@ class UsageSnapshot(UsageModel):
 
         Raises InvalidValue for a limit below 1 or hours that are not above 0.
         """
-        return cls._models(*cls._recent(session_id, limit, hours_back))
+        return [cls._made(*row) for row in cls._recent(session_id, limit, hours_back)]
 
     @classmethod
     def recent_rows(
         cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24
     ) -> list[SnapshotRow]:
         """List the same as `recent()` as plain rows. Raises DamagedSnapshot, where a model would on access."""
-        return cls._rows(*cls._recent(session_id, limit, hours_back))
+        return _rows(cls._recent(session_id, limit, hours_back))
 
     @classmethod
     def of_session(cls, session_id: str) -> list[UsageSnapshot]:
         """List all snapshots of a session, newest first; none for a session that is not known."""
-        return cls._models(cls._OF_SESSION, allowed_values.checked_session_id(session_id))
+        return [cls._made(*row) for row in cls._of_session(session_id)]
 
     @classmethod
     def rows_of_session(cls, session_id: str) -> list[SnapshotRow]:
         """List the same as `of_session()` as plain rows. Raises DamagedSnapshot, where a model would on access."""
-        return cls._rows(cls._OF_SESSION, allowed_values.checked_session_id(session_id))
+        return _rows(cls._of_session(session_id))
 
     @classmethod
     def prune(cls, days_old: float = 30) -> int:
@@ -199,37 +180,24 @@ class UsageSnapshot(UsageModel):
         """
         span = allowed_values.checked_span("days_old", days_old, 86_400, zero=True)
         before = int(time.time() - span) if span else allowed_values.MAX_INTEGER
-        database = unwrap(cls._db())
+        database = cls._db()
+        room = storage_of(database).maintenance
         if span:
-            warn_of_step(database, before, span)
-        return finish(database, lambda pace: delete_snapshots.prune(database, before, pace))
+            room.warn_of_step(database, before, span)
+        return room.delete_older(database, before)
 
     @classmethod
-    def _recent(cls, session_id: str | None, limit: int, hours_back: float) -> tuple[Any, ...]:
+    def _recent(cls, session_id: str | None, limit: int, hours_back: float) -> list[tuple[Any, ...]]:
         most = allowed_values.checked_count("limit", limit)
         since = int(time.time() - allowed_values.checked_span("hours_back", hours_back, 3600))
-        if session_id is None:
-            return cls._RECENT, since, most
-        return cls._RECENT_OF_SESSION, allowed_values.checked_session_id(session_id), since, most
+        session = None if session_id is None else allowed_values.checked_session_id(session_id)
+        database = cls._db()
+        return storage_of(database).recent(database, since, most, session)
 
     @classmethod
-    def _models(cls, sql: str, *params: Any) -> list[UsageSnapshot]:
-        return [cls._made(*row) for row in cls._read(sql, *params)]
-
-    @classmethod
-    def _rows(cls, sql: str, *params: Any) -> list[SnapshotRow]:
-        rows = [SnapshotRow(*row) for row in cls._read(sql, *params)]
-        for row in rows:
-            if type(row.snapshot_data) is not str:
-                raise damage(row.id, row.snapshot_data)
-        return rows
-
-    @classmethod
-    def _read(cls, sql: str, *params: Any) -> list[tuple[Any, ...]]:
-        return [
-            (row_id, session, data if type(data) is str else _text(data, block), kind, at)
-            for row_id, session, data, kind, at, block in fetch(cls._db(), sql, params)
-        ]
+    def _of_session(cls, session_id: str) -> list[tuple[Any, ...]]:
+        checked, database = allowed_values.checked_session_id(session_id), cls._db()
+        return storage_of(database).of_session(database, checked)
 
     @classmethod
     def _made(cls, row_id: int, session_id: str, data: str, kind: str, seconds: int) -> UsageSnapshot:
@@ -240,8 +208,8 @@ class UsageSnapshot(UsageModel):
     def _check(cls, row: snapshot_input.Row) -> None:
         """Raise what is wrong with a row that was not inserted."""
         text, _, _, session, _ = row
-        sql = "SELECT json_valid(?), EXISTS (SELECT 1 FROM usage_sessions WHERE session_id = ?)"
-        valid, known = cls._db().execute_sql(sql, (text, session)).fetchone()
+        database = cls._db()
+        valid, known = storage_of(database).refused_because(database, text, session)
         if not valid:
             snapshot_input.prove(text)
             raise InvalidValue("snapshot_data", text, "JSON that is not nested this deeply")
@@ -249,8 +217,12 @@ class UsageSnapshot(UsageModel):
             raise UnknownSession(session)
 
 
-def _text(data: Any, block: bytes | None) -> Any:
-    return data if isinstance(data, NotUtf8) else text_or_why(lambda: block_format.text(data, block))
+def _rows(found: Iterable[tuple[Any, ...]]) -> list[SnapshotRow]:
+    rows = [SnapshotRow(*row) for row in found]
+    for row in rows:
+        if type(row.snapshot_data) is not str:
+            raise damage(row.id, row.snapshot_data)
+    return rows
 
 
 UsageSnapshot.add_index(

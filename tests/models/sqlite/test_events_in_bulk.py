@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.databases import opened, raw, rows
 from tests.support.driver import sqlite3
+from usage_store.database import event_triggers
 from usage_store.migrate import MigrationRunner
 from usage_store.models.sqlite.rows.follow_events import note_index, register
 
@@ -42,7 +43,7 @@ def followed(
         connection.execute("COMMIT")
         with opened(path) as database:
             MigrationRunner(database).migrate()
-            register(database)
+            register(database, event_triggers)
         connection.execute("BEGIN")
         connection.executemany(SNAPSHOT, [(name,) for name in sorted(set(names))])
         connection.execute("COMMIT")

@@ -21,6 +21,7 @@ from usage_store import (
     rollback_migrations,
     validate_database,
 )
+from usage_store.database import event_triggers
 from usage_store.models.sqlite.rows.follow_events import follow
 
 if TYPE_CHECKING:
@@ -218,9 +219,9 @@ def test_two_starts_at_once_follow_the_table_once(path: Path, host: sqlite3.Conn
     start(path)
     host.execute("DROP TRIGGER usage_events_inserted")
     with opened(path) as one, opened(path) as two:
-        follow(one)
+        follow(one, event_triggers)
         schema = host.execute("PRAGMA schema_version").fetchone()
-        follow(two)
+        follow(two, event_triggers)
         assert host.execute("PRAGMA schema_version").fetchone() == schema
 
 

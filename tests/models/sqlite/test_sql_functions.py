@@ -170,3 +170,33 @@ def test_json_extract_raises_as_sqlite_does_for_what_is_no_json(stranger: peewee
     with pytest.raises(sqlite3.OperationalError, match="malformed JSON"):
         list(query.execute(stranger))
     assert [json.loads(text) for text in texts(stranger)[:-1]] == [json.loads(text) for text in TEXTS]
+
+
+def test_a_connection_of_a_proxy_s_database_has_usage_json_at_once(path: Path) -> None:
+    database, other = peewee.SqliteDatabase(str(path)), peewee.SqliteDatabase(str(path))
+    proxy = peewee.DatabaseProxy()
+    proxy.initialize(database)
+    init_database(proxy)
+    for each in (database, other):
+        proxy.initialize(each)
+        found = proxy.execute_sql("SELECT usage_json(snapshot_data) FROM usage_snapshots ORDER BY id").fetchall()
+        assert [text for (text,) in found] == list(TEXTS)
+        each.close()
+
+
+def test_the_host_s_own_functions_stay_in_use_while_ours_come(stranger: peewee.SqliteDatabase) -> None:
+    stranger.register_function(lambda number: -number, "negative", 1)
+    rows = stranger.execute_sql("SELECT negative(id) FROM usage_snapshots ORDER BY id")
+    assert rows.fetchone() == (-1,)
+    assert texts(stranger) == list(TEXTS)
+    assert rows.fetchone() == (-2,)
+    rows.close()
+
+
+def test_peewee_keeps_what_new_connections_get_where_we_add_to_it() -> None:
+    database: Any = peewee.SqliteDatabase(":memory:")
+    database.register_function(abs, "ours", 1)
+    assert database._functions["ours"] == (abs, 1, None)
+    database._functions["added"] = (abs, 1, None)
+    assert database.execute_sql("SELECT ours(-1), added(-2)").fetchone() == (1, 2)
+    database.close()

@@ -73,6 +73,9 @@ class Engine(Protocol[D]):
     def is_disk_failure(self, error: BaseException) -> bool:
         """Tell whether an error says that the disk is full or fails."""
 
+    def is_locked(self, error: BaseException) -> bool:
+        """Tell whether an error says that another connection holds a lock."""
+
     def check_version(self, database: D) -> None:
         """Raise ConfigurationError if an open database is of a version too old. Reads only."""
 

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
-from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, readable_errors
+from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
 from usage_store.engines.sqlite.file.objects import kind_of, tables_with
@@ -38,6 +38,7 @@ __all__ = [
     "in_transaction",
     "is_disk_failure",
     "is_in_memory",
+    "is_locked",
     "kind_of",
     "migrating",
     "open_database",

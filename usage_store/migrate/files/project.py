@@ -95,9 +95,9 @@ def _usage_directory() -> str:
 
 def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str]:
     # With the models behind it, half of what `check` takes to start.
-    from usage_store.models.sqlite.maintenance.usage_checks import usage_checks  # noqa: PLC0415  as said above
+    from usage_store.models.storage import storage_of  # noqa: PLC0415  as said above
 
-    yield from usage_checks(database, full=full)
+    yield from storage_of(database).maintenance.check_rows(database, full=full)
 
 
 def _is_original(database: peewee.Database) -> bool:

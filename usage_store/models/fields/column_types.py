@@ -45,6 +45,12 @@ class Checked:
         return value
 
 
+class NotUtf8(str):
+    """A text that is not UTF-8 in the database: as `os.fsdecode` gives bytes, which `os.fsencode` gives back."""
+
+    __slots__ = ()
+
+
 class SessionIdField(Checked, TextField):
     """The id of a session."""
 

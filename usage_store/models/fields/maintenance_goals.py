@@ -1,4 +1,4 @@
-"""What maintenance is to reach."""
+"""What maintenance is to reach, and what a forecast says of it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ class Goals(NamedTuple):
     compact_before: int | None
     max_bytes: int | None
     forget_before: int | None = None
+
+
+class Forecast(NamedTuple):
+    """How many snapshots would be pruned, compacted and evicted, and sessions forgotten; the bytes after that."""
+
+    pruned: int
+    compacted: int
+    evicted: int
+    forgotten: int
+    bytes_after: int
 
 
 def checked_goals(

@@ -57,14 +57,22 @@ def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
 
 def is_disk_failure(error: BaseException) -> bool:
     """Tell whether an error says that the disk is full or fails."""
-    code: str = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
-    return code.startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+    return _code(error).startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+
+def is_locked(error: BaseException) -> bool:
+    """Tell whether an error says that another connection holds a lock."""
+    return _code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _code(error: BaseException) -> str:
+    first = getattr(error, "orig", error)
+    return getattr(first, "sqlite_errorname", None) or _SAID.get(str(first), "")
 
 
 def _translate(error: Exception, name: str, *, reading: bool) -> UsageStoreError | None:
-    first = getattr(error, "orig", error)
-    code: str = getattr(first, "sqlite_errorname", None) or _SAID.get(str(first), "")
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    code = _code(error)
+    if is_locked(error):
         return MigrationLocked(f"{name}: another process holds the database's lock; try again, or wait longer (--wait)")
     if code == "SQLITE_READONLY" and reading and os.path.exists(f"{name}-journal"):
         code = "SQLITE_READONLY_ROLLBACK"  # drivers other than the standard library's give the first half alone

@@ -9,6 +9,7 @@ from typing import Any
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
+from usage_store.engines.sqlite.connection.error_messages import is_locked
 from usage_store.engines.sqlite.connection.file_connection import FileConnection
 from usage_store.engines.sqlite.connection.file_on_disk import absolute
 from usage_store.engines.sqlite.connection.forks import watch
@@ -97,8 +98,7 @@ class SqliteFile(peewee.SqliteDatabase):
             try:
                 (mode,) = conn.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-                if not busy or time.monotonic() >= deadline:
+                if not is_locked(error) or time.monotonic() >= deadline:
                     raise
                 time.sleep(0.01)
             else:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import main_file
-from usage_store.engines.sqlite.file.disk import check_disk
+from usage_store.engines.sqlite.file.disk import check_disk, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,27 +24,17 @@ _FRAME = 24  # bytes before each page in the -wal
 _CACHE = -64 * 1024  # PRAGMA cache_size, in KiB: moving pages touches the whole file
 
 
-class Space(NamedTuple):
-    """Bytes on disk: of the database file, of its -wal, and within the file, of pages that hold nothing."""
-
-    file: int
-    wal: int
-    free: int
-
-    @property
-    def total(self) -> int:
-        """What the disk has less of."""
-        return self.file + self.wal
+def file_bytes(database: peewee.SqliteDatabase) -> int:
+    """Give the bytes of the database's file. Reads only."""
+    name = main_file(database)
+    return Path(name).stat().st_size if name else size(database)
 
 
-def measure(database: peewee.SqliteDatabase) -> Space:
-    """Measure a database. Reads only."""
-    name, page = main_file(database), int(database.page_size)
-    free = free_pages(database) * page
-    if not name:
-        return Space(database.pragma("page_count") * page, 0, free)
+def disk_use(database: peewee.SqliteDatabase) -> int:
+    """Give the bytes of the database's file and its -wal: what the disk has less of. Reads only."""
+    name = main_file(database)
     wal = Path(f"{name}-wal")
-    return Space(Path(name).stat().st_size, wal.stat().st_size if wal.exists() else 0, free)
+    return file_bytes(database) + (wal.stat().st_size if name and wal.exists() else 0)
 
 
 def free_pages(database: peewee.SqliteDatabase) -> int:

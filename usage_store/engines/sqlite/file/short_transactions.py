@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.engines.sqlite.file.write_transaction import (
-    in_transaction,
-    is_locked,
-    without_waiting,
-    write_transaction,
-)
+from usage_store.engines.sqlite.connection.error_messages import is_locked
+from usage_store.engines.sqlite.file.write_transaction import in_transaction, without_waiting, write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

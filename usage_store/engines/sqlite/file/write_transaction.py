@@ -62,9 +62,3 @@ def without_waiting(database: peewee.SqliteDatabase) -> Iterator[None]:
         yield
     finally:
         database.pragma("busy_timeout", timeout)
-
-
-def is_locked(error: Exception) -> bool:
-    """Tell whether an error says that another connection holds a lock."""
-    code: str = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
-    return code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

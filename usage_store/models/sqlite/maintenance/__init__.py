@@ -1,1 +1,27 @@
 """Keeping the usage tables small in SQLite."""
+
+from usage_store.engines.sqlite.file.free_pages import disk_use, free_pages
+from usage_store.engines.sqlite.file.write_transaction import without_waiting
+from usage_store.models.sqlite.maintenance.delete_snapshots import delete_older, delete_sessions
+from usage_store.models.sqlite.maintenance.forecast import estimate, remaining, unreachable, waiting
+from usage_store.models.sqlite.maintenance.steps import Steps, at_work, require_blocks
+from usage_store.models.sqlite.maintenance.stored_times import step_in_times, warn_of_step
+from usage_store.models.sqlite.maintenance.usage_checks import check_rows
+
+__all__ = [
+    "Steps",
+    "at_work",
+    "check_rows",
+    "delete_older",
+    "delete_sessions",
+    "disk_use",
+    "estimate",
+    "free_pages",
+    "remaining",
+    "require_blocks",
+    "step_in_times",
+    "unreachable",
+    "waiting",
+    "warn_of_step",
+    "without_waiting",
+]

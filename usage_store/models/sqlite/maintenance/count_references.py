@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from usage_store.models.sqlite.rows.block_format import REFERS, reference
+from usage_store.models.sqlite.rows.list_rows import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ SELECT id, CAST(snapshot_data AS INTEGER), CAST(snapshot_data AS TEXT) FROM usag
 WHERE id > ? AND {_REFERS} AND CAST(snapshot_data AS INTEGER) <= {_NUMBER.format("old_blocks")}
 ORDER BY id LIMIT ?
 """  # noqa: S608
-_COUNT_OLD = f"SELECT count(*) FROM usage_snapshot_blocks WHERE id <= {_NUMBER.format('old_blocks')}"  # noqa: S608
+_OLD_BLOCKS = f"usage_snapshot_blocks WHERE id <= {_NUMBER.format('old_blocks')}"
 # Each old block has one new number, so that a run that was killed goes on with the copy that it made.
 _NEW_NUMBER = """
 SELECT start.number + old.id, new.data IS old.data, new.id IS NULL
@@ -74,8 +75,7 @@ def count_refs_again(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[in
 
 def old_numbers(database: peewee.SqliteDatabase) -> int:
     """Count the blocks that still have numbers of version 2. Reads only."""
-    (count,) = database.execute_sql(_COUNT_OLD).fetchone()
-    return int(count)
+    return count(database, _OLD_BLOCKS)
 
 
 def renumber(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[int]:

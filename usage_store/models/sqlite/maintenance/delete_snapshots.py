@@ -10,7 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.file.free_pages import live_bytes
-from usage_store.models.sqlite.maintenance.disk_use import snapshot_bytes
+from usage_store.engines.sqlite.file.short_transactions import finish
+from usage_store.models.sqlite.maintenance.snapshot_sizes import snapshot_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +31,16 @@ DELETE FROM usage_snapshots WHERE id IN (SELECT id FROM usage_snapshots WHERE se
 _FORGET = "DELETE FROM usage_sessions WHERE session_id IN ({})"
 _FEW = 500  # rows, some 2 MB of plain text: by so much at most does an eviction go too far
 _SESSIONS = 100  # in one transaction
+
+
+def delete_older(database: peewee.SqliteDatabase, before: int) -> int:
+    """Prune to the end, in short transactions or within the one that is open; give the number of snapshots."""
+    return finish(database, lambda pace: prune(database, before, pace))
+
+
+def delete_sessions(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int:
+    """Delete sessions in the same way, and give the number of their snapshots."""
+    return finish(database, lambda pace: remove_sessions(database, session_ids, pace))
 
 
 def prune(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterator[int]:

@@ -1,15 +1,18 @@
-"""What maintenance is to reach, and how far a database is from there."""
+"""How far a database is from what maintenance is to reach."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.file.free_pages import can_shrink, free_pages, live_bytes, measure, wal_allowance
+from usage_store.engines.sqlite.file.free_pages import can_shrink, file_bytes, free_pages, live_bytes, wal_allowance
+from usage_store.models.fields.maintenance_goals import Forecast
 from usage_store.models.sqlite.maintenance.compact_snapshots import can_compact
+from usage_store.models.sqlite.maintenance.count_references import old_numbers
 from usage_store.models.sqlite.maintenance.delete_snapshots import out_of_reach
-from usage_store.models.sqlite.maintenance.disk_use import ROW_BYTES, snapshot_bytes
 from usage_store.models.sqlite.maintenance.forget_sessions import count_idle
+from usage_store.models.sqlite.maintenance.snapshot_sizes import ROW_BYTES, snapshot_bytes
 from usage_store.models.sqlite.rows.block_format import ITS_BLOCK, STORED_BYTES
+from usage_store.models.sqlite.rows.list_rows import count
 
 if TYPE_CHECKING:
     import peewee
@@ -18,18 +21,9 @@ if TYPE_CHECKING:
 
 
 _SAVED = 0.95  # of a text's bytes, when it is compacted
+_SNAPSHOTS = "usage_snapshots AS s"
 _OLD = "s.timestamp < ?"
 _PLAIN = "typeof(s.snapshot_data) = 'text' AND s.timestamp < ? AND s.timestamp >= ?"
-
-
-class Forecast(NamedTuple):
-    """How many snapshots would be pruned, compacted and evicted, and sessions forgotten; the bytes after that."""
-
-    pruned: int
-    compacted: int
-    evicted: int
-    forgotten: int
-    bytes_after: int
 
 
 def live_goal(database: peewee.SqliteDatabase, goals: Goals) -> int | None:
@@ -37,7 +31,13 @@ def live_goal(database: peewee.SqliteDatabase, goals: Goals) -> int | None:
     return None if goals.max_bytes is None else goals.max_bytes - wal_allowance(database)
 
 
-def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
+def unreachable(database: peewee.SqliteDatabase, goals: Goals) -> int | None:
+    """Give what the pages in use may take, if there would be more even without snapshots, else None. Reads only."""
+    goal = live_goal(database, goals)
+    return goal if goal is not None and out_of_reach(database, goal) else None
+
+
+def estimate(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
     """Estimate what maintenance would do. Reads only, the texts of all snapshots concerned."""
     start = goals.prune_before or 0
     pruned, pruned_bytes = _sum(database, _OLD, start)
@@ -50,21 +50,24 @@ def forecast(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
     goal = live_goal(database, goals)
     excess = 0 if goal is None else live - goal
     if goal is not None and excess > 0 and not out_of_reach(database, goal):
-        rows = _count(database, "true") - pruned
+        rows = count(database, _SNAPSHOTS) - pruned
         held = min(snapshot_bytes(database) - freed, live)
         evicted = min(rows, int(rows * excess / max(held, excess)))
         live -= excess
     forgotten = 0 if goals.forget_before is None else count_idle(database, goals.forget_before, start)
-    return Forecast(pruned, compacted, evicted, forgotten, live if can_shrink(database) else measure(database).file)
+    return Forecast(pruned, compacted, evicted, forgotten, live if can_shrink(database) else file_bytes(database))
 
 
 def waiting(database: peewee.SqliteDatabase, goals: Goals) -> dict[str, int]:
     """Count the snapshots that are to be pruned, and of the others those to be compacted. Reads only."""
     start, end = goals.prune_before or 0, goals.compact_before or 0
-    return {"pruned": _count(database, _OLD, start), "compacted": _count(database, _PLAIN, end, start)}
+    return {
+        "pruned": count(database, f"{_SNAPSHOTS} WHERE {_OLD}", start),
+        "compacted": count(database, f"{_SNAPSHOTS} WHERE {_PLAIN}", end, start),
+    }
 
 
-def remaining(database: peewee.SqliteDatabase, goals: Goals) -> tuple[str, ...]:
+def remaining(database: peewee.SqliteDatabase, goals: Goals, *, renumber: bool = False) -> tuple[str, ...]:
     """Say what is left to do, a line for each thing. Reads only."""
     lines = []
     for name, number in waiting(database, goals).items():
@@ -78,19 +81,14 @@ def remaining(database: peewee.SqliteDatabase, goals: Goals) -> tuple[str, ...]:
         why = ", more than the snapshots take, so none was evicted" if futile else ""
         lines += _line(live_bytes(database) - goal, f"bytes too many{why}")
     why = "" if can_shrink(database) else ", which this file can only after one VACUUM (--vacuum, rewrite=True)"
-    return (*lines, *_line(free_pages(database) * int(database.page_size), f"bytes to give back{why}"))
+    lines += _line(free_pages(database) * int(database.page_size), f"bytes to give back{why}")
+    return (*lines, *_line(old_numbers(database) if renumber else 0, "blocks to be renumbered"))
 
 
 def _sum(database: peewee.SqliteDatabase, condition: str, *params: int) -> tuple[int, float]:
-    sql = f"SELECT count(*), total({STORED_BYTES}) FROM usage_snapshots AS s {ITS_BLOCK} WHERE {condition}"  # noqa: S608
+    sql = f"SELECT count(*), total({STORED_BYTES}) FROM {_SNAPSHOTS} {ITS_BLOCK} WHERE {condition}"  # noqa: S608
     rows, size = database.execute_sql(sql, params).fetchone()
     return rows, size
-
-
-def _count(database: peewee.SqliteDatabase, condition: str, *params: int) -> int:
-    sql = f"SELECT count(*) FROM usage_snapshots AS s WHERE {condition}"  # noqa: S608
-    (count,) = database.execute_sql(sql, params).fetchone()
-    return int(count)
 
 
 def _line(number: int, what: str) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from usage_store.models.sqlite.rows.list_rows import count
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,9 +41,7 @@ def forget_idle(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Ite
 
 def count_idle(database: peewee.SqliteDatabase, before: int, kept_from: int = 0) -> int:
     """Count them, as if snapshots older than `kept_from` (seconds, UTC) were gone. Reads only."""
-    sql = f"SELECT count(*) FROM usage_sessions AS u WHERE {_idle(database, kept_from)}"  # noqa: S608
-    (count,) = database.execute_sql(sql, (before,)).fetchone()
-    return int(count)
+    return count(database, f"usage_sessions AS u WHERE {_idle(database, kept_from)}", before)
 
 
 def _idle(database: peewee.SqliteDatabase, kept_from: int = 0) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.file.free_pages import can_shrink, free_pages, give_back
-from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
+from usage_store.engines.sqlite.file import free_pages, short_transactions
+from usage_store.engines.sqlite.file.short_transactions import Pace, PassingTurns, Turns
 from usage_store.engines.sqlite.file.write_transaction import in_transaction
 from usage_store.errors import ConfigurationError, TransactionOpen
-from usage_store.models.sqlite.maintenance import count_references
+from usage_store.models.sqlite.maintenance import count_references, delete_snapshots
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
-from usage_store.models.sqlite.maintenance.delete_snapshots import evict, prune
 from usage_store.models.sqlite.maintenance.forecast import live_goal
 from usage_store.models.sqlite.maintenance.forget_sessions import forget_idle
 from usage_store.models.sqlite.rows import follow_events
@@ -28,18 +29,18 @@ _MANY_PAGES = 10_000
 _COMPACTED_FIRST = 40  # rows in the first slice: of fewer, each session has few in a block
 
 
-class Work:
-    """The work on some goals, a short transaction at a time; `longest_lock` is the longest so far, in seconds."""
+class Steps:
+    """The steps of maintenance on a database, a short transaction at a time; shorter ones if they come in `passing`."""
 
-    def __init__(self, database: peewee.SqliteDatabase, turns: Turns) -> None:
+    def __init__(self, database: peewee.SqliteDatabase, *, passing: bool = False) -> None:
         self._database = database
-        self._turns = turns
+        self._turns = turns = PassingTurns() if passing else Turns()
         self._deleting, self._forgetting = Pace(turns), Pace(turns)
         self._compacting = Pace(turns, _COMPACTED_FIRST)
 
     @property
     def longest_lock(self) -> float:
-        """How long others were locked out, in seconds."""
+        """How long others were locked out at most, in seconds."""
         return self._turns.longest
 
     def on_rows(self, goals: Goals) -> Iterator[tuple[str, int]]:
@@ -52,11 +53,11 @@ class Work:
     def _on_rows(self, goals: Goals, size: int | None) -> Iterator[tuple[str, int]]:
         database = self._database
         if goals.prune_before is not None:
-            yield from self._step("pruned", prune(database, goals.prune_before, self._deleting))
+            yield from self._step("pruned", delete_snapshots.prune(database, goals.prune_before, self._deleting))
         if goals.compact_before is not None:
             yield from self._step("compacted", compact(database, goals.compact_before, self._compacting))
         if size is not None:
-            yield from self._step("evicted", evict(database, size, self._deleting))
+            yield from self._step("evicted", delete_snapshots.evict(database, size, self._deleting))
         if goals.forget_before is not None:
             yield from self._step("forgotten", forget_idle(database, goals.forget_before, self._forgetting))
 
@@ -70,15 +71,36 @@ class Work:
 
     def on_pages(self) -> Iterator[tuple[str, int]]:
         """Give pages back, and after each transaction give the name of the step and a number of pages."""
-        for pages in give_back(self._database, self._turns):
+        for pages in free_pages.give_back(self._database, self._turns):
             yield "given back", pages
+
+    def in_passing(self, goals: Goals) -> Iterator[tuple[str, int]]:
+        """Do what there is to do on rows and pages, and shorten the file by what was given back."""
+        yield from self.on_rows(goals)
+        yield from self.on_pages()
+        free_pages.copy_wal_to_shorten(self._database)
+
+    def rewrite(self) -> None:
+        """Rewrite a file that cannot shrink so that it can; others are locked out meanwhile. Raises NotEnoughDisk."""
+        if not free_pages.can_shrink(self._database):
+            began = time.monotonic()
+            free_pages.vacuum(self._database)
+            self._turns.longest = max(self._turns.longest, time.monotonic() - began)
 
     def _step(self, name: str, slices: Iterator[int]) -> Iterator[tuple[str, int]]:
         for rows in slices:
             yield name, rows
-            if can_shrink(self._database) and free_pages(self._database) > _MANY_PAGES:
+            if free_pages.can_shrink(self._database) and free_pages.free_pages(self._database) > _MANY_PAGES:
                 for _ in self.on_pages():
                     yield name, 0
+
+
+@contextmanager
+def at_work(database: peewee.SqliteDatabase) -> Iterator[None]:
+    """Set the connection up for long work within the block, and empty the -wal at its end."""
+    with short_transactions.without_automatic_checkpoints(database), free_pages.wide_cache(database):
+        yield
+        short_transactions.truncate_wal(database)
 
 
 def require_blocks(database: peewee.SqliteDatabase) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from usage_store.errors import CorruptDatabase, MigrationError, NoActiveConfiguration, SchemaDrift
 from usage_store.models.sqlite.maintenance import count_references
 from usage_store.models.sqlite.rows import block_format
+from usage_store.models.sqlite.rows.list_rows import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ _DAY = 86_400
 _EXAMPLES = 3
 
 
-def usage_checks(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[MigrationError | str]:
+def check_rows(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[MigrationError | str]:
     """Give what is wrong with the rows of the usage tables, and a line of text for what is worth knowing. Reads only.
 
     Every block of compacted snapshots is read; `full` reads every snapshot's text as well. Tables that are not there,
@@ -51,11 +52,10 @@ def _configuration(database: peewee.SqliteDatabase) -> Iterator[MigrationError]:
 
 def _ahead_of_the_clock(database: peewee.SqliteDatabase) -> Iterator[str]:
     now = int(time.time())
-    sql = "SELECT count(*) FROM usage_snapshots WHERE timestamp > ? AND typeof(timestamp) = 'integer'"
-    (count,) = database.execute_sql(sql, (now + _DAY,)).fetchone()
-    if count:
+    ahead = count(database, "usage_snapshots WHERE timestamp > ? AND typeof(timestamp) = 'integer'", now + _DAY)
+    if ahead:
         clock = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        yield f"snapshots with a timestamp more than a day ahead of this machine's clock ({clock}): {count}"
+        yield f"snapshots with a timestamp more than a day ahead of this machine's clock ({clock}): {ahead}"
 
 
 def _references(database: peewee.SqliteDatabase) -> Iterator[MigrationError]:

@@ -1,6 +1,6 @@
 """Follow a host's `events`: the triggers on that table register and remove the sessions.
 
-What the triggers are stands in the newest migration that makes them, and nowhere else.
+What the triggers are stands in the newest migration that makes them, and nowhere else: `Triggers` give it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import peewee
 
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.errors import ConfigurationError
-from usage_store.migrate.files.find_files import discover
-from usage_store.migrate.files.load_file import Loader
-from usage_store.migrate.files.project import usage_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
+
+    Triggers = Callable[[peewee.SqliteDatabase], ModuleType]
 
 
 logger = logging.getLogger("usage_store")
@@ -37,7 +37,7 @@ FROM usage_store_state WHERE name = 'events_indexed'
 _COUNTS = "FROM usage_store_state WHERE name >= 'session:' AND name < 'session;'"
 
 
-def follow(database: peewee.SqliteDatabase) -> None:
+def follow(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
     """Make the triggers again where they are missing, sit on another table or are an older version's, and say so once.
 
     Reads only, the schema once and the list of the indexes, where all is well, and where there is no events table that
@@ -49,7 +49,7 @@ def follow(database: peewee.SqliteDatabase) -> None:
     if sum(bool(right) for name, right in rows if name) == len(NAMES):
         note_index(database)
         return
-    migration = _migration()
+    migration = triggers(database)
     if not migration.host_has_events(database):
         return
     try:
@@ -65,9 +65,9 @@ def follow(database: peewee.SqliteDatabase) -> None:
         logger.warning("the events table is followed from now on: triggers were missing, on another table, or older")
 
 
-def link(database: peewee.SqliteDatabase) -> None:
+def link(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
     """Make the triggers and register the sessions of all events. Raises ConfigurationError where that cannot be."""
-    migration = _migration()
+    migration = triggers(database)
     with write_transaction(database):
         if not migration.host_has_events(database):
             raise ConfigurationError("there is no events table with a session_id column to follow")
@@ -78,10 +78,10 @@ def link(database: peewee.SqliteDatabase) -> None:
         _make(database, migration)
 
 
-def register(database: peewee.SqliteDatabase) -> None:
+def register(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
     """Register the sessions of the events that are there, if they are followed; reads all of them."""
     if made(database):
-        database.execute_sql(_migration().BACKFILL)
+        database.execute_sql(triggers(database).BACKFILL)
 
 
 def unfollow(database: peewee.SqliteDatabase) -> None:
@@ -107,12 +107,6 @@ def forget_counts(database: peewee.SqliteDatabase) -> None:
     """Delete what the triggers counted for a statement that has ended. Writes only if there is any."""
     if database.execute_sql(f"SELECT 1 {_COUNTS} LIMIT 1").fetchone():
         database.execute_sql(f"DELETE {_COUNTS}")
-
-
-def _migration() -> ModuleType:
-    files = discover(usage_tables().directory, "sqlite")
-    newest = next(file for file in reversed(files) if b"def event_triggers(" in file.read())
-    return Loader().module(newest)
 
 
 def _make(database: peewee.SqliteDatabase, migration: ModuleType) -> None:

@@ -14,8 +14,6 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import peewee
-
 from usage_store.engines.sqlite.connection.driver import frees_functions_without_lock
 from usage_store.errors import DamagedSnapshot
 from usage_store.models.sqlite.rows import block_format
@@ -23,14 +21,10 @@ from usage_store.models.sqlite.rows import block_format
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_Functions = tuple[tuple[str, int, "Callable[..., object]"], ...]
+    import peewee
+
 WHY = b"\0"  # what a blob begins with that says why a text cannot be read
 
-# What is on a connection, by the connection's id. SQLite holds a function as long as the connection is open, and
-# connections have no weak references: while the function lives, the id is that connection's.
-_provided: weakref.WeakValueDictionary[int, Callable[..., object]] = weakref.WeakValueDictionary()
-_registered: weakref.WeakSet[peewee.Database] = weakref.WeakSet()
-_lasting: weakref.WeakKeyDictionary[peewee.Database, _Functions] = weakref.WeakKeyDictionary()
 _kept: list[object] = []  # for ever: see `frees_functions_without_lock`
 
 
@@ -51,59 +45,43 @@ def register_usage_json(connection: Any) -> None:
     database that init_database() opened or adopted have it. Close the connection when you are done: the function keeps
     it until then.
     """
-    function = _usage_json(lambda: connection)
-    if frees_functions_without_lock():
-        _kept.append(function)
-    connection.create_function("usage_json", -1, function)
+    connection.create_function("usage_json", -1, _usage_json(lambda: connection))
 
 
-def register_functions(database: peewee.Database | None) -> None:
-    """Give every connection of a SQLite database the functions, those that it will make as well."""
-    if isinstance(database, peewee.SqliteDatabase) and database not in _registered:
-        for name, arguments, function in _functions(database):
-            database.register_function(function, name, arguments)
-        _registered.add(database)
+def prepare(database: peewee.SqliteDatabase) -> None:
+    """See that the connections that a database will make have the functions, and the one that this thread has.
 
-
-def provide(database: peewee.SqliteDatabase) -> None:
-    """See that the connection on which a statement is about to run has the functions.
-
-    It may be one that init_database() never saw, or one that another thread opened before.
+    That may be one of a database that init_database() never saw, or one that another thread opened before.
     """
+    # Where peewee keeps those for new connections; register_function() would also replace all of the host's on this
+    # one, and fail while a statement uses them.
+    functions: dict[str, tuple[Callable[..., object], int, bool | None]] = database._functions  # type: ignore[attr-defined]  # noqa: SLF001
+    if "usage_text" not in functions:
+        functions |= {"usage_json": (_usage_json_of(database), -1, None), "usage_text": (_usage_text, 2, None)}
     if database.is_closed():
-        register_functions(database)
         return
     connection: Any = database.connection()
-    if id(connection) in _provided:
-        return
-    for name, arguments, function in _functions(database):
-        # Where it is there already, SQLite refuses to replace it while a statement runs.
-        with suppress(connection.OperationalError):
-            connection.create_function(name, arguments, function)
-            if name == "usage_text" and database not in _lasting:
-                _provided[id(connection)] = function
+    try:
+        connection.execute("SELECT usage_text(NULL, NULL)").close()
+    except connection.OperationalError:
+        for name in ("usage_json", "usage_text"):
+            # Where it is there already, SQLite refuses to replace it while a statement runs.
+            with suppress(connection.OperationalError):
+                connection.create_function(name, functions[name][1], functions[name][0])
 
 
-def _functions(database: peewee.SqliteDatabase) -> _Functions:
-    if not frees_functions_without_lock():
-        return _made_for(database)
-    if database not in _lasting:
-        _lasting[database] = _made_for(database)
-        _kept.append(_lasting[database])
-    return _lasting[database]
-
-
-def _made_for(database: peewee.SqliteDatabase) -> _Functions:
+def _usage_json_of(database: peewee.SqliteDatabase) -> Callable[..., object]:
     known = weakref.ref(database)  # a function must not keep the database alive, nor its connections
 
     def connection() -> Any:
         used = known()
         return None if used is None else used.connection()
 
-    def usage_text(stored: Any, block: Any) -> Any:  # one for each call, for `_provided`
-        return text_or_why(lambda: block_format.text(stored, block)) if isinstance(stored, bytes) else stored
+    return _usage_json(connection)
 
-    return (("usage_json", -1, _usage_json(connection)), ("usage_text", 2, usage_text))
+
+def _usage_text(stored: Any, block: Any) -> Any:
+    return text_or_why(lambda: block_format.text(stored, block)) if isinstance(stored, bytes) else stored
 
 
 def _usage_json(connection: Callable[[], Any]) -> Callable[..., object]:
@@ -115,6 +93,8 @@ def _usage_json(connection: Callable[[], Any]) -> Callable[..., object]:
         except DamagedSnapshot:
             return None
 
+    if frees_functions_without_lock():
+        _kept.append(usage_json)
     return usage_json
 
 

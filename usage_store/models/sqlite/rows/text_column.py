@@ -9,20 +9,14 @@ from peewee import Alias, Cast, Column, FieldAccessor, FieldAlias, Negated, Text
 
 from usage_store.errors import DamagedSnapshot
 from usage_store.models.fields import snapshot_input
-from usage_store.models.fields.column_types import Checked
-from usage_store.models.sqlite.rows.sql_functions import WHY, provide
+from usage_store.models.fields.column_types import Checked, NotUtf8
+from usage_store.models.sqlite.rows.sql_functions import WHY, prepare
 
 # A text, given the column, the function and the schema. The statement reads the block itself: it is the row's own.
 _TEXT = (
     "CASE typeof({0}) WHEN 'blob' THEN {1}({0}, "
     "(SELECT data FROM {2}usage_snapshot_blocks WHERE id = CAST({0} AS INTEGER))) ELSE {0} END"
 )
-
-
-class NotUtf8(str):
-    """A text that is not UTF-8 in the database: as `os.fsdecode` gives bytes, which `os.fsencode` gives back."""
-
-    __slots__ = ()
 
 
 def damage(row: int | None, value: Any) -> DamagedSnapshot:
@@ -101,7 +95,7 @@ class SnapshotTextField(Checked, TextField):
         # A bound method is the only trace in there of the database on which the query runs.
         database = getattr(ctx.state.conflict_statement, "__self__", None)
         if isinstance(database, peewee.SqliteDatabase):
-            provide(database)
+            prepare(database)
         sql = ctx._sql  # noqa: SLF001  what peewee has written: it is asked for the column once, since that takes long
         begun = len(sql)
         ctx.sql(self.stored())

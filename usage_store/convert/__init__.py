@@ -1,0 +1,86 @@
+"""Bring a database that the original TypeScript monitor made to this schema.
+
+The command is `python -m usage_store.convert [DATABASE]`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import peewee
+
+from usage_store.engines import engine_of
+from usage_store.errors import ConfigurationError, MigrationError, SchemaDrift
+from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files.load_file import Loader
+from usage_store.models.storage import storage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from usage_store.migrate import Migration
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """How many rows were kept, and how many sessions were registered for them."""
+
+    configurations: int
+    snapshots: int
+    sessions: int
+
+
+def convert_original(database: peewee.Database) -> Converted | None:
+    """Rebuild the original's tables as this package's version 1, every row and id kept; None if they are already.
+
+    Milliseconds become seconds, every session that has snapshots or events is registered, and so is the history's
+    row. One transaction: it raises and changes nothing if a table has columns that ours lacks, a row breaks a
+    rule, or the history has more than version 1.
+    """
+    runner = MigrationRunner(database)
+    first = runner.records.files()[0]
+    with (
+        runner.connected(),
+        _one_line_for_rows(),
+        runner.records.alone(runner.wait, runner.on_wait),
+        engine_of(runner.database).write_transaction(runner.database),
+    ):
+        return _convert(runner, first) if _is_original(runner) else None
+
+
+@contextmanager
+def _one_line_for_rows() -> Iterator[None]:
+    try:
+        yield
+    except peewee.IntegrityError as error:
+        raise SchemaDrift(f"a row breaks a rule of this schema ({error}); mend or delete it first") from error
+
+
+def _is_original(runner: MigrationRunner) -> bool:
+    applied = runner.history.applied()
+    if not applied:
+        raise ConfigurationError("no migration was applied to this database; `python -m usage_store.migrate` does it")
+    tables = set(runner.database.get_tables())
+    if "usage_sessions" in tables:
+        return False
+    if [row.version for row in applied] != [1] or not tables.issuperset(("usage_config", "usage_snapshots")):
+        raise ConfigurationError("this is not a database of the original monitor at version 1")
+    storage_of(runner.database).typescript_tables.refuse_losses(runner.database)
+    return True
+
+
+def _convert(runner: MigrationRunner, first: Migration) -> Converted:
+    database, engine = runner.database, engine_of(runner.database)
+    original = storage_of(database).typescript_tables
+    violated = engine.violations(database)
+    marks = original.set_aside(database)
+    Loader().module(first).up(None, database)
+    converted = Converted(*original.bring_back(database, marks))
+    runner.records.create()
+    original.mend_history(database, runner.history.table_name, first.name)
+    runner.records.stamp([first])
+    if engine.violations(database) - violated:
+        raise MigrationError("rows would be left without the rows that they refer to; nothing was changed")
+    return converted

@@ -1,0 +1,40 @@
+"""The row of the active configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from usage_store.models.fields.allowed_values import CONFIG_RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import peewee
+
+
+_TEXTS = tuple(name for name, rule in CONFIG_RULES.items() if isinstance(rule.default, str))
+_COLUMNS = ("id", *CONFIG_RULES, "created_at", "updated_at")
+# Texts as blobs: sqlite3 raises, and gives no row at all, for text that is not UTF-8.
+_SELECTED = ", ".join(f"CAST({name} AS BLOB)" if name in _TEXTS else name for name in _COLUMNS)
+_ACTIVE = f"SELECT {_SELECTED} FROM usage_config WHERE is_active = 1"  # noqa: S608
+# One statement, so that nobody comes between looking and writing.
+_RESET = f"""
+INSERT INTO usage_config (id, is_active, {", ".join(CONFIG_RULES)})
+VALUES (coalesce((SELECT id FROM usage_config WHERE is_active = 1), (SELECT max(id) FROM usage_config)), 1
+{", ?" * len(CONFIG_RULES)})
+ON CONFLICT DO UPDATE SET is_active = 1, {", ".join(f"{name} = excluded.{name}" for name in CONFIG_RULES)}
+"""  # noqa: S608
+
+
+def active_configuration(database: peewee.SqliteDatabase) -> dict[str, Any] | None:
+    """Give the columns of the active configuration but `is_active`, whatever they hold, or None. Reads only."""
+    row = database.execute_sql(_ACTIVE).fetchone()
+    if row is None:
+        return None
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return values | {name: bytes(values[name]).decode(errors="surrogateescape") for name in _TEXTS}
+
+
+def reset_configuration(database: peewee.SqliteDatabase, defaults: Sequence[Any]) -> None:
+    """Give the active configuration these values, in the order of the rules; else the newest; else make one."""
+    database.execute_sql(_RESET, defaults)

@@ -1,0 +1,55 @@
+"""Insert snapshots and sessions by fixed SQL: to build a query costs more than to run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from usage_store.models.fields.snapshot_input import Row
+
+
+# Selecting the session makes an unknown one insert nothing, on connections that do not check foreign keys too, and so
+# does a text that is not JSON.
+_INSERT = (
+    "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) "
+    "SELECT session_id, ?, ?, ? FROM usage_sessions WHERE session_id = ? AND json_valid(?)"
+)
+_WHY = "SELECT json_valid(?), EXISTS (SELECT 1 FROM usage_sessions WHERE session_id = ?)"
+_REGISTER = "INSERT INTO usage_sessions (session_id) VALUES (?) ON CONFLICT DO NOTHING"
+
+
+def insert(database: peewee.SqliteDatabase, row: Row) -> int | None:
+    """Insert a snapshot and give its id; None, and nothing is inserted, for no JSON or an unknown session."""
+    cursor = database.execute_sql(_INSERT, row)
+    return cursor.lastrowid if cursor.rowcount == 1 else None
+
+
+def insert_many(database: peewee.SqliteDatabase, rows: Sequence[Row]) -> int:
+    """Insert snapshots and give how many were; the others are as those that `insert` refuses."""
+    return _execute_many(database, _INSERT, rows)
+
+
+def refused_because(database: peewee.SqliteDatabase, text: str, session_id: str) -> tuple[bool, bool]:
+    """Tell whether a text is JSON to the database, and a session known. Reads only."""
+    valid, known = database.execute_sql(_WHY, (text, session_id)).fetchone()
+    return bool(valid), bool(known)
+
+
+def register(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int:
+    """Make sessions known, all or none, and give how many were not."""
+    rows = [(session_id,) for session_id in session_ids]
+    with write_transaction(database):
+        return max(0, _execute_many(database, _REGISTER, rows))
+
+
+def _execute_many(database: peewee.SqliteDatabase, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+    cursor = database.cursor()
+    with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
+        cursor.executemany(sql, rows)
+    return int(cursor.rowcount)

@@ -1,0 +1,65 @@
+"""List snapshots and sessions by fixed SQL: to build a query costs more than to run it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from usage_store.models.fields.column_types import NotUtf8
+from usage_store.models.sqlite.rows import block_format
+from usage_store.models.sqlite.rows.read_rows import fetch
+from usage_store.models.sqlite.rows.sql_functions import text_or_why
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import peewee
+
+
+_SNAPSHOTS = (
+    f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots"  # noqa: S608
+)
+_NEWEST = "ORDER BY timestamp DESC, id DESC"
+_RECENT = f"{_SNAPSHOTS} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
+_RECENT_OF_SESSION = f"{_SNAPSHOTS} WHERE session_id = ? AND timestamp >= ? {_NEWEST} LIMIT ?"
+_OF_SESSION = f"{_SNAPSHOTS} WHERE session_id = ? {_NEWEST}"
+_SIZES = f"""
+SELECT u.session_id, count(s.id), total({block_format.STORED_BYTES}) FROM usage_sessions AS u
+LEFT JOIN usage_snapshots AS s ON s.session_id = u.session_id {block_format.ITS_BLOCK} WHERE {{}} GROUP BY u.session_id
+"""  # noqa: S608
+
+
+def recent(database: peewee.SqliteDatabase, since: int, most: int, session_id: str | None) -> list[tuple[Any, ...]]:
+    """List as many snapshots from a time on as are asked for, newest first, of one session or of all.
+
+    They are rows of id, session, text, type and time. A text that cannot be read is what `damage()` takes. Reads only.
+    """
+    if session_id is None:
+        return _snapshots(database, _RECENT, (since, most))
+    return _snapshots(database, _RECENT_OF_SESSION, (session_id, since, most))
+
+
+def of_session(database: peewee.SqliteDatabase, session_id: str) -> list[tuple[Any, ...]]:
+    """List all snapshots of a session in the same way. Reads only."""
+    return _snapshots(database, _OF_SESSION, (session_id,))
+
+
+def _snapshots(database: peewee.SqliteDatabase, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    return [
+        (row_id, session, data if type(data) is str else _text(data, block), kind, at)
+        for row_id, session, data, kind, at, block in fetch(database, sql, params)
+    ]
+
+
+def _text(data: Any, block: bytes | None) -> Any:
+    return data if isinstance(data, NotUtf8) else text_or_why(lambda: block_format.text(data, block))
+
+
+def count(database: peewee.SqliteDatabase, what: str, *params: Any) -> int:
+    """Count what stands after FROM. Reads only."""
+    return int(database.execute_sql(f"SELECT count(*) FROM {what}", params).fetchone()[0])  # noqa: S608
+
+
+def session_sizes(database: peewee.SqliteDatabase, session_id: str | None) -> list[tuple[str, int, float]]:
+    """List each session, or one, with the number of its snapshots and the bytes of their texts on disk. Reads only."""
+    condition, params = ("true", ()) if session_id is None else ("u.session_id = ?", (session_id,))
+    return fetch(database, _SIZES.format(condition), params)
