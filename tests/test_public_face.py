@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_dir_lists_the_public_names_and_help_says_what_each_does() -> None:
     names, _, said = printed("-c", code).partition("\n")
     assert names == str(sorted(usage_store.__all__))
     assert [name for name in usage_store.__all__ if name not in said] == ["__version__"]
-    assert "    init_database(database:" in said
+    assert re.search(r"^    init_database\(\s*database:", said, re.MULTILINE)
     for name in ("init_database", "maintain", "insert_usage_snapshot", "UsageConfig"):
         assert str(getattr(usage_store, name).__doc__).partition("\n")[0] in said
 

@@ -21,6 +21,7 @@ from usage_store import (
     maintain,
     upkeep_after_inserts,
 )
+from usage_store.engines import unwrap
 from usage_store.errors import InvalidValue
 from usage_store.models.fields.maintenance_goals import LEAST_BYTES
 from usage_store.models.sqlite.maintenance.stored_times import step_in_times
@@ -213,14 +214,14 @@ def test_a_step_is_a_gap_of_more_than_half_the_retention_with_less_than_an_hour_
         UsageSession.register("s")
         for age in ages:
             database.execute_sql(FILL, ("{}", NOW - age))
-        told = step_in_times(usage_store.connection.unwrap(database), retention)
+        told = step_in_times(unwrap(database), retention)
     assert (told is None) is (found is None)
     assert found is None or f"a step of {found}, less than an hour ago" in str(told)
 
 
 def test_a_step_is_looked_for_by_two_look_ups_in_an_index(path: Path) -> None:
     with closing(init_database(path)) as database:
-        inner = usage_store.connection.unwrap(database)
+        inner = unwrap(database)
         statements: list[str] = []
         inner.connection().set_trace_callback(statements.append)
         step_in_times(inner, 2 * DAY)

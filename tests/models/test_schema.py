@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ import peewee
 import pytest
 
 from tests.support.driver import sqlite3
-from tests.support.programs import TIMEOUT, run_python
-from usage_store import MigrationRunner
+from tests.support.programs import run_python
+from usage_store import MigrationRunner, init_database
 from usage_store.engines.interface.compare_databases import differences
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.migrate.files.project import usage_tables
@@ -136,13 +137,15 @@ def test_a_fresh_migration_makes_exactly_the_promised_indexes_keys_and_triggers(
     assert _names(raw, "view") == set()
 
 
-def test_one_default_configuration_is_there_after_the_first_migration(raw: sqlite3.Connection) -> None:
-    rows = raw.execute("SELECT * FROM usage_config").fetchall()
-    now = raw.execute("SELECT unixepoch()").fetchone()[0]
-    (row,) = rows
+def test_one_default_configuration_is_there_after_the_first_migration(tmp_path: Path) -> None:
+    begun = int(time.time())
+    init_database(tmp_path / "usage.db")
+    with closing(sqlite3.connect(tmp_path / "usage.db")) as raw:
+        (row,) = raw.execute("SELECT * FROM usage_config").fetchall()
+    now = int(time.time())
     assert row[:10] == (1, "custom", None, "realtime", "auto", "auto", "auto", 10, 0.75, None)
     assert row[12] == 1
-    assert all(now - TIMEOUT <= seconds <= now for seconds in row[10:12])
+    assert all(begun <= seconds <= now for seconds in row[10:12])
 
 
 def test_the_models_describe_the_schema_that_the_migrations_make(

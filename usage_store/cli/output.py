@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,12 +19,11 @@ def with_output(main: Callable[[], int]) -> int:
     A full disk behind stdout is one line on stderr; a reader that went away, such as `head`, is none.
     """
     output = _Output(sys.stdout)
-    with redirect_stdout(output):
+    with redirect_stdout(output), closing(output):  # or Python flushes it when nothing may be left to write to
         try:
             code = main()
         except SystemExit as ended:  # --help, or a usage error
             code = int(ended.code or 0)
-        output.flush()
     if output.lost is not None and not isinstance(output.lost, BrokenPipeError):
         complain(f"error: the output could not be written: {output.lost.strerror}")
     return code
