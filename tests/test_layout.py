@@ -1,7 +1,4 @@
-"""Where things stand: which module may import which, who knows SQLite, and how large a folder or a module gets.
-
-The sets that end in `LEFT` name what is still to be cut. They only get shorter.
-"""
+"""Where things stand: which module may import which, who knows SQLite, and how large a folder or a module gets."""
 
 from __future__ import annotations
 
@@ -38,8 +35,7 @@ CHANGES = re.compile(
 
 # What a model is made of is known before its database is; and SQLite's own function is public.
 INTO_THE_ROOMS = {"usage_store", "usage_store.models.base", "usage_store.models.snapshots"}
-# By class of database, not by database; and functions that a driver must never free.
-REMEMBERED = {"usage_store.models.sqlite.rows.sql_functions._kept", "usage_store.models.storage._BY_KIND"}
+FOR_EVER = {"usage_store.models.sqlite.rows.sql_functions._kept"}  # functions that a driver must never free
 # Python calls the hooks of a fork without arguments: they find here what they have to close, or to keep.
 OF_THE_FORK_HOOKS = {
     "usage_store.engines.sqlite.connection.file_connection.INHERITED",
@@ -169,7 +165,7 @@ def compare(found: set[str], left: Iterable[str] = ()) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    compare(circles({name: imports(module) for name, module in modules().items()}), set())
+    compare(circles({name: imports(module) for name, module in modules().items()}))
 
 
 def test_no_folders_import_each_other_in_a_circle() -> None:
@@ -177,7 +173,7 @@ def test_no_folders_import_each_other_in_a_circle() -> None:
     for module in modules().values():
         if not module.is_door:
             folders[module.folder] |= {modules()[name].folder for name in imports(module)} - {module.folder}
-    compare(circles(folders), set())
+    compare(circles(folders))
 
 
 def test_a_folder_has_at_most_twelve_modules() -> None:
@@ -221,7 +217,7 @@ def test_only_the_rooms_of_sqlite_know_sqlite() -> None:
         if not module.knows_sqlite
         for what in (*drivers(module.tree), *questions(module.tree), *sqlite_words(module.tree))
     }
-    compare(found, set())
+    compare(found)
 
 
 def drivers(tree: ast.Module) -> Iterator[str]:
@@ -269,7 +265,7 @@ def test_no_module_remembers_anything_by_itself() -> None:
         if isinstance(node, ast.Global)
         for name in node.names
     }
-    compare(made & changed | rebound, OF_THE_FORK_HOOKS | REMEMBERED)
+    compare(made & changed | rebound, OF_THE_FORK_HOOKS | FOR_EVER)
 
 
 def containers(tree: ast.Module) -> Iterator[str]:

@@ -577,6 +577,15 @@ def _() -> None:
         assert isinstance(database.connection(), sqlite3.Connection)
 
 
+@needed("SqliteDatabase._functions", "to add to what new connections get, and leave the host's on this one alone")
+def _() -> None:
+    with memory() as database:
+        database.register_function(abs, "theirs", 1)
+        assert database._functions["theirs"] == (abs, 1, None)
+        database._functions["ours"] = (abs, 1, None)
+        assert database.execute_sql("SELECT theirs(-1), ours(-2)").fetchone() == (1, 2)
+
+
 @pytest.mark.parametrize("names", LEANED_ON)
 def test_peewee_does_what_we_lean_on(names: str) -> None:
     why, check = LEANED_ON[names]

@@ -107,8 +107,7 @@ def _when_initialised(
 
 
 def _prepare(database: peewee.Database) -> None:
-    if not database.deferred:
-        storage_of(database).prepare(database)
+    storage_of(database).prepare(database)
 
 
 def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, follow_events: bool) -> None:

@@ -27,8 +27,8 @@ class OtherDatabase(peewee.SqliteDatabase):
 class OtherEngine:
     NAME = "other"
 
-    def owns(self, database: peewee.Database) -> bool:
-        return isinstance(database, OtherDatabase)
+    def owns(self, kind: type[peewee.Database]) -> bool:
+        return issubclass(kind, OtherDatabase)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sqlite, name)

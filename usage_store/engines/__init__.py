@@ -23,10 +23,18 @@ NAMES = ("postgresql", "sqlite")  # for which a migration may have a variant, be
 def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
     """Give the engine of a database, or raise ConfigurationError for one that cannot be used. Nothing is opened."""
     found = inner(database)
+    engine = engine_of_kind(type(found))
+    if found.deferred:
+        raise ConfigurationError("the database is deferred; call its init(path) first")
+    return engine
+
+
+def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
+    """Give the engine of a class of databases. Raises ConfigurationError."""
     for engine in ENGINES:
-        if engine.owns(found):
+        if engine.owns(kind):
             return engine
-    raise ConfigurationError(f"{type(found).__name__} is not supported: this version stores in SQLite")
+    raise ConfigurationError(f"{kind.__name__} is not supported: this version stores in SQLite")
 
 
 def unwrap(database: peewee.Database | peewee.DatabaseProxy) -> Any:

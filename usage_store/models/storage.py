@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import peewee
 
-from usage_store.engines import engine_of
+from usage_store.engines import engine_of_kind
 from usage_store.models import sqlite
 
 if TYPE_CHECKING:
@@ -175,15 +176,17 @@ class TypescriptTables(Protocol[D]):
 
 
 _STORAGES: dict[str, Storage[Any]] = {"sqlite": sqlite}
-_BY_KIND: dict[type[peewee.Database], Storage[Any]] = {}  # to ask the engines takes longer than all else of an insert
 
 
 def storage_of(database: peewee.Database) -> Storage[Any]:
-    """Give the storage of a database (not a DatabaseProxy); raises ConfigurationError for one that cannot be used."""
-    kind = type(database)
-    if kind not in _BY_KIND:
-        _BY_KIND[kind] = _STORAGES[engine_of(database).NAME]
-    return _BY_KIND[kind]
+    """Give the storage of a database, not of a DatabaseProxy. Raises ConfigurationError. Nothing is opened."""
+    kind: Any = type(database)
+    return _storage_of_kind(kind)
+
+
+@functools.cache  # asked at every insert
+def _storage_of_kind(kind: type[peewee.Database]) -> Storage[Any]:
+    return _STORAGES[engine_of_kind(kind).NAME]
 
 
 if TYPE_CHECKING:

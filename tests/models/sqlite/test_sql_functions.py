@@ -191,12 +191,3 @@ def test_the_host_s_own_functions_stay_in_use_while_ours_come(stranger: peewee.S
     assert texts(stranger) == list(TEXTS)
     assert rows.fetchone() == (-2,)
     rows.close()
-
-
-def test_peewee_keeps_what_new_connections_get_where_we_add_to_it() -> None:
-    database: Any = peewee.SqliteDatabase(":memory:")
-    database.register_function(abs, "ours", 1)
-    assert database._functions["ours"] == (abs, 1, None)
-    database._functions["added"] = (abs, 1, None)
-    assert database.execute_sql("SELECT ours(-1), added(-2)").fetchone() == (1, 2)
-    database.close()

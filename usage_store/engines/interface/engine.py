@@ -50,8 +50,8 @@ class Engine(Protocol[D]):
     def copies(self) -> Copies[D]:
         """The room for copies."""
 
-    def owns(self, database: peewee.Database) -> bool:
-        """Tell whether a database is this engine's. Raises ConfigurationError for one that cannot be used."""
+    def owns(self, kind: type[peewee.Database]) -> bool:
+        """Tell whether databases of a class are this engine's. Raises ConfigurationError if they cannot be used."""
 
     def open_database(
         self,

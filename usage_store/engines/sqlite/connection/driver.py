@@ -77,16 +77,14 @@ def check_sqlite(version: str) -> None:
         )
 
 
-def owns(database: peewee.Database) -> bool:
-    """Tell whether a database is SQLite's. Raises ConfigurationError for one that cannot be used. Nothing is opened."""
-    if not isinstance(database, peewee.SqliteDatabase):
+def owns(kind: type[peewee.Database]) -> bool:
+    """Tell whether databases of a class are SQLite's. Raises ConfigurationError for one that cannot be used."""
+    if not issubclass(kind, peewee.SqliteDatabase):
         return False
-    for kind in type(database).__mro__:  # by name, since to import these modules takes their drivers
-        reason = _UNSUPPORTED.get(f"{kind.__module__}.{kind.__qualname__}")
+    for each in kind.__mro__:  # by name, since to import these modules takes their drivers
+        reason = _UNSUPPORTED.get(f"{each.__module__}.{each.__qualname__}")
         if reason is not None:
-            raise ConfigurationError(f"{type(database).__name__} is not supported: {reason}")
-    if database.deferred:
-        raise ConfigurationError("the database is deferred; call its init(path) first")
+            raise ConfigurationError(f"{kind.__name__} is not supported: {reason}")
     return True
 
 

@@ -54,10 +54,14 @@ def prepare(database: peewee.SqliteDatabase) -> None:
     That may be one of a database that init_database() never saw, or one that another thread opened before.
     """
     # Where peewee keeps those for new connections; register_function() would also replace all of the host's on this
-    # one, and fail while a statement uses them.
-    functions: dict[str, tuple[Callable[..., object], int, bool | None]] = database._functions  # type: ignore[attr-defined]  # noqa: SLF001
+    # one, and fail while a statement uses them. Replaced as a whole, since another thread may be connecting.
+    of_peewee: Any = database
+    functions: dict[str, tuple[Callable[..., object], int, bool | None]] = of_peewee._functions  # noqa: SLF001
     if "usage_text" not in functions:
-        functions |= {"usage_json": (_usage_json_of(database), -1, None), "usage_text": (_usage_text, 2, None)}
+        known = weakref.ref(database)  # a function must not keep the database alive, nor its connections
+        usage_json = _usage_json(lambda: None if (used := known()) is None else used.connection())
+        functions = {**functions, "usage_json": (usage_json, -1, None), "usage_text": (_usage_text, 2, None)}
+        of_peewee._functions = functions  # noqa: SLF001
     if database.is_closed():
         return
     connection: Any = database.connection()
@@ -68,16 +72,6 @@ def prepare(database: peewee.SqliteDatabase) -> None:
             # Where it is there already, SQLite refuses to replace it while a statement runs.
             with suppress(connection.OperationalError):
                 connection.create_function(name, functions[name][1], functions[name][0])
-
-
-def _usage_json_of(database: peewee.SqliteDatabase) -> Callable[..., object]:
-    known = weakref.ref(database)  # a function must not keep the database alive, nor its connections
-
-    def connection() -> Any:
-        used = known()
-        return None if used is None else used.connection()
-
-    return _usage_json(connection)
 
 
 def _usage_text(stored: Any, block: Any) -> Any:

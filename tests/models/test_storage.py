@@ -23,5 +23,3 @@ def test_what_no_engine_owns_is_refused_each_time() -> None:
     for _ in range(2):
         with pytest.raises(errors.ConfigurationError, match="PostgresqlDatabase is not supported"):
             storage_of(peewee.PostgresqlDatabase("x"))
-        with pytest.raises(errors.ConfigurationError, match="deferred"):
-            storage_of(type("Deferred", (Renamed,), {})(None))
