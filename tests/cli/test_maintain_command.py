@@ -222,6 +222,7 @@ def watched(self, commit=SqliteFile.commit, commits=[]):
         os.kill(os.getpid(), signal.SIGINT)
 
 SqliteFile.commit = watched
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is started without
 sys.exit(maintain_main())
 """
 

@@ -15,6 +15,7 @@ from tests.support.driver import sqlite3
 from tests.support.programs import run_python
 from usage_store import MigrationRunner, init_database
 from usage_store.engines.interface.compare_databases import differences
+from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.migrate.files.project import usage_tables
 from usage_store.models import MODELS
@@ -105,9 +106,11 @@ TRIGGERS = {
 
 
 @pytest.fixture
-def raw(usage_database: peewee.SqliteDatabase) -> Iterator[sqlite3.Connection]:
-    """Give a connection as any program has it."""
-    with closing(sqlite3.connect(usage_database.database, isolation_level=None)) as connection:
+def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection as any program has it, to a database that has just been migrated."""
+    with closing(open_database(tmp_path / "fresh.db")) as database:
+        MigrationRunner(database).migrate()
+    with closing(sqlite3.connect(tmp_path / "fresh.db", isolation_level=None)) as connection:
         yield connection
 
 
