@@ -12,7 +12,7 @@ from tests.support.clock import Clock
 from tests.support.databases import opened
 from tests.support.snapshots import new_store
 from usage_store.models import MODELS, UsageSnapshot
-from usage_store.models.storage import storage_of
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

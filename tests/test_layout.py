@@ -26,8 +26,12 @@ DRIVERS = {"sqlite3", "pysqlite3", "sqlcipher3", "apsw", "cysqlite"}
 SQLITE = re.compile(r"PRAGMA|pragma|sqlite_(master|schema|sequence)")
 A_DATABASE = re.compile(r"\b\w*Database(Proxy)?\b")
 USAGE_TABLES = re.compile(r"\busage_(config|sessions|snapshot\w*|store_state)\b")
-USAGE = [[name] for name in ("models", "maintenance", "upkeep_after_inserts", "database", "api", "convert", "cli")]
-PROJECT = "usage_store.migrate.files.project"  # knows the usage tables, whose migrations and checks are the default
+USAGE = [
+    [name] for name in ("models", "run_maintenance", "maintenance_after_inserts", "database", "api", "convert", "cli")
+]
+PROJECT = (
+    "usage_store.migrate.files.migrations_folder"  # knows the usage tables, whose migrations and checks are the default
+)
 CONTAINER = re.compile(r"(\w+\.)*(dict|list|set|defaultdict|deque|Counter|OrderedDict|Weak\w+)\b")
 CHANGES = re.compile(
     r"add|append|appendleft|clear|discard|extend|insert|pop\w*|remove|setdefault|update\w*|__setitem__"
@@ -38,8 +42,8 @@ INTO_THE_ROOMS = {"usage_store", "usage_store.models.base", "usage_store.models.
 FOR_EVER = {"usage_store.models.sqlite.rows.sql_functions._kept"}  # functions that a driver must never free
 # Python calls the hooks of a fork without arguments: they find here what they have to close, or to keep.
 OF_THE_FORK_HOOKS = {
-    "usage_store.engines.sqlite.connection.file_connection.INHERITED",
-    "usage_store.engines.sqlite.connection.file_connection.OPEN",
+    "usage_store.engines.sqlite.connection.notice_replaced_file.INHERITED",
+    "usage_store.engines.sqlite.connection.notice_replaced_file.OPEN",
     "usage_store.engines.sqlite.connection.forks._databases",
     "usage_store.engines.sqlite.connection.forks._held",
     "usage_store.engines.sqlite.connection.forks._inherited",
@@ -199,7 +203,7 @@ def test_nothing_imports_a_door() -> None:
 def test_only_the_engines_and_the_storage_lead_into_the_rooms_of_sqlite() -> None:
     doors = {
         "usage_store.engines": "usage_store.engines.sqlite",
-        "usage_store.models.storage": "usage_store.models.sqlite",
+        "usage_store.models.storage_interface": "usage_store.models.sqlite",
     }
     found = {
         module.name

@@ -67,6 +67,6 @@ def test_the_command_line_does_without_the_models(tmp_path: Path, command: str) 
     loaded = {
         line.rpartition("|")[2].strip() for line in printed(*words).splitlines() if line.startswith("import time:")
     }
-    assert "usage_store.cli.opened_database" in loaded
-    dear = ("usage_store.models", "usage_store.api", "usage_store.maintenance", "usage_store.cli.backup_commands")
+    assert "usage_store.cli.open_for_command" in loaded
+    dear = ("usage_store.models", "usage_store.api", "usage_store.run_maintenance", "usage_store.cli.backup_commands")
     assert [name for name in loaded if name.startswith((*dear, "difflib", "ctypes"))] == []

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from usage_store.database import bound_database
 from usage_store.errors import RejectedInput
-from usage_store.maintenance import Maintained, maintain
 from usage_store.migrate import Migration, MigrationRunner, MigrationStatus, Step
 from usage_store.models import SessionSize, UsageConfig, UsageSession, UsageSnapshot
+from usage_store.run_maintenance import Maintained, maintain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from usage_store.engines import engine_of, inner, open_database, unwrap
 from usage_store.engines.interface.paths_and_urls import default_target
 from usage_store.errors import ConfigurationError, SchemaDrift
+from usage_store.maintenance_after_inserts import Upkeep
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.load_file import Loader
 from usage_store.models import MODELS, UsageConfig, UsageSnapshot
-from usage_store.models.fields.maintenance_goals import checked_goals
-from usage_store.models.storage import storage_of
-from usage_store.upkeep_after_inserts import Upkeep
+from usage_store.models.fields.retention_limits import checked_goals
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -43,7 +43,7 @@ def usage_database(
     from usage_store.engines import open_database
     from usage_store.migrate import MigrationRunner
     from usage_store.models import MODELS
-    from usage_store.models.storage import storage_of
+    from usage_store.models.storage_interface import storage_of
 
     database = open_database(tmp_path / "usage.db")
     try:

@@ -28,7 +28,7 @@ from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files
 from usage_store.migrate.files.load_file import Loader
-from usage_store.migrate.files.project import Project
+from usage_store.migrate.files.migrations_folder import Project
 from usage_store.migrate.record.history_table import History
 from usage_store.migrate.record.log_table import Log
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.maintenance import take_steps_of
 from tests.support.snapshots import filled
-from usage_store import UsageSession, upkeep_after_inserts
+from usage_store import UsageSession, maintenance_after_inserts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:  # noqa: ARG001  no time passes
     """Have no pauses between two transactions of upkeep, none of which takes long."""
-    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
+    monkeypatch.setattr(maintenance_after_inserts, "_PAUSE", 0)
+    monkeypatch.setattr(maintenance_after_inserts, "_INTERVAL", 0)
     take_steps_of(100, monkeypatch)
 
 

@@ -20,7 +20,7 @@ from tests.support.programs import TIMEOUT
 from tests.support.snapshots import DAY
 from usage_store import Maintained, UsageSnapshot, init_database, insert_usage_snapshot, maintain, register_sessions
 from usage_store.engines import unwrap
-from usage_store.models.fields.maintenance_goals import LEAST_BYTES
+from usage_store.models.fields.retention_limits import LEAST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

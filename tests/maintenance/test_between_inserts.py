@@ -21,14 +21,14 @@ from usage_store import (
     init_database,
     insert_usage_snapshot,
     insert_usage_snapshots,
-    upkeep_after_inserts,
+    maintenance_after_inserts,
 )
 from usage_store.engines import unwrap
 from usage_store.engines.sqlite.file import short_transactions
 from usage_store.errors import InvalidValue
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
-from usage_store.models.fields.maintenance_goals import LEAST_BYTES
+from usage_store.models.fields.retention_limits import LEAST_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,7 +191,7 @@ def test_a_proxy_s_former_database_is_left_alone_and_closed(path: Path, tmp_path
 
 
 def test_pauses_lie_between_two_transactions(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 3600)
+    monkeypatch.setattr(maintenance_after_inserts, "_PAUSE", 3600)
     with closing(init_database(path, retention_days=30)):
         insert()
     assert 300 + 40 < len(ids_in(path)) < 640
@@ -230,7 +230,7 @@ def test_with_nothing_to_do_it_does_not_look_at_every_insert(path: Path, monkeyp
     with closing(init_database(path, retention_days=365)) as database:
         for _ in range(40):
             UsageSnapshot.record("s", {})
-        monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 3600)
+        monkeypatch.setattr(maintenance_after_inserts, "_INTERVAL", 3600)
         for _ in range(5):  # a look that finds nothing takes two steps
             UsageSnapshot.record("s", {})
         statements: list[str] = []
@@ -249,7 +249,7 @@ def test_upkeep_compacts_nothing_where_the_triggers_are_missing(tmp_path: Path) 
         record(*({"n": n} for n in range(5)))
         triggers = rows(path, TRIGGERS)
         script(path, ";".join(f"DROP TRIGGER {name}" for name, _ in triggers))
-        kept: Any = upkeep_after_inserts.Upkeep(database, 300, None)
+        kept: Any = maintenance_after_inserts.Upkeep(database, 300, None)
         UsageSnapshot.upkeep = staticmethod(kept)
         for _ in range(5):
             UsageSnapshot.record("s", {})

@@ -13,7 +13,7 @@ from tests.support.programs import TIMEOUT
 from tests.support.snapshots import ids_in, insert, plain_rows
 from usage_store import init_database
 from usage_store.engines import unwrap
-from usage_store.models.fields.maintenance_goals import LEAST_BYTES
+from usage_store.models.fields.retention_limits import LEAST_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

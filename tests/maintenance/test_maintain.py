@@ -19,7 +19,7 @@ from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ConfigurationError, InvalidValue, TransactionOpen
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
-from usage_store.models.fields.maintenance_goals import LEAST_BYTES
+from usage_store.models.fields.retention_limits import LEAST_BYTES
 
 pytestmark = pytest.mark.quick
 

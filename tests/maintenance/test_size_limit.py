@@ -18,8 +18,8 @@ from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.free_pages import free_pages
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
-from usage_store.models.fields.maintenance_goals import LEAST_BYTES
-from usage_store.models.sqlite.maintenance import steps
+from usage_store.models.fields.retention_limits import LEAST_BYTES
+from usage_store.models.sqlite.maintenance import order_of_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +116,7 @@ def test_a_dry_run_tells_what_would_be_evicted(database: peewee.SqliteDatabase) 
 def test_pages_are_given_back_before_they_are_very_many(
     database: peewee.SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "_MANY_PAGES", 100)
+    monkeypatch.setattr(order_of_steps, "_MANY_PAGES", 100)
     fill(database, 2000, 60)
     free: list[int] = []
     maintain(retention_days=30, compact_after_days=None, on_progress=lambda *_: free.append(free_pages(database)))

@@ -19,12 +19,12 @@ from usage_store import (
     init_database,
     insert_usage_snapshot,
     maintain,
-    upkeep_after_inserts,
+    maintenance_after_inserts,
 )
 from usage_store.engines import unwrap
 from usage_store.errors import InvalidValue
-from usage_store.models.fields.maintenance_goals import LEAST_BYTES
-from usage_store.models.sqlite.maintenance.stored_times import step_in_times
+from usage_store.models.fields.retention_limits import LEAST_BYTES
+from usage_store.models.sqlite.maintenance.wrong_clock import step_in_times
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     faked = Clock()
     monkeypatch.setattr(time, "time", faked)
     take_steps_of(100, monkeypatch)
-    monkeypatch.setattr(upkeep_after_inserts, "_PAUSE", 0)
-    monkeypatch.setattr(upkeep_after_inserts, "_INTERVAL", 0)
+    monkeypatch.setattr(maintenance_after_inserts, "_PAUSE", 0)
+    monkeypatch.setattr(maintenance_after_inserts, "_INTERVAL", 0)
     return faked
 
 

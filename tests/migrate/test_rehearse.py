@@ -12,9 +12,9 @@ from tests.support.databases import files_of, fill, raw, rows, script
 from tests.support.disks import forked_with_small_files, make_huge
 from tests.support.migrations import history, python, runner_of, sql, write
 from tests.support.programs import TIMEOUT
-from usage_store.engines.interface.compare_databases import TableRows
+from usage_store.engines.interface.schema_differences import TableRows
 from usage_store.engines.sqlite.connection.open_file import open_database
-from usage_store.engines.sqlite.file.disk import file_of
+from usage_store.engines.sqlite.file.free_disk_space import file_of
 from usage_store.errors import ConfigurationError, NotEnoughDisk, RenamedMigration
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.rehearse import Rehearsal, rehearse

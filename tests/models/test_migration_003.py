@@ -11,7 +11,7 @@ from tests.support.databases import dump_without_log, opened, raw, rows, script
 from tests.support.maintenance import copied
 from tests.support.migrations import history, runner_of
 from tests.support.programs import ROOT
-from usage_store.engines.interface.compare_databases import State, not_restored
+from usage_store.engines.interface.schema_differences import State, not_restored
 from usage_store.engines.sqlite.copies.hash_rows import read_state
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.rehearse import rehearse

@@ -11,7 +11,7 @@ from tests.support.databases import dump, dump_without_log, opened, raw, rows, s
 from tests.support.migrations import history
 from tests.support.snapshots import TEXTS, blocks, compact_old, plain_rows, record, stored, write_row
 from usage_store import UsageSnapshot
-from usage_store.engines.interface.compare_databases import differences
+from usage_store.engines.interface.schema_differences import differences
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS

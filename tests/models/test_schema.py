@@ -14,10 +14,10 @@ import pytest
 from tests.support.driver import sqlite3
 from tests.support.programs import run_python
 from usage_store import MigrationRunner, init_database
-from usage_store.engines.interface.compare_databases import differences
+from usage_store.engines.interface.schema_differences import differences
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
-from usage_store.migrate.files.project import usage_tables
+from usage_store.migrate.files.migrations_folder import usage_tables
 from usage_store.models import MODELS
 from usage_store.testing import seed_usage
 

@@ -7,7 +7,7 @@ import pytest
 
 from usage_store import errors
 from usage_store.models import sqlite
-from usage_store.models.storage import storage_of
+from usage_store.models.storage_interface import storage_of
 
 
 class Renamed(peewee.SqliteDatabase):

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from usage_store import UsageSnapshot, init_database, insert_usage_snapshot, register_session
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.errors import ForkedConnection
-from usage_store.engines.sqlite.connection.file_connection import OPEN
+from usage_store.engines.sqlite.connection.notice_replaced_file import OPEN
 
 def insert(number=0):
     return insert_usage_snapshot({"session_id": "s", "snapshot_data": {"n": number}})

@@ -19,7 +19,7 @@ from tests.support.snapshots import DAY, new_store, unpacked
 from usage_store import maintain
 from usage_store.engines.sqlite.file import short_transactions
 from usage_store.models import MODELS, UsageSession
-from usage_store.models.fields import maintenance_goals
+from usage_store.models.fields import retention_limits
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have transactions of four rows, whatever the clock says, with no pauses between, in databases of any size."""
     take_steps_of(4, monkeypatch)
     monkeypatch.setattr(short_transactions, "_LATE", -1000)
-    monkeypatch.setattr(maintenance_goals, "LEAST_BYTES", 0)
+    monkeypatch.setattr(retention_limits, "LEAST_BYTES", 0)
     clock = Clock(short_transactions.HOLD / 8)  # by which pages are given back
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
     monkeypatch.setattr(time, "sleep", clock.sleep)

@@ -15,7 +15,7 @@ from peewee import (
     fn,
 )
 
-from usage_store.engines.interface.compare_databases import Catalog, differences
+from usage_store.engines.interface.schema_differences import Catalog, differences
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.migrate import MigrationRunner

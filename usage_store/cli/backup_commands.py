@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.cli.opened_database import Outcome, opened, say, target_of
+from usage_store.cli.open_for_command import Outcome, opened, say, target_of
 from usage_store.cli.progress import Progress
 from usage_store.engines import engine_at, open_database
 from usage_store.errors import MigrationFailed, SchemaDrift, UsageStoreError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from usage_store.engines.interface.compare_databases import TableRows
+    from usage_store.engines.interface.schema_differences import TableRows
     from usage_store.migrate.rehearse import Rehearsal, Rehearsed, Run
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from usage_store.cli.opened_database import Outcome
+    from usage_store.cli.open_for_command import Outcome
 
 
 # The module of a command, in which a function has its name: loaded for that command, as copies take a tenth of `check`.

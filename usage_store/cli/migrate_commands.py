@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from usage_store.cli.opened_database import Outcome, opened, say
+from usage_store.cli.open_for_command import Outcome, opened, say
 from usage_store.cli.progress import ticking
 from usage_store.errors import ConfigurationError, MigrationError
 from usage_store.migrate.files import find_files

@@ -15,7 +15,7 @@ from usage_store.cli.progress import Progress
 from usage_store.convert import convert_original
 from usage_store.engines import open_database
 from usage_store.engines.interface.paths_and_urls import default_target
-from usage_store.maintenance import Maintained, maintain
+from usage_store.run_maintenance import Maintained, maintain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

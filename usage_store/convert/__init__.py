@@ -15,7 +15,7 @@ from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError, MigrationError, SchemaDrift
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.load_file import Loader
-from usage_store.models.storage import storage_of
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

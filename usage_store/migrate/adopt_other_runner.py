@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from usage_store.migrate.files.migration import Migration
-    from usage_store.migrate.record.records import Records
+    from usage_store.migrate.record.files_history_and_log import Records
 
 
 logger = logging.getLogger("usage_store.migrate")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import TypeGuard
 
-    from usage_store.engines.interface.changes import Rebuild
+    from usage_store.engines.interface.table_changes import Rebuild
 
 
 _WIDTH = 120

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from usage_store.engines.interface.compare_databases import State, TableRows, changed_tables, not_restored
+from usage_store.engines.interface.schema_differences import State, TableRows, changed_tables, not_restored
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
 from usage_store.migrate.runner import MigrationRunner
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from usage_store.migrate.files.load_file import Loaded
     from usage_store.migrate.files.migration import Direction, Migration
-    from usage_store.migrate.record.records import Records
+    from usage_store.migrate.record.files_history_and_log import Records
 
 logger = logging.getLogger("usage_store.migrate")
 

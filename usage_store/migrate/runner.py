@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from usage_store.engines import connected, unwrap
 from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
-from usage_store.migrate.files.project import project_of
+from usage_store.migrate.files.migrations_folder import project_of
 from usage_store.migrate.record.edited_files import find_edits
-from usage_store.migrate.record.records import Records
+from usage_store.migrate.record.files_history_and_log import Records
 from usage_store.migrate.record.which_to_run import find_problems, newest, plan, with_paths
 from usage_store.migrate.status import check, status
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from usage_store.migrate.files.load_file import Loaded
     from usage_store.migrate.files.migration import Direction, Migration, Step
-    from usage_store.migrate.files.project import Check
+    from usage_store.migrate.files.migrations_folder import Check
     from usage_store.migrate.planned_sql import Planned
     from usage_store.migrate.record.history_table import History
     from usage_store.migrate.record.log_table import Log

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from usage_store.migrate.files.migration import Migration
-    from usage_store.migrate.record.records import Records
+    from usage_store.migrate.record.files_history_and_log import Records
 
 
 class MigrationStatus(NamedTuple):
@@ -32,7 +32,7 @@ class MigrationStatus(NamedTuple):
 
 def status(records: Records) -> MigrationStatus:
     """Compare the files with the history. Reads only."""
-    from usage_store.migrate.drift import notices  # noqa: PLC0415  as below
+    from usage_store.migrate.expected_schema import notices  # noqa: PLC0415  as below
 
     files = records.files()
     try:
@@ -63,7 +63,7 @@ def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
     edited, _ = find_edits(records.log, applied)
     problems: list[MigrationError] = [*find_problems(files, applied), *edited]
     if applied and not records.log.is_current():
-        from usage_store.migrate.drift import drift  # noqa: PLC0415  an eighth of what `check` takes to start
+        from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of what `check` takes to start
 
         problems += drift(records, applied)[0]
     return tuple(problems), len(pending(files, applied))

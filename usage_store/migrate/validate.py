@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from usage_store.errors import CorruptDatabase, ForeignKeyViolations, HistoryError, MigrationError
-from usage_store.migrate.drift import drift, notices
+from usage_store.migrate.expected_schema import drift, notices
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.which_to_run import find_problems, with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from usage_store.migrate.files.project import Check
-    from usage_store.migrate.record.records import Records
+    from usage_store.migrate.files.migrations_folder import Check
+    from usage_store.migrate.record.files_history_and_log import Records
 
 _MAX_DAMAGE_LINES = 10
 

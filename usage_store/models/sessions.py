@@ -10,7 +10,7 @@ from usage_store.errors import InvalidValue
 from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values
 from usage_store.models.fields.column_types import EpochField, SessionIdField
-from usage_store.models.storage import storage_of
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -16,8 +16,8 @@ from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values, snapshot_input
 from usage_store.models.fields.column_types import Checked, RowIdField, SessionField, SnapshotTypeField, TimestampField
 from usage_store.models.sessions import UsageSession
-from usage_store.models.sqlite.rows.text_column import SnapshotTextField, damage
-from usage_store.models.storage import storage_of
+from usage_store.models.sqlite.rows.snapshot_text_column import SnapshotTextField, damage
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -15,7 +15,7 @@ from usage_store import errors
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files, new_file
 from usage_store.migrate.files.load_file import Loader
-from usage_store.migrate.files.project import usage_tables
+from usage_store.migrate.files.migrations_folder import usage_tables
 
 if TYPE_CHECKING:
     import peewee

@@ -15,7 +15,7 @@ from usage_store import get_migration_status, init_database, insert_usage_snapsh
 from usage_store.convert import convert_original
 from usage_store.errors import DatabaseNewer
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.files.project import usage_tables
+from usage_store.migrate.files.migrations_folder import usage_tables
 
 FILES = sorted(path.stem for path in Path(usage_tables().directory).glob("[0-9]*.py"))
 NEWEST = len(FILES)

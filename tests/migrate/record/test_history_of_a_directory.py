@@ -14,7 +14,7 @@ from tests.support.databases import names, script
 from tests.support.migrations import history, sql, table, write
 from usage_store import init_database
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.files.project import usage_tables
+from usage_store.migrate.files.migrations_folder import usage_tables
 
 VERSIONS = list(range(1, 1 + len(list(Path(usage_tables().directory).glob("[0-9]*.py")))))
 

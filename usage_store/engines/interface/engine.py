@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from playhouse.migrate import SchemaMigrator
 
-    from usage_store.engines.interface.changes import Change
-    from usage_store.engines.interface.compare_databases import Catalog, State
-    from usage_store.engines.interface.one_run import Meter, SchemaHash, Watch
+    from usage_store.engines.interface.schema_differences import Catalog, State
+    from usage_store.engines.interface.table_changes import Change
+    from usage_store.engines.interface.watch_and_meter import Meter, SchemaHash, Watch
 
 Missing = Literal["create", "refuse", "empty"]  # what becomes of a database that is not there
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105

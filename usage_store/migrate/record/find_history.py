@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.migrate.files.migration import Migration
-    from usage_store.migrate.files.project import Project
+    from usage_store.migrate.files.migrations_folder import Project
 
 
 _HISTORY = {"version", "name", "applied_at"}

@@ -1,4 +1,4 @@
-"""The usage tables in SQLite: the names that `usage_store.models.storage` asks for.
+"""The usage tables in SQLite: the names that `usage_store.models.storage_interface` asks for.
 
 Two rooms are loaded when they are first asked for: a monitor that only stores and reads starts in 14 ms less.
 """

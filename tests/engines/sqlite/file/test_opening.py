@@ -16,7 +16,7 @@ from tests.support.commands import called
 from tests.support.databases import rows
 from usage_store import init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.cli.usage_commands import convert_main, maintain_main
-from usage_store.engines.sqlite.connection.file_connection import OPEN, FileConnection
+from usage_store.engines.sqlite.connection.notice_replaced_file import OPEN, FileConnection
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 
 if TYPE_CHECKING:

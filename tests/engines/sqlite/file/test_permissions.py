@@ -15,7 +15,7 @@ from tests.support.databases import script
 from tests.support.driver import sqlite3
 from tests.support.programs import forked
 from usage_store import init_database, insert_usage_snapshot, maintain, register_session
-from usage_store.engines.sqlite.connection.file_on_disk import make
+from usage_store.engines.sqlite.connection.path_and_inode import make
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import ConfigurationError, InvalidValue
 

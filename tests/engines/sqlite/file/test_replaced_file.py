@@ -21,7 +21,7 @@ from usage_store import (
     maintain,
     register_session,
 )
-from usage_store.engines.sqlite.connection import file_connection
+from usage_store.engines.sqlite.connection import notice_replaced_file
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.errors import DatabaseReplaced, DatabaseUnreadable
 
@@ -35,7 +35,7 @@ SNAPSHOT = {"session_id": "s", "snapshot_data": {}}
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Give a database that looks at its path before each use, and not only once a second."""
-    monkeypatch.setattr(file_connection, "_SECONDS", 0)
+    monkeypatch.setattr(notice_replaced_file, "_SECONDS", 0)
     database = init_database(tmp_path / "usage.db")
     register_session("s")
     yield database
@@ -149,8 +149,8 @@ def test_the_path_is_looked_at_once_a_second_at_most(tmp_path: Path, monkeypatch
         looks.append(path)
         return stat(path, **options)
 
-    monkeypatch.setattr(file_connection, "monotonic", lambda: now[0])
-    monkeypatch.setattr(file_connection, "_SECONDS", 1)
+    monkeypatch.setattr(notice_replaced_file, "monotonic", lambda: now[0])
+    monkeypatch.setattr(notice_replaced_file, "_SECONDS", 1)
     insert_usage_snapshot(SNAPSHOT)
     monkeypatch.setattr(os, "stat", counted)
     for tenth in range(25):

@@ -21,7 +21,7 @@ from peewee import (
 
 from tests.support.programs import ROOT, TIMEOUT
 from tests.support.projects import STRICT, Project, child, default, model, ordered, schema, text, with_index
-from usage_store.engines.interface.compare_databases import Catalog
+from usage_store.engines.interface.schema_differences import Catalog
 from usage_store.migrate.create_from_models import generate
 from usage_store.models import MODELS
 

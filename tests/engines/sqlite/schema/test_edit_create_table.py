@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from usage_store.engines.interface.compare_databases import Column, Table
+from usage_store.engines.interface.schema_differences import Column, Table
 from usage_store.engines.sqlite.schema import edit_create_table, sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.schema_operations import LosslessMigrator

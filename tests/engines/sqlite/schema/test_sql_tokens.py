@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from usage_store.engines.interface.compare_databases import Table, differences
+from usage_store.engines.interface.schema_differences import Table, differences
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 

@@ -16,8 +16,8 @@ from weakref import WeakSet
 
 import peewee
 
-from usage_store.engines.sqlite.connection.file_connection import INHERITED, OPEN, FileConnection, Inherited
-from usage_store.engines.sqlite.connection.file_on_disk import GATE
+from usage_store.engines.sqlite.connection.notice_replaced_file import INHERITED, OPEN, FileConnection, Inherited
+from usage_store.engines.sqlite.connection.path_and_inode import GATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

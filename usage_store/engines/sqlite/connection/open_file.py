@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
 from usage_store.engines.sqlite.connection.driver import check_sqlite, sqlite3
 from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, readable_errors
-from usage_store.engines.sqlite.connection.file_on_disk import absolute, make
+from usage_store.engines.sqlite.connection.path_and_inode import absolute, make
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
-from usage_store.engines.sqlite.connection.quiet_wal_file import QuietFile, is_quiet
+from usage_store.engines.sqlite.connection.wal_without_writers import QuietFile, is_quiet
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:

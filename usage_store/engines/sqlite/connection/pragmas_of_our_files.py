@@ -10,9 +10,9 @@ import peewee
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.connection.error_messages import is_locked
-from usage_store.engines.sqlite.connection.file_connection import FileConnection
-from usage_store.engines.sqlite.connection.file_on_disk import absolute
 from usage_store.engines.sqlite.connection.forks import watch
+from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
+from usage_store.engines.sqlite.connection.path_and_inode import absolute
 from usage_store.errors import DatabaseReplaced, ForkedConnection
 
 logger = logging.getLogger("usage_store")

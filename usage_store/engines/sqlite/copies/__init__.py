@@ -5,7 +5,7 @@ from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy, silen
 from usage_store.engines.sqlite.copies.hash_rows import read_state
 from usage_store.engines.sqlite.copies.restore_backup import restore
 from usage_store.engines.sqlite.copies.temporary_copy import Meter, whole_copy
-from usage_store.engines.sqlite.file.disk import size
+from usage_store.engines.sqlite.file.free_disk_space import size
 
 __all__ = [
     "Meter",

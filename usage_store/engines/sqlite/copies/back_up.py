@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import main_file
-from usage_store.engines.sqlite.connection.file_on_disk import permissions
 from usage_store.engines.sqlite.connection.open_file import open_database
-from usage_store.engines.sqlite.copies.copy_file import copy_file
-from usage_store.engines.sqlite.file.disk import file_of, on_disk, reserve, sync
+from usage_store.engines.sqlite.connection.path_and_inode import permissions
+from usage_store.engines.sqlite.copies.copy_database import copy_file
+from usage_store.engines.sqlite.file.free_disk_space import file_of, on_disk, reserve, sync
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
 from usage_store.errors import ConfigurationError, DatabaseUnreadable

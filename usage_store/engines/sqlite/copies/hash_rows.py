@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from usage_store.engines.interface.compare_databases import Catalog, State
+from usage_store.engines.interface.schema_differences import Catalog, State
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
 

@@ -14,11 +14,11 @@ import peewee
 from usage_store.engines.interface.paths_and_urls import checked_mode
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
-from usage_store.engines.sqlite.connection.file_on_disk import permissions
 from usage_store.engines.sqlite.connection.open_file import file_name, open_database
+from usage_store.engines.sqlite.connection.path_and_inode import permissions
 from usage_store.engines.sqlite.copies.back_up import stamped, take
-from usage_store.engines.sqlite.copies.copy_file import copy
-from usage_store.engines.sqlite.file.disk import check_disk, on_disk, reserve, size
+from usage_store.engines.sqlite.copies.copy_database import copy
+from usage_store.engines.sqlite.file.free_disk_space import check_disk, on_disk, reserve, size
 from usage_store.engines.sqlite.file.integrity_checks import first_damage
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
-from usage_store.engines.sqlite.connection.file_on_disk import permissions
+from usage_store.engines.sqlite.connection.path_and_inode import permissions
 from usage_store.engines.sqlite.connection.second_connection import opened_like
-from usage_store.engines.sqlite.copies.copy_file import copy_file
-from usage_store.engines.sqlite.file.disk import check_disk, file_of, reserve, size
+from usage_store.engines.sqlite.copies.copy_database import copy_file
+from usage_store.engines.sqlite.file.free_disk_space import check_disk, file_of, reserve, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

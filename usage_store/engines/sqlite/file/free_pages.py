@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import main_file
-from usage_store.engines.sqlite.file.disk import check_disk, size
+from usage_store.engines.sqlite.file.free_disk_space import check_disk, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,5 +1,5 @@
 """What makes SQLite's tables those of Peewee models."""
 
-from usage_store.engines.sqlite.from_models.models_to_tables import model_changes
+from usage_store.engines.sqlite.from_models.renames_and_order import model_changes
 
 __all__ = ["model_changes"]

@@ -9,7 +9,7 @@ from usage_store.engines.sqlite.schema import sql_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from usage_store.engines.interface.compare_databases import Column, Table
+    from usage_store.engines.interface.schema_differences import Column, Table
 
 
 def addable(name: str, column: Column, table: Table) -> bool:

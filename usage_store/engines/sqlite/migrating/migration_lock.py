@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.connection.file_on_disk import permissions
+from usage_store.engines.sqlite.connection.path_and_inode import permissions
 from usage_store.errors import DatabaseUnreadable, MigrationLocked
 
 if TYPE_CHECKING:

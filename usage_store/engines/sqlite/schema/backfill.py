@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
-from usage_store.engines.sqlite.schema.one_table import stored_table
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
+from usage_store.engines.sqlite.schema.table_definition import stored_table
 from usage_store.errors import ChangeRefused
 
 if TYPE_CHECKING:

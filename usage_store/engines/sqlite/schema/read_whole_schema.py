@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from usage_store.engines.interface.compare_databases import Catalog, Column, ForeignKey, Table
+from usage_store.engines.interface.schema_differences import Catalog, Column, ForeignKey, Table
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import main_file
-from usage_store.engines.sqlite.file.disk import check_disk
+from usage_store.engines.sqlite.file.free_disk_space import check_disk
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
-from usage_store.engines.sqlite.schema.one_table import (
+from usage_store.engines.sqlite.schema.kept_by_a_rebuild import put_back, read_belongings
+from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
+from usage_store.engines.sqlite.schema.table_definition import (
     StoredTable,
     columns_of,
     rowid_of,
@@ -29,8 +31,6 @@ from usage_store.engines.sqlite.schema.one_table import (
     unused_name,
     users_of,
 )
-from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
-from usage_store.engines.sqlite.schema.triggers_and_indexes import put_back, read_belongings
 from usage_store.errors import ChangeRefused, NotEnoughDisk
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import peewee
 from playhouse import migrate
 
 from usage_store.engines.sqlite.schema import backfill, edit_create_table
-from usage_store.engines.sqlite.schema.one_table import stored_table, users_of
 from usage_store.engines.sqlite.schema.rebuild_table import rebuild
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
+from usage_store.engines.sqlite.schema.table_definition import stored_table, users_of
 from usage_store.engines.sqlite.schema.write_column_sql import default_of, definition_of, needs_rebuild, sql_of
 from usage_store.errors import ChangeRefused
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.file.free_pages import can_shrink, file_bytes, free_pages, live_bytes, wal_allowance
-from usage_store.models.fields.maintenance_goals import Forecast
+from usage_store.models.fields.retention_limits import Forecast
 from usage_store.models.sqlite.maintenance.compact_snapshots import can_compact
 from usage_store.models.sqlite.maintenance.count_references import old_numbers
 from usage_store.models.sqlite.maintenance.delete_snapshots import out_of_reach
@@ -17,7 +17,7 @@ from usage_store.models.sqlite.rows.list_rows import count
 if TYPE_CHECKING:
     import peewee
 
-    from usage_store.models.fields.maintenance_goals import Goals
+    from usage_store.models.fields.retention_limits import Goals
 
 
 _SAVED = 0.95  # of a text's bytes, when it is compacted

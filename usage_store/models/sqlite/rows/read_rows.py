@@ -11,8 +11,8 @@ from peewee import Alias, Field, ModelAlias, ModelCompoundSelectQuery, ModelRaw,
 
 from usage_store.engines.sqlite.connection.driver import is_standard
 from usage_store.models.fields.column_types import NotUtf8, RowIdField
+from usage_store.models.sqlite.rows.snapshot_text_column import SnapshotTextField, TextAlias, damage
 from usage_store.models.sqlite.rows.sql_functions import WHY, text_by_connection, text_or_why
-from usage_store.models.sqlite.rows.text_column import SnapshotTextField, TextAlias, damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

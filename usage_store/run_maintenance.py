@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from usage_store.engines import connected, unwrap
 from usage_store.models.configuration import UsageConfig
 from usage_store.models.fields import allowed_values
-from usage_store.models.fields.maintenance_goals import checked_goals
-from usage_store.models.storage import storage_of
+from usage_store.models.fields.retention_limits import checked_goals
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import peewee
 
-    from usage_store.models.fields.maintenance_goals import Goals
-    from usage_store.models.storage import Maintenance
+    from usage_store.models.fields.retention_limits import Goals
+    from usage_store.models.storage_interface import Maintenance
 
 
 class Maintained(NamedTuple):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.engine import Engine
     from usage_store.migrate.files.migration import Migration
-    from usage_store.migrate.files.project import Project
+    from usage_store.migrate.files.migrations_folder import Project
 
 
 class Records(NamedTuple):

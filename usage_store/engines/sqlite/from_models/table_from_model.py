@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines.interface.changes import Change, Rebuild
+from usage_store.engines.interface.table_changes import Change, Rebuild
 from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import addable, doubts_of, lost, without_value
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
@@ -20,7 +20,7 @@ from usage_store.engines.sqlite.schema.sql_tokens import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from usage_store.engines.interface.compare_databases import Catalog, Table
+    from usage_store.engines.interface.schema_differences import Catalog, Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from usage_store.errors import DatabaseUnreadable
 
 if TYPE_CHECKING:
     from usage_store.engines.sqlite.connection.driver import sqlite3
-    from usage_store.engines.sqlite.connection.file_connection import FileConnection
+    from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
 
 
 _TICK = 0.02  # seconds

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.schema import sql_tokens
-from usage_store.engines.sqlite.schema.one_table import stored_table
+from usage_store.engines.sqlite.schema.table_definition import stored_table
 from usage_store.errors import ChangeRefused
 
 if TYPE_CHECKING:

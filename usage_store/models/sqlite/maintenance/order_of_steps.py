@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.models.fields.maintenance_goals import Goals
+    from usage_store.models.fields.retention_limits import Goals
 
 
 # SQLite looks for a page at the file's end in the whole list of free pages, so it must not become long.

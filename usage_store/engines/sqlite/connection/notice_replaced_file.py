@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from weakref import WeakSet
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
-from usage_store.engines.sqlite.connection.file_on_disk import GATE, inode
+from usage_store.engines.sqlite.connection.path_and_inode import GATE, inode
 from usage_store.errors import DatabaseReplaced, DatabaseUnreadable, ForkedConnection
 
 # The connections of this process to files, and the files that it inherited open through a fork.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from usage_store.errors import MigrationError
-    from usage_store.models.fields.maintenance_goals import Forecast, Goals
+    from usage_store.models.fields.retention_limits import Forecast, Goals
     from usage_store.models.fields.snapshot_input import Row
 
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105

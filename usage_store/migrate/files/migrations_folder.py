@@ -95,7 +95,7 @@ def _usage_directory() -> str:
 
 def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str]:
     # With the models behind it, half of what `check` takes to start.
-    from usage_store.models.storage import storage_of  # noqa: PLC0415  as said above
+    from usage_store.models.storage_interface import storage_of  # noqa: PLC0415  as said above
 
     yield from storage_of(database).maintenance.check_rows(database, full=full)
 

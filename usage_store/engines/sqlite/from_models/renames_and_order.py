@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import peewee
 from peewee import sort_models  # type: ignore[attr-defined]  # not in peewee's stubs
 
-from usage_store.engines.interface.changes import Change
+from usage_store.engines.interface.table_changes import Change
 from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy
-from usage_store.engines.sqlite.from_models.change_table import Schema, TableDiff, read_schema, text_of
+from usage_store.engines.sqlite.from_models.table_from_model import Schema, TableDiff, read_schema, text_of
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted

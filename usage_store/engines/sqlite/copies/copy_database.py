@@ -12,7 +12,7 @@ import peewee
 from usage_store.engines.sqlite.connection.driver import driver_errors, main_file
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
 from usage_store.engines.sqlite.connection.second_connection import is_immutable, opened_like, second_connection
-from usage_store.engines.sqlite.file.disk import check_disk, size, sync
+from usage_store.engines.sqlite.file.free_disk_space import check_disk, size, sync
 from usage_store.engines.sqlite.file.integrity_checks import first_damage
 from usage_store.errors import CorruptDatabase, DatabaseUnreadable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from usage_store.engines.interface.compare_databases import Catalog, differences
+from usage_store.engines.interface.schema_differences import Catalog, differences
 from usage_store.errors import MigrationFailed, SchemaDrift
 from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.planned_sql import run
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.migrate.files.migration import Migration
-    from usage_store.migrate.record.records import Records
+    from usage_store.migrate.record.files_history_and_log import Records
 
 
 def drift(records: Records, applied: Sequence[Migration]) -> tuple[list[SchemaDrift], list[str]]:

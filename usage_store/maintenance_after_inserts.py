@@ -12,14 +12,14 @@ import peewee
 
 from usage_store.engines import driver_errors, engine_of, unwrap
 from usage_store.errors import UsageStoreError
-from usage_store.models.fields.maintenance_goals import checked_goals
-from usage_store.models.storage import storage_of
+from usage_store.models.fields.retention_limits import checked_goals
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from usage_store.models.fields.maintenance_goals import Goals
-    from usage_store.models.storage import Maintenance, Steps
+    from usage_store.models.fields.retention_limits import Goals
+    from usage_store.models.storage_interface import Maintenance, Steps
 
 
 logger = logging.getLogger("usage_store")
