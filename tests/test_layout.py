@@ -17,8 +17,6 @@ import usage_store
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-pytestmark = pytest.mark.quick
-
 PACKAGE = Path(usage_store.__file__).parent
 MOST_FILES = 12
 MOST_LINES = 300

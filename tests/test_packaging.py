@@ -190,7 +190,6 @@ def test_every_module_of_the_wheel_can_be_imported_and_none_is_missing(
     assert set(said.split()) | {"usage_store"} == modules
 
 
-@pytest.mark.quick
 def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) -> None:
     checkout = _copy(tmp_path)
     _pip_install(python, checkout, ".")

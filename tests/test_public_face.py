@@ -51,6 +51,7 @@ def test_dir_lists_the_public_names_and_help_says_what_each_does() -> None:
         assert str(getattr(usage_store, name).__doc__).partition("\n")[0] in said
 
 
+@pytest.mark.slow
 def test_maintain_is_the_function_and_its_command_line_works_all_the_same(tmp_path: Path) -> None:
     database = str(tmp_path / "usage.db")
     printed("-m", "usage_store.migrate", "--database", database)
@@ -60,6 +61,7 @@ def test_maintain_is_the_function_and_its_command_line_works_all_the_same(tmp_pa
     assert printed("-c", "import usage_store.cli.usage_commands; print(callable(usage_store.maintain))") == "True\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["check", "status", "log"])
 def test_the_command_line_does_without_the_models(tmp_path: Path, command: str) -> None:
     words = ("-X", "importtime", "-m", "usage_store.migrate", command, "--database", str(tmp_path / "usage.db"))

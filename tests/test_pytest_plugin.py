@@ -88,6 +88,7 @@ def test_each_test_has_a_fresh_migrated_bound_database_that_is_unbound_and_close
     _passed(suite, count=4)
 
 
+@pytest.mark.slow
 def test_it_is_unbound_and_closed_after_a_test_that_fails_too(suite: pytest.Pytester) -> None:
     suite.makeconftest(textwrap.dedent(UNBOUND))
     suite.makepyfile("""
@@ -101,6 +102,7 @@ def test_it_is_unbound_and_closed_after_a_test_that_fails_too(suite: pytest.Pyte
     result.assert_outcomes(failed=1)  # and no error at teardown
 
 
+@pytest.mark.slow
 def test_the_seeded_database_comes_with_what_was_written(suite: pytest.Pytester) -> None:
     suite.makeconftest(textwrap.dedent(UNBOUND))
     suite.makepyfile("""
@@ -122,6 +124,7 @@ def test_the_seeded_database_comes_with_what_was_written(suite: pytest.Pytester)
     _passed(suite, count=2)
 
 
+@pytest.mark.slow
 def test_an_application_adds_its_own_models_and_migrations(suite: pytest.Pytester) -> None:
     suite.makepyfile(shop=textwrap.dedent(MODELS))
     folder = suite.mkdir("shop_migrations")

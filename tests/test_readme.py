@@ -57,6 +57,7 @@ def run_session(session: str, folder: Path) -> int:
     return len(steps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "steps"),
     [
@@ -85,6 +86,7 @@ def test_the_examples_of_a_section_print_what_the_readme_says(section: str, step
     assert ran == steps
 
 
+@pytest.mark.slow
 def test_the_fixture_example_passes(tmp_path: Path) -> None:
     (code,) = [code for language, code in BLOCKS if language == "python" and "seeded_usage_database" in code]
     (tmp_path / "test_example.py").write_text(code, encoding="utf-8")
@@ -92,6 +94,7 @@ def test_the_fixture_example_passes(tmp_path: Path) -> None:
     assert "1 passed" in run([sys.executable, "-m", "pytest", *plugin, "test_example.py"], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs sqlite3, the program")
 def test_the_advice_for_a_corrupt_database_saves_the_rows_around_the_damage(tmp_path: Path) -> None:
     path, all_rows = tmp_path / "usage.db", "SELECT id, session_id, snapshot_data, timestamp FROM usage_snapshots"

@@ -147,6 +147,7 @@ def test_snapshots_of_sessions_without_events_are_refused_and_logged_once_each(
     assert len(_sessions(migrated, "usage_sessions")) == 13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("insert", [_one_by_one, _in_batches])
 def test_every_snapshot_is_stored_as_it_came_and_goes_as_it_should(
     migrated: sqlite3.Connection,

@@ -93,7 +93,6 @@ def test_without_room_for_a_backup_nothing_is_rolled_back(folder: Path) -> None:
     assert list_backups(folder / "app.db") == ()
 
 
-@pytest.mark.quick
 def test_backup_and_restore_say_where_the_files_are(folder: Path) -> None:
     ended = command(*OWN, "backup", cwd=folder)
     (backup,) = list_backups(folder / "app.db")
@@ -130,7 +129,6 @@ def test_restore_waits_for_a_writer_and_says_so(folder: Path) -> None:
     assert ended.stderr.splitlines()[0] == "another process is writing to this database; waiting up to 0.1 s"
 
 
-@pytest.mark.quick
 def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder: Path) -> None:
     assert command(*OWN, "rehearse", cwd=folder).stdout == "nothing to rehearse: nothing is pending\n"
     write(folder / "own", {"003_more": MORE.replace("x = 2", "x > 1")})

@@ -155,7 +155,6 @@ def test_the_exit_codes_are_those_that_the_help_lists(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
 def test_a_locked_database_is_6(folder: Path, mode: str) -> None:
     run(folder, code=0)

@@ -26,7 +26,6 @@ def test_migrate_prints_each_step_with_its_time(folder: Path) -> None:
     assert history(folder / "app.db") == [1, 2]
 
 
-@pytest.mark.quick
 def test_rollback_goes_to_the_version_before_or_to_the_one_given(folder: Path) -> None:
     run(folder)
     assert re.fullmatch(f"rolled back 002_two {TIME}\n", run(folder, "rollback").stdout)
@@ -75,7 +74,6 @@ def test_status_check_exits_with_1_while_something_is_pending(folder: Path) -> N
     run(folder, "status", "--check")
 
 
-@pytest.mark.quick
 def test_plan_prints_sql_that_runs(folder: Path) -> None:
     printed = run(folder, "plan").stdout
     assert printed == f"-- up 001_one\n{SQL.format('one')};\n-- up 002_two\n{SQL.format('two')};\n"
@@ -89,7 +87,6 @@ def test_plan_prints_sql_that_runs(folder: Path) -> None:
     }
 
 
-@pytest.mark.quick
 def test_create_writes_the_next_file(folder: Path) -> None:
     done = command("create", "Add users", "--directory", "own", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "own/003_add_users.py\n", "")
@@ -138,7 +135,6 @@ def test_looking_at_a_missing_database_makes_no_file(folder: Path, words: tuple[
     assert files_of(folder) == before
 
 
-@pytest.mark.quick
 def test_validate_says_valid(folder: Path) -> None:
     run(folder)
     assert run(folder, "validate").stdout == "valid\n"

@@ -59,6 +59,7 @@ def test_a_backfill_tells_rows_and_rate_and_the_time_that_is_left(tmp_path: Path
     assert said.endswith("\r\x1b[K\r")
 
 
+@pytest.mark.slow
 def test_validate_tells_how_long_it_has_been_at_it(tmp_path: Path) -> None:
     write(tmp_path / "migrations", {"001_a": python("db.execute_sql('CREATE TABLE a (b)')") + NOTICES})
     command = ("-m", "usage_store.migrate", *WORDS)

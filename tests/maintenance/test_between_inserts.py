@@ -76,6 +76,7 @@ def test_a_later_opening_without_a_limit_ends_it(path: Path) -> None:
     assert len(plain_rows(path)) == 640
 
 
+@pytest.mark.slow
 def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> None:
     # Nobody copies the -wal to the file but SQLite itself and upkeep, as in a monitor that does nothing but insert.
     path, sizes, start = tmp_path / "usage.db", [], time.time() - 8000
@@ -90,6 +91,7 @@ def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> N
     assert max(sizes) <= LEAST_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age", [0, 20])
 def test_old_snapshots_that_keep_coming_do_not_put_off_the_limit(
     tmp_path: Path, age: int, monkeypatch: pytest.MonkeyPatch

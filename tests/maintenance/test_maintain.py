@@ -52,6 +52,7 @@ def test_what_is_not_asked_for_is_not_done(database: peewee.SqliteDatabase, path
     assert maintain(max_bytes=LEAST_BYTES)[:3] == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_budget_ends_it_early_and_the_next_calls_finish(database: peewee.SqliteDatabase, path: Path) -> None:
     ids = fill(database, 3000, 60)
     done = maintain(retention_days=30, budget=1e-6)
@@ -69,6 +70,7 @@ def test_a_budget_ends_it_early_and_the_next_calls_finish(database: peewee.Sqlit
     assert len(ids_in(path)) - len(plain_rows(path)) == compacted
 
 
+@pytest.mark.slow
 def test_a_dry_run_changes_nothing_and_tells_what_would_happen(database: peewee.SqliteDatabase, path: Path) -> None:
     for number in range(3000):
         UsageSnapshot.record(

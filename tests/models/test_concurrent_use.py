@@ -85,6 +85,7 @@ def _configure(path: Path) -> int:
     return 200
 
 
+@pytest.mark.slow
 def test_four_insert_while_one_prunes_and_one_configures(usage_database: peewee.Database, tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     register_session("old")
@@ -191,6 +192,7 @@ def test_a_bulk_insert_killed_half_way_leaves_nothing(
     assert insert_usage_snapshots([{"session_id": "s", "snapshot_data": 1}]) == 1
 
 
+@pytest.mark.slow
 def test_a_bulk_insert_killed_at_any_moment_leaves_all_or_nothing(
     usage_database: peewee.Database, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_a_bulk_insert_killed_at_any_moment_leaves_all_or_nothing(
     assert kill_in_bulk(path, 2000, "done") == 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "lock"), [("delete", "EXCLUSIVE"), ("delete", "IMMEDIATE"), ("wal", "IMMEDIATE")])
 def test_a_lock_is_waited_for_and_told_when_the_wait_is_over(tmp_path: Path, mode: str, lock: str) -> None:
     path = tmp_path / "usage.db"

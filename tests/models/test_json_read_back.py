@@ -101,7 +101,6 @@ def test_a_text_that_is_nested_deeply_is_read_back_byte_for_byte(
     check_texts(usage_database, path, [nested("1.50", shells, depth) for depth in (1, DEEP - 1, DEEP)])
 
 
-@pytest.mark.quick
 @FEW
 @given(values=st.lists(VALUES, min_size=1, max_size=8))
 def test_any_value_is_read_back_as_it_was(usage_database: peewee.SqliteDatabase, path: Path, values: list[Any]) -> None:

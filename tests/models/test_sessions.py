@@ -35,7 +35,6 @@ def test_sessions_are_registered_all_or_none(tmp_path: Path, usage_database: pee
     assert count == (1002,)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("compacted", [False, True])
 def test_sessions_go_with_their_snapshots_and_others_stay(
     usage_database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool

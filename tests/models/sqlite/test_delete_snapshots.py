@@ -61,7 +61,6 @@ def test_snapshots_that_are_too_old_already_when_they_come_are_the_next_call_s(
     assert ids_in(tmp_path / "usage.db") == list(range(MANY + 1, MANY + 1 + 50 * steps))
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("compacted", [False, True])
 def test_many_go_in_several_transactions_the_oldest_first(
     usage_database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool

@@ -35,6 +35,7 @@ USES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 def test_each_use_of_a_file_that_was_open_in_a_transaction_is_refused_in_the_child(folder: Path, use: str) -> None:
     (folder / "link.db").symlink_to("usage.db")

@@ -64,7 +64,6 @@ def check(path: Path, processes: list[Ended]) -> None:
     assert not path.with_name("app.db-migrate").exists()
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("count", COUNTS)
 def test_on_a_fresh_file_each_migration_runs_once(path: Path, count: int) -> None:
     directory = write(path.parent / "own", DATA)

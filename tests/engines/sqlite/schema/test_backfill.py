@@ -103,6 +103,7 @@ MigrationRunner(open_database(sys.argv[1]), sys.argv[2], on_progress=told).migra
 """
 
 
+@pytest.mark.slow
 def test_a_killed_backfill_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path = filled(tmp_path / "app.db")
     directory = migrations(tmp_path)

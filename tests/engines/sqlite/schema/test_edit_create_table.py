@@ -125,6 +125,7 @@ CASES: dict[str, Case] = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(create_tables(), st.sampled_from(sorted(CASES)), st.data())
 def test_an_operation_changes_one_thing_of_any_table(sql: str, case: str, data: st.DataObject) -> None:
@@ -163,6 +164,7 @@ def comments(sql: str) -> list[str]:
     return [piece.split(":")[0] for piece in pieces]
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(create_tables())
 def test_what_was_put_in_and_taken_out_again_leaves_nothing_but_blanks(sql: str) -> None:
