@@ -8,7 +8,7 @@ import peewee
 
 from usage_store.engines import inner
 from usage_store.errors import ConfigurationError
-from usage_store.models.sqlite.rows.read_rows import UsageAlias, UsageRaw, UsageSelect
+from usage_store.models.sqlite.rows.peewee_queries import UsageAlias, UsageRaw, UsageSelect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

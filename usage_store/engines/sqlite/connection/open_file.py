@@ -10,7 +10,7 @@ from usage_store.engines.sqlite.connection.driver import check_sqlite, sqlite3
 from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, readable_errors
 from usage_store.engines.sqlite.connection.path_and_inode import absolute, make
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
-from usage_store.engines.sqlite.connection.wal_without_writers import QuietFile, is_quiet
+from usage_store.engines.sqlite.connection.read_only_wal import QuietFile, is_quiet
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.models.fields.column_types import NotUtf8
 from usage_store.models.sqlite.rows import block_format
-from usage_store.models.sqlite.rows.read_rows import fetch
+from usage_store.models.sqlite.rows.peewee_queries import fetch
 from usage_store.models.sqlite.rows.sql_functions import text_or_why
 
 if TYPE_CHECKING:
