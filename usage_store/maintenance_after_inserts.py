@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from usage_store.models.fields.retention_limits import Goals
     from usage_store.models.storage_interface import Maintenance, Steps
 
-
 logger = logging.getLogger("usage_store")
 
 _PAUSE = 0.2  # seconds to the next transaction while there is more to do

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from usage_store.migrate import Migration, Step
 
-
 _PENDING = 1
 _MILLISECONDS = 10**11  # an applied_at from here up was written in milliseconds by another program
 

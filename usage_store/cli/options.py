@@ -12,7 +12,6 @@ from usage_store.errors import InvalidValue
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-
 _EPILOG = """\
 exit codes:
   0  fine                          5  database newer than these migrations

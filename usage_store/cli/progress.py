@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 _PATIENCE = 1.0  # seconds before anything is said
 _INTERVAL = 0.2  # seconds between two lines
 

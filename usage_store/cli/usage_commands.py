@@ -20,7 +20,6 @@ from usage_store.run_maintenance import Maintained, maintain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _LEFT = 1
 _EPILOG = """\

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
 
-
 logger = logging.getLogger("usage_store.migrate")
 
 

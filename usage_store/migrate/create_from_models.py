@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.table_changes import Rebuild
 
-
 _WIDTH = 120
 _NOTHING = '    raise NotImplementedError("write what the TODO says first")\n'
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from usage_store.migrate.status import MigrationStatus
     from usage_store.migrate.validate import Report
 
-
 # What only some calls need is imported by these: all of it would be a tenth of what `check` takes to start.
 
 logger = logging.getLogger("usage_store.migrate")

@@ -17,7 +17,6 @@ from usage_store.models.storage_interface import storage_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 logger = logging.getLogger("usage_store")
 
 

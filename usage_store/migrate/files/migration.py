@@ -11,7 +11,6 @@ from usage_store.errors import LoadError
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 Direction = Literal["up", "down"]
 
 

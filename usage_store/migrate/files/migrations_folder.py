@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from usage_store.errors import MigrationError
 
-
 COMMON = "schema_migrations"  # a name that many tools give to their history
 
 

@@ -12,7 +12,6 @@ from usage_store.migrate.files import find_files
 if TYPE_CHECKING:
     import os
 
-
 _EMPTY = '''
 
 def up(migrator, db):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.files.migrations_folder import Project
 
-
 _HISTORY = {"version", "name", "applied_at"}
 _LOG = {"id", "version", "name", "action", "checksum", "source"}
 

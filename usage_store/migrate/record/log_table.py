@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.history_table import History
 
-
 Action = Literal["up", "down", "stamp"]
 
 _COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"

@@ -15,7 +15,6 @@ from usage_store.errors import InvalidValue, UnknownField
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 PLANS = ("pro", "max5", "max20", "custom")
 VIEWS = ("realtime", "daily", "monthly", "session")
 TIME_FORMATS = ("12h", "24h", "auto")

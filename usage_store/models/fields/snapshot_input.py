@@ -11,7 +11,6 @@ from usage_store.models.fields import allowed_values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-
 FIELDS = ("session_id", "snapshot_data", "snapshot_type", "timestamp")
 _DEPTH = 500  # nested lists and objects; Python 3.11 follows some 990, SQLite 1000 or 2000
 _DIGITS = 4300  # of an int that Python reads by default: sys.get_int_max_str_digits()

@@ -14,7 +14,6 @@ from usage_store.errors import DatabaseUnreadable, MigrationLocked, UsageStoreEr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 CANNOT_OPEN = "cannot be opened; does its folder exist, and may this user write there?"
 _UNREADABLE = {
     "SQLITE_NOTADB": "not a database",

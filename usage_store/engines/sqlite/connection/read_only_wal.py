@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.connection.driver import sqlite3
     from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
 
-
 _TICK = 0.02  # seconds
 
 

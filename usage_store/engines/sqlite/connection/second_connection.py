@@ -17,7 +17,6 @@ from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFil
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-
 # Pragmas without which an encrypted file cannot be read (zetetic.net/sqlcipher/sqlcipher-api).
 _KEYS = ("cipher", "hexkey", "hmac", "kdf", "key", "legacy", "textkey")
 

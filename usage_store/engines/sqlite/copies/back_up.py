@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import peewee
 
-
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _NAME = r"\.v(?P<version>\d+)\.(?P<time>\d{8}T\d{6}\.\d{6}Z)\.backup"
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-
 _CHUNK = 1024  # pages between two calls of on_progress
 
 

@@ -26,7 +26,6 @@ from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnre
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
 logger = logging.getLogger("usage_store.migrate")
 
 _FULL = 2  # PRAGMA synchronous: the COMMIT reaches the disk before it returns

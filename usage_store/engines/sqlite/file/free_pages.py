@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Turns
 
-
 _INCREMENTAL = 2  # PRAGMA auto_vacuum
 _MOST_WAL = 8 * 2**20
 _FRAME = 24  # bytes before each page in the -wal

@@ -10,7 +10,6 @@ from usage_store.engines.sqlite.connection.driver import sqlite3
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 ROLLED_BACK = "the transaction was rolled back by a statement of the migration"
 
 _REFUSED = {

@@ -19,7 +19,6 @@ try:
 except ImportError:  # pragma: no cover  Windows: the write lock of each migration's transaction remains
     fcntl = None  # type: ignore[assignment]
 
-
 _POLL = 0.02  # seconds
 _held: set[int] = set()  # descriptors
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     import peewee
 
-
 _LONGEST = 0.02  # seconds that a batch should hold the write lock at most
 _LARGEST = 100_000  # rows in a batch
 _LAST = 2**63 - 1  # SQLite's largest rowid

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.schema.sql_tokens import Token
 
-
 _TABLE_LEVEL = ("constraint", "primary", "unique", "check", "foreign")
 _COLUMN_LEVEL = (*_TABLE_LEVEL, "not", "null", "default", "references", "collate", "generated", "as", "deferrable")
 _TAKES_A_WORD = ("constraint", "references", "collate", "not", "set")  # the next token is theirs, whatever it says

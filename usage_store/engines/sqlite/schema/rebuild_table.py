@@ -36,7 +36,6 @@ from usage_store.errors import ChangeRefused, NotEnoughDisk
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-
 logger = logging.getLogger("usage_store.migrate")
 
 

@@ -19,7 +19,6 @@ from usage_store.errors import ChangeRefused
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-
 P = ParamSpec("P")
 
 

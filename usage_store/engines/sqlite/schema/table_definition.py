@@ -16,7 +16,6 @@ from usage_store.errors import ChangeRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 _GENERATED = (2, 3)  # sqlite.org/pragma.html#pragma_table_xinfo: 2 virtual, 3 stored
 
 

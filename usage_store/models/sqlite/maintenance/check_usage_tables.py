@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     import peewee
 
-
 _DAY = 86_400
 _EXAMPLES = 3
 

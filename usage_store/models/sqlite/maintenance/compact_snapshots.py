@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
-
 _ROWS, _BYTES = 2000, 8 * 2**20  # read at once, and so held in memory, at most
 
 _PLAIN = (

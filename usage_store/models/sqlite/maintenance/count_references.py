@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
-
 logger = logging.getLogger("usage_store")
 
 _REFERS = REFERS.format("usage_snapshots")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
-
 # Those that others store meanwhile, too old already, are another call's: or this one might never end.
 _OLD = "FROM usage_snapshots WHERE timestamp < ? AND id <= ?"
 _PRUNE = f"DELETE FROM usage_snapshots WHERE id IN (SELECT id {_OLD} ORDER BY timestamp LIMIT ?)"  # noqa: S608

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.retention_limits import Goals
 
-
 _SAVED = 0.95  # of a text's bytes, when it is compacted
 _SNAPSHOTS = "usage_snapshots AS s"
 _OLD = "s.timestamp < ?"

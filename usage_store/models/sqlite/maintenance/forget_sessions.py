@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
-
 # A session that the host's events name is theirs. IN gives NULL where one of them has no session.
 _NO_EVENTS = "coalesce(u.session_id IN (SELECT session_id FROM main.events), 0) = 0"
 _NO_SNAPSHOTS = (

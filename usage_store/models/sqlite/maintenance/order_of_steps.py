@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.retention_limits import Goals
 
-
 # SQLite looks for a page at the file's end in the whole list of free pages, so it must not become long.
 _MANY_PAGES = 10_000
 _COMPACTED_FIRST = 40  # rows in the first slice: of fewer, each session has few in a block

@@ -10,7 +10,6 @@ from usage_store.models.sqlite.rows.block_format import ITS_BLOCK, STORED_BYTES
 if TYPE_CHECKING:
     import peewee
 
-
 # Of the texts, those that fill more than half a page take whole ones, and others share theirs with free space.
 _MOST = f"""
 SELECT total(CASE WHEN size > {{0}} / 2 - 100 THEN (CAST(size AS INTEGER) + 100 + {{0}}) / {{0}} * {{0}}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import peewee
 
-
 logger = logging.getLogger("usage_store")
 
 _SETTLED = 3600  # seconds: a clock that has been as it is for so long is taken to be right

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     import peewee
 
-
 # Of the real stream, 16 kB take 111 bytes a snapshot and 17 us to inflate, 32 kB 70 and 30, 64 kB 52 and 54.
 BLOCK_BYTES = 32 * 1024
 

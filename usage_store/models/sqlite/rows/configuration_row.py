@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     import peewee
 
-
 _TEXTS = tuple(name for name, rule in CONFIG_RULES.items() if isinstance(rule.default, str))
 _COLUMNS = ("id", *CONFIG_RULES, "created_at", "updated_at")
 # Texts as blobs: sqlite3 raises, and gives no row at all, for text that is not UTF-8.

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Triggers = Callable[[peewee.SqliteDatabase], ModuleType]
 
-
 logger = logging.getLogger("usage_store")
 
 NAMES = ("usage_events_inserted", "usage_events_deleted", "usage_events_moved")

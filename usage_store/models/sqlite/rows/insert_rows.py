@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.snapshot_input import Row
 
-
 # Selecting the session makes an unknown one insert nothing, on connections that do not check foreign keys too, and so
 # does a text that is not JSON.
 _INSERT = (

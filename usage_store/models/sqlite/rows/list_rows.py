@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     import peewee
 
-
 _SNAPSHOTS = (
     f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots"  # noqa: S608
 )

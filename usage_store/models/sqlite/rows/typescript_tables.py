@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     Marks = list[tuple[int, str]]
 
-
 # Any text is greater than any number, and divided by 1000 it would be 0.
 _SECONDS = "CASE WHEN typeof({0}) = 'integer' AND {0} >= 100000000000 THEN {0} / 1000 ELSE {0} END"
 _COLUMNS = {
