@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import peewee
 
+from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError, HistoryError, MissingMigration
 from usage_store.migrate.record.which_to_run import find_problems
 
@@ -82,9 +83,9 @@ def _require_empty(records: Records) -> None:
 
 def _times(database: peewee.Database, keeper: _Keeper) -> dict[str, int]:
     """Read when each name was first applied, in seconds UTC."""
-    columns = {column.name for column in database.get_columns(keeper.table)}
-    if not columns:
+    if engine_of(database).kind_of(database, keeper.table) is None:
         raise ConfigurationError(f"{keeper.table}: no such table; name the history to adopt with --from-table")
+    columns = {column.name for column in database.get_columns(keeper.table)}
     wanted = ("id", "name", keeper.time)
     if not columns.issuperset(wanted):
         raise HistoryError(
