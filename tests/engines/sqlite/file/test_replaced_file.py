@@ -169,7 +169,12 @@ def test_after_a_change_of_folder_a_new_connection_reaches_the_same_file(
         register_session("s")
     monkeypatch.chdir("elsewhere")
     assert insert_usage_snapshot(SNAPSHOT) is not None
-    thread = threading.Thread(target=lambda: insert_usage_snapshot(SNAPSHOT))
+
+    def insert() -> None:
+        insert_usage_snapshot(SNAPSHOT)
+        UsageSnapshot._meta.database.close()  # this thread's connection
+
+    thread = threading.Thread(target=insert)
     thread.start()
     thread.join(60)
     UsageSnapshot._meta.database.close()
