@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tracemalloc
 import zlib
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,20 +34,26 @@ def packed(lengths: bytes, texts: bytes) -> bytes:
     return zlib.compress(lengths + b"\n" + texts)
 
 
-BLOCKS = {
-    "lengths that are too small": packed(b"1 8", b'{"n": 0}{"n": 1}'),
-    "lengths that are too large": packed(b"8 9", b'{"n": 0}{"n": 1}'),
-    "a negative length": packed(b"-8 24", b'{"n": 0}{"n": 1}'),
-    "lengths that are no numbers": packed(b"8 +8", b'{"n": 0}{"n": 1}'),
-    "a number of too many digits": packed(b"8 " + b"9" * 5000, b'{"n": 0}{"n": 1}'),
-    "no lengths": zlib.compress(b'{"n": 0}{"n": 1}'),
-    "no texts": packed(b"", b""),
-    "what inflates beyond its lengths": packed(b"0 0", b"0" * 2**28),
-    "what inflates as far as its lengths say": packed(b"0 %d" % 2**28, b"0" * 2**28),
-    "a line of lengths without an end": zlib.compress(b"1 " * 2**27),
-    "what is cut off": pack([b'{"n": 0}', b'{"n": 1}'])[:-1],
-    "texts that are not UTF-8": pack([NOT_UTF8, NOT_UTF8]),
+BLOCKS: dict[str, Callable[[], bytes]] = {
+    "lengths that are too small": lambda: packed(b"1 8", b'{"n": 0}{"n": 1}'),
+    "lengths that are too large": lambda: packed(b"8 9", b'{"n": 0}{"n": 1}'),
+    "a negative length": lambda: packed(b"-8 24", b'{"n": 0}{"n": 1}'),
+    "lengths that are no numbers": lambda: packed(b"8 +8", b'{"n": 0}{"n": 1}'),
+    "a number of too many digits": lambda: packed(b"8 " + b"9" * 5000, b'{"n": 0}{"n": 1}'),
+    "no lengths": lambda: zlib.compress(b'{"n": 0}{"n": 1}'),
+    "no texts": lambda: packed(b"", b""),
+    "what inflates beyond its lengths": lambda: packed(b"0 0", b"0" * 2**28),
+    "what inflates as far as its lengths say": lambda: packed(b"0 %d" % 2**28, b"0" * 2**28),
+    "a line of lengths without an end": lambda: zlib.compress(b"1 " * 2**27),
+    "what is cut off": lambda: pack([b'{"n": 0}', b'{"n": 1}'])[:-1],
+    "texts that are not UTF-8": lambda: pack([NOT_UTF8, NOT_UTF8]),
 }
+
+
+@cache
+def block(damage: str) -> bytes:
+    """Make a block when a test needs it: some take a second."""
+    return BLOCKS[damage]()
 
 
 @pytest.fixture
@@ -78,7 +85,7 @@ EXPECTED = {1: "damaged", 2: "damaged", 3: GOOD[0], 4: GOOD[1], 5: '{"n": 2}'}
 
 @pytest.mark.parametrize("damage", BLOCKS)
 def test_a_damaged_block_costs_its_rows_only(usage_database: peewee.SqliteDatabase, path: Path, damage: str) -> None:
-    harm(path, BLOCKS[damage])
+    harm(path, block(damage))
     for listed in (
         S.recent(hours_back=YEAR),
         list(S.select()),
@@ -95,8 +102,8 @@ def test_a_damaged_block_costs_its_rows_only(usage_database: peewee.SqliteDataba
 
 
 def test_no_more_is_inflated_than_the_texts_may_be(usage_database: peewee.SqliteDatabase, path: Path) -> None:
-    for damage, block in BLOCKS.items():
-        harm(path, block)
+    for damage in BLOCKS:
+        harm(path, block(damage))
         tracemalloc.start()
         assert len(list(damaged_snapshots(usage_database))) == 2, damage
         most = tracemalloc.get_traced_memory()[1]
@@ -114,7 +121,7 @@ ROWS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_plain_rows_raise_at_that_row_by_its_id(path: Path, kind: str) -> None:
-    harm(path, BLOCKS["a negative length"])
+    harm(path, block("a negative length"))
     select = ROWS[kind]
     alias: Any = S.alias()
     found = iter(select(S.select().order_by(S.id.desc())).iterator())
@@ -135,7 +142,7 @@ def test_plain_rows_raise_at_that_row_by_its_id(path: Path, kind: str) -> None:
 
 
 def test_an_outer_join_that_finds_no_snapshot_is_no_damage(path: Path) -> None:
-    harm(path, BLOCKS["a negative length"])
+    harm(path, block("a negative length"))
     UsageSession.register("empty")
     query = UsageSession.select(UsageSession.session_id, S.snapshot_data).join(S, "LEFT OUTER JOIN")
     assert list(query.where(UsageSession.session_id == "empty").tuples()) == [("empty", None)]
