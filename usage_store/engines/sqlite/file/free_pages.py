@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.free_disk_space import check_disk, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import peewee
 
@@ -90,15 +91,9 @@ def _give_back(database: peewee.SqliteDatabase, until: float) -> None:
             return
 
 
-@contextmanager
-def wide_cache(database: peewee.SqliteDatabase) -> Iterator[None]:
+def wide_cache(database: peewee.SqliteDatabase) -> AbstractContextManager[None]:
     """Let SQLite keep more pages in memory within the block."""
-    cache = database.pragma("cache_size")
-    database.pragma("cache_size", _CACHE)
-    try:
-        yield
-    finally:
-        database.pragma("cache_size", cache)
+    return pragma_set(database, "cache_size", _CACHE)
 
 
 def vacuum(database: peewee.SqliteDatabase) -> None:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.engines.sqlite.connection.error_messages import is_locked
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.write_transaction import in_transaction, without_waiting, write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 # A lock in SQLite has no queue. Whoever finds it taken sleeps and asks again, so many milliseconds after the first time
 # (sqliteDefaultBusyCallback in SQLite's main.c), and gets it only if it is free at such a moment.
@@ -119,15 +121,9 @@ def finish(database: peewee.SqliteDatabase, work: Callable[[Pace], Iterator[int]
         return sum(work(Pace(Turns())))
 
 
-@contextmanager
-def without_automatic_checkpoints(database: peewee.SqliteDatabase) -> Iterator[None]:
+def without_automatic_checkpoints(database: peewee.SqliteDatabase) -> AbstractContextManager[None]:
     """Keep SQLite from copying the -wal to the file within a commit: it comes between the slices instead."""
-    automatic = database.pragma("wal_autocheckpoint")
-    database.pragma("wal_autocheckpoint", 0)
-    try:
-        yield
-    finally:
-        database.pragma("wal_autocheckpoint", automatic)
+    return pragma_set(database, "wal_autocheckpoint", 0)
 
 
 def checkpoint(database: peewee.SqliteDatabase) -> None:

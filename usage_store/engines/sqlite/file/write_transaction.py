@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -53,12 +55,6 @@ def _undo(database: peewee.Database | peewee.DatabaseProxy, step: Any, *, nested
             step.commit(begin=False)  # RELEASE; without it the savepoint would stay open
 
 
-@contextmanager
-def without_waiting(database: peewee.SqliteDatabase) -> Iterator[None]:
+def without_waiting(database: peewee.SqliteDatabase) -> AbstractContextManager[None]:
     """Let nothing in the block wait for a lock: what is locked raises at once."""
-    timeout = database.pragma("busy_timeout")
-    database.pragma("busy_timeout", 0)
-    try:
-        yield
-    finally:
-        database.pragma("busy_timeout", timeout)
+    return pragma_set(database, "busy_timeout", 0)

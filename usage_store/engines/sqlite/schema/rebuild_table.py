@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.free_disk_space import check_disk
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
@@ -205,9 +206,5 @@ def _swap(database: peewee.SqliteDatabase, old: str, new: str) -> None:
     # Without this, RENAME compiles every view and trigger of the schema and fails on those over the table that is not
     # there. With it, and foreign keys off, RENAME writes the new name in the table's own definition and nowhere else
     # (sqlite.org/pragma.html#pragma_legacy_alter_table), which is what is wanted: all else says the old name already.
-    legacy = database.pragma("legacy_alter_table")
-    database.pragma("legacy_alter_table", 1)
-    try:
+    with pragma_set(database, "legacy_alter_table", 1):
         database.execute_sql(f"ALTER TABLE main.{quoted(new)} RENAME TO {quoted(old)}")
-    finally:
-        database.pragma("legacy_alter_table", legacy)

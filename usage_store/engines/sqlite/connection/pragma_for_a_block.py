@@ -1,0 +1,22 @@
+"""Set a pragma of a connection for a while."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
+
+@contextmanager
+def pragma_set(database: peewee.SqliteDatabase, name: str, value: int) -> Iterator[None]:
+    """Give a pragma another value for the block; afterwards it has the one from before."""
+    before = database.pragma(name)
+    database.pragma(name, value)
+    try:
+        yield
+    finally:
+        database.pragma(name, before)
