@@ -64,6 +64,11 @@ def is_locked(error: BaseException) -> bool:
     return _code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
+def is_damage(error: BaseException | None) -> bool:
+    """Tell whether an error says that the file is no database, or a corrupt one."""
+    return error is not None and _code(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+
+
 def _code(error: BaseException) -> str:
     first = getattr(error, "orig", error)
     return getattr(first, "sqlite_errorname", None) or _SAID.get(str(first), "")

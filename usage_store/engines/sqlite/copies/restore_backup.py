@@ -13,7 +13,7 @@ import peewee
 
 from usage_store.engines.interface.paths_and_urls import checked_mode
 from usage_store.engines.sqlite.connection.driver import sqlite3
-from usage_store.engines.sqlite.connection.error_messages import readable_errors
+from usage_store.engines.sqlite.connection.error_messages import is_damage, readable_errors
 from usage_store.engines.sqlite.connection.open_file import file_name, open_database
 from usage_store.engines.sqlite.connection.path_and_inode import permissions
 from usage_store.engines.sqlite.copies.back_up import stamped, take
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("usage_store.migrate")
 
 _FULL = 2  # PRAGMA synchronous: the COMMIT reaches the disk before it returns
-_DAMAGE = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 
 def restore(
@@ -98,8 +97,7 @@ def _move_if_damaged(file: Path, version: int) -> Path | None:
     try:
         open_database(file, readonly=True).close()
     except DatabaseUnreadable as error:
-        code: str = getattr(getattr(error.__cause__, "orig", None), "sqlite_errorname", "")
-        if not code.startswith(_DAMAGE):
+        if not is_damage(error.__cause__):
             raise
     else:
         return None
