@@ -67,7 +67,7 @@ def seed_usage(
         "reset_hour": chance.randint(0, 23),
     }
     rows = tuple(_snapshots(chance, ids, snapshots, end - int(days * 86_400), end))
-    with _replacing(database):
+    with _writing(database):
         for session_id in ids:
             UsageSession.register(session_id)
         UsageConfig.update_active(config)
@@ -112,7 +112,7 @@ def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
 
 
 @contextmanager
-def _replacing(database: peewee.Database | peewee.DatabaseProxy) -> Iterator[None]:
+def _writing(database: peewee.Database | peewee.DatabaseProxy) -> Iterator[None]:
     write_transaction = engine_of(database).write_transaction(unwrap(database))
     with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), write_transaction:
         yield
@@ -148,7 +148,7 @@ def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
         rows = fixture.get(table)
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() <= columns for row in rows):
             raise ConfigurationError(f"{path}: {table} is not a list of rows with the columns {', '.join(columns)}")
-    with _replacing(database):
+    with _writing(database):
         for model in reversed(MODELS):
             model.delete().execute()
         for model in MODELS:

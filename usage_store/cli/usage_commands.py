@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from usage_store.cli.exit_codes import INTERRUPTED, described, expected, one_line
+from usage_store.cli.open_for_command import target_of
 from usage_store.cli.options import Parser, seconds
 from usage_store.cli.output import complain, with_output
 from usage_store.cli.progress import Progress
@@ -39,10 +40,9 @@ def convert_main(argv: Sequence[str] | None = None) -> int:
 
 def _maintain(argv: Sequence[str] | None) -> int:
     arguments = _maintain_parser().parse_args(argv)
-    target = default_target() if arguments.database is None else arguments.database
     try:
         with closing(
-            open_database(target, readonly=arguments.dry_run, missing="refuse", timeout=arguments.wait)
+            open_database(target_of(arguments), readonly=arguments.dry_run, missing="refuse", timeout=arguments.wait)
         ) as database:
             done = maintain(
                 database,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError, MigrationError, SchemaDrift
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.load_file import Loader
@@ -45,7 +44,7 @@ def convert_original(database: peewee.Database) -> Converted | None:
         runner.connected(),
         _one_line_for_rows(),
         runner.records.alone(runner.wait, runner.on_wait),
-        engine_of(runner.database).write_transaction(runner.database),
+        runner.records.engine.write_transaction(runner.database),
     ):
         return _convert(runner, first) if _is_original(runner) else None
 
@@ -72,7 +71,7 @@ def _is_original(runner: MigrationRunner) -> bool:
 
 
 def _convert(runner: MigrationRunner, first: Migration) -> Converted:
-    database, engine = runner.database, engine_of(runner.database)
+    database, engine = runner.database, runner.records.engine
     original = storage_of(database).typescript_tables
     violated = engine.violations(database)
     marks = original.set_aside(database)
