@@ -77,9 +77,8 @@ def _convert(runner: MigrationRunner, first: Migration) -> Converted:
     marks = original.set_aside(database)
     Loader().module(first).up(None, database)
     converted = Converted(*original.bring_back(database, marks))
-    runner.records.create()
     original.mend_history(database, runner.history.table_name, first.name)
-    runner.records.stamp([first])
+    runner.records.stamp([first], {first.version})
     if engine.violations(database) - violated:
         raise MigrationError("rows would be left without the rows that they refer to; nothing was changed")
     return converted

@@ -63,9 +63,6 @@ def adopt(
         _require_empty(records)
         adopted = _matched(files, _times(records.database, keeper), keeper)
         if adopted:
-            records.create()
-            for migration in adopted:
-                records.history.record(migration)
             records.stamp(adopted)
     for migration in adopted:
         logger.info("adopted %s", migration)

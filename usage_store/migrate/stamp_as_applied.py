@@ -31,11 +31,7 @@ def stamp(records: Records, version: int, wait: float, on_wait: Callable[[str], 
             chosen = tuple(file for file in files if file.version == version)
         else:
             chosen = tuple(file for file in files if file.version <= version and file.version not in applied)
-        records.create()
-        for migration in chosen:
-            if migration.version not in applied:
-                records.history.record(migration)
-        records.stamp(chosen)
+        records.stamp(chosen, applied)
     for migration in chosen:
         logger.info("stamped %s", migration)
     return chosen

@@ -10,7 +10,7 @@ from usage_store.migrate.record.history_table import History
 from usage_store.migrate.record.log_table import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
 
     import peewee
@@ -48,10 +48,16 @@ class Records(NamedTuple):
         self.history.create()
         self.log.create()
 
-    def stamp(self, migrations: Sequence[Migration]) -> None:
-        """Log migrations that were not run, as their files and the schema are now."""
+    def stamp(self, migrations: Sequence[Migration], applied: Collection[int] = ()) -> None:
+        """Record migrations that were not run, and log them as their files and the schema are now.
+
+        Those whose versions are `applied` are in the history already.
+        """
+        self.create()
         fingerprint = self.engine.Fingerprint(self.database).read()
         for migration in migrations:
+            if migration.version not in applied:
+                self.history.record(migration)
             self.log.append(migration, "stamp", 0.0, migration.read(), fingerprint)
 
     def alone(self, wait: float, on_wait: Callable[[str], None]) -> AbstractContextManager[Callable[[], None]]:
