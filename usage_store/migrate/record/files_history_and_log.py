@@ -10,7 +10,7 @@ from usage_store.migrate.record.history_table import History
 from usage_store.migrate.record.log_table import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import peewee
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.engine import Engine
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.files.migrations_folder import Project
+    from usage_store.migrate.record.recorded_ddl import Recorded
 
 
 class Records(NamedTuple):
@@ -25,7 +26,7 @@ class Records(NamedTuple):
 
     database: peewee.Database
     engine: Engine[Any]
-    directory: str
+    project: Project
     history: History
     log: Log
 
@@ -33,7 +34,12 @@ class Records(NamedTuple):
     def of(cls, database: peewee.Database, project: Project) -> Records:
         """Bring a database and a project together. Nothing is opened."""
         history = History(database, project)
-        return cls(database, engine_of(database), project.directory, history, Log(database, history))
+        return cls(database, engine_of(database), project, history, Log(database, history))
+
+    @property
+    def directory(self) -> str:
+        """The directory of the migrations."""
+        return self.project.directory
 
     def files(self) -> tuple[Migration, ...]:
         """List the migrations of the directory for this engine, lowest version first. Raises as `discover`."""
@@ -43,22 +49,29 @@ class Records(NamedTuple):
         """Name the tables of the history and the log, which no migration makes. Reads only."""
         return self.history.table_name, self.log.table_name
 
-    def create(self) -> None:
-        """Make these tables where they are missing."""
+    def create(self) -> bool:
+        """Make these tables where they are missing; tell whether one that was there was altered."""
         self.history.create()
-        self.log.create()
+        return self.log.create()
 
-    def stamp(self, migrations: Sequence[Migration], applied: Collection[int] = ()) -> None:
+    def brought(self) -> Mapping[int, Recorded] | None:
+        """Give the schema after each version, where the migrations bring that along. Reads only."""
+        return self.project.brought(self.engine.NAME)
+
+    def stamp(
+        self, migrations: Sequence[Migration], applied: Collection[int] = (), ddl: str | None = None
+    ) -> None:
         """Record migrations that were not run, and log them as their files and the schema are now.
 
-        Those whose versions are `applied` are in the history already.
+        Those whose versions are `applied` are in the history already. `ddl` is what is known of the schema by other
+        means.
         """
         self.create()
         fingerprint = self.engine.Fingerprint(self.database).read()
         for migration in migrations:
             if migration.version not in applied:
                 self.history.record(migration)
-            self.log.append(migration, "stamp", 0.0, migration.read(), fingerprint)
+            self.log.append(migration, "stamp", 0.0, migration.read(), fingerprint, ddl)
 
     def alone(self, wait: float, on_wait: Callable[[str], None]) -> AbstractContextManager[Callable[[], None]]:
         """Be the only run on this history, the connection set up for it; give what sets it up again."""

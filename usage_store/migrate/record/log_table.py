@@ -14,6 +14,8 @@ from usage_store.migrate.record.find_history import log_name
 from usage_store.migrate.record.source_text import checksum
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import peewee
 
     from usage_store.migrate.files.migration import Migration
@@ -39,6 +41,16 @@ class Entry(NamedTuple):
     package_version: str
 
 
+class DDL(NamedTuple):
+    """What a line of the log holds of the schema, as `ddl`; without, `source` is the file's text as it ran."""
+
+    row_id: int
+    version: int
+    action: Action
+    ddl: str | None
+    source: str
+
+
 class Log:
     """The log of one history, in a table beside the history's."""
 
@@ -56,25 +68,61 @@ class Log:
         """Tell whether anything may have been logged; databases from before the log have none. Reads only."""
         return self._engine.kind_of(self.database, self.table_name) == "table"
 
-    def create(self) -> None:
-        """Make the table where it is missing."""
+    def create(self) -> bool:
+        """Make the table where it is missing, and the column for DDL where it is older; tell whether it was altered."""
+        if self.exists():
+            older = not self._has_ddl()
+            if older:
+                self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl TEXT')
+            return older
         types = self._engine.COLUMN_TYPES
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id {types["id"]}, '
             f"version {types['int']} NOT NULL, name TEXT NOT NULL, "
             f"action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at {types['int']} NOT NULL, "
             f"seconds {types['float']} NOT NULL, checksum TEXT NOT NULL, source {types['bytes']} NOT NULL, "
-            "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL)"
+            "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL, ddl TEXT)"
         )
+        return False
 
-    def append(self, migration: Migration, action: Action, seconds: float, source: bytes, fingerprint: str) -> None:
-        """Add a line; `fingerprint` is the schema's after it."""
+    def _has_ddl(self) -> bool:
+        return any(column.name.lower() == "ddl" for column in self.database.get_columns(self.table_name))
+
+    def append(
+        self,
+        migration: Migration,
+        action: Action,
+        seconds: float,
+        source: bytes,
+        fingerprint: str,
+        ddl: str | None = None,
+    ) -> None:
+        """Add a line; `fingerprint` is the schema's after it, `ddl` what `recorded_ddl` makes of what was changed."""
         row = (
             *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
-            *(checksum(source), zlib.compress(source, 1), fingerprint, __version__),
+            *(checksum(source), zlib.compress(source, 1), fingerprint, __version__, ddl),
         )
         values = ", ".join([self.database.param] * len(row))
-        self.database.execute_sql(f'INSERT INTO "{self.table_name}" ({_COLUMNS}) VALUES ({values})', row)  # noqa: S608
+        sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}, ddl) VALUES ({values})'  # noqa: S608
+        self.database.execute_sql(sql, row)
+
+    def ddl(self) -> Iterator[DDL]:
+        """Give each line's DDL, oldest first. Reads only."""
+        if not self.exists():
+            return
+        ddl = "ddl" if self._has_ddl() else "NULL"
+        sql = (
+            f"SELECT id, version, action, {ddl}, CASE WHEN {ddl} IS NULL THEN source END "  # noqa: S608
+            f'FROM "{self.table_name}" ORDER BY id'
+        )
+        for row_id, *values, source in self.database.execute_sql(sql).fetchall():
+            yield DDL(row_id, *values, "" if source is None else self._text(row_id, source))
+
+    def _text(self, row_id: int, source: bytes) -> str:
+        try:
+            return zlib.decompress(source).decode(errors="replace")
+        except (TypeError, ValueError, zlib.error):
+            raise HistoryError(f"{self.table_name}: the line with id {row_id} is damaged; delete it") from None
 
     def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
         """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
