@@ -124,8 +124,8 @@ class Migrating(Protocol[D]):
 class Schema(Protocol[D]):
     """Reading and changing the schema."""
 
-    def read_catalog(self, database: D) -> Catalog:
-        """Read the whole schema. Reads only."""
+    def read_catalog(self, database: D, only: Collection[str] | None = None) -> Catalog:
+        """Read the whole schema, or what is named in `only` (lower case) and what is on these tables. Reads only."""
 
     def migrator_for(self, database: D) -> SchemaMigrator:
         """Give the migrator that `up` and `down` are handed; it has `on_progress` and `backfill` besides."""
