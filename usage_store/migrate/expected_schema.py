@@ -46,7 +46,7 @@ def compared(
     records: Records, schema: Recorded, live: Mapping[str, SchemaObject], applied: Sequence[Migration]
 ) -> Drift:
     """Compare the objects of a live schema with a recorded one. Reads only."""
-    expected = _with_optional(schema, live)
+    expected = _expected(schema, live)
     lines, notices = records.engine.schema.compare(records.database, expected, live)
     if schema.unrecorded:
         own = tuple(table.lower() for table in records.tables())
@@ -59,11 +59,13 @@ def compared(
     return Drift([SchemaDrift(line) for line in lines], notices)
 
 
-def _with_optional(schema: Recorded, live: Mapping[str, SchemaObject]) -> dict[str, SchemaObject]:
-    """Leave out what may be missing, unless some of it is there; what moved to another table counts as missing."""
+def _expected(schema: Recorded, live: Mapping[str, SchemaObject]) -> dict[str, SchemaObject]:
+    """Leave out what may be missing, unless some of it is there; what moved to another table is not."""
     optional = {key: each for key, each in schema.objects.items() if each.name.lower() in schema.optional}
     there = {key for key, each in optional.items() if key in live and live[key].table.lower() == each.table.lower()}
-    return {key: each for key, each in schema.objects.items() if key not in optional or there}
+    expected = {key: each for key, each in schema.objects.items() if key not in optional or there}
+    as_good = {key for key, texts in schema.alternatives.items() if key in live and live[key].sql in texts}
+    return {key: live[key] if key in as_good else each for key, each in expected.items()}
 
 
 def _missing(texts: Sequence[str], there: set[str]) -> Iterator[str]:

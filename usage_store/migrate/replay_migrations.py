@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from usage_store.migrate.record.files_history_and_log import Records
 
 
-def replay(records: Records, applied: Sequence[Migration], wait: float, on_wait: Callable[[str], None]) -> Drift:
+def replay_and_record(
+    records: Records, applied: Sequence[Migration], wait: float, on_wait: Callable[[str], None]
+) -> Drift:
     """Run the applied migrations on empty tables, compare the schema with what they make, and record that in the log.
 
     Their Python runs. Nothing is compared or recorded while a file is gone, or where a migration cannot run on empty
@@ -73,6 +75,7 @@ def _record(
         before = recorded_schema(records, applied)
         changes = changes_between(before.objects, schema.objects)
         if before.unrecorded or any(changes):
-            records.stamp(applied[-1:], {row.version for row in applied}, as_text(changes, schema.optional, of_all=True))
-
-
+            records.create()
+            ddl = as_text(changes, schema.optional, of_all=True)
+            if not records.log.note(applied[-1].version, records.engine.Fingerprint(records.database).read(), ddl):
+                records.stamp(applied[-1:], {row.version for row in applied}, ddl)

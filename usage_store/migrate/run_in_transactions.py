@@ -51,7 +51,6 @@ class Execution:
         self._watch.look()  # first: what is written meanwhile shows up later
         self.applied = records.history.applied()
         self._versions = {row.version for row in self.applied}
-        self._own_tables = tuple(table.lower() for table in records.tables())
 
     @property
     def violations(self) -> tuple[str, ...]:
@@ -163,6 +162,6 @@ class Execution:
             records.history.forget(migration)
             self._versions.discard(migration.version)
         fingerprint = self._fingerprint.read(only_added=only_added and not altered)
-        ddl = as_text(self._fingerprint.changes.without(self._own_tables), loaded.optional)
+        ddl = as_text(self._fingerprint.changes.without(records.tables()), loaded.optional)
         seconds = time.perf_counter() - started
         records.log.append(migration, self.direction, seconds, loaded.source, fingerprint, ddl)

@@ -87,10 +87,13 @@ class MigrationRunner:
         """What ran, when, and from which source."""
         return self.records.log
 
-    def status(self) -> MigrationStatus:
-        """Compare the files with the history. Reads only."""
+    def status(self, *, notices: bool = False) -> MigrationStatus:
+        """Compare the files with the history. Reads only.
+
+        With `notices`, the applied migrations that define `notices(db)` are asked too, which runs their Python.
+        """
         with self.connected():
-            return status(self.records)
+            return status(self.records, ask=notices)
 
     def current_version(self) -> int:
         """Give the newest applied version, 0 for none. Reads only."""
@@ -158,15 +161,23 @@ class MigrationRunner:
         with self.connected():
             return adopt(self.records, source, table, self.wait, self.on_wait)
 
-    def validate(self, *, full: bool = False) -> Report:
+    def validate(self, *, full: bool = False, replay: bool = False, notices: bool = False) -> Report:
         """Check integrity, foreign keys, history, schema, and what the runner's `checks` look at. Reads only.
 
-        `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check.
+        `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check. The schema is compared
+        with the one that the log has recorded. With `replay`, it is compared with what the applied migrations make when
+        they run again on empty tables, and that is recorded in the log; with `notices`, those that define `notices(db)`
+        are asked. These two run the migrations' Python.
         """
         from usage_store.migrate.validate import validate  # noqa: PLC0415  see above
 
         with self.connected():
-            return validate(self.records, self.checks, full=full)
+            if not replay:
+                return validate(self.records, self.checks, full=full, ask=notices)
+            from usage_store.migrate.replay_migrations import replay_and_record  # noqa: PLC0415  see above
+
+            compare = partial(replay_and_record, wait=self.wait, on_wait=self.on_wait)
+            return validate(self.records, self.checks, compare, full=full, ask=notices)
 
     @contextmanager
     def connected(self) -> Iterator[None]:

@@ -30,10 +30,8 @@ class MigrationStatus(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-def status(records: Records) -> MigrationStatus:
-    """Compare the files with the history. Reads only."""
-    from usage_store.migrate.expected_schema import notices  # noqa: PLC0415  as below
-
+def status(records: Records, *, ask: bool = False) -> MigrationStatus:
+    """Compare the files with the history; with `ask`, the migrations' own `notices(db)` are asked. Reads only."""
     files = records.files()
     try:
         applied = with_paths(records.history.applied(files), files)
@@ -52,7 +50,7 @@ def status(records: Records) -> MigrationStatus:
         applied_migrations=applied,
         pending_migrations=tuple(waiting),
         problems=(*find_problems(files, applied), *edited),
-        notices=(*records.history.notices(), *layout, *notices(records.database, applied)),
+        notices=(*records.history.notices(), *layout, *records.notices(applied, ask=ask)),
     )
 
 
@@ -65,5 +63,5 @@ def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
     if applied and not records.log.is_current():
         from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of what `check` takes to start
 
-        problems += drift(records, applied)[0]
+        problems += drift(records, applied).problems
     return tuple(problems), len(pending(files, applied))

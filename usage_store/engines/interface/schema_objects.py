@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class SchemaObject(NamedTuple):
@@ -33,12 +33,10 @@ class Changes(NamedTuple):
     made: tuple[SchemaObject, ...] = ()
     gone: tuple[str, ...] = ()
 
-    def without(self, tables: tuple[str, ...]) -> Changes:
-        """Leave out some tables, named in lower case, and what is on them."""
-        return Changes(
-            tuple(each for each in self.made if each.table.lower() not in tables),
-            tuple(key for key in self.gone if key.partition(" ")[2] not in tables),
-        )
+    def without(self, tables: Collection[str]) -> Changes:
+        """Leave out what was made of some tables, in any case of letters."""
+        names = {table.lower() for table in tables}
+        return Changes(tuple(each for each in self.made if each.table.lower() not in names), self.gone)
 
 
 def changes_between(before: Mapping[str, SchemaObject], after: Mapping[str, SchemaObject]) -> Changes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import usage_store
@@ -54,9 +56,7 @@ class Project(NamedTuple):
 def usage_tables() -> Project:
     """Give the project of the usage tables; nothing else in this folder knows them."""
     names = COMMON, f"usage_{COMMON}"
-    return Project(
-        _usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas
-    )
+    return Project(_usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas)
 
 
 def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
@@ -110,10 +110,8 @@ def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str
 def _usage_notices(database: peewee.Database) -> Iterable[str]:
     # By its path, as the migrations are: a checkout that is not installed has no such package.
     path = os.path.join(_usage_directory(), "_notices.py")
-    spec = importlib.util.spec_from_file_location("usage_store.migrations._notices", path)
-    assert spec is not None and spec.loader is not None  # noqa: S101,PT018  for the type checker
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType("usage_store.migrations._notices")
+    SourceFileLoader(module.__name__, path).exec_module(module)
     lines: Iterable[str] = module.notices(database)
     return lines
 

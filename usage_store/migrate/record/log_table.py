@@ -106,6 +106,19 @@ class Log:
         sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}, ddl) VALUES ({values})'  # noqa: S608
         self.database.execute_sql(sql, row)
 
+    def note(self, version: int, fingerprint: str, ddl: str) -> bool:
+        """Add a stamp of a version as it was logged last, with what became of the schema; tell whether it was."""
+        table, param = self.table_name, self.database.param
+        last = f"SELECT max(id) FROM \"{table}\" WHERE version = {param} AND action <> 'down'"  # noqa: S608
+        given = ", ".join([param] * 3)
+        sql = (
+            f'INSERT INTO "{table}" ({_COLUMNS}, ddl) '  # noqa: S608
+            f"SELECT version, name, 'stamp', {param}, 0.0, checksum, source, {given} "
+            f'FROM "{table}" WHERE id = ({last})'
+        )
+        row = (int(time.time()), fingerprint, __version__, ddl, version)
+        return bool(self.database.execute_sql(sql, row).rowcount)
+
     def ddl(self) -> Iterator[DDL]:
         """Give each line's DDL, oldest first. Reads only."""
         if not self.exists():
@@ -115,8 +128,8 @@ class Log:
             f"SELECT id, version, action, {ddl}, CASE WHEN {ddl} IS NULL THEN source END "  # noqa: S608
             f'FROM "{self.table_name}" ORDER BY id'
         )
-        for row_id, *values, source in self.database.execute_sql(sql).fetchall():
-            yield DDL(row_id, *values, "" if source is None else self._text(row_id, source))
+        for row_id, version, action, text, source in self.database.execute_sql(sql).fetchall():
+            yield DDL(row_id, version, action, text, "" if source is None else self._text(row_id, source))
 
     def _text(self, row_id: int, source: bytes) -> str:
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.interface.schema_objects import Changes, SchemaObject
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 class Recorded:
     """A schema by the keys of its objects; `optional` names, in lower case, indexes and triggers that may be missing.
 
-    `unrecorded` has the source of each applied version whose DDL is not recorded, so far as the log has that.
+    `alternatives` has by key other DDL that is as good. `unrecorded` has the source of each applied version whose DDL
+    is not recorded, so far as the log has that.
     """
 
     objects: dict[str, SchemaObject] = field(default_factory=dict)
     optional: set[str] = field(default_factory=set)
+    alternatives: Mapping[str, Collection[str]] = field(default_factory=dict)
     unrecorded: dict[int, str] = field(default_factory=dict)
 
 
@@ -54,7 +57,11 @@ def recorded(
     """
     schema = Recorded()
     known: set[int] = set()
+    undone = {line.version: line.row_id for line in lines if line.action == "down"}
+    versions = {row.version for row in applied}
     for line in lines:
+        if line.version not in versions and line.row_id > undone.get(line.version, 0):
+            continue  # somebody took it out of the history by hand
         if line.ddl is not None:
             _take(schema, known, line, applied)
         elif brought is not None:
@@ -91,6 +98,7 @@ def _take(schema: Recorded, known: set[int], line: DDL, applied: Sequence[Migrat
 def _go_to(schema: Recorded, brought: Mapping[int, Recorded], version: int) -> None:
     state = brought.get(version, Recorded())
     schema.objects, schema.optional = dict(state.objects), set(state.optional)
+    schema.alternatives = state.alternatives
 
 
 def _parsed(line: DDL) -> dict[str, Any]:
@@ -108,12 +116,11 @@ def _parsed(line: DDL) -> dict[str, Any]:
 def read_brought(path: str) -> dict[int, Recorded] | None:
     """Read the schema after each version from a file that comes with the migrations; None without the file."""
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     states = {}
-    for version, objects in content["objects"].items():
-        found = [SchemaObject(*each) for each in objects]
-        states[int(version)] = Recorded({each.key: each for each in found}, set(content["optional"]))
+    for version, listed in content["objects"].items():
+        objects = {each.key: each for each in (SchemaObject(*values) for values in listed)}
+        states[int(version)] = Recorded(objects, set(content["optional"]), content["alternatives"])
     return states

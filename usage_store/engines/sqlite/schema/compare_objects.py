@@ -8,7 +8,7 @@ import peewee
 
 from usage_store.engines.interface.schema_differences import Catalog, Table, differences
 from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy
-from usage_store.engines.sqlite.schema.read_whole_schema import is_virtual, normal_object, read_catalog
+from usage_store.engines.sqlite.schema.read_whole_schema import is_ordinary, normal_object, read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import tokens
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ def compare(
     tables = {each.name.lower() for each in expected.values() if each.kind == "table"}
     different = [each for key, each in expected.items() if live.get(key) is None or live[key].sql != each.sql]
     added = [
-        each for key, each in live.items() if key not in expected and each.kind != "table" and each.table.lower() in tables
+        each
+        for key, each in live.items()
+        if key not in expected and each.kind != "table" and each.table.lower() in tables
     ]
     if not different and not added:
         return [], []
     names = {each.name.lower() for each in (*different, *added)} | {each.table.lower() for each in added}
-    wanted = [each for each in expected.values() if each.name.lower() in names]
+    wanted = [each for each in expected.values() if {each.name.lower(), each.table.lower()} & names]
     there = {each.name.lower() for each in live.values()}
     catalog, unknown = _catalog_of(database, wanted, there)
     names -= unknown.keys()
@@ -46,7 +48,7 @@ def _catalog_of(
     unknown: dict[str, str] = {}
     with empty_copy(database, lambda _kind, _name: False) as scratch:
         for each in objects:
-            if each.kind == "table" and not is_virtual(each.sql):
+            if is_ordinary(each.kind, each.sql):
                 tables[each.name.lower()] = _NOTHING
                 try:
                     _make(scratch, each)
@@ -57,7 +59,7 @@ def _catalog_of(
     others = {
         each.name.lower(): (each.kind, each.table.lower(), normal_object(each.sql))
         for each in objects
-        if each.kind != "table" or is_virtual(each.sql)
+        if not is_ordinary(each.kind, each.sql)
     }
     return Catalog({name: tables[name] for name in tables if name not in unknown}, others), unknown
 

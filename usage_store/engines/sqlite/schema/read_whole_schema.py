@@ -32,21 +32,23 @@ def read_catalog(database: peewee.SqliteDatabase, only: Collection[str] | None =
     if only is not None:
         wanted = frozenset(only)
         rows = [row for row in rows if row[1].lower() in wanted or row[2].lower() in wanted]
-    definitions = {name: sql for kind, name, _, sql in rows if _is_ordinary(kind, sql)}
+    definitions = {name: sql for kind, name, _, sql in rows if is_ordinary(kind, sql)}
     facts = _read_facts(database, None if only is None or len(definitions) > _FEW else list(definitions))
     others = {
-        name.lower(): (kind, table.lower(), _normal_object(sql))
+        name.lower(): (kind, table.lower(), normal_object(sql))
         for kind, name, table, sql in rows
-        if not _is_ordinary(kind, sql)
+        if not is_ordinary(kind, sql)
     }
     return Catalog({name.lower(): _table(sql, facts, name) for name, sql in definitions.items()}, others)
 
 
-def _is_ordinary(kind: str, sql: str) -> bool:
+def is_ordinary(kind: str, sql: str) -> bool:
+    """Tell whether an object is a table that is not virtual."""
     return kind == "table" and not sql[:14].upper().startswith("CREATE VIRTUAL")
 
 
-def _normal_object(sql: str) -> str:
+def normal_object(sql: str) -> str:
+    """Spell the DDL of anything but an ordinary table in one way."""
     text = sql_tokens.normal(sql_tokens.tokens(sql))
     return text.replace(" if not exists ", " ", 1)
 
