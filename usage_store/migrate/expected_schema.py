@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.engines.interface.schema_objects import SchemaObject, key_of
+from usage_store.engines.interface.schema_objects import key_of
 from usage_store.errors import SchemaDrift
 from usage_store.migrate.record.names_in_source import made_in, mentions
 from usage_store.migrate.record.recorded_ddl import Recorded, recorded
@@ -12,6 +12,8 @@ from usage_store.migrate.record.recorded_ddl import Recorded, recorded
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from usage_store.engines.interface.schema_objects import SchemaObject
+    from usage_store.migrate.files.brought_schemas import Schema
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
 
@@ -31,10 +33,7 @@ def drift(records: Records, applied: Sequence[Migration]) -> Drift:
     Of what migrations made before there was a record, their sources tell the names: it is said not to be compared, and
     is asked for all the same where plain SQL makes it. Raises HistoryError for a line of the log that no runner wrote.
     """
-    schema = recorded_schema(records, applied)
-    fingerprint = records.engine.Fingerprint(records.database)
-    fingerprint.read()
-    return compared(records, schema, fingerprint.objects, applied)
+    return compared(records, recorded_schema(records, applied), applied)
 
 
 def recorded_schema(records: Records, applied: Sequence[Migration]) -> Recorded:
@@ -42,24 +41,25 @@ def recorded_schema(records: Records, applied: Sequence[Migration]) -> Recorded:
     return recorded(list(records.log.ddl()), applied, records.brought())
 
 
-def compared(
-    records: Records, schema: Recorded, live: Mapping[str, SchemaObject], applied: Sequence[Migration]
-) -> Drift:
-    """Compare the objects of a live schema with a recorded one. Reads only."""
-    expected = _expected(schema, live)
-    lines, notices = records.engine.schema.compare(records.database, expected, live)
-    if schema.unrecorded:
+def compared(records: Records, found: Recorded, applied: Sequence[Migration]) -> Drift:
+    """Compare the schema with one that was recorded or replayed. Reads only."""
+    fingerprint = records.engine.Fingerprint(records.database)
+    fingerprint.read()
+    live = fingerprint.objects
+    expected = _expected(found.schema, live)
+    lines, notices = records.engine.copies.compare(records.database, expected, live)
+    if found.unrecorded:
         own = tuple(table.lower() for table in records.tables())
         rest = {key: each for key, each in live.items() if key not in expected and each.table.lower() not in own}
-        texts = [text or _text_of(row) for row in applied if (text := schema.unrecorded.get(row.version)) is not None]
+        texts = [text or _text_of(row) for row in applied if (text := found.unrecorded.get(row.version)) is not None]
         lines += _missing(texts, {*expected, *live})
-        notices.append(_not_compared([row for row in applied if row.version in schema.unrecorded], texts, rest))
+        notices.append(_not_compared([row for row in applied if row.version in found.unrecorded], texts, rest))
     if lines and records.log.exists():
         notices.append(_cause(records))
     return Drift([SchemaDrift(line) for line in lines], notices)
 
 
-def _expected(schema: Recorded, live: Mapping[str, SchemaObject]) -> dict[str, SchemaObject]:
+def _expected(schema: Schema, live: Mapping[str, SchemaObject]) -> dict[str, SchemaObject]:
     """Leave out what may be missing, unless some of it is there; what moved to another table is not."""
     optional = {key: each for key, each in schema.objects.items() if each.name.lower() in schema.optional}
     there = {key for key, each in optional.items() if key in live and live[key].table.lower() == each.table.lower()}

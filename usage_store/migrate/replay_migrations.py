@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.engines.interface.schema_objects import changes_between
 from usage_store.errors import MigrationFailed
 from usage_store.migrate.expected_schema import Drift, compared, recorded_schema
+from usage_store.migrate.files.brought_schemas import Schema
 from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.planned_sql import run
 from usage_store.migrate.record.recorded_ddl import Recorded, as_text
@@ -32,14 +33,12 @@ def replay_and_record(
     schema, failure = _replayed(records, applied)
     if failure is not None:
         return Drift([], [f"the schema was not compared: {failure}"])
-    fingerprint = records.engine.Fingerprint(records.database)
-    fingerprint.read()
-    found = compared(records, schema, fingerprint.objects, applied)
+    found = compared(records, Recorded(schema, {}), applied)
     _record(records, applied, schema, wait, on_wait)
     return found
 
 
-def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Recorded, str | None]:
+def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Schema, str | None]:
     # Run twice: on nothing, which tells the migrations' own tables from the host's, then beside the host's.
     alone, failure = _run(records, lambda _kind, _name: False, applied)
     own = {each.name.lower() for each in alone.objects.values()} | {table.lower() for table in records.tables()}
@@ -48,9 +47,7 @@ def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Recorded,
     return _run(records, lambda kind, name: kind == "table" and name.lower() not in own, applied)
 
 
-def _run(
-    records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]
-) -> tuple[Recorded, str | None]:
+def _run(records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]) -> tuple[Schema, str | None]:
     engine, loader, failure = records.engine, Loader(), None
     optional: set[str] = set()
     with engine.copies.empty_copy(records.database, host) as scratch:
@@ -64,16 +61,16 @@ def _run(
             except MigrationFailed as error:
                 failure = failure or f"on empty tables, {error}"
         fingerprint.read()
-        return Recorded({each.key: each for each in fingerprint.changes.made}, optional), failure
+        return Schema({each.key: each for each in fingerprint.changes.made}, optional), failure
 
 
 def _record(
-    records: Records, applied: Sequence[Migration], schema: Recorded, wait: float, on_wait: Callable[[str], None]
+    records: Records, applied: Sequence[Migration], schema: Schema, wait: float, on_wait: Callable[[str], None]
 ) -> None:
     """Log what is not recorded yet, as one stamp of the newest version that speaks for all of them."""
     with records.alone(wait, on_wait), records.engine.write_transaction(records.database):
         before = recorded_schema(records, applied)
-        changes = changes_between(before.objects, schema.objects)
+        changes = changes_between(before.schema.objects, schema.objects)
         if before.unrecorded or any(changes):
             records.create()
             ddl = as_text(changes, schema.optional, of_all=True)

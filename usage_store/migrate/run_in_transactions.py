@@ -44,7 +44,7 @@ class Execution:
         self._database, self._engine = records.database, records.engine
         self._set_up = set_up
         self._back_up = back_up
-        self._migrator: Any = self._engine.schema.migrator_for(self._database)
+        self.migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint knows the schema as it was before this migration
         self._watch = self._engine.migrating.Watch(self._database)
@@ -149,8 +149,8 @@ class Execution:
             self._back_up = None
 
     def _call(self, module: ModuleType, attempt: Attempt) -> None:
-        self._migrator.on_progress = partial(self.on_progress, f"rows in {attempt.migration}")
-        attempt.call(module, self._migrator, self._database)
+        self.migrator.on_progress = partial(self.on_progress, f"rows in {attempt.migration}")
+        attempt.call(module, self.migrator, self._database)
 
     def _finish(self, loaded: Loaded, started: float, *, only_added: bool) -> None:
         records, migration = self.records, loaded.migration

@@ -70,6 +70,7 @@ class MigrationRunner:
         self.on_wait = on_wait
         self.backup = backup
         self.on_progress = on_progress
+        self.dry_run = False  # what `migrator.dry_run` says to the migrations
         self._told: set[str] = set()
 
     @property
@@ -112,7 +113,8 @@ class MigrationRunner:
     def plan(self, target: int | None = None) -> tuple[Planned, ...]:
         """List what `migrate(target)` would run, or `rollback(target)` for a target below the current version.
 
-        The statements are those of a run on an empty copy of the schema. The database is only read.
+        The statements are those of a run on an empty copy of the schema: the migrations' Python runs, with
+        `migrator.dry_run` True. The database is only read.
         """
         from usage_store.migrate.planned_sql import planned  # noqa: PLC0415  see above
 
@@ -200,6 +202,7 @@ class MigrationRunner:
                 execution = Execution(
                     self.records, direction, set_up, on_step or (lambda _: None), back_up, self.on_progress
                 )
+                execution.migrator.dry_run = self.dry_run
                 for line in set(execution.violations) - self._told:
                     logger.warning("found before migrating: %s", line)
                     self._told.add(line)

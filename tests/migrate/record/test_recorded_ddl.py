@@ -43,7 +43,8 @@ def forget(path: Path, versions: str = "version") -> None:
 
 
 def test_no_command_that_reads_loads_a_migration(tmp_path: Path, path: Path, directory: Path) -> None:
-    telling = f"import pathlib\n\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n\n\ndef notices(db):\n    yield 'asked'\n\n\n"
+    touch = f"import pathlib\n\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n\n\n"
+    telling = f"{touch}def notices(db):\n    yield 'asked'\n\n\n"
     write(directory, {"002_two": telling + table("two")})
     migrate_all(path, directory)
     (tmp_path / "ran").unlink()

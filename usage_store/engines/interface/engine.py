@@ -128,13 +128,8 @@ class Schema(Protocol[D]):
     def read_catalog(self, database: D, only: Collection[str] | None = None) -> Catalog:
         """Read the whole schema, or what is named in `only` (lower case) and what is on these tables. Reads only."""
 
-    def compare(
-        self, database: D, expected: Mapping[str, SchemaObject], live: Mapping[str, SchemaObject]
-    ) -> tuple[list[str], list[str]]:
-        """Name the differences of a live schema from an expected one, and what could not be compared. Reads only."""
-
     def migrator_for(self, database: D) -> SchemaMigrator:
-        """Give the migrator that `up` and `down` are handed; it has `on_progress` and `backfill` besides."""
+        """Give the migrator that `up` and `down` are handed; it has `dry_run`, `on_progress` and `backfill` too."""
 
 
 class FromModels(Protocol[D]):
@@ -153,6 +148,11 @@ class Copies(Protocol[D]):
         self, database: D, wanted: Callable[[str, str], bool] = ...
     ) -> AbstractContextManager[peewee.Database]:
         """Have a database for the block with the wanted objects, by kind and name, and no rows. Reads only."""
+
+    def compare(
+        self, database: D, expected: Mapping[str, SchemaObject], live: Mapping[str, SchemaObject]
+    ) -> tuple[list[str], list[str]]:
+        """Name the differences of a live schema from an expected one, and what could not be compared. Reads only."""
 
     def statements_of(self, scratch: D) -> AbstractContextManager[list[str]]:
         """Collect the statements of the block that changed something and lasted, values in them."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.errors import MigrationError
-    from usage_store.migrate.record.recorded_ddl import Recorded
+    from usage_store.migrate.files.brought_schemas import Schema
 
 COMMON = "schema_migrations"  # a name that many tools give to their history
 
@@ -50,7 +50,7 @@ class Project(NamedTuple):
     takes_common: bool = False
     is_known: Callable[[peewee.Database], bool] = lambda _database: False
     notices: Callable[[peewee.Database], Iterable[str]] = lambda _database: ()
-    brought: Callable[[str], Mapping[int, Recorded] | None] = lambda _engine: None
+    brought: Callable[[str], Mapping[int, Schema] | None] = lambda _engine: None
 
 
 def usage_tables() -> Project:
@@ -116,8 +116,8 @@ def _usage_notices(database: peewee.Database) -> Iterable[str]:
     return lines
 
 
-def _usage_schemas(engine: str) -> Mapping[int, Recorded] | None:
-    from usage_store.migrate.record.recorded_ddl import read_brought  # noqa: PLC0415  only where schemas are compared
+def _usage_schemas(engine: str) -> Mapping[int, Schema] | None:
+    from usage_store.migrate.files.brought_schemas import read_brought  # noqa: PLC0415  only where schemas are compared
 
     return read_brought(os.path.join(_usage_directory(), f"_schemas.{engine}.json"))
 

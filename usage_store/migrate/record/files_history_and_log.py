@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.engines.interface.engine import Engine
+    from usage_store.migrate.files.brought_schemas import Schema
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.files.migrations_folder import Project
-    from usage_store.migrate.record.recorded_ddl import Recorded
 
 
 class Records(NamedTuple):
@@ -56,7 +56,7 @@ class Records(NamedTuple):
         self.history.create()
         return self.log.create()
 
-    def brought(self) -> Mapping[int, Recorded] | None:
+    def brought(self) -> Mapping[int, Schema] | None:
         """Give the schema after each version, where the migrations bring that along. Reads only."""
         return self.project.brought(self.engine.NAME)
 
@@ -70,7 +70,7 @@ class Records(NamedTuple):
         said = self.project.notices(self.database)
         if not ask:
             return tuple(said)
-        from usage_store.migrate.asked_notices import asked  # noqa: PLC0415  it loads migrations
+        from usage_store.migrate.record.asked_notices import asked  # noqa: PLC0415  it loads migrations
 
         return (*said, *asked(self.database, applied))
 

@@ -1,7 +1,6 @@
 """The schema of a SQLite database, read and changed without loss."""
 
-from usage_store.engines.sqlite.schema.compare_objects import compare
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.schema_operations import migrator_for
 
-__all__ = ["compare", "migrator_for", "read_catalog"]
+__all__ = ["migrator_for", "read_catalog"]
