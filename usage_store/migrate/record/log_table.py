@@ -100,7 +100,7 @@ class Log:
         """Add a line; `fingerprint` is the schema's after it, `ddl` what `recorded_ddl` makes of what was changed."""
         row = (
             *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
-            *(checksum(source), zlib.compress(source, 1), fingerprint, __version__, ddl),
+            *(checksum(source), _deflated(source), fingerprint, __version__, ddl),
         )
         values = ", ".join([self.database.param] * len(row))
         sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}, ddl) VALUES ({values})'  # noqa: S608
@@ -172,3 +172,10 @@ class Log:
             return {}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
         return dict(self.database.execute_sql(sql).fetchall())
+
+
+def _deflated(source: bytes) -> bytes:
+    # With a window no larger than the text: for the usual one, zlib clears a quarter of a megabyte.
+    window = min(max(len(source).bit_length(), 9), zlib.MAX_WBITS)
+    deflate = zlib.compressobj(1, wbits=window, memLevel=1 if window < zlib.MAX_WBITS else zlib.DEF_MEM_LEVEL)
+    return deflate.compress(source) + deflate.flush()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from usage_store.migrate.record.log_table import DDL
 
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
+
 class Recorded(NamedTuple):
     """A schema, and the source of each applied version that it says nothing of, so far as the log has that."""
 
@@ -31,7 +34,7 @@ class Recorded(NamedTuple):
 def as_text(changes: Changes, optional: Collection[str] = (), *, of_all: bool = False) -> str:
     """Write down what was changed, as a line of the log holds it; `of_all` speaks for all versions that are applied."""
     content = {"made": changes.made, "gone": changes.gone, "optional": sorted(optional), "of_all": of_all}
-    return json.dumps({name: value for name, value in content.items() if value}, ensure_ascii=False)
+    return _encoded({name: value for name, value in content.items() if value})
 
 
 def recorded(
