@@ -40,6 +40,7 @@ class Execution:
         self.on_step = on_step
         self.on_progress = on_progress
         self.done: list[Step] = []
+        self._told: set[str] = set()
         self._database, self._engine = records.database, records.engine
         self._set_up = set_up
         self._back_up = back_up
@@ -69,8 +70,13 @@ class Execution:
         return tuple(self.done)
 
     def _check_integrity(self) -> None:
-        for found in self._engine.damage(self._database):
+        for found in self._engine.damage(self._database, on_unchecked=self._tell_once):
             raise CorruptDatabase(f"the database is corrupt ({found}); restore a backup before migrating")
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            logger.warning("%s", line)
+            self._told.add(line)
 
     def _step(self, loaded: Loaded) -> None:
         started = time.perf_counter()

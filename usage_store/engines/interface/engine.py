@@ -76,6 +76,9 @@ class Engine(Protocol[D]):
     def is_locked(self, error: BaseException) -> bool:
         """Tell whether an error says that another connection holds a lock."""
 
+    def plain_connection(self, database: D) -> AbstractContextManager[None]:
+        """Be without what an application set on its connection for the block."""
+
     def check_version(self, database: D) -> None:
         """Raise ConfigurationError if an open database is of a version too old. Reads only."""
 
@@ -99,11 +102,13 @@ class Engine(Protocol[D]):
     ) -> AbstractContextManager[None]:
         """Take the write lock for the block and commit; the first error is the one that is raised."""
 
-    def damage(self, database: D, *, full: bool = False, most: int = 1) -> list[str]:
-        """Give what the engine's own check finds wrong, a line each. Reads only."""
+    def damage(
+        self, database: D, *, full: bool = False, most: int = 1, on_unchecked: Callable[[str], object] = ...
+    ) -> list[str]:
+        """Give what the engine's own check finds wrong, a line each; tell what it cannot check here. Reads only."""
 
-    def violations(self, database: D) -> Counter[str]:
-        """Count the foreign-key violations by kind, one line a kind. Reads only."""
+    def violations(self, database: D, *, on_unchecked: Callable[[str], object] | None = None) -> Counter[str]:
+        """Count the foreign-key violations by kind, one line a kind; tell what cannot be checked here. Reads only."""
 
 
 class Migrating(Protocol[D]):

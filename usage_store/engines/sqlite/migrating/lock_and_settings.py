@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.connection.forks import keeping_its_connection
+from usage_store.engines.sqlite.connection.plain_connection import plain
 from usage_store.engines.sqlite.file.write_transaction import in_transaction
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import DatabaseUnreadable, TransactionOpen
@@ -39,7 +40,7 @@ def alone(
     if file and not os.access(file, os.W_OK):
         raise DatabaseUnreadable(f"{database.database}: read-only for this user")
     # What is set on the connection holds until the end: another one would have foreign keys on.
-    with exclusive(file, wait, on_wait), keeping_its_connection(database):
+    with exclusive(file, wait, on_wait), keeping_its_connection(database), ExitStack() as plainly:
         settings = {
             "foreign_keys": 0,
             "synchronous": max(_FULL, database.pragma("synchronous")),
@@ -50,6 +51,7 @@ def alone(
         def set_up() -> None:
             connection: sqlite3.Connection = database.connection()
             if all(connection is not known for known, _ in were):
+                plainly.enter_context(plain(connection))
                 were.append((connection, {name: _value(connection, name) for name in settings}))
             _set(connection, settings)
 
