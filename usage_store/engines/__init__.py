@@ -91,9 +91,9 @@ def connected(database: peewee.Database) -> Iterator[None]:
     try:
         with engine.readable_errors(str(database.database)):
             opened = database.connect(reuse_if_open=True)
-            in_memory = engine.is_in_memory(database)
-            engine.check_version(database)
             with engine.plain_connection(database):
+                in_memory = engine.is_in_memory(database)
+                engine.check_version(database)
                 yield
     finally:
         if opened and not in_memory:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
+    from usage_store.engines.interface.watch_and_meter import Alone
     from usage_store.migrate.files.load_file import Loaded
     from usage_store.migrate.files.migration import Direction, Migration
     from usage_store.migrate.record.files_history_and_log import Records
@@ -24,13 +25,13 @@ logger = logging.getLogger("usage_store.migrate")
 
 
 class Execution:
-    """One run, in one direction. Make and use it within the engine's `alone()`, which gives `set_up`."""
+    """One run, in one direction. Make and use it within the engine's `alone()`, which gives `alone`."""
 
     def __init__(
         self,
         records: Records,
         direction: Direction,
-        set_up: Callable[[], None],
+        alone: Alone,
         on_step: Callable[[Step], None],
         back_up: Callable[[int], None] | None = None,
         on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
@@ -42,7 +43,7 @@ class Execution:
         self.done: list[Step] = []
         self._told: set[str] = set()
         self._database, self._engine = records.database, records.engine
-        self._set_up = set_up
+        self._alone = alone
         self._back_up = back_up
         self._migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
@@ -97,6 +98,7 @@ class Execution:
 
     def _inside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
+            self._alone.check_lock()
             if not self._wanted(loaded.migration):
                 return False
             self._back_up_once(loaded)
@@ -114,6 +116,7 @@ class Execution:
 
     def _outside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
+            self._alone.check_lock()
             if not self._wanted(loaded.migration):
                 return False
             self._back_up_once(loaded)
@@ -121,13 +124,15 @@ class Execution:
             self._call(loaded.module, attempt)
         finally:
             left_open = self._engine.migrating.roll_back_if_open(self._database)
-            self._set_up()  # it may have set its own, or connected again
+            self._alone.set_up()  # it may have set its own, or connected again
         if left_open:
             raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():
             faults = self._watch.new_violations()
             if faults:
                 raise GuardTripped("; ".join(faults))
+            if not self._wanted(loaded.migration):
+                raise GuardTripped("another run ended the same migration meanwhile, so it may have run twice")
             self._finish(loaded, started, only_added=False)
         return True
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.schema_differences import Catalog, State
     from usage_store.engines.interface.table_changes import Change
-    from usage_store.engines.interface.watch_and_meter import Meter, SchemaHash, Watch
+    from usage_store.engines.interface.watch_and_meter import Alone, Meter, SchemaHash, Watch
 
 Missing = Literal["create", "refuse", "empty"]  # what becomes of a database that is not there
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
@@ -116,8 +116,8 @@ class Migrating(Protocol[D]):
 
     def alone(
         self, database: D, table: str, wait: float, on_wait: Callable[[str], None]
-    ) -> AbstractContextManager[Callable[[], None]]:
-        """Be the only run on the history `table`, the connection set up for it; give what sets it up again."""
+    ) -> AbstractContextManager[Alone]:
+        """Be the only run on the history `table`, the connection set up for it."""
 
     def Watch(self, database: D) -> Watch:  # noqa: N802  a class
         """Make a watch over the migrations of one run."""

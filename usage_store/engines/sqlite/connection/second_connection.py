@@ -103,12 +103,12 @@ def _connected(like: peewee.SqliteDatabase, pragmas: Mapping[str, str | int]) ->
     _connect(like)
     connection = like.connection()
     try:
-        for name, value in pragmas.items():  # again: the application's hooks may have set others
-            like.pragma(name, value)
-        for _, name, _ in like.execute_sql("PRAGMA database_list").fetchall():
-            if name not in ("main", "temp"):  # what runs on a copy would change the real one
-                like.execute_sql("DETACH ?", (name,))
         with plain(connection):
+            for name, value in pragmas.items():  # again: the application's hooks may have set others
+                like.pragma(name, value)
+            for _, name, _ in like.execute_sql("PRAGMA database_list").fetchall():
+                if name not in ("main", "temp"):  # what runs on a copy would change the real one
+                    like.execute_sql("DETACH ?", (name,))
             yield like
     finally:
         like.close()
