@@ -15,6 +15,7 @@ from tests.support.projects import model
 from usage_store.engines import connected
 from usage_store.engines.sqlite.connection.second_connection import second_connection
 from usage_store.engines.sqlite.copies import back_up_rows, empty_copy, whole_copy
+from usage_store.errors import ConfigurationError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.create_from_models import generate
 from usage_store.migrate.rehearse import rehearse
@@ -146,6 +147,17 @@ def test_a_migration_is_written_from_models_beside_such_tables(path: Path) -> No
         for statement in UP:
             database.execute_sql(statement)
         assert "CREATE TABLE" in generate(database, [model("more", n=peewee.IntegerField())]).source
+
+
+def test_a_model_may_use_them_and_one_whose_table_cannot_be_compared_is_refused(path: Path) -> None:
+    make_by_hand(path, "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a TEXT NOT NULL CHECK (slug(a) > ''))")
+    checked = model("t", a=peewee.TextField(constraints=[peewee.Check("slug(a) > ''")]))
+    database = registered(path)
+    with connected(database):
+        assert generate(database, [checked]).empty
+    plain = peewee.SqliteDatabase(str(path))
+    with connected(plain), pytest.raises(ConfigurationError, match=r"^t: cannot be made in memory"):
+        generate(plain, [model("t", a=peewee.TextField())])
 
 
 def make_by_hand(path: Path, *statements: str) -> None:
