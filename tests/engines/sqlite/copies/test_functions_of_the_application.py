@@ -282,12 +282,13 @@ def test_a_set_up_that_asks_for_tables_does_not_keep_copies_from_being_made(
         assert back_up_rows(database, 1) is not None
 
 
-def test_what_is_made_at_connecting_is_there_once(path: Path, tmp_path: Path) -> None:
+def test_what_is_made_at_connecting_is_there_once(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Making(peewee.SqliteDatabase):
         def _add_conn_hooks(self, conn: Any) -> None:
             super()._add_conn_hooks(conn)  # type: ignore[misc]
             conn.execute("CREATE TABLE IF NOT EXISTS made (a)")
 
     runner = MigrationRunner(Making(str(path)), write(tmp_path / "own", {"001_one": sql("ALTER TABLE made ADD b")}))
-    assert runner.plan()[0].statements == ("ALTER TABLE made ADD b",)
     assert len(runner.migrate()) == 1
+    assert len(runner.plan(0)) == 1
+    assert caplog.messages == []

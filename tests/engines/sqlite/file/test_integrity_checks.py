@@ -51,12 +51,12 @@ def test_a_sound_table_whose_key_comes_last_is_not_called_corrupt(
     assert damage(database, full=full, most=10) == []
 
 
-def test_a_null_that_is_there_is_found_among_those_that_are_not(database: peewee.SqliteDatabase) -> None:
-    database.execute_sql(f"CREATE TABLE a ({KEY_LAST}")
-    database.execute_sql(
-        "WITH n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 200) INSERT INTO a SELECT 'x', NULL, n FROM n"
-    )
-    database.execute_sql("CREATE TABLE z (value TEXT /**/)")
+@pytest.mark.parametrize("names", ["az", "za"])
+def test_a_null_that_is_there_is_found_among_those_that_are_not(database: peewee.SqliteDatabase, names: str) -> None:
+    for name in names:  # of two tables, SQLite looks at either first
+        columns = "value TEXT /**/)" if name == "z" else KEY_LAST
+        database.execute_sql(f"CREATE TABLE {name} ({columns}")
+    database.execute_sql("INSERT INTO a VALUES ('x', NULL, 'n'), ('x', NULL, 'o')")
     database.execute_sql("INSERT INTO z VALUES (NULL), ('there')")
     forget_not_null(database, "z")
     for most in (1, 2, 10):
