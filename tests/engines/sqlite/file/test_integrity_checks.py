@@ -83,6 +83,16 @@ def test_a_database_with_such_a_table_is_migrated_validated_and_backed_up(path: 
     assert len(runner.rollback()) == 1
 
 
+@pytest.mark.parametrize("kind", ["fts3", "fts4", "fts5"])
+def test_a_full_text_table_that_may_only_be_read_is_not_called_corrupt(
+    database: peewee.SqliteDatabase, kind: str
+) -> None:
+    database.execute_sql(f"CREATE VIRTUAL TABLE t USING {kind}(a)")
+    database.execute_sql("INSERT INTO t VALUES ('some words')")
+    database.pragma("query_only", 1)
+    assert damage(database, full=True) == []
+
+
 def order(one: str, other: str) -> int:
     return (one > other) - (one < other)
 
