@@ -131,7 +131,9 @@ def test_an_authorizer_is_off_for_a_run_and_a_line_says_so(
     connection.set_authorizer(ask)
     with caplog.at_level(logging.INFO, "usage_store.migrate"):
         MigrationRunner(database, directory).migrate()
-    assert caplog.messages[0] == "the connection's authorizer is off while this package works with it"
+    assert [line for line in caplog.messages if "authorizer" in line] == [
+        "the connection's authorizer is off while this package works with it"
+    ]
     assert {len(question) for question in asked} == {1}, "only the trace callback was called"
     connection.execute("SELECT 1 AS one")
     assert len(asked[-2]) == 5

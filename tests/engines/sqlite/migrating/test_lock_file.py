@@ -130,8 +130,8 @@ def test_another_users_file_that_cannot_be_read_is_named(path: Path, lock: Path)
     done = migrate(path, before=UNPRIVILEGED)
     assert done.returncode == 8
     assert done.stderr == (
-        f"error: {lock}: this lock file is another user's, and may not be opened; let its owner remove it, if "
-        "nobody migrates\n"
+        f"error: {lock}: this lock file cannot be opened (Permission denied); let its owner remove it, if nobody "
+        "migrates\n"
     )
 
 

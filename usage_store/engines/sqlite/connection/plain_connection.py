@@ -24,23 +24,23 @@ def plain_connection(database: peewee.SqliteDatabase) -> Iterator[None]:
 
     The authorizer of a driver that does not tell it stays, since nobody could put it back.
     """
-    with plain(database.connection()):
+    with plain(database.connection()) as had_an_authorizer:
+        if had_an_authorizer:
+            logger.info("the connection's authorizer is off while this package works with it")
         yield
 
 
 @contextmanager
-def plain(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do so with a driver's connection."""
+def plain(connection: sqlite3.Connection) -> Iterator[bool]:
+    """Do so with a driver's connection, and tell whether an authorizer was taken off."""
     rows, texts, isolation = connection.row_factory, connection.text_factory, connection.isolation_level
     connection.row_factory, connection.text_factory = None, str
     implicit = isolation is not None and not connection.in_transaction  # to set it inside of one would commit
     if implicit:
         connection.isolation_level = None
     authorizer = _take_authorizer(connection) if is_standard(connection) else None
-    if authorizer is not None:
-        logger.info("the connection's authorizer is off while this package works with it")
     try:
-        yield
+        yield authorizer is not None
     finally:
         with suppress(connection.ProgrammingError):  # it is closed
             connection.row_factory, connection.text_factory = rows, texts

@@ -108,12 +108,7 @@ def _acquire(path: Path, mode: int, wait: float, on_wait: Callable[[str], None])
 def _open(path: Path, mode: int) -> int:
     """Open a regular file to lock it, made if need be; nothing is written to it, nor made or opened through a link."""
     try:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, mode)
-        except PermissionError:
-            if not os.path.lexists(path):
-                raise
-            descriptor = os.open(path, os.O_RDONLY | _FLAGS)  # another user's, or write-protected: a lock needs no more
+        descriptor = _open_or_make(path, mode)
     except OSError as error:
         raise DatabaseUnreadable(f"{path}: {_why_not(path, error)}") from error
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -122,12 +117,26 @@ def _open(path: Path, mode: int) -> int:
     raise DatabaseUnreadable(f"{path}: {_NO_FILE}")
 
 
+def _open_or_make(path: Path, mode: int) -> int:
+    make = os.O_RDWR | os.O_CREAT | _FLAGS
+    with suppress(PermissionError):
+        return os.open(path, make, mode)
+    try:
+        return os.open(path, os.O_RDONLY | _FLAGS)  # another user's, or write-protected: a lock needs no more
+    except FileNotFoundError:
+        return os.open(path, make, mode)  # its holder has just removed it; or it cannot be made here
+
+
 def _why_not(path: Path, error: OSError) -> str:
-    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+    try:
+        there = os.lstat(path).st_mode
+    except OSError:
+        return (
+            f"this lock file cannot be made ({error.strerror}); may this user write to the folder, and is there room?"
+        )
+    if not stat.S_ISREG(there):
         return _NO_FILE
-    if isinstance(error, PermissionError) and os.path.lexists(path):
-        return "this lock file is another user's, and may not be opened; let its owner remove it, if nobody migrates"
-    return f"this lock file cannot be made ({error.strerror}); may this user write to the folder, and is there room?"
+    return f"this lock file cannot be opened ({error.strerror}); let its owner remove it, if nobody migrates"
 
 
 def _mode_of(database_file: str) -> int:
