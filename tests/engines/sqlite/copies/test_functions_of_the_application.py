@@ -214,6 +214,10 @@ def test_so_is_a_virtual_table_whose_module_is_unknown(
 NEEDS = {
     "a collation": ("CREATE TABLE t (a TEXT UNIQUE COLLATE german)",),
     "a key's collation": ("CREATE TABLE t (a TEXT PRIMARY KEY COLLATE german) WITHOUT ROWID",),
+    "a foreign key's collation": (
+        "CREATE TABLE t (a TEXT UNIQUE COLLATE german)",
+        "CREATE TABLE child (a TEXT REFERENCES t(a))",
+    ),
     "a check's function": ("CREATE TABLE t (a TEXT CHECK (slug(a) > ''))",),
     "a virtual column's function": ("CREATE TABLE t (a TEXT, b TEXT AS (slug(a)))",),
     "an index's function": ("CREATE TABLE t (a TEXT)", "CREATE INDEX i ON t (a) WHERE slug(a) > ''"),
@@ -224,7 +228,8 @@ NEEDS = {
 def test_the_command_line_does_with_such_a_database_what_sqlite_can(path: Path, tmp_path: Path, need: str) -> None:
     make_by_hand(path, *NEEDS[need], "INSERT INTO t (a) VALUES ('x')", "CREATE TABLE full (a)")
     script(path, "INSERT INTO full VALUES (1)")
-    write(tmp_path / "own", {"001_one": sql("CREATE TABLE one (a)", down=["DROP TABLE one"])})
+    up = ("CREATE TABLE one (a)", "UPDATE full SET a = 2")
+    write(tmp_path / "own", {"001_one": sql(*up, down=["UPDATE full SET a = 1", "DROP TABLE one"])})
     words = ("--database", path, "--directory", "own", "--table", "history")
     for command, code in (
         (("plan",), 0),
@@ -242,6 +247,10 @@ def test_the_command_line_does_with_such_a_database_what_sqlite_can(path: Path, 
         assert (command, done.returncode, done.stderr) == (command, code, done.stderr)
         assert "corrupt" not in done.stdout + done.stderr
     assert rows(path, "SELECT * FROM history") == []
+    backup = next(path.parent.glob("*.backup"))
+    done = called("restore", backup, *words[:2], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert rows(path, "SELECT a FROM full") == [(2,)]
 
 
 def test_nothing_that_is_attached_at_connecting_can_be_written_through_a_copy(path: Path, tmp_path: Path) -> None:
