@@ -129,6 +129,22 @@ def _() -> None:
         assert [row[1] for row in connection.execute("PRAGMA database_list")] == ["main", "other"]
 
 
+@needed("SqliteDatabase._initialize_connection", "to open a copy without what a subclass does at connecting")
+def _() -> None:
+    class Asking(peewee.SqliteDatabase):
+        def _initialize_connection(self, conn: Any) -> None:
+            conn.execute("SELECT * FROM missing")
+
+    database: Any = Asking(":memory:")
+    with pytest.raises(peewee.OperationalError):
+        database.connect()
+    database.close()
+    vars(database)["_initialize_connection"] = lambda _: peewee.SqliteDatabase._initialize_connection(database, _)  # type: ignore[attr-defined]
+    database.connect()
+    assert database.execute_sql("SELECT 1").fetchone() == (1,)
+    database.close()
+
+
 @needed("SqliteDatabase._pragmas", "to open a second connection with the pragmas of the key alone")
 def _() -> None:
     for given in ({"cache_size": -77}, [("cache_size", -77)]):

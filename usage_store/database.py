@@ -82,7 +82,9 @@ def link_events() -> None:
     `session_id`.
     """
     database = bound_database()
-    storage_of(database).follow_events.link(database, event_triggers, MigrationRunner(database).records.recording)
+    runner = MigrationRunner(database)
+    with runner.connected():
+        storage_of(database).follow_events.link(database, event_triggers, runner.records.recording)
 
 
 def event_triggers(database: peewee.Database) -> ModuleType:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def backup(arguments: argparse.Namespace) -> Outcome:
     """Back up the database, beside it, under the migration lock."""
-    with opened(arguments, readonly=True) as runner:
+    with opened(arguments, readonly=True) as runner, runner.connected():
         version = runner.current_version()
         path = runner.records.engine.copies.back_up_alone(
             runner.database, version, wait=runner.wait, on_wait=runner.on_wait, on_progress=_copied()

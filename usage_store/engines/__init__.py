@@ -83,6 +83,7 @@ def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
 def connected(database: peewee.Database) -> Iterator[None]:
     """Be connected for the block, with one-line errors for a database that is broken, locked or too old.
 
+    What an application set on its connection (row and text factories, an authorizer) is off within the block.
     A closed database is closed again afterwards, but not one in memory, which would be gone.
     """
     engine = engine_of(database)
@@ -90,9 +91,10 @@ def connected(database: peewee.Database) -> Iterator[None]:
     try:
         with engine.readable_errors(str(database.database)):
             opened = database.connect(reuse_if_open=True)
-            in_memory = engine.is_in_memory(database)
-            engine.check_version(database)
-            yield
+            with engine.plain_connection(database):
+                in_memory = engine.is_in_memory(database)
+                engine.check_version(database)
+                yield
     finally:
         if opened and not in_memory:
             database.close()

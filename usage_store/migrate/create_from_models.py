@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines import engine_of, inner
+from usage_store.engines import connected, engine_of, inner
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import new_file
 
@@ -57,7 +57,8 @@ def generate(
     looked at, with their indexes; triggers and views stay. The source runs SQL and rebuilds tables, up and down, and
     imports nothing. Raises ConfigurationError for models that SQLite refuses and renames that do not fit.
     """
-    changes = engine_of(database).from_models.model_changes(inner(database), models, renames or {})
+    with connected(inner(database)):
+        changes = engine_of(database).from_models.model_changes(inner(database), models, renames or {})
     if not changes:
         return Generated("", (), empty=True)
     todo = tuple(line for change in changes for line in change.todo)

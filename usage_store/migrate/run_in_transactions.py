@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
+    from usage_store.engines.interface.watch_and_meter import Alone
     from usage_store.migrate.files.load_file import Loaded
     from usage_store.migrate.files.migration import Direction, Migration
     from usage_store.migrate.record.files_history_and_log import Records
@@ -25,13 +26,13 @@ logger = logging.getLogger("usage_store.migrate")
 
 
 class Execution:
-    """One run, in one direction. Make and use it within the engine's `alone()`, which gives `set_up`."""
+    """One run, in one direction. Make and use it within the engine's `alone()`, which gives `alone`."""
 
     def __init__(
         self,
         records: Records,
         direction: Direction,
-        set_up: Callable[[], None],
+        alone: Alone,
         on_step: Callable[[Step], None],
         back_up: Callable[[int], None] | None = None,
         on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
@@ -41,8 +42,9 @@ class Execution:
         self.on_step = on_step
         self.on_progress = on_progress
         self.done: list[Step] = []
+        self._told: set[str] = set()
         self._database, self._engine = records.database, records.engine
-        self._set_up = set_up
+        self._alone = alone
         self._back_up = back_up
         self.migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
@@ -70,8 +72,13 @@ class Execution:
         return tuple(self.done)
 
     def _check_integrity(self) -> None:
-        for found in self._engine.damage(self._database):
+        for found in self._engine.damage(self._database, on_unchecked=self._tell_once):
             raise CorruptDatabase(f"the database is corrupt ({found}); restore a backup before migrating")
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            logger.warning("%s", line)
+            self._told.add(line)
 
     def _step(self, loaded: Loaded) -> None:
         started = time.perf_counter()
@@ -92,6 +99,7 @@ class Execution:
 
     def _inside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
+            self._alone.check_lock()
             if not self._wanted(loaded.migration):
                 return False
             self._back_up_once(loaded)
@@ -109,6 +117,7 @@ class Execution:
 
     def _outside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
+            self._alone.check_lock()
             if not self._wanted(loaded.migration):
                 return False
             self._back_up_once(loaded)
@@ -116,13 +125,15 @@ class Execution:
             self._call(loaded.module, attempt)
         finally:
             left_open = self._engine.migrating.roll_back_if_open(self._database)
-            self._set_up()  # it may have set its own, or connected again
+            self._alone.set_up()  # it may have set its own, or connected again
         if left_open:
             raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():
             faults = self._watch.new_violations()
             if faults:
                 raise GuardTripped("; ".join(faults))
+            if not self._wanted(loaded.migration):
+                raise GuardTripped("another run ended the same migration meanwhile, so it may have run twice")
             self._finish(loaded, started, only_added=False)
         return True
 

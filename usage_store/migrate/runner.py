@@ -197,10 +197,10 @@ class MigrationRunner:
             from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above
 
             back_up = self._back_up if self.backup else None
-            with self.records.alone(self.wait, self.on_wait) as set_up:
+            with self.records.alone(self.wait, self.on_wait) as alone:
                 # Planned again: the history may have moved while we waited.
                 execution = Execution(
-                    self.records, direction, set_up, on_step or (lambda _: None), back_up, self.on_progress
+                    self.records, direction, alone, on_step or (lambda _: None), back_up, self.on_progress
                 )
                 execution.migrator.dry_run = self.dry_run
                 for line in set(execution.violations) - self._told:

@@ -47,21 +47,22 @@ def validate(
     `ask`, the migrations' own `notices(db)` are asked.
     """
     database, engine, files = records.database, records.engine, records.files()
-    damage = engine.damage(database, full=full, most=_MAX_DAMAGE_LINES)
+    said: list[str] = []
+    damage = engine.damage(database, full=full, most=_MAX_DAMAGE_LINES, on_unchecked=said.append)
     if damage:
-        return Report(tuple(CorruptDatabase(f"the database is corrupt: {line}") for line in damage), ())
+        return Report(tuple(CorruptDatabase(f"the database is corrupt: {line}") for line in damage), tuple(said))
     try:
         applied = with_paths(records.history.applied(files), files)
     except HistoryError as error:
-        return Report((error,), ())
+        return Report((error,), tuple(said))
     problems: list[MigrationError] = [
         ForeignKeyViolations(f"{line} ({count}); {engine.VIOLATIONS_HINT}")
-        for line, count in engine.violations(database).items()
+        for line, count in engine.violations(database, on_unchecked=said.append).items()
     ]
     edited, layout = find_edits(records.log, applied)
     problems += find_problems(files, applied)
     problems += edited
-    said = [*records.history.notices(), *layout, *records.notices(applied, ask=ask)]
+    said += [*records.history.notices(), *layout, *records.notices(applied, ask=ask)]
     if applied:
         drifted, notes = compare(records, applied)
         problems += drifted

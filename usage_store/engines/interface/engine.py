@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.schema_differences import Catalog, State
     from usage_store.engines.interface.schema_objects import SchemaObject
     from usage_store.engines.interface.table_changes import Change
-    from usage_store.engines.interface.watch_and_meter import Meter, SchemaHash, Watch
+    from usage_store.engines.interface.watch_and_meter import Alone, Meter, SchemaHash, Watch
 
 Missing = Literal["create", "refuse", "empty"]  # what becomes of a database that is not there
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
@@ -77,6 +77,9 @@ class Engine(Protocol[D]):
     def is_locked(self, error: BaseException) -> bool:
         """Tell whether an error says that another connection holds a lock."""
 
+    def plain_connection(self, database: D) -> AbstractContextManager[None]:
+        """Be without what an application set on its connection for the block."""
+
     def check_version(self, database: D) -> None:
         """Raise ConfigurationError if an open database is of a version too old. Reads only."""
 
@@ -100,11 +103,13 @@ class Engine(Protocol[D]):
     ) -> AbstractContextManager[None]:
         """Take the write lock for the block and commit; the first error is the one that is raised."""
 
-    def damage(self, database: D, *, full: bool = False, most: int = 1) -> list[str]:
-        """Give what the engine's own check finds wrong, a line each. Reads only."""
+    def damage(
+        self, database: D, *, full: bool = False, most: int = 1, on_unchecked: Callable[[str], object] = ...
+    ) -> list[str]:
+        """Give what the engine's own check finds wrong, a line each; tell what it cannot check here. Reads only."""
 
-    def violations(self, database: D) -> Counter[str]:
-        """Count the foreign-key violations by kind, one line a kind. Reads only."""
+    def violations(self, database: D, *, on_unchecked: Callable[[str], object] | None = None) -> Counter[str]:
+        """Count the foreign-key violations by kind, one line a kind; tell what cannot be checked here. Reads only."""
 
 
 class Migrating(Protocol[D]):
@@ -112,8 +117,8 @@ class Migrating(Protocol[D]):
 
     def alone(
         self, database: D, table: str, wait: float, on_wait: Callable[[str], None]
-    ) -> AbstractContextManager[Callable[[], None]]:
-        """Be the only run on the history `table`, the connection set up for it; give what sets it up again."""
+    ) -> AbstractContextManager[Alone]:
+        """Be the only run on the history `table`, the connection set up for it."""
 
     def Watch(self, database: D) -> Watch:  # noqa: N802  a class
         """Make a watch over the migrations of one run."""

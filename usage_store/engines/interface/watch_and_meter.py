@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from usage_store.engines.interface.schema_objects import Changes, SchemaObject
+
+
+class Alone(Protocol):
+    """What a run asks for while it is alone."""
+
+    @property
+    def set_up(self) -> Callable[[], None]:
+        """Set the connection up again, after a migration that set its own or connected anew."""
+
+    @property
+    def check_lock(self) -> Callable[[], None]:
+        """Raise MigrationLocked if another run may have begun. Reads only."""
 
 
 class SchemaHash(Protocol):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
 from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.connection.plain_connection import plain_connection
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
 from usage_store.engines.sqlite.file.list_tables import kind_of, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
@@ -43,6 +44,7 @@ __all__ = [
     "migrating",
     "open_database",
     "owns",
+    "plain_connection",
     "readable_errors",
     "schema",
     "tables_with",

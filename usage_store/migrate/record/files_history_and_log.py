@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.engines.interface.engine import Engine
+    from usage_store.engines.interface.watch_and_meter import Alone
     from usage_store.migrate.files.brought_schemas import Schema
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.files.migrations_folder import Project
@@ -102,6 +103,6 @@ class Records(NamedTuple):
             self.log.create()
             self.log.note(newest(applied), fingerprint.read(), as_text(changes))
 
-    def alone(self, wait: float, on_wait: Callable[[str], None]) -> AbstractContextManager[Callable[[], None]]:
-        """Be the only run on this history, the connection set up for it; give what sets it up again."""
+    def alone(self, wait: float, on_wait: Callable[[str], None]) -> AbstractContextManager[Alone]:
+        """Be the only run on this history, the connection set up for it."""
         return self.engine.migrating.alone(self.database, self.history.table_name, wait, on_wait)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import driver_errors
+from usage_store.engines.sqlite.connection.lacking_functions import HINT, is_lacking
 from usage_store.errors import DatabaseUnreadable, MigrationLocked, UsageStoreError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def is_locked(error: BaseException) -> bool:
 
 def is_damage(error: BaseException | None) -> bool:
     """Tell whether an error says that the file is no database, or a corrupt one."""
-    return error is not None and _code(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+    return error is not None and _code(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) and not is_lacking(error)
 
 
 def _code(error: BaseException) -> str:
@@ -78,6 +79,8 @@ def _translate(error: Exception, name: str, *, reading: bool) -> UsageStoreError
     code = _code(error)
     if is_locked(error):
         return MigrationLocked(f"{name}: another process holds the database's lock; try again, or wait longer (--wait)")
+    if is_lacking(error):  # of a schema that cannot be read for it, SQLite says SQLITE_CORRUPT
+        return DatabaseUnreadable(f"{name}: {error}; {HINT}")
     if code == "SQLITE_READONLY" and reading and os.path.exists(f"{name}-journal"):
         code = "SQLITE_READONLY_ROLLBACK"  # drivers other than the standard library's give the first half alone
     for prefix, meaning in _UNREADABLE.items():

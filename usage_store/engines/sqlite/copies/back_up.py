@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import peewee
+
 from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.connection.lacking_functions import is_lacking
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.connection.path_and_inode import permissions
 from usage_store.engines.sqlite.copies.copy_database import copy_file
@@ -20,8 +23,6 @@ from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-
-    import peewee
 
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _NAME = r"\.v(?P<version>\d+)\.(?P<time>\d{8}T\d{6}\.\d{6}Z)\.backup"
@@ -121,7 +122,12 @@ def back_up_rows(
 
 
 def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
-    return database.execute_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608
+    try:
+        return database.execute_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608
+    except peewee.OperationalError as error:
+        if not is_lacking(error):
+            raise
+        return True  # it cannot be looked at here
 
 
 def list_backups(file: Path, directory: Path | None = None) -> tuple[Backup, ...]:

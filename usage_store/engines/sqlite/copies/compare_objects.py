@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.engines.interface.schema_differences import Catalog, Table, differences
-from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy
+from usage_store.engines.sqlite.connection.second_connection import scratch_like
 from usage_store.engines.sqlite.schema.read_whole_schema import is_ordinary, normal_object, read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import tokens
 
@@ -46,7 +46,7 @@ def _catalog_of(
 ) -> tuple[Catalog, dict[str, str]]:
     tables: dict[str, Table] = {}
     unknown: dict[str, str] = {}
-    with empty_copy(database, lambda _kind, _name: False) as scratch:
+    with scratch_like(database) as scratch:
         for each in objects:
             if is_ordinary(each.kind, each.sql):
                 tables[each.name.lower()] = _NOTHING

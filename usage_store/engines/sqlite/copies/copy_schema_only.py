@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing, contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.sqlite.connection.lacking_functions import HINT
+from usage_store.engines.sqlite.connection.second_connection import scratch_like
 from usage_store.engines.sqlite.schema import sql_tokens
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+
+logger = logging.getLogger("usage_store.migrate")
 
 _NO_CHANGE = ("begin", "commit", "explain", "pragma", "release", "rollback", "savepoint", "select")
 
@@ -22,19 +27,34 @@ _NO_CHANGE = ("begin", "commit", "explain", "pragma", "release", "rollback", "sa
 def empty_copy(
     database: peewee.SqliteDatabase, wanted: Callable[[str, str], bool] = lambda _kind, _name: True
 ) -> Iterator[peewee.SqliteDatabase]:
-    """Have a database in memory for the block, with the wanted objects, by kind and name, and no rows. Reads only."""
+    """Have a database in memory for the block, with the wanted objects, by kind and name, and no rows. Reads only.
+
+    It has the functions and collations that the database registers at connecting. What needs others cannot be made
+    there: it is left out, which is logged.
+    """
     rows = database.execute_sql(
-        "SELECT m.type, m.name, m.sql FROM sqlite_master AS m LEFT JOIN pragma_table_list AS l "
-        "ON l.schema = 'main' AND l.name = m.name WHERE m.sql IS NOT NULL AND m.name NOT LIKE 'sqlite^_%' ESCAPE '^' "
-        "AND coalesce(l.type, '') <> 'shadow' "
+        "SELECT m.type, m.name, m.tbl_name, m.sql FROM sqlite_master AS m "
+        "WHERE m.sql IS NOT NULL AND m.name NOT LIKE 'sqlite^_%' ESCAPE '^' "
+        "AND m.name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow') "
         "ORDER BY CASE m.type WHEN 'table' THEN 0 WHEN 'view' THEN 2 WHEN 'trigger' THEN 3 ELSE 1 END, m.rowid"
     ).fetchall()
-    with closing(peewee.SqliteDatabase(":memory:")) as scratch:
-        scratch.connect()
-        for kind, name, sql in rows:
-            if wanted(kind, name):
-                scratch.execute_sql(sql)
+    with scratch_like(database) as scratch:
+        left_out: set[str] = set()
+        for kind, name, table, sql in rows:
+            if wanted(kind, name) and table not in left_out and not _made(scratch, kind, name, sql):
+                left_out.add(name)
         yield scratch
+
+
+def _made(scratch: peewee.SqliteDatabase, kind: str, name: str, sql: str) -> bool:
+    try:
+        scratch.execute_sql(sql)
+    except peewee.DatabaseError as error:
+        if scratch.execute_sql("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone():
+            return True  # by what the application does at connecting
+        logger.warning("left out of the empty copy: %s %s (%s; %s)", kind, name, error, HINT)
+        return False
+    return True
 
 
 @contextmanager

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import TYPE_CHECKING
 
+import peewee
+
 from usage_store.engines.interface.schema_differences import Catalog, State
+from usage_store.engines.sqlite.connection.lacking_functions import HINT, is_lacking
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    import peewee
+logger = logging.getLogger("usage_store.migrate")
 
 
 def read_state(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
@@ -36,7 +40,14 @@ def _read(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
         "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
     ).fetchall()
     tables = [name for (name,) in names if name.lower() not in ignore]
-    rows = {name: _hash_rows(database, name) for name in tables}
+    rows = {}
+    for name in tables:
+        try:
+            rows[name] = _hash_rows(database, name)
+        except peewee.OperationalError as error:
+            if not is_lacking(error):
+                raise
+            logger.warning("the rows of %s were not compared: %s; %s", name, error, HINT)
     return State(_without(ignore, read_catalog(database)), rows, _counters(database, tables))
 
 
@@ -48,7 +59,9 @@ def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
 
 
 def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
-    names = database.execute_sql("SELECT name FROM pragma_table_xinfo(?) ORDER BY lower(name)", (table,)).fetchall()
+    # A virtual column is made of others, maybe by a function that is not known here.
+    sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 2 ORDER BY lower(name)"
+    names = database.execute_sql(sql, (table,)).fetchall()
     listed = ", ".join(quoted(name) for (name,) in names)
     count = total = 0
     for row in database.execute_sql(f"SELECT {listed} FROM {quoted(table)}"):  # noqa: S608

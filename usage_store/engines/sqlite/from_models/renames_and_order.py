@@ -8,7 +8,10 @@ import peewee
 from peewee import sort_models  # type: ignore[attr-defined]  # not in peewee's stubs
 
 from usage_store.engines.interface.table_changes import Change
+from usage_store.engines.sqlite.connection.lacking_functions import HINT
+from usage_store.engines.sqlite.connection.second_connection import scratch_like
 from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy
+from usage_store.engines.sqlite.file.list_tables import kind_of
 from usage_store.engines.sqlite.from_models.table_from_model import Schema, TableDiff, read_schema, text_of
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
@@ -30,8 +33,11 @@ def model_changes(
     bound to memory meanwhile. Tables that have no model are left alone. Raises ConfigurationError for models whose
     tables SQLite refuses, and for a rename that does not fit.
     """
-    fields, wanted = _wanted(models)
+    fields, wanted = _wanted(database, models)
     with empty_copy(database) as scratch:
+        for table in fields:
+            if kind_of(database, table) != kind_of(scratch, table):
+                raise ConfigurationError(f"{table}: cannot be made in memory, to be compared with its model; {HINT}")
         changes = list(_renamed(scratch, wanted, renames))
         live = read_schema(scratch)
         for table in fields:
@@ -39,11 +45,12 @@ def model_changes(
     return tuple(change for change in changes if change != Change())
 
 
-def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, Any]], Schema]:
+def _wanted(
+    database: peewee.SqliteDatabase, models: Sequence[type[peewee.Model]]
+) -> tuple[dict[str, dict[str, Any]], Schema]:
     """Make the models' tables; give their fields by table and column, and their schema."""
-    scratch = peewee.SqliteDatabase(":memory:")
     fields: dict[str, dict[str, Any]] = {}
-    try:
+    with scratch_like(database) as scratch:
         with scratch.bind_ctx(models, bind_refs=False, bind_backrefs=False):
             for model in sort_models(models):
                 meta = model._meta
@@ -53,8 +60,6 @@ def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, A
                     fields[meta.table_name.lower()] = {field.column_name.lower(): field for field in meta.sorted_fields}
                     _create(model)
         schema = read_schema(scratch)
-    finally:
-        scratch.close()
     return fields, Schema(schema.catalog, {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()})
 
 

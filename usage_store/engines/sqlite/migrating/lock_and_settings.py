@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.connection.forks import keeping_its_connection
+from usage_store.engines.sqlite.connection.plain_connection import plain
 from usage_store.engines.sqlite.file.write_transaction import in_transaction
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.errors import DatabaseUnreadable, TransactionOpen
@@ -21,16 +22,22 @@ if TYPE_CHECKING:
 _FULL = 2  # PRAGMA synchronous: a migration's COMMIT reaches the disk before it returns
 
 
+class Alone(NamedTuple):
+    """What a run asks for while it is alone."""
+
+    set_up: Callable[[], None]
+    check_lock: Callable[[], None]
+
+
 @contextmanager
-def alone(
-    database: peewee.SqliteDatabase, table: str, wait: float, on_wait: Callable[[str], None]
-) -> Iterator[Callable[[], None]]:
+def alone(database: peewee.SqliteDatabase, table: str, wait: float, on_wait: Callable[[str], None]) -> Iterator[Alone]:
     """Hold the migration lock, with foreign keys off and synchronous FULL; put both back afterwards.
 
-    Gives what sets the connection up again, for after a migration that set its own or connected anew. Foreign keys go
-    off because DROP TABLE with them on deletes the rows of referencing tables (sqlite.org/foreignkeys.html), and off
-    here because inside a transaction the pragma does nothing. All histories of a file share one lock, whatever `table`
-    holds this one. Raises TransactionOpen, DatabaseUnreadable for a file that may not be written, and MigrationLocked.
+    Gives `set_up`, for after a migration that set its own pragmas or connected anew, and `check_lock`, for before each
+    migration: it raises MigrationLocked once the lock file was removed. Foreign keys go off because DROP TABLE with
+    them on deletes the rows of referencing tables (sqlite.org/foreignkeys.html), and off here because inside a
+    transaction the pragma does nothing. All histories of a file share one lock, whatever `table` holds this one.
+    Raises TransactionOpen, DatabaseUnreadable for a file that may not be written, and MigrationLocked.
     """
     del table
     if in_transaction(database):
@@ -39,7 +46,11 @@ def alone(
     if file and not os.access(file, os.W_OK):
         raise DatabaseUnreadable(f"{database.database}: read-only for this user")
     # What is set on the connection holds until the end: another one would have foreign keys on.
-    with exclusive(file, wait, on_wait), keeping_its_connection(database):
+    with (
+        exclusive(file, wait, on_wait) as check_lock,
+        keeping_its_connection(database),
+        ExitStack() as plainly,
+    ):
         settings = {
             "foreign_keys": 0,
             "synchronous": max(_FULL, database.pragma("synchronous")),
@@ -50,12 +61,13 @@ def alone(
         def set_up() -> None:
             connection: sqlite3.Connection = database.connection()
             if all(connection is not known for known, _ in were):
+                plainly.enter_context(plain(connection))
                 were.append((connection, {name: _value(connection, name) for name in settings}))
             _set(connection, settings)
 
         try:
             set_up()
-            yield set_up
+            yield Alone(set_up, check_lock)
         finally:
             for connection, before in were:
                 with suppress(connection.ProgrammingError):  # it is closed; but from a pool, it may be in use again
