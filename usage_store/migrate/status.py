@@ -33,6 +33,7 @@ class MigrationStatus(NamedTuple):
 def status(records: Records) -> MigrationStatus:
     """Compare the files with the history. Reads only."""
     from usage_store.migrate.expected_schema import notices  # noqa: PLC0415  as below
+    from usage_store.migrate.files.passed_over import passed_over  # noqa: PLC0415  as below
 
     files = records.files()
     try:
@@ -52,7 +53,12 @@ def status(records: Records) -> MigrationStatus:
         applied_migrations=applied,
         pending_migrations=tuple(waiting),
         problems=(*find_problems(files, applied), *edited),
-        notices=(*records.history.notices(), *layout, *notices(records.database, applied)),
+        notices=(
+            *records.history.notices(),
+            *passed_over(records.directory, files, applied),
+            *layout,
+            *notices(records.database, applied),
+        ),
     )
 
 
