@@ -8,7 +8,6 @@ from usage_store.engines.interface.schema_differences import Catalog, difference
 from usage_store.errors import MigrationFailed, SchemaDrift
 from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.planned_sql import run
-from usage_store.migrate.record.which_to_run import is_named_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,8 +55,8 @@ def _expected(records: Records, applied: Sequence[Migration]) -> tuple[Catalog, 
 def _replay(
     records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]
 ) -> tuple[Catalog, str | None]:
-    engine, loader, failure = records.engine, Loader(), None
-    with engine.copies.empty_copy(records.database, host) as scratch:
+    engine, failure = records.engine, None
+    with engine.copies.empty_copy(records.database, host) as scratch, Loader() as loader:
         before = engine.schema.read_catalog(scratch)
         for migration in applied:
             try:
@@ -81,7 +80,7 @@ def _named(applied: Sequence[Migration], attribute: str) -> set[Any]:
 def _notices(database: peewee.Database, applied: Sequence[Migration]) -> Iterator[str]:
     spoken_for = _named(applied, "speaks_for")
     for migration in applied:
-        if migration.version in spoken_for or not is_named_alike(migration):
+        if migration.version in spoken_for:
             continue
         # Read before it is loaded: a long history is looked at often and has few of these.
         if migration.path is not None and b"def notices(" in migration.path.read_bytes():
