@@ -134,13 +134,24 @@ def test_of_two_histories_that_a_log_agrees_with_the_one_of_its_name_keeps_it(pa
     migrate_all(path, first(path, "a"), table_name="job")
     migrate_all(path, first(path, "b"), table_name="jobs")
     script(path, "DROP TABLE jobs_log")
+    with runner_of(path, first(path, "a"), "job") as runner:
+        assert [entry.version for entry in runner.log.entries()] == [1]
+        runner.stamp(1)
+        assert [entry.action for entry in runner.log.entries()] == ["up", "stamp"]
     with runner_of(path, first(path, "b"), "jobs") as runner:
         assert runner.log.entries() == ()
         assert any(notice.startswith("job_log does not say what jobs says") for notice in runner.status().notices)
         write(path.parent / "bs_files", {"002_more": table("more")})
         runner.migrate()
         assert [entry.version for entry in runner.log.entries()] == [2]
-    assert rows(path, "SELECT version FROM job_log") == [(1,)]
+    assert rows(path, "SELECT version FROM job_log") == [(1,), (1,)]
+
+
+def test_a_history_that_has_its_log_claims_no_other_one(path: Path) -> None:
+    migrate_all(path, first(path, "a"), table_name="jobs")
+    script(path, "CREATE TABLE job_log AS SELECT * FROM jobs_log")
+    migrate_all(path, first(path, "b"), table_name="job")
+    assert (rows(path, "SELECT version FROM jobs_log"), len(rows(path, "SELECT * FROM job_log"))) == ([(1,)], 2)
 
 
 def test_a_new_history_does_not_take_the_old_log_that_has_its_name(path: Path) -> None:

@@ -75,7 +75,7 @@ def _taken_out(module: ast.Module) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for statement in list(module.body):
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _DECLARATIONS and name not in found:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _DECLARATIONS:
                 names = _literal_names(value)
                 if names is not None:
                     found[name] = names
