@@ -88,7 +88,9 @@ def _listed(versions: Sequence[int]) -> str:
 def with_paths(rows: Sequence[Migration], files: Sequence[Migration]) -> tuple[Migration, ...]:
     """Give history rows their files; a file of another name is not a row's file, which counts as gone."""
     by_version = {file.version: file for file in files}
-    return tuple(row._replace(file=_file_of(row, by_version.get(row.version))) for row in rows)
+    return tuple(
+        Migration(row.version, row.name, _file_of(row, by_version.get(row.version)), row.applied_at) for row in rows
+    )
 
 
 def _file_of(row: Migration, file: Migration | None) -> str | None:
@@ -100,16 +102,18 @@ def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> l
     if not applied:
         return []
     by_version = {file.version: file for file in files}
-    rows = with_paths(applied, files)
     newest_file, newest_applied = newest(files), newest(applied)
-    hint = "" if any(row.file for row in rows) else _ANOTHER
+    odd = [(row, by_version.get(row.version)) for row in applied]
+    odd = [(row, file) for row, file in odd if file is None or file.name != row.name]
+    gone = [row.version for row, file in odd if _file_of(row, file) is None]
+    hint = _ANOTHER if len(gone) == len(applied) else ""
     problems: list[HistoryError] = []
-    for before, row in zip((0, *(row.version for row in rows)), rows, strict=False):
-        file = by_version.get(row.version)
-        if row.file is None:
-            problems.append(_gone(row, file, newest_file, before, hint))
-        elif file is not None and file.name != row.name:
+    for row, file in odd:
+        if file is not None and row.version not in gone:
             problems.append(_renamed(row, file))
+        else:
+            before = max((each.version for each in applied if each.version < row.version), default=0)
+            problems.append(_gone(row, file, newest_file, before, hint))
     late = [file for file in pending(files, applied) if file.version < newest_applied]
     problems += [
         LateMigration(
