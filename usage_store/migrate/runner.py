@@ -199,6 +199,7 @@ class MigrationRunner:
             from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
             from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above
 
+            self.log.exists()  # found anew: what it is called is told to the engine
             back_up = self._back_up if self.backup else None
             with self.records.alone(self.wait, self.on_wait) as set_up, Loader(self.directory) as loader:
                 # Planned again: the history may have moved while we waited.

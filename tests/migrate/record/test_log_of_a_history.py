@@ -166,6 +166,24 @@ def test_a_new_history_does_not_take_the_old_log_that_has_its_name(path: Path) -
         assert [entry.name for entry in runner.log.entries()] == ["first"]
 
 
+def test_an_old_log_that_an_older_version_wrote_again_is_named(path: Path) -> None:
+    directory = with_old_log(path, "jobs", "job_log")
+    script(path, "CREATE TABLE jobs_log AS SELECT * FROM job_log")
+    with runner_of(path, directory, "jobs") as runner:
+        assert runner.status().notices[0].startswith("job_log is not read, since jobs_log is the log of jobs")
+        migrate_all(path, first(path, "b"), table_name="job")
+        assert runner.status().notices == ()
+
+
+def test_both_names_of_a_log_are_told_to_the_engine_until_it_is_renamed(path: Path) -> None:
+    directory = with_old_log(path, "jobs", "job_log")
+    with runner_of(path, directory, "jobs") as runner:
+        runner.status()
+        assert runner.records.tables() == ("jobs", "job_log", "jobs_log")
+        runner.stamp(1)
+        assert runner.records.tables() == ("jobs", "jobs_log")
+
+
 HOSTS = {
     "a table": "CREATE TABLE app_log (id INTEGER PRIMARY KEY, what TEXT)",
     "a view": "CREATE VIEW app_log AS SELECT 1 AS id, 'a' AS what",

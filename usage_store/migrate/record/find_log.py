@@ -52,28 +52,34 @@ def require_free(database: peewee.Database, history: str) -> None:
         )
 
 
-def rename_to_rule(database: peewee.Database, history: str) -> None:
-    """Give a history's log the name that it is to have, and one that stands in its place its own."""
+def rename_to_rule(database: peewee.Database, history: str) -> bool:
+    """Give a log its name, and one that stands in its place its own; tell whether any was renamed."""
     name, engine = log_name(history), engine_of(database)
-    if is_log(database, name) and not _is_its(database, name, history):
+    in_place = is_log(database, name) and not _is_its(database, name, history)
+    if in_place:
         other = next(each for each in _older_owners(name) if _claims(database, name, each))
         engine.rename_table(database, name, log_name(other))
     found = find_log(database, history)
-    if found is not None and found != name:
-        engine.rename_table(database, found, name)
+    if found is None or found == name:
+        return in_place
+    engine.rename_table(database, found, name)
+    return True
 
 
 def left_log(database: peewee.Database, history: str) -> str | None:
-    """Say that a log with a name of the older rule is not taken for this history's, while that has none. Reads only."""
+    """Say that a log with a name of the older rule is not read for this history. Reads only."""
     name, old = log_name(history), _old_name(history)
-    if not is_log(database, old) or engine_of(database).kind_of(database, name) is not None:
+    found = find_log(database, history)
+    if old in (name, found) or not is_log(database, old) or not is_history(database, history):
         return None
-    if find_log(database, history) is not None or not is_history(database, history) or not _rows(database, history):
-        return None
-    return (
-        f"{old} does not say what {history} says, or is another history's log: it stays as it is, so edits of what was "
-        f"applied are not seen, and {name} begins with the next run"
-    )
+    if found is None and _rows(database, history):
+        return (
+            f"{old} does not say what {history} says, or is another history's log: it stays as it is, so edits of what "
+            f"was applied are not seen, and {name} begins with the next run"
+        )
+    if found is not None and not is_history(database, _present_owner(old)):
+        return f"{old} is not read, since {name} is the log of {history}; an older version may have written to it"
+    return None
 
 
 def is_history(database: peewee.Database, table: str) -> bool:

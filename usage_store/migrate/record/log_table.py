@@ -57,7 +57,6 @@ class Log:
 
     def names(self) -> tuple[str, ...]:
         """Give the name that the log has and the one that the next run gives it: mostly the same. Reads only."""
-        self._found = "", ""
         return tuple(dict.fromkeys((self.table_name, log_name(self._history.table_name))))
 
     def exists(self) -> bool:
