@@ -76,9 +76,6 @@ DIFFERENCES = [
     f"usage_snapshots: foreign key (session_id) to usage_sessions {CASCADE} is missing",
     "trigger usage_config_updated on usage_config is missing",
     "trigger usage_sessions_deleted on usage_sessions is missing",
-    "trigger usage_events_inserted on events is missing",
-    "trigger usage_events_deleted on events is missing",
-    "trigger usage_events_moved on events is missing",
 ]
 DIFFERENCES_WITH_REFERENCES = [
     'foreign key mismatch - "usage_snapshots" referencing "events" (1); PRAGMA foreign_key_check lists them',

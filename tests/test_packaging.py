@@ -135,7 +135,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) ->
         entry_points = archive.read(next(name for name in names if name.endswith("/entry_points.txt"))).decode()
     inside = {name for name in names if name.startswith("usage_store/")}
     migrations = {f"usage_store/{name}" for name in _sources(built, "migrations")}
-    assert inside == _sources(built, "usage_store") | migrations | {"usage_store/py.typed"}
+    data = {"usage_store/py.typed", "usage_store/migrations/_schemas.sqlite.json"}
+    assert inside == _sources(built, "usage_store") | migrations | data
     assert "usage_store/migrations/001_add_usage_tracking_tables.py" in inside
     (about,) = {name.split("/")[0] for name in names - inside}
     assert re.fullmatch(r"usage_store-[0-9][0-9a-z.]*\.dist-info", about)

@@ -82,7 +82,7 @@ def link_events() -> None:
     `session_id`.
     """
     database = bound_database()
-    storage_of(database).follow_events.link(database, event_triggers)
+    storage_of(database).follow_events.link(database, event_triggers, MigrationRunner(database).records.recording)
 
 
 def event_triggers(database: peewee.Database) -> ModuleType:
@@ -124,8 +124,8 @@ def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, f
                 "`python -m usage_store.migrate validate` says what else differs"
             )
         if follow_events:
-            events.follow(found, event_triggers)
+            events.follow(found, event_triggers, runner.records.recording)
             if ran:
                 events.register(found, event_triggers)  # those of kinds that migration 001 does not know
         elif ran and not were_there:
-            events.unfollow(found)  # migration 001 made them
+            events.unfollow(found, runner.records.recording)  # migration 001 made them

@@ -65,9 +65,9 @@ def test_validate_tells_how_long_it_has_been_at_it(tmp_path: Path) -> None:
     command = ("-m", "usage_store.migrate", *WORDS)
     assert into_a_pipe(tmp_path, *command) == ""
     says = "checking integrity, foreign keys and schema: "
-    shown = on_terminal(*command, "validate", cwd=tmp_path, until=says).err
+    shown = on_terminal(*command, "validate", "--notices", cwd=tmp_path, until=says).err
     assert re.search(rf"{says}\d+ s\x1b\[K\r", shown)
-    assert into_a_pipe(tmp_path, *command, "validate") == ""
+    assert into_a_pipe(tmp_path, *command, "validate", "--notices") == ""
 
 
 def test_a_long_copy_is_told_on_a_terminal_only(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.support.migrations import migrate_all, python, runner_of, sql, table,
 from usage_store import errors
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files
+from usage_store.migrate.rehearse import rehearse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,3 +174,17 @@ def test_what_an_operation_only_tried_is_not_planned(path: Path, directory: Path
     write(directory, {"004_drop": python(drop)})
     *_, (_, _, statements) = planned(path, directory)
     assert statements == ('ALTER TABLE "one" DROP COLUMN "size"',)
+
+
+def test_a_migration_is_told_where_it_only_runs_on_a_copy(tmp_path: Path) -> None:
+    source = "import pathlib\n\n\n" + python(
+        "told = pathlib.Path(__file__ + '.told')\n"
+        "told.write_text((told.read_text() if told.exists() else '') + f'{migrator.dry_run} ')"
+    )
+    directory = write(tmp_path / "own", {"001_told": source})
+    with runner_of(tmp_path / "app.db", directory) as runner:
+        runner.plan()
+        rehearse(runner)
+        runner.migrate()
+        runner.validate(replay=True)
+    assert (directory / "001_told.py.told").read_text(encoding="utf-8") == "True True False True "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import raw, script
-from tests.support.migrations import migrate_all, python, runner_of, sql, table, write
+from tests.support.migrations import migrate_all, runner_of, sql, table, write
 from usage_store import errors
 
 if TYPE_CHECKING:
@@ -176,15 +176,6 @@ def test_migrations_that_build_on_the_hosts_tables_are_compared_too(path: Path, 
         assert found.notices == ("the schema was changed by hand since the last migration",)
         script(path, "CREATE TRIGGER ours AFTER INSERT ON host BEGIN SELECT 1; END")
     check_compared(path, directory)
-
-
-def test_a_migration_that_cannot_be_replayed_is_said_not_guessed(path: Path, directory: Path) -> None:
-    script(path, "INSERT INTO parent (size) VALUES (1)")
-    write(directory, {"003_rows": python("(n,) = db.execute_sql('SELECT size FROM parent').fetchone()")})
-    migrate_all(path, directory)
-    found = report(path, directory)
-    assert found.problems == ()
-    assert any("the schema was not compared: on empty tables, 003_rows.py" in line for line in found.notices)
 
 
 def test_pending_migrations_are_a_notice(path: Path, directory: Path) -> None:

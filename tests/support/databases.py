@@ -67,6 +67,7 @@ def dump_without_log(path: Path) -> dict[str, list[Any]]:
     """Everything but the log, to the letter."""
     found = dump(path)
     del found["schema_migration_log"]
+    found["schema"] = [row for row in found["schema"] if row[1] != "schema_migration_log"]
     found["sqlite_sequence"] = [row for row in found["sqlite_sequence"] if row[0] != "schema_migration_log"]
     return found
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from usage_store.migrate import Migration, Step
 
 _PENDING = 1
+_VALIDATING = "checking integrity, foreign keys and schema"
 _MILLISECONDS = 10**11  # an applied_at from here up was written in milliseconds by another program
 
 
@@ -72,7 +73,7 @@ def _worst(problems: Sequence[MigrationError]) -> int:
 def status(arguments: argparse.Namespace) -> Outcome:
     """Say what is applied and what is pending; the code is the worst problem's, or 1 with `--check` if some are."""
     with opened(arguments, readonly=True, missing="empty") as runner:
-        status = runner.status()
+        status = runner.status(notices=arguments.notices)
     applied, pending = status.applied_migrations, status.pending_migrations
     width = max((len(str(migration)) for migration in (*applied, *pending)), default=0)
     lines = [f"version {status.current_version} of {status.latest_version}, {status.pending_count} pending"]
@@ -115,8 +116,9 @@ def _when(seconds: int | None) -> str:
 
 def validate(arguments: argparse.Namespace) -> Outcome:
     """Check integrity, foreign keys, history and schema."""
-    with opened(arguments, readonly=True) as runner, ticking("checking integrity, foreign keys and schema"):
-        report = runner.validate(full=arguments.full)
+    readonly = not arguments.replay
+    with opened(arguments, readonly=readonly, missing="refuse") as runner, ticking(_VALIDATING):
+        report = runner.validate(full=arguments.full, replay=arguments.replay, notices=arguments.notices)
     lines = [f"notice: {notice}" for notice in report.notices]
     for problem in report.problems:
         lines += _problem_lines(problem)

@@ -126,8 +126,14 @@ def _mode(text: str) -> int:
     return mode
 
 
-def _check_option(parser: _Parser) -> None:
+def _status(parser: _Parser) -> None:
     parser.add_argument("--check", action="store_true", default=False, help="exit 1 if anything is pending")
+    _notices(parser)
+
+
+def _notices(parser: _Parser) -> None:
+    help_ = "ask the applied migrations that define notices(db), too, which runs their Python"
+    parser.add_argument("--notices", action="store_true", default=False, help=help_)
 
 
 def _target(parser: _Parser) -> None:
@@ -141,11 +147,14 @@ def _rollback(parser: _Parser) -> None:
     parser.add_argument("--stored-source", action="store_true", default=False, help=help_)
 
 
-def _depth(parser: _Parser) -> None:
+def _validate(parser: _Parser) -> None:
     depth = parser.add_mutually_exclusive_group()
     quick, full = "the default: SQLite's quick_check", "integrity_check: minutes on large files"
     depth.add_argument("--quick", dest="full", action="store_false", default=False, help=quick)
     depth.add_argument("--full", action="store_true", default=False, help=full)
+    replay = "run the applied migrations on an empty copy, compare with what they make, and record that in the log"
+    parser.add_argument("--replay", action="store_true", default=False, help=replay)
+    _notices(parser)
 
 
 def _create(parser: _Parser) -> None:
@@ -178,12 +187,12 @@ def _restore(parser: _Parser) -> None:
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[_Parser], None]]] = {
-    "status": ("what is applied and what is pending; changes nothing", _check_option),
+    "status": ("what is applied and what is pending; changes nothing", _status),
     "check": ("nothing but an exit code, for the start of every process; changes nothing", _nothing),
     "rollback": ("undo the newest migration, or all above a version", _rollback),
-    "validate": ("check integrity, foreign keys, history and schema; changes nothing", _depth),
-    "plan": ("the SQL that would run, up or down to a version; changes nothing", _target),
-    "rehearse": ("run what is pending on a copy, up and down; changes nothing", _target),
+    "validate": ("check integrity, foreign keys, history and schema; changes nothing", _validate),
+    "plan": ("the SQL that would run, up or down to a version: runs the migrations' Python on an empty copy", _target),
+    "rehearse": ("run what is pending, its Python too, on a copy, up and down; changes nothing itself", _target),
     "create": ("write a migration with the next number: empty, or from the models (--from)", _create),
     "stamp": ("record migrations up to a version as applied, without running them", _stamp),
     "adopt": ("take over the history of another runner, without running anything", _adopt),

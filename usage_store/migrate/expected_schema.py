@@ -1,87 +1,95 @@
-"""How the schema differs from what the applied migrations make, and what these have to say of a database."""
+"""How the schema differs from what the log has recorded of it. No migration is loaded."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.engines.interface.schema_differences import Catalog, differences
-from usage_store.errors import MigrationFailed, SchemaDrift
-from usage_store.migrate.files.load_file import Loader
-from usage_store.migrate.planned_sql import run
+from usage_store.engines.interface.schema_objects import key_of
+from usage_store.errors import SchemaDrift
+from usage_store.migrate.record.names_in_source import made_in, mentions
+from usage_store.migrate.record.recorded_ddl import Recorded, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import peewee
-
+    from usage_store.engines.interface.schema_objects import SchemaObject
+    from usage_store.migrate.files.brought_schemas import Schema
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
 
+_SHOWN = 10
 
-def drift(records: Records, applied: Sequence[Migration]) -> tuple[list[SchemaDrift], list[str]]:
-    """Compare the schema with what the applied migrations make on empty tables: differences, and notices. Reads only.
 
-    Nothing is compared while a file is gone, or where a migration cannot run on empty tables.
+class Drift(NamedTuple):
+    """Differences, and what a person should know of the comparison."""
+
+    problems: list[SchemaDrift]
+    notices: list[str]
+
+
+def drift(records: Records, applied: Sequence[Migration]) -> Drift:
+    """Compare the schema with the recorded one. Reads only.
+
+    Of what migrations made before there was a record, their sources tell the names: it is said not to be compared, and
+    is asked for all the same where plain SQL makes it. Raises HistoryError for a line of the log that no runner wrote.
     """
-    if not all(row.path for row in applied):
-        return [], []
-    expected, failure = _expected(records, applied)
-    if failure:
-        return [], [f"the schema was not compared: {failure}"]
-    live = records.engine.schema.read_catalog(records.database)
-    optional = _named(applied, "optional")
-    if not optional & live.others.keys():
-        expected = Catalog(expected.tables, {k: v for k, v in expected.others.items() if k not in optional})
-    lines = differences(expected, live)
-    if not lines or not records.log.exists():
-        return [SchemaDrift(line) for line in lines], []
-    cause = (
-        "the schema is as the last migration left it: a migration is not what it was, or depends on rows"
-        if records.log.is_current()
-        else "the schema was changed by hand since the last migration"
+    return compared(records, recorded_schema(records, applied), applied)
+
+
+def recorded_schema(records: Records, applied: Sequence[Migration]) -> Recorded:
+    """Put together what the log has recorded of the schema, or what the migrations bring along. Reads only."""
+    return recorded(list(records.log.ddl()), applied, records.brought())
+
+
+def compared(records: Records, found: Recorded, applied: Sequence[Migration]) -> Drift:
+    """Compare the schema with one that was recorded or replayed. Reads only."""
+    fingerprint = records.engine.Fingerprint(records.database)
+    fingerprint.read()
+    live = fingerprint.objects
+    expected = _expected(found.schema, live)
+    lines, notices = records.engine.copies.compare(records.database, expected, live)
+    if found.unrecorded:
+        own = tuple(table.lower() for table in records.tables())
+        rest = {key: each for key, each in live.items() if key not in expected and each.table.lower() not in own}
+        texts = [text or _text_of(row) for row in applied if (text := found.unrecorded.get(row.version)) is not None]
+        lines += _missing(texts, {*expected, *live})
+        notices.append(_not_compared([row for row in applied if row.version in found.unrecorded], texts, rest))
+    if lines and records.log.exists():
+        notices.append(_cause(records))
+    return Drift([SchemaDrift(line) for line in lines], notices)
+
+
+def _expected(schema: Schema, live: Mapping[str, SchemaObject]) -> dict[str, SchemaObject]:
+    """Leave out what may be missing, unless some of it is there; what moved to another table is not."""
+    optional = {key: each for key, each in schema.objects.items() if each.name.lower() in schema.optional}
+    there = {key for key, each in optional.items() if key in live and live[key].table.lower() == each.table.lower()}
+    expected = {key: each for key, each in schema.objects.items() if key not in optional or there}
+    as_good = {key for key, texts in schema.alternatives.items() if key in live and live[key].sql in texts}
+    return {key: live[key] if key in as_good else each for key, each in expected.items()}
+
+
+def _missing(texts: Sequence[str], there: set[str]) -> Iterator[str]:
+    for kind, name in dict.fromkeys(made_in(texts)):
+        if key_of(kind, name) not in there:
+            yield f"{kind} {name} is missing"
+
+
+def _text_of(row: Migration) -> str:
+    return "" if row.file is None else row.read().decode(errors="replace")
+
+
+def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping[str, SchemaObject]) -> str:
+    squeezed = "\n".join(texts)
+    found = sorted(f"{each.kind} {each.name}" for each in rest.values() if mentions(squeezed, each.name))
+    shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    versions = str(rows[0]) if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
+    return (
+        f"not compared: {shown or 'what they made'}; nothing is recorded of {versions} ({len(rows)}), and "
+        "`validate --replay` runs them on an empty copy, compares, and records what they make"
     )
-    return [SchemaDrift(line) for line in lines], [cause]
 
 
-def _expected(records: Records, applied: Sequence[Migration]) -> tuple[Catalog, str | None]:
-    # Run twice: on nothing, which tells the migrations' own tables from the host's, then beside the host's.
-    alone, failure = _replay(records, lambda _kind, _name: False, applied)
-    own = {*alone.tables, *(table.lower() for table in records.tables())}
-    if records.engine.schema.read_catalog(records.database).tables.keys() <= own:
-        return alone, failure
-    return _replay(records, lambda kind, name: kind == "table" and name.lower() not in own, applied)
-
-
-def _replay(
-    records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]
-) -> tuple[Catalog, str | None]:
-    engine, failure = records.engine, None
-    with engine.copies.empty_copy(records.database, host) as scratch, Loader() as loader:
-        before = engine.schema.read_catalog(scratch)
-        for migration in applied:
-            try:
-                run(engine, scratch, loader.load(migration, "up"), "up")
-            except MigrationFailed as error:
-                failure = failure or f"on empty tables, {error}"
-        return engine.schema.read_catalog(scratch).changed_since(before), failure
-
-
-def notices(database: peewee.Database, applied: Sequence[Migration]) -> tuple[str, ...]:
-    """Ask the applied migrations that define `notices(db)` what a person should know. Reads only."""
-    return tuple(_notices(database, applied))
-
-
-def _named(applied: Sequence[Migration], attribute: str) -> set[Any]:
-    """Give what the modules that have such an attribute list in it: names, or versions."""
-    found = [row for row in applied if row.path is not None and f"\n{attribute} = ".encode() in row.path.read_bytes()]
-    return {each for row in found for each in getattr(Loader().module(row), attribute)}
-
-
-def _notices(database: peewee.Database, applied: Sequence[Migration]) -> Iterator[str]:
-    spoken_for = _named(applied, "speaks_for")
-    for migration in applied:
-        if migration.version in spoken_for:
-            continue
-        # Read before it is loaded: a long history is looked at often and has few of these.
-        if migration.path is not None and b"def notices(" in migration.path.read_bytes():
-            yield from Loader().module(migration).notices(database)
+def _cause(records: Records) -> str:
+    if records.log.is_current():
+        return "the schema is as the last migration left it: a migration is not what it was, or depends on rows"
+    return "the schema was changed by hand since the last migration"

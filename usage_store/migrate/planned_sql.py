@@ -53,8 +53,10 @@ def run(engine: Engine[Any], scratch: peewee.Database, step: Loaded, direction: 
                 stack.enter_context(scratch.atomic())
                 stack.enter_context(watch.inside())
             try:
+                migrator: Any = engine.schema.migrator_for(scratch)
+                migrator.dry_run = True
                 with engine.copies.statements_of(scratch) as statements:
-                    attempt.call(step.module, engine.schema.migrator_for(scratch), scratch)
+                    attempt.call(step.module, migrator, scratch)
             finally:
                 attempt.refused = watch.refused
             if watch.refused:

@@ -80,10 +80,10 @@ def rehearse(
 ) -> Rehearsal:
     """Run the pending migrations, all or up to version `target`, on a copy, and then each one's `down`, newest first.
 
-    The database is only read. The copy is one consistent state of it, in a temporary folder inside `directory`
-    (default: the database's own folder, so the same disk), and is removed in any case; a kill alone leaves it. The
-    first failure ends the rehearsal; it is in the result, not raised. `on_progress` is told pages copied and pages in
-    all.
+    Their Python runs, with `migrator.dry_run` True. The database is only read. The copy is one consistent state of it,
+    in a temporary folder inside `directory` (default: the database's own folder, so the same disk), and is removed in
+    any case; a kill alone leaves it. The first failure ends the rehearsal; it is in the result, not raised.
+    `on_progress` is told pages copied and pages in all.
 
     Raises the first problem of `status()`, NotEnoughDisk (three times the database is asked for: the copy, and a
     rebuild's twofold -wal), CorruptDatabase, and ConfigurationError for a `target` that is not pending or a database
@@ -95,6 +95,7 @@ def rehearse(
             return Rehearsal(copies.size(runner.database), ())
         with copies.whole_copy(runner.database, directory, on_progress) as database:
             copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
+            copy.dry_run = True
             return _Stage(copy).perform(target)
 
 

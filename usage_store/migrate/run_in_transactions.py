@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from usage_store.errors import BackupFailed, CorruptDatabase, GuardTripped, MigrationError, MigrationLocked
 from usage_store.migrate.failure_message import Attempt
 from usage_store.migrate.files.migration import Step
+from usage_store.migrate.record.recorded_ddl import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ class Execution:
         self._database, self._engine = records.database, records.engine
         self._set_up = set_up
         self._back_up = back_up
-        self._migrator: Any = self._engine.schema.migrator_for(self._database)
+        self.migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint knows the schema as it was before this migration
         self._watch = self._engine.migrating.Watch(self._database)
@@ -136,6 +137,9 @@ class Execution:
             self._watch.look()
             self._versions = {row.version for row in self.records.history.applied()}
             self._followed = False
+        if not self._followed:
+            self._fingerprint.read()
+            self._followed = True
         return (migration.version in self._versions) is (self.direction == "down")
 
     def _back_up_once(self, loaded: Loaded) -> None:
@@ -145,19 +149,19 @@ class Execution:
             self._back_up = None
 
     def _call(self, module: ModuleType, attempt: Attempt) -> None:
-        self._migrator.on_progress = partial(self.on_progress, f"rows in {attempt.migration}")
-        attempt.call(module, self._migrator, self._database)
+        self.migrator.on_progress = partial(self.on_progress, f"rows in {attempt.migration}")
+        attempt.call(module, self.migrator, self._database)
 
     def _finish(self, loaded: Loaded, started: float, *, only_added: bool) -> None:
         records, migration = self.records, loaded.migration
-        if not self.done:
-            records.create()
+        altered = not self.done and records.create()
         if self.direction == "up":
             records.history.record(migration)
             self._versions.add(migration.version)
         else:
             records.history.forget(migration)
             self._versions.discard(migration.version)
-        fingerprint = self._fingerprint.read(only_added=self._followed and only_added)
-        self._followed = True
-        records.log.append(migration, self.direction, time.perf_counter() - started, loaded.source, fingerprint)
+        fingerprint = self._fingerprint.read(only_added=only_added and not altered)
+        ddl = as_text(self._fingerprint.changes.without(records.tables()), loaded.optional)
+        seconds = time.perf_counter() - started
+        records.log.append(migration, self.direction, seconds, loaded.source, fingerprint, ddl)

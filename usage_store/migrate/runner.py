@@ -71,6 +71,7 @@ class MigrationRunner:
         self.on_wait = on_wait
         self.backup = backup
         self.on_progress = on_progress
+        self.dry_run = False  # what `migrator.dry_run` says to the migrations
         self._told: set[str] = set()
 
     @property
@@ -88,10 +89,13 @@ class MigrationRunner:
         """What ran, when, and from which source."""
         return self.records.log
 
-    def status(self) -> MigrationStatus:
-        """Compare the files with the history. Reads only."""
+    def status(self, *, notices: bool = False) -> MigrationStatus:
+        """Compare the files with the history. Reads only.
+
+        With `notices`, the applied migrations that define `notices(db)` are asked too, which runs their Python.
+        """
         with self.connected():
-            return status(self.records)
+            return status(self.records, ask=notices)
 
     def current_version(self) -> int:
         """Give the newest applied version, 0 for none. Reads only."""
@@ -110,7 +114,8 @@ class MigrationRunner:
     def plan(self, target: int | None = None) -> tuple[Planned, ...]:
         """List what `migrate(target)` would run, or `rollback(target)` for a target below the current version.
 
-        The statements are those of a run on an empty copy of the schema. The database is only read.
+        The statements are those of a run on an empty copy of the schema: the migrations' Python runs, with
+        `migrator.dry_run` True. The database is only read.
         """
         from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
         from usage_store.migrate.planned_sql import planned  # noqa: PLC0415  see above
@@ -168,15 +173,23 @@ class MigrationRunner:
         with self.connected():
             return adopt(self.records, source, table, self.wait, self.on_wait)
 
-    def validate(self, *, full: bool = False) -> Report:
+    def validate(self, *, full: bool = False, replay: bool = False, notices: bool = False) -> Report:
         """Check integrity, foreign keys, history, schema, and what the runner's `checks` look at. Reads only.
 
-        `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check.
+        `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check. The schema is compared
+        with the one that the log has recorded. With `replay`, it is compared with what the applied migrations make when
+        they run again on empty tables, and that is recorded in the log; with `notices`, those that define `notices(db)`
+        are asked. These two run the migrations' Python.
         """
         from usage_store.migrate.validate import validate  # noqa: PLC0415  see above
 
         with self.connected():
-            return validate(self.records, self.checks, full=full)
+            if not replay:
+                return validate(self.records, self.checks, full=full, ask=notices)
+            from usage_store.migrate.replay_migrations import replay_and_record  # noqa: PLC0415  see above
+
+            compare = partial(replay_and_record, wait=self.wait, on_wait=self.on_wait)
+            return validate(self.records, self.checks, compare, full=full, ask=notices)
 
     @contextmanager
     def connected(self) -> Iterator[None]:
@@ -206,6 +219,7 @@ class MigrationRunner:
                 execution = Execution(
                     self.records, direction, set_up, on_step or (lambda _: None), back_up, self.on_progress
                 )
+                execution.migrator.dry_run = self.dry_run
                 for line in set(execution.violations) - self._told:
                     logger.warning("found before migrating: %s", line)
                     self._told.add(line)

@@ -30,9 +30,8 @@ class MigrationStatus(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-def status(records: Records) -> MigrationStatus:
-    """Compare the files with the history. Reads only."""
-    from usage_store.migrate.expected_schema import notices  # noqa: PLC0415  as below
+def status(records: Records, *, ask: bool = False) -> MigrationStatus:
+    """Compare the files with the history; with `ask`, the migrations' own `notices(db)` are asked. Reads only."""
     from usage_store.migrate.files.passed_over import passed_over  # noqa: PLC0415  as below
 
     files = records.files()
@@ -57,7 +56,7 @@ def status(records: Records) -> MigrationStatus:
             *records.history.notices(),
             *passed_over(records.directory, files, applied),
             *layout,
-            *notices(records.database, applied),
+            *records.notices(applied, ask=ask),
         ),
     )
 
@@ -71,5 +70,5 @@ def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
     if applied and not records.log.is_current():
         from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of what `check` takes to start
 
-        problems += drift(records, applied)[0]
+        problems += drift(records, applied).problems
     return tuple(problems), len(pending(files, applied))

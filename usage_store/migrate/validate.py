@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from usage_store.errors import CorruptDatabase, ForeignKeyViolations, HistoryError, MigrationError
-from usage_store.migrate.expected_schema import drift, notices
+from usage_store.migrate.expected_schema import Drift, drift
 from usage_store.migrate.files.passed_over import passed_over
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.which_to_run import find_problems, pending, with_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.files.migrations_folder import Check
     from usage_store.migrate.record.files_history_and_log import Records
 
@@ -33,11 +34,18 @@ class Report:
         return not self.problems
 
 
-def validate(records: Records, checks: Sequence[Check], *, full: bool) -> Report:
+def validate(
+    records: Records,
+    checks: Sequence[Check],
+    compare: Callable[[Records, Sequence[Migration]], Drift] = drift,
+    *,
+    full: bool,
+    ask: bool,
+) -> Report:
     """Check integrity, foreign keys, history, schema, and last what an application's own checks look at. Reads only.
 
-    A corrupt database is reported as such and not looked at further. The schema is compared with what the applied
-    migrations make when they run on empty tables.
+    A corrupt database is reported as such and not looked at further. `compare` tells how the schema differs; with
+    `ask`, the migrations' own `notices(db)` are asked.
     """
     database, engine, files = records.database, records.engine, records.files()
     damage = engine.damage(database, full=full, most=_MAX_DAMAGE_LINES)
@@ -58,12 +66,12 @@ def validate(records: Records, checks: Sequence[Check], *, full: bool) -> Report
         *records.history.notices(),
         *passed_over(records.directory, files, applied),
         *layout,
-        *notices(database, applied),
+        *records.notices(applied, ask=ask),
     ]
-    drifted, notes = drift(records, applied)
-    problems += drifted
-    said += notes
     if applied:
+        drifted, notes = compare(records, applied)
+        problems += drifted
+        said += notes
         found = [each for check in checks for each in check(database, full=full)]
         problems += [each for each in found if not isinstance(each, str)]
         said += [each for each in found if isinstance(each, str)]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from usage_store.models.fields.retention_limits import Forecast, Goals
     from usage_store.models.fields.snapshot_input import Row
 
+    Recording = Callable[[], AbstractContextManager[None]]
+
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 
 
@@ -69,21 +71,24 @@ class Storage(Protocol[D]):
 
 
 class FollowEvents(Protocol[D]):
-    """The triggers on a host's `events`; `triggers` gives the migration that makes them."""
+    """The triggers on a host's `events`; `triggers` gives the migration that makes them.
+
+    What becomes of them happens in a block of `recording`, in a transaction.
+    """
 
     def made(self, database: D) -> bool:
         """Tell whether any of them is there. Reads only."""
 
-    def follow(self, database: D, triggers: Callable[[Any], ModuleType]) -> None:
+    def follow(self, database: D, triggers: Callable[[Any], ModuleType], recording: Recording) -> None:
         """Make them again where they are not as they should be. Reads only where all is well."""
 
-    def link(self, database: D, triggers: Callable[[Any], ModuleType]) -> None:
+    def link(self, database: D, triggers: Callable[[Any], ModuleType], recording: Recording) -> None:
         """Make them, and register the sessions of all events. Raises ConfigurationError."""
 
     def register(self, database: D, triggers: Callable[[Any], ModuleType]) -> None:
         """Register the sessions of the events that are there, if they are followed."""
 
-    def unfollow(self, database: D) -> None:
+    def unfollow(self, database: D, recording: Recording) -> None:
         """Drop them."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -219,9 +219,9 @@ def test_two_starts_at_once_follow_the_table_once(path: Path, host: sqlite3.Conn
     start(path)
     host.execute("DROP TRIGGER usage_events_inserted")
     with opened(path) as one, opened(path) as two:
-        follow(one, event_triggers)
+        follow(one, event_triggers, nullcontext)
         schema = host.execute("PRAGMA schema_version").fetchone()
-        follow(two, event_triggers)
+        follow(two, event_triggers, nullcontext)
         assert host.execute("PRAGMA schema_version").fetchone() == schema
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from playhouse.migrate import SchemaMigrator
 
     from usage_store.engines.interface.schema_differences import Catalog, State
+    from usage_store.engines.interface.schema_objects import SchemaObject
     from usage_store.engines.interface.table_changes import Change
     from usage_store.engines.interface.watch_and_meter import Meter, SchemaHash, Watch
 
@@ -127,11 +128,11 @@ class Migrating(Protocol[D]):
 class Schema(Protocol[D]):
     """Reading and changing the schema."""
 
-    def read_catalog(self, database: D) -> Catalog:
-        """Read the whole schema. Reads only."""
+    def read_catalog(self, database: D, only: Collection[str] | None = None) -> Catalog:
+        """Read the whole schema, or what is named in `only` (lower case) and what is on these tables. Reads only."""
 
     def migrator_for(self, database: D) -> SchemaMigrator:
-        """Give the migrator that `up` and `down` are handed; it has `on_progress` and `backfill` besides."""
+        """Give the migrator that `up` and `down` are handed; it has `dry_run`, `on_progress` and `backfill` too."""
 
 
 class FromModels(Protocol[D]):
@@ -150,6 +151,11 @@ class Copies(Protocol[D]):
         self, database: D, wanted: Callable[[str, str], bool] = ...
     ) -> AbstractContextManager[peewee.Database]:
         """Have a database for the block with the wanted objects, by kind and name, and no rows. Reads only."""
+
+    def compare(
+        self, database: D, expected: Mapping[str, SchemaObject], live: Mapping[str, SchemaObject]
+    ) -> tuple[list[str], list[str]]:
+        """Name the differences of a live schema from an expected one, and what could not be compared. Reads only."""
 
     def statements_of(self, scratch: D) -> AbstractContextManager[list[str]]:
         """Collect the statements of the block that changed something and lasted, values in them."""

@@ -5,12 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
+
+    from usage_store.engines.interface.schema_objects import Changes, SchemaObject
 
 
 class SchemaHash(Protocol):
-    """A hash of the whole schema."""
+    """A hash of the whole schema, and the objects behind it."""
+
+    @property
+    def objects(self) -> Mapping[str, SchemaObject]:
+        """The objects by their keys, as `read()` found them last."""
+
+    @property
+    def changes(self) -> Changes:
+        """What became of them between the last two calls of `read()`."""
 
     def read(self, *, only_added: bool = False) -> str:
         """Give it; `only_added` promises that since the last call objects were only made. Reads only."""

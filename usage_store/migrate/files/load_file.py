@@ -36,6 +36,11 @@ class Loaded:
         return tuple(getattr(self.module, "deletes", ()))
 
     @property
+    def optional(self) -> tuple[str, ...]:
+        """The indexes and triggers that it says may be missing."""
+        return tuple(getattr(self.module, "optional", ()))
+
+    @property
     def drops(self) -> tuple[str, ...]:
         """The indexes and triggers that it says may vanish with something else."""
         return tuple(getattr(self.module, "drops", ()))

@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import usage_store
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import peewee
 
     from usage_store.errors import MigrationError
+    from usage_store.migrate.files.brought_schemas import Schema
 
 COMMON = "schema_migrations"  # a name that many tools give to their history
 
@@ -36,7 +39,9 @@ class Project(NamedTuple):
 
     Of one name in `tables`, that is the history; of two, the first is COMMON, which others may have taken, and a new
     history gets the second, or COMMON where it is free and the project `takes_common`. `is_known` tells of a database
-    whose history in COMMON is this project's though no row of it is.
+    whose history in COMMON is this project's though no row of it is. `notices` says what a person should know of a
+    database with the project's tables, and `brought` gives the schema after each version on an engine, by its name, for
+    databases that have recorded none.
     """
 
     directory: str
@@ -44,11 +49,14 @@ class Project(NamedTuple):
     checks: tuple[Check, ...] = ()
     takes_common: bool = False
     is_known: Callable[[peewee.Database], bool] = lambda _database: False
+    notices: Callable[[peewee.Database], Iterable[str]] = lambda _database: ()
+    brought: Callable[[str], Mapping[int, Schema] | None] = lambda _engine: None
 
 
 def usage_tables() -> Project:
     """Give the project of the usage tables; nothing else in this folder knows them."""
-    return Project(_usage_directory(), (COMMON, f"usage_{COMMON}"), (_usage_checks,), True, _is_original)
+    names = COMMON, f"usage_{COMMON}"
+    return Project(_usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas)
 
 
 def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
@@ -65,7 +73,7 @@ def project_of(directory: str | os.PathLike[str] | None, table_name: str | None)
         project = Project(os.fspath(directory), (COMMON, _own_name(directory)))
     if table_name is None:
         return project
-    return Project(project.directory, (table_name,), project.checks)
+    return project._replace(tables=(table_name,), takes_common=False)
 
 
 def _own_name(directory: str | os.PathLike[str]) -> str:
@@ -97,6 +105,21 @@ def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str
     from usage_store.models.storage_interface import storage_of  # noqa: PLC0415  as said above
 
     yield from storage_of(database).maintenance.check_rows(database, full=full)
+
+
+def _usage_notices(database: peewee.Database) -> Iterable[str]:
+    # By its path, as the migrations are: a checkout that is not installed has no such package.
+    path = os.path.join(_usage_directory(), "_notices.py")
+    module = ModuleType("usage_store.migrations._notices")
+    SourceFileLoader(module.__name__, path).exec_module(module)
+    lines: Iterable[str] = module.notices(database)
+    return lines
+
+
+def _usage_schemas(engine: str) -> Mapping[int, Schema] | None:
+    from usage_store.migrate.files.brought_schemas import read_brought  # noqa: PLC0415  only where schemas are compared
+
+    return read_brought(os.path.join(_usage_directory(), f"_schemas.{engine}.json"))
 
 
 def _is_original(database: peewee.Database) -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines import engine_of
 from usage_store.migrate.files.find_files import discover, numbered
 from usage_store.migrate.record.history_table import History
 from usage_store.migrate.record.log_table import Log
+from usage_store.migrate.record.which_to_run import newest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import peewee
 
     from usage_store.engines.interface.engine import Engine
+    from usage_store.migrate.files.brought_schemas import Schema
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.files.migrations_folder import Project
 
@@ -25,7 +28,7 @@ class Records(NamedTuple):
 
     database: peewee.Database
     engine: Engine[Any]
-    directory: str
+    project: Project
     history: History
     log: Log
 
@@ -33,7 +36,12 @@ class Records(NamedTuple):
     def of(cls, database: peewee.Database, project: Project) -> Records:
         """Bring a database and a project together. Nothing is opened."""
         history = History(database, project)
-        return cls(database, engine_of(database), project.directory, history, Log(database, history))
+        return cls(database, engine_of(database), project, history, Log(database, history))
+
+    @property
+    def directory(self) -> str:
+        """The directory of the migrations."""
+        return self.project.directory
 
     def files(self) -> tuple[Migration, ...]:
         """List the migrations of the directory for this engine, lowest version first. Raises as `discover`.
@@ -47,22 +55,56 @@ class Records(NamedTuple):
         """Name the tables of the history and the log, which no migration makes. Reads only."""
         return (self.history.table_name, *self.log.names())
 
-    def create(self) -> None:
-        """Make these tables where they are missing."""
+    def create(self) -> bool:
+        """Make these tables where they are missing; tell whether one that was there was altered."""
         self.history.create()
-        self.log.create()
+        return self.log.create()
 
-    def stamp(self, migrations: Sequence[Migration], applied: Collection[int] = ()) -> None:
+    def brought(self) -> Mapping[int, Schema] | None:
+        """Give the schema after each version, where the migrations bring that along. Reads only."""
+        return self.project.brought(self.engine.NAME)
+
+    def notices(self, applied: Sequence[Migration], *, ask: bool = False) -> tuple[str, ...]:
+        """Say what a person should know of a database where these are applied. Reads only.
+
+        With `ask`, the migrations' own `notices(db)` are asked, which runs their Python.
+        """
+        if not applied:
+            return ()
+        said = self.project.notices(self.database)
+        if not ask:
+            return tuple(said)
+        from usage_store.migrate.record.asked_notices import asked  # noqa: PLC0415  it loads migrations
+
+        return (*said, *asked(self.database, applied))
+
+    def stamp(self, migrations: Sequence[Migration], applied: Collection[int] = (), ddl: str | None = None) -> None:
         """Record migrations that were not run, and log them as their files and the schema are now.
 
-        Those whose versions are `applied` are in the history already.
+        Those whose versions are `applied` are in the history already. `ddl` is what is known of the schema by other
+        means.
         """
         self.create()
         fingerprint = self.engine.Fingerprint(self.database).read()
         for migration in migrations:
             if migration.version not in applied:
                 self.history.record(migration)
-            self.log.append(migration, "stamp", 0.0, migration.read(), fingerprint)
+            self.log.append(migration, "stamp", 0.0, migration.read(), fingerprint, ddl)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record what the block changes of the schema, besides migrations, in a transaction that is open."""
+        from usage_store.migrate.record.recorded_ddl import as_text  # noqa: PLC0415  only for what writes
+
+        fingerprint = self.engine.Fingerprint(self.database)
+        fingerprint.read()
+        yield
+        fingerprint.read()
+        changes = fingerprint.changes.without(self.tables())
+        applied = self.history.applied() if any(changes) else ()
+        if applied and self.log.exists():
+            self.log.create()
+            self.log.note(newest(applied), fingerprint.read(), as_text(changes))
 
     def alone(self, wait: float, on_wait: Callable[[str], None]) -> AbstractContextManager[Callable[[], None]]:
         """Be the only run on this history, the connection set up for it; give what sets it up again."""

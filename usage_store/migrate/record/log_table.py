@@ -13,6 +13,8 @@ from usage_store.migrate.record.find_log import find_log, log_name, rename_to_ru
 from usage_store.migrate.record.source_text import as_text, checksum, inflated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import peewee
 
     from usage_store.migrate.files.migration import Migration
@@ -36,6 +38,16 @@ class Entry(NamedTuple):
     source: str
     fingerprint: str
     package_version: str
+
+
+class DDL(NamedTuple):
+    """What a line of the log holds of the schema, as `ddl`; without, `source` is the file's text as it ran."""
+
+    row_id: int
+    version: int
+    action: Action
+    ddl: str | None
+    source: str
 
 
 class Log:
@@ -71,28 +83,79 @@ class Log:
         self._found = history, found or log_name(history)
         return found is not None
 
-    def create(self) -> None:
-        """Make the table where it is missing, under its name by the present rule."""
-        require_free(self.database, self._history.table_name)
-        rename_to_rule(self.database, self._history.table_name)
-        self._found = "", ""
+    def create(self) -> bool:
+        """Make the table where it is missing, and the column for DDL where it is older; tell whether it was altered.
+
+        One that has its name by an older rule is renamed.
+        """
+        renamed = rename_to_rule(self.database, self._history.table_name)
+        if self.exists():
+            older = not self._has_ddl()
+            if older:
+                self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl TEXT')
+            return older or renamed
         types = self._engine.COLUMN_TYPES
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id {types["id"]}, '
             f"version {types['int']} NOT NULL, name TEXT NOT NULL, "
             f"action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at {types['int']} NOT NULL, "
             f"seconds {types['float']} NOT NULL, checksum TEXT NOT NULL, source {types['bytes']} NOT NULL, "
-            "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL)"
+            "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL, ddl TEXT)"
         )
+        return False
 
-    def append(self, migration: Migration, action: Action, seconds: float, source: bytes, fingerprint: str) -> None:
-        """Add a line; `fingerprint` is the schema's after it."""
+    def _has_ddl(self) -> bool:
+        return any(column.name.lower() == "ddl" for column in self.database.get_columns(self.table_name))
+
+    def append(
+        self,
+        migration: Migration,
+        action: Action,
+        seconds: float,
+        source: bytes,
+        fingerprint: str,
+        ddl: str | None = None,
+    ) -> None:
+        """Add a line; `fingerprint` is the schema's after it, `ddl` what `recorded_ddl` makes of what was changed."""
         row = (
             *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
-            *(checksum(source), zlib.compress(source, 1), fingerprint, __version__),
+            *(checksum(source), _deflated(source), fingerprint, __version__, ddl),
         )
         values = ", ".join([self.database.param] * len(row))
-        self.database.execute_sql(f'INSERT INTO "{self.table_name}" ({_COLUMNS}) VALUES ({values})', row)  # noqa: S608
+        sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}, ddl) VALUES ({values})'  # noqa: S608
+        self.database.execute_sql(sql, row)
+
+    def note(self, version: int, fingerprint: str, ddl: str) -> bool:
+        """Add a stamp of a version as it was logged last, with what became of the schema; tell whether it was."""
+        table, param = self.table_name, self.database.param
+        last = f"SELECT max(id) FROM \"{table}\" WHERE version = {param} AND action <> 'down'"  # noqa: S608
+        given = ", ".join([param] * 3)
+        sql = (
+            f'INSERT INTO "{table}" ({_COLUMNS}, ddl) '  # noqa: S608
+            f"SELECT version, name, 'stamp', {param}, 0.0, checksum, source, {given} "
+            f'FROM "{table}" WHERE id = ({last})'
+        )
+        row = (int(time.time()), fingerprint, __version__, ddl, version)
+        return bool(self.database.execute_sql(sql, row).rowcount)
+
+    def ddl(self) -> Iterator[DDL]:
+        """Give each line's DDL, oldest first. Reads only."""
+        if not self.exists():
+            return
+        ddl = "ddl" if self._has_ddl() else "NULL"
+        sql = (
+            f"SELECT id, version, action, {ddl}, CASE WHEN {ddl} IS NULL THEN source END "  # noqa: S608
+            f'FROM "{self.table_name}" ORDER BY id'
+        )
+        for row_id, version, action, text, source in self.database.execute_sql(sql).fetchall():
+            yield DDL(row_id, version, action, text, "" if source is None else self._text(row_id, source))
+
+    def _text(self, row_id: int, source: bytes) -> str:
+        try:
+            return as_text(inflated(source))
+        except ValueError as error:
+            line = f"{self.table_name}: the line with id {row_id}"
+            raise HistoryError(f"{line} is damaged: {error}; delete it") from error
 
     def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
         """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
@@ -132,3 +195,10 @@ class Log:
             return {}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
         return dict(self.database.execute_sql(sql).fetchall())
+
+
+def _deflated(source: bytes) -> bytes:
+    # With a window no larger than the text: for the usual one, zlib clears a quarter of a megabyte.
+    window = min(max(len(source).bit_length(), 9), zlib.MAX_WBITS)
+    deflate = zlib.compressobj(1, wbits=window, memLevel=1 if window < zlib.MAX_WBITS else zlib.DEF_MEM_LEVEL)
+    return deflate.compress(source) + deflate.flush()

@@ -1,6 +1,7 @@
 """Copies of SQLite databases."""
 
 from usage_store.engines.sqlite.copies.back_up import back_up_alone, back_up_rows
+from usage_store.engines.sqlite.copies.compare_objects import compare
 from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy, silent_database, statements_of
 from usage_store.engines.sqlite.copies.hash_rows import read_state
 from usage_store.engines.sqlite.copies.restore_backup import restore
@@ -11,6 +12,7 @@ __all__ = [
     "Meter",
     "back_up_alone",
     "back_up_rows",
+    "compare",
     "empty_copy",
     "read_state",
     "restore",

@@ -1,16 +1,25 @@
-"""A hash of the whole schema."""
+"""A hash of the whole schema, and its objects."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
 
+from usage_store.engines.interface.schema_objects import Changes, SchemaObject
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import peewee
+
+    _Row = tuple[str, str, str, str | None]
+
+_OBJECTS = "SELECT rowid, type, name, tbl_name, sql FROM sqlite_master WHERE rowid > ? ORDER BY rowid"
+_SHADOWS = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'"
 
 
 class Fingerprint:
-    """A hash of the whole schema's DDL, kept up to date at the cost of what was added.
+    """A hash of the whole schema's DDL, kept up to date at the cost of what was added, and the objects behind it.
 
     The sum of the objects' SHA-256, so that their order does not matter.
     """
@@ -19,13 +28,48 @@ class Fingerprint:
         self._database = database
         self._sum = 0
         self._last = 0
+        self._rows: dict[_Row, None] = {}
+        self._made: list[_Row] = []
+        self._gone: list[_Row] = []
 
     def read(self, *, only_added: bool = False) -> str:
         """Give the fingerprint; `only_added` promises that since the last call objects were only made. Reads only."""
         if not only_added:
             self._sum = self._last = 0
-        sql = "SELECT rowid, type, name, tbl_name, sql FROM sqlite_master WHERE rowid > ? ORDER BY rowid"
-        for rowid, *row in self._database.connection().execute(sql, (self._last,)).fetchall():
+        rows = []
+        for rowid, *row in self._database.connection().execute(_OBJECTS, (self._last,)).fetchall():
             self._sum += int.from_bytes(hashlib.sha256(repr(row).encode()).digest())
             self._last = rowid
+            rows.append(tuple(row))
+        self._made = [row for row in rows if row not in self._rows]
+        if only_added:
+            self._gone = []
+            self._rows.update(dict.fromkeys(rows))
+        else:
+            before, self._rows = self._rows, dict.fromkeys(rows)
+            self._gone = [row for row in before if row not in self._rows]
         return f"{self._sum % 2**256:064x}"
+
+    @property
+    def objects(self) -> dict[str, SchemaObject]:
+        """The objects with DDL of their own by their keys, without SQLite's own and the shadow tables of virtual ones.
+
+        They are as `read()` found them last. Reads only.
+        """
+        return {each.key: each for each in self._objects_of(self._rows)}
+
+    @property
+    def changes(self) -> Changes:
+        """What became of these objects between the last two calls of `read()`. Reads only."""
+        made = self._objects_of(self._made)
+        gone = {each.key: None for each in self._objects_of(self._gone)}
+        for each in made:
+            gone.pop(each.key, None)
+        return Changes(tuple(made), tuple(gone))
+
+    def _objects_of(self, rows: Iterable[_Row]) -> list[SchemaObject]:
+        found = [SchemaObject(kind, name, table, sql) for kind, name, table, sql in rows if sql is not None]
+        shadows: set[str] = set()
+        if any(each.sql.startswith("CREATE VIRTUAL") for each in found):
+            shadows = {name for (name,) in self._database.connection().execute(_SHADOWS).fetchall()}
+        return [each for each in found if not each.name.startswith("sqlite_") and each.table not in shadows]

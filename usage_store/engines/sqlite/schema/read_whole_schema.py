@@ -1,47 +1,102 @@
-"""What the schema of a live SQLite database is, and how two schemas differ, in a person's words."""
+"""What the schema of a live SQLite database is: all of it, or some objects of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.interface.schema_differences import Catalog, Column, ForeignKey, Table
 from usage_store.engines.sqlite.schema import sql_tokens
-from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     import peewee
 
+    _Rows = Sequence[Sequence[Any]]
 
-def read_catalog(database: peewee.SqliteDatabase) -> Catalog:
-    """Read the whole schema, SQLite's own tables left out. Reads only."""
+_FEW = 200  # tables that are named one by one
+
+
+def read_catalog(database: peewee.SqliteDatabase, only: Collection[str] | None = None) -> Catalog:
+    """Read the whole schema, SQLite's own tables left out. Reads only.
+
+    With `only`, names in lower case: the objects of these names, and the indexes and triggers on tables among them.
+    """
     rows = database.execute_sql(
         "SELECT type, name, tbl_name, sql FROM sqlite_master "
         "WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
     ).fetchall()
-    tables = {
-        name.lower(): _read_table(database, name, sql)
-        for kind, name, _, sql in rows
-        if kind == "table" and not sql[:14].upper().startswith("CREATE VIRTUAL")
-    }
+    if only is not None:
+        wanted = frozenset(only)
+        rows = [row for row in rows if row[1].lower() in wanted or row[2].lower() in wanted]
+    definitions = {name: sql for kind, name, _, sql in rows if is_ordinary(kind, sql)}
+    facts = _read_facts(database, None if only is None or len(definitions) > _FEW else list(definitions))
     others = {
-        name.lower(): (kind, table.lower(), _normal_object(sql))
+        name.lower(): (kind, table.lower(), normal_object(sql))
         for kind, name, table, sql in rows
-        if kind != "table" or sql[:14].upper().startswith("CREATE VIRTUAL")
+        if not is_ordinary(kind, sql)
     }
-    return Catalog(tables, others)
+    return Catalog({name.lower(): _table(sql, facts, name) for name, sql in definitions.items()}, others)
 
 
-def _normal_object(sql: str) -> str:
+def is_ordinary(kind: str, sql: str) -> bool:
+    """Tell whether an object is a table that is not virtual."""
+    return kind == "table" and not sql[:14].upper().startswith("CREATE VIRTUAL")
+
+
+def normal_object(sql: str) -> str:
+    """Spell the DDL of anything but an ordinary table in one way."""
     text = sql_tokens.normal(sql_tokens.tokens(sql))
     return text.replace(" if not exists ", " ", 1)
 
 
-def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What SQLite's pragmas tell, by table: rows of columns, of the columns of UNIQUEs, and of foreign keys."""
+
+    columns: Mapping[str, _Rows]
+    uniques: Mapping[str, _Rows]
+    foreign_keys: Mapping[str, _Rows]
+
+
+def _read_facts(database: peewee.SqliteDatabase, tables: Sequence[str] | None) -> _Facts:
+    def by_table(columns: str, source: str, rest: str = "") -> Mapping[str, _Rows]:
+        # One statement for all tables: one for each of them would take longer than all the rest.
+        named = "" if tables is None else f"AND m.name IN ({', '.join('?' * len(tables))}) "
+        found: dict[str, list[Sequence[Any]]] = defaultdict(list)
+        for name, *row in database.execute_sql(
+            f"SELECT m.name, {columns} FROM sqlite_master AS m, {source} "  # noqa: S608
+            f"WHERE m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL%' {named}{rest}",
+            tables or (),
+        ).fetchall():
+            found[name].append(row)
+        return found
+
+    return _Facts(
+        by_table(
+            'c.name, c.type, c."notnull", c.dflt_value, c.pk, c.hidden', "pragma_table_xinfo(m.name, 'main') AS c"
+        ),
+        by_table(
+            "i.name, k.name",
+            "pragma_index_list(m.name, 'main') AS i, pragma_index_info(i.name, 'main') AS k",
+            "AND i.origin = 'u' ORDER BY k.seqno",
+        ),
+        by_table(
+            'f.id, f."table", f."from", f."to", f.on_update, f.on_delete',
+            "pragma_foreign_key_list(m.name, 'main') AS f",
+            "ORDER BY f.seq",
+        ),
+    )
+
+
+def _table(sql: str, facts: _Facts, name: str) -> Table:
     parsed = sql_tokens.parse_table(sql)
     definitions = {sql_tokens.name_of(part[0]).lower(): part for part in parsed.columns}
     columns = {}
-    for _, column, type_, not_null, default, key, hidden in database.execute_sql(f"PRAGMA table_xinfo({quoted(name)})"):
+    for column, type_, not_null, default, key, hidden in facts.columns[name]:
         part = definitions.get(column.lower(), ())
         columns[column.lower()] = Column(
             _normal_type(type_),
@@ -65,18 +120,20 @@ def _read_table(database: peewee.SqliteDatabase, name: str, sql: str) -> Table:
     return Table(
         columns,
         tuple(sorted(checks)),
-        _uniques(database, name),
-        _foreign_keys(database, name, _deferred(parsed)),
+        _uniques(facts.uniques.get(name, ())),
+        _foreign_keys(facts.foreign_keys.get(name, ()), _deferred(parsed)),
         tuple(sorted(options)),
     )
 
 
+@lru_cache(maxsize=1000)
 def _normal_type(declared: str) -> str:
     # SQLite leaves comments in, and with them the words after a generated column's type.
     words = sql_tokens.normal(sql_tokens.tokens(declared)).upper().replace(" ( ", "(").replace(" )", ")")
     return words.removesuffix(" ALWAYS").removesuffix(" GENERATED")
 
 
+@lru_cache(maxsize=1000)
 def _normal_default(default: str | None) -> str | None:
     if default is None:
         return None
@@ -99,13 +156,11 @@ def _generated(part: tuple[sql_tokens.Token, ...], hidden: int) -> str | None:
     return f"{sql_tokens.normal(sql_tokens.after(part, 'as')[0])} {'virtual' if hidden == 2 else 'stored'}"  # noqa: PLR2004
 
 
-def _uniques(database: peewee.SqliteDatabase, name: str) -> tuple[tuple[str, ...], ...]:
-    found = []
-    for _, index, unique, origin, *_ in database.execute_sql(f"PRAGMA index_list({quoted(name)})").fetchall():
-        if unique and origin == "u":
-            info = database.execute_sql(f"PRAGMA index_info({quoted(index)})").fetchall()
-            found.append(tuple(row[2].lower() for row in info))
-    return tuple(sorted(found))
+def _uniques(rows: _Rows) -> tuple[tuple[str, ...], ...]:
+    grouped: dict[str, list[str]] = {}
+    for index, column in rows:
+        grouped.setdefault(index, []).append(column.lower())
+    return tuple(sorted(tuple(columns) for columns in grouped.values()))
 
 
 def _deferred(parsed: sql_tokens.CreateTable) -> set[tuple[str, ...]]:
@@ -119,15 +174,15 @@ def _deferred(parsed: sql_tokens.CreateTable) -> set[tuple[str, ...]]:
     return found
 
 
-def _foreign_keys(database: peewee.SqliteDatabase, name: str, deferred: set[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
-    grouped: dict[int, list[list[str]]] = {}
-    for key, _, *row, _ in database.execute_sql(f"PRAGMA foreign_key_list({quoted(name)})"):
+def _foreign_keys(rows: _Rows, deferred: set[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
+    grouped: dict[int, list[Sequence[Any]]] = {}
+    for key, *row in rows:
         grouped.setdefault(key, []).append(row)
     found = []
-    for rows in grouped.values():
-        table, _, _, on_update, on_delete = rows[0]
-        columns = tuple(row[1].lower() for row in rows)
-        targets = tuple((row[2] or "primary key").lower() for row in rows)
+    for group in grouped.values():
+        table, _, _, on_update, on_delete = group[0]
+        columns = tuple(row[1].lower() for row in group)
+        targets = tuple((row[2] or "primary key").lower() for row in group)
         actions = on_delete.lower(), on_update.lower()
         found.append(ForeignKey(columns, table.lower(), targets, *actions, columns in deferred))
     return tuple(sorted(found))

@@ -39,6 +39,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     Operations have playhouse's signatures and run when `migrate()` runs them. `legacy` and `cascade` mean nothing.
     """
 
+    dry_run = False  # True on a copy, where `plan`, `rehearse` and `validate --replay` run migrations
     on_progress: Callable[[int, int], None] | None = None  # for `backfill`: rows seen, rows in all
 
     def backfill(self, table: str, assignments: str, where: str = "1", params: Sequence[Any] = ()) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +21,17 @@ _TOKEN = re.compile(
       | (?P<symbol>->>|->|\|\||<<|>>|<=|>=|<>|!=|==|.)""",
     re.VERBOSE | re.DOTALL,
 )
+_DEPTHS = {"(": 1, ")": -1}
 _TABLE_CONSTRAINTS = {"constraint", "primary", "unique", "check", "foreign"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of SQL: its kind, its text as written, and where it starts."""
+class Token(NamedTuple):
+    """A piece of SQL: its kind, its text as written, where it starts, and the keyword or symbol that it may be."""
 
     kind: str
     text: str
     start: int
+    keyword: str
 
     @property
     def end(self) -> int:
@@ -39,7 +40,7 @@ class Token:
 
     def says(self, *keywords: str) -> bool:
         """Tell whether this is one of these keywords or symbols, in any case."""
-        return self.kind in ("word", "symbol") and self.text.lower() in keywords
+        return self.keyword in keywords
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ def tokens(sql: str) -> list[Token]:
     for match in _TOKEN.finditer(sql):
         kind = match.lastgroup or "symbol"
         if kind != "space":
-            found.append(Token(kind, match[0], match.start()))
+            text = match[0]
+            found.append(Token(kind, text, match.start(), text.lower() if kind in ("word", "symbol") else ""))
     return found
 
 
@@ -105,8 +107,8 @@ def split(parts: Sequence[Token]) -> list[tuple[Token, ...]]:
     groups: list[list[Token]] = [[]]
     depth = 0
     for part in parts:
-        depth += part.says("(") - part.says(")")
-        if depth == 0 and part.says(","):
+        depth += _DEPTHS.get(part.keyword, 0)
+        if depth == 0 and part.keyword == ",":
             groups.append([])
         else:
             groups[-1].append(part)
@@ -117,7 +119,7 @@ def closing_of(parts: Sequence[Token], opening: int) -> int:
     """Give the index of the parenthesis that closes the one at `opening`."""
     depth = 0
     for index in range(opening, len(parts)):
-        depth += parts[index].says("(") - parts[index].says(")")
+        depth += _DEPTHS.get(parts[index].keyword, 0)
         if depth == 0:
             return index
     raise ValueError("unbalanced parentheses")

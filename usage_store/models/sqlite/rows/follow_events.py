@@ -1,6 +1,7 @@
 """Follow a host's `events`: the triggers on that table register and remove the sessions.
 
-What the triggers are stands in the newest migration that makes them, and nowhere else: `Triggers` give it.
+What the triggers are stands in the newest migration that makes them, and nowhere else: `Triggers` give it. That they
+were made or dropped is recorded in the log of the migrations, by a block of `Recording`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import ModuleType
 
     Triggers = Callable[[peewee.SqliteDatabase], ModuleType]
+    Recording = Callable[[], AbstractContextManager[None]]
 
 logger = logging.getLogger("usage_store")
 
@@ -36,7 +39,7 @@ FROM usage_store_state WHERE name = 'events_indexed'
 _COUNTS = "FROM usage_store_state WHERE name >= 'session:' AND name < 'session;'"
 
 
-def follow(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
+def follow(database: peewee.SqliteDatabase, triggers: Triggers, recording: Recording) -> None:
     """Make the triggers again where they are missing, sit on another table or are an older version's, and say so once.
 
     Reads only, the schema once and the list of the indexes, where all is well, and where there is no events table that
@@ -55,7 +58,8 @@ def follow(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
         with write_transaction(database):
             if database.execute_sql(_THERE).fetchall() != rows:
                 return  # another process was quicker
-            _make(database, migration)
+            with recording():
+                _make(database, migration)
     except peewee.OperationalError as error:
         if "readonly" not in str(error):
             raise
@@ -64,7 +68,7 @@ def follow(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
         logger.warning("the events table is followed from now on: triggers were missing, on another table, or older")
 
 
-def link(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
+def link(database: peewee.SqliteDatabase, triggers: Triggers, recording: Recording) -> None:
     """Make the triggers and register the sessions of all events. Raises ConfigurationError where that cannot be."""
     migration = triggers(database)
     with write_transaction(database):
@@ -74,7 +78,8 @@ def link(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
             raise ConfigurationError(
                 "the usage tables of version 3 are not here; `python -m usage_store.migrate` makes them"
             )
-        _make(database, migration)
+        with recording():
+            _make(database, migration)
 
 
 def register(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
@@ -83,9 +88,9 @@ def register(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
         database.execute_sql(triggers(database).BACKFILL)
 
 
-def unfollow(database: peewee.SqliteDatabase) -> None:
+def unfollow(database: peewee.SqliteDatabase, recording: Recording) -> None:
     """Drop the triggers."""
-    with write_transaction(database):
+    with write_transaction(database), recording():
         for name in NAMES:
             database.execute_sql(f"DROP TRIGGER IF EXISTS {name}")
 

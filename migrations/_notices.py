@@ -1,0 +1,55 @@
+"""What a person should know of the usage tables: where their sessions come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from peewee import SqliteDatabase
+
+_TRIGGERS = "('usage_events_inserted', 'usage_events_deleted', 'usage_events_moved')"
+_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+_FOLLOWED = f"""
+SELECT count(*) = 3 AND min(tbl_name = 'events' COLLATE NOCASE)
+FROM sqlite_master WHERE type = 'trigger' AND name IN {_TRIGGERS}
+"""  # noqa: S608  names of ours
+_KIND = """
+SELECT t.type, max(c.name = 'session_id' COLLATE NOCASE AND c.hidden <> 1)
+FROM pragma_table_list AS t LEFT JOIN pragma_table_xinfo(t.name, 'main') AS c
+WHERE t.schema = 'main' AND t.name = 'events' COLLATE NOCASE GROUP BY t.name
+"""
+_ODD_IDS = """
+SELECT 1 FROM (SELECT session_id AS id FROM events LIMIT 1000) WHERE typeof(id) IN ('blob', 'real') LIMIT 1
+"""
+_WITHOUT_INDEX = "SELECT 1 FROM usage_store_state WHERE name = 'events_indexed' AND number = 0"
+_MANY = "SELECT 1 FROM events LIMIT 1 OFFSET 10000"
+_BY_HAND = "sessions are those that register_session() makes known"
+
+
+def notices(db: SqliteDatabase) -> Iterator[str]:
+    """Say where snapshots' sessions come from, if not from the host's events, and what keeps events from it."""
+    if not _found(db, _THERE, "usage_sessions"):
+        if _found(db, _THERE, "usage_snapshots"):
+            yield "these are the original monitor's tables: `python -m usage_store.convert` brings them to this schema"
+        return
+    kind, session_id = db.execute_sql(_KIND).fetchone() or ("nothing", None)
+    if kind in ("view", "virtual") and session_id:
+        yield f"events is a {kind}{' table' * (kind == 'virtual')}, which can have no triggers: {_BY_HAND}"
+    elif kind != "table" or not session_id:
+        yield f"no events table with a session_id: {_BY_HAND}"
+    else:
+        if db.execute_sql(_FOLLOWED).fetchone() != (1,):
+            yield "the events table is not followed: link_events() does it"
+        if _found(db, _ODD_IDS):
+            yield "events has session ids that are blobs or fractions, which no session has: they are not followed"
+        if _found(db, _THERE, "usage_store_state") and _found(db, _WITHOUT_INDEX) and _found(db, _MANY):
+            yield (
+                "events has no index on session_id, so deleting events may read all of them: "
+                "CREATE INDEX idx_events_session_id ON events(session_id)"
+            )
+
+
+def _found(db: SqliteDatabase, sql: str, *parameters: str) -> bool:
+    return db.execute_sql(sql, parameters).fetchone() is not None

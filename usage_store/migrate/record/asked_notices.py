@@ -1,0 +1,32 @@
+"""What applied migrations have to say of a database, when they are asked: their Python runs for that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from usage_store.migrate.files.load_file import Loader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import ModuleType
+
+    import peewee
+
+    from usage_store.migrate.files.migration import Migration
+
+
+def asked(database: peewee.Database, applied: Sequence[Migration]) -> Iterator[str]:
+    """Ask the applied migrations that define `notices(db)`, but those that a newer one speaks for. They read only."""
+    with Loader() as loader:
+        modules = _modules(loader, applied)
+        spoken_for = {version for module in modules.values() for version in getattr(module, "speaks_for", ())}
+        for version, module in modules.items():
+            if version not in spoken_for:
+                yield from module.notices(database)
+
+
+def _modules(loader: Loader, applied: Sequence[Migration]) -> dict[int, ModuleType]:
+    # Read before it is loaded: a long history has few of these.
+    return {
+        row.version: loader.module(row) for row in applied if row.file is not None and b"def notices(" in row.read()
+    }

@@ -1,0 +1,72 @@
+"""Which tables, views, indexes and triggers the text of a migration speaks of, without running it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_NAME = r"""("(?:[^"]|"")+"|\[[^\]]+\]|`[^`]+`|'[^']+'|\w+)"""
+_CREATE = re.compile(
+    rf"\bCREATE\s+(?:UNIQUE\s+|VIRTUAL\s+)?(TABLE|VIEW|INDEX|TRIGGER)\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:main\.)?{_NAME}(?=[\s(])"
+    rf"(?:[^;]*?\bON\s+{_NAME}(?=[\s(]|$))?",
+    re.IGNORECASE,
+)
+_GOES = re.compile(r"\b(?:DROP|RENAME)\b", re.IGNORECASE)
+_UNDOING = ("down", "rollback")
+_MAYBE = (ast.If, ast.IfExp, ast.Try, ast.Match)
+
+
+def mentions(source: str, name: str) -> bool:
+    """Tell whether a text may speak of a name, as it is or as that of a class of models."""
+    return name.lower().replace("_", "") in source.lower().replace("_", "")
+
+
+def made_in(sources: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Give kind and name of what migrations make by plain SQL, in any case, and neither drop nor rename.
+
+    What a text makes under a condition, puts together, or makes by a call is not seen.
+    """
+    texts: list[str] = []
+    gone: set[str] = set()
+    for source in sources:
+        try:
+            _read(ast.parse(source), texts, gone)
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+    gone.update(word.lower() for text in texts if _GOES.search(text) for word in re.findall(r"\w+", text))
+    for text in texts:
+        for kind, name, table in _CREATE.findall(text):
+            if not {_plain(name), _plain(table)} & gone:
+                yield kind.lower(), _plain(name)
+
+
+def _plain(name: str) -> str:
+    return name.strip("\"'`[]").lower()
+
+
+def _read(node: ast.AST, texts: list[str], gone: set[str]) -> None:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in _UNDOING:
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        texts.append(node.value)
+    elif isinstance(node, ast.JoinedStr):  # with a mark where a value goes, which is part of no name
+        texts.append("".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values))
+    elif isinstance(node, _MAYBE):
+        gone.update(word.lower() for text in _strings(node) for word in re.findall(r"\w+", text))
+    else:
+        if isinstance(node, ast.Call) and _called(node).startswith(("drop", "rename", "remove")):
+            gone.update(text.lower() for text in _strings(node))
+        for child in ast.iter_child_nodes(node):
+            _read(child, texts, gone)
+
+
+def _called(call: ast.Call) -> str:
+    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))

@@ -1,0 +1,78 @@
+"""What the applied migrations make when they run again, on empty tables: compared with the schema, and recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from usage_store.engines.interface.schema_objects import changes_between
+from usage_store.errors import MigrationFailed
+from usage_store.migrate.expected_schema import Drift, compared, recorded_schema
+from usage_store.migrate.files.brought_schemas import Schema
+from usage_store.migrate.files.load_file import Loader
+from usage_store.migrate.planned_sql import run
+from usage_store.migrate.record.recorded_ddl import Recorded, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from usage_store.migrate.files.migration import Migration
+    from usage_store.migrate.record.files_history_and_log import Records
+
+
+def replay_and_record(
+    records: Records, applied: Sequence[Migration], wait: float, on_wait: Callable[[str], None]
+) -> Drift:
+    """Run the applied migrations on empty tables, compare the schema with what they make, and record that in the log.
+
+    Their Python runs. Nothing is compared or recorded while a file is gone, or where a migration cannot run on empty
+    tables. Raises as a run that waits for its lock.
+    """
+    gone = [row for row in applied if row.file is None]
+    if gone:
+        return Drift([], [f"the schema was not compared: the file of {gone[0]} is gone"])
+    schema, failure = _replayed(records, applied)
+    if failure is not None:
+        return Drift([], [f"the schema was not compared: {failure}"])
+    found = compared(records, Recorded(schema, {}), applied)
+    _record(records, applied, schema, wait, on_wait)
+    return found
+
+
+def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Schema, str | None]:
+    # Run twice: on nothing, which tells the migrations' own tables from the host's, then beside the host's.
+    alone, failure = _run(records, lambda _kind, _name: False, applied)
+    own = {each.name.lower() for each in alone.objects.values()} | {table.lower() for table in records.tables()}
+    if set(map(str.lower, records.database.get_tables())) <= own:
+        return alone, failure
+    return _run(records, lambda kind, name: kind == "table" and name.lower() not in own, applied)
+
+
+def _run(records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]) -> tuple[Schema, str | None]:
+    engine, failure = records.engine, None
+    optional: set[str] = set()
+    with engine.copies.empty_copy(records.database, host) as scratch, Loader() as loader:
+        fingerprint = engine.Fingerprint(scratch)
+        fingerprint.read()
+        for migration in applied:
+            try:
+                loaded = loader.load(migration, "up")
+                optional.update(loaded.optional)
+                run(engine, scratch, loaded, "up")
+            except MigrationFailed as error:
+                failure = failure or f"on empty tables, {error}"
+        fingerprint.read()
+        return Schema({each.key: each for each in fingerprint.changes.made}, optional), failure
+
+
+def _record(
+    records: Records, applied: Sequence[Migration], schema: Schema, wait: float, on_wait: Callable[[str], None]
+) -> None:
+    """Log what is not recorded yet, as one stamp of the newest version that speaks for all of them."""
+    with records.alone(wait, on_wait), records.engine.write_transaction(records.database):
+        before = recorded_schema(records, applied)
+        changes = changes_between(before.schema.objects, schema.objects)
+        if before.unrecorded or any(changes):
+            records.create()
+            ddl = as_text(changes, schema.optional, of_all=True)
+            if not records.log.note(applied[-1].version, records.engine.Fingerprint(records.database).read(), ddl):
+                records.stamp(applied[-1:], {row.version for row in applied}, ddl)
