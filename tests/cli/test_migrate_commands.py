@@ -62,7 +62,11 @@ def test_status_as_json(folder: Path) -> None:
         ],
         "pending": [{"version": 3, "name": "three"}],
         "problems": [
-            {"error": "MissingMigration", "message": "001_one was applied and its file is gone; restore 001_one.py"}
+            {
+                "error": "MissingMigration",
+                "message": "001_one was applied and its file is gone; restore 001_one.py, or undo it with "
+                "`rollback 0 --stored-source`, which runs the Python that the log kept of it",
+            }
         ],
         "notices": [],
     }

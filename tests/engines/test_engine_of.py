@@ -59,7 +59,7 @@ def test_a_run_takes_the_variants_of_its_engine(other: OtherDatabase, tmp_path: 
     runner = MigrationRunner(other, directory)
     assert [str(step.migration) for step in runner.migrate()] == ["001_one", "002_two"]
     made = rows(tmp_path / "app.db", "SELECT name FROM sqlite_master WHERE name IN ('plain', 'own')")
-    noted = rows(tmp_path / "app.db", "SELECT version, name, checksum FROM app_migration_log ORDER BY id")
+    noted = rows(tmp_path / "app.db", "SELECT version, name, checksum FROM app_migrations_log ORDER BY id")
     assert made == [("own",)]
     assert noted[0] == (1, "one", checksum((directory / "001_one.other.py").read_bytes()))
     assert (runner.status().problems, runner.validate().problems) == ((), ())

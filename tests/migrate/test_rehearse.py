@@ -15,7 +15,7 @@ from tests.support.programs import TIMEOUT
 from usage_store.engines.interface.schema_differences import TableRows
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.free_disk_space import file_of
-from usage_store.errors import ConfigurationError, NotEnoughDisk, RenamedMigration
+from usage_store.errors import ConfigurationError, MissingMigration, NotEnoughDisk
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.rehearse import Rehearsal, rehearse
 from usage_store.testing import seed_usage
@@ -258,6 +258,6 @@ def test_what_cannot_be_rehearsed_is_refused_before_anything_is_copied(tmp_path:
         runner.migrate()
         (directory / "001_first.py").rename(directory / "001_other.py")
         write(directory, {"002_second": sql()})
-        with pytest.raises(RenamedMigration):
+        with pytest.raises(MissingMigration):
             rehearse(runner)
     assert {path.name for path in tmp_path.iterdir()} == {"app.db", "huge.db", "migrations"}

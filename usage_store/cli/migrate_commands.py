@@ -34,7 +34,7 @@ def migrate(arguments: argparse.Namespace) -> Outcome:
 def rollback(arguments: argparse.Namespace) -> Outcome:
     """Undo the newest migration, or all above a version; a missing database is not made."""
     with opened(arguments, missing="refuse") as runner:
-        steps = runner.rollback(arguments.target, on_step=_reporter(arguments))
+        steps = runner.rollback(arguments.target, stored_source=arguments.stored_source, on_step=_reporter(arguments))
         version = runner.current_version()
     lines = [] if steps else [f"nothing to roll back: at version {version}"]
     return Outcome(0, lines, {"version": version, "steps": [_step(step) for step in steps]})

@@ -143,6 +143,8 @@ def _target(parser: _Parser) -> None:
 def _rollback(parser: _Parser) -> None:
     _target(parser)
     _no_backup(parser)
+    help_ = "undo a migration whose file is gone by the Python that the database's log kept of it"
+    parser.add_argument("--stored-source", action="store_true", default=False, help=help_)
 
 
 def _validate(parser: _Parser) -> None:

@@ -75,7 +75,8 @@ def _convert(runner: MigrationRunner, first: Migration) -> Converted:
     original = storage_of(database).typescript_tables
     violated = engine.violations(database)
     marks = original.set_aside(database)
-    Loader().module(first).up(None, database)
+    with Loader() as loader:
+        loader.module(first).up(None, database)
     converted = Converted(*original.bring_back(database, marks))
     original.mend_history(database, runner.history.table_name, first.name)
     runner.records.stamp([first], {first.version})

@@ -48,9 +48,9 @@ def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Schema, s
 
 
 def _run(records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]) -> tuple[Schema, str | None]:
-    engine, loader, failure = records.engine, Loader(), None
+    engine, failure = records.engine, None
     optional: set[str] = set()
-    with engine.copies.empty_copy(records.database, host) as scratch:
+    with engine.copies.empty_copy(records.database, host) as scratch, Loader() as loader:
         fingerprint = engine.Fingerprint(scratch)
         fingerprint.read()
         for migration in applied:

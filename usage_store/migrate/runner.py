@@ -12,7 +12,8 @@ from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
 from usage_store.migrate.files.migrations_folder import project_of
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.files_history_and_log import Records
-from usage_store.migrate.record.which_to_run import find_problems, newest, plan, with_paths
+from usage_store.migrate.record.stored_source import required_source
+from usage_store.migrate.record.which_to_run import newest, plan, with_paths
 from usage_store.migrate.status import check, status
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.migrate.files.load_file import Loaded
+    from usage_store.migrate.files.load_file import Loaded, Loader
     from usage_store.migrate.files.migration import Direction, Migration, Step
     from usage_store.migrate.files.migrations_folder import Check
     from usage_store.migrate.planned_sql import Planned
@@ -116,13 +117,14 @@ class MigrationRunner:
         The statements are those of a run on an empty copy of the schema: the migrations' Python runs, with
         `migrator.dry_run` True. The database is only read.
         """
+        from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
         from usage_store.migrate.planned_sql import planned  # noqa: PLC0415  see above
 
-        with self.connected():
+        with self.connected(), Loader(self.directory) as loader:
             files = self.records.files()
             applied = self.history.applied(files)
             direction: Direction = "down" if target is not None and target < newest(applied) else "up"
-            return planned(self.records, self._load(files, applied, direction, target), direction)
+            return planned(self.records, self._load(loader, files, applied, direction, target), direction)
 
     def migrate(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Run the pending migrations, all or up to version `target`, each in a transaction with its history row.
@@ -133,13 +135,21 @@ class MigrationRunner:
         """
         return self._run("up", target, on_step)
 
-    def rollback(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
+    def rollback(
+        self,
+        target: int | None = None,
+        *,
+        stored_source: bool = False,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> tuple[Step, ...]:
         """Undo applied migrations down to version `target`, newest first; by default the newest one.
 
-        `target` is 0 or an applied version. A migration whose file is gone is undone by the source that the log
-        kept. Returns and raises as `migrate()`.
+        `target` is 0 or an applied version. Returns and raises as `migrate()`; a migration whose file is gone is
+        MissingMigration, or DatabaseNewer. With `stored_source`, such a one is undone by the source that the log kept:
+        Python that stands in the database, and runs as you. Its checksum is compared first, which shows that it is not
+        damaged, and not who wrote it; so ask for it only where you trust whoever could write to the database.
         """
-        return self._run("down", target, on_step)
+        return self._run("down", target, on_step, stored_source=stored_source)
 
     def stamp(self, version: int) -> tuple[Migration, ...]:
         """Record migrations up to `version` as applied without running them; give those that were recorded.
@@ -188,16 +198,23 @@ class MigrationRunner:
             yield
 
     def _run(
-        self, direction: Direction, target: int | None, on_step: Callable[[Step], None] | None
+        self,
+        direction: Direction,
+        target: int | None,
+        on_step: Callable[[Step], None] | None,
+        *,
+        stored_source: bool = False,
     ) -> tuple[Step, ...]:
         with self.connected():
             files = self.records.files()
-            if not plan(files, self.history.applied(files), direction, target):
+            if not plan(files, self.history.applied(files), direction, target, stored_source=stored_source):
                 return ()
+            from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
             from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above
 
+            self.log.exists()  # found anew: what it is called is told to the engine
             back_up = self._back_up if self.backup else None
-            with self.records.alone(self.wait, self.on_wait) as alone:
+            with self.records.alone(self.wait, self.on_wait) as alone, Loader(self.directory) as loader:
                 # Planned again: the history may have moved while we waited.
                 execution = Execution(
                     self.records, direction, alone, on_step or (lambda _: None), back_up, self.on_progress
@@ -206,7 +223,8 @@ class MigrationRunner:
                 for line in set(execution.violations) - self._told:
                     logger.warning("found before migrating: %s", line)
                     self._told.add(line)
-                return execution.run(self._load(files, execution.applied, direction, target))
+                loaded = self._load(loader, files, execution.applied, direction, target, stored_source=stored_source)
+                return execution.run(loaded)
 
     def _back_up(self, version: int) -> None:
         pages = partial(self.on_progress, "pages copied")
@@ -222,23 +240,20 @@ class MigrationRunner:
             self.on_wait(f"backed up version {version} to {path}")
 
     def _load(
-        self, files: Sequence[Migration], applied: Sequence[Migration], direction: Direction, target: int | None
+        self,
+        loader: Loader,
+        files: Sequence[Migration],
+        applied: Sequence[Migration],
+        direction: Direction,
+        target: int | None,
+        *,
+        stored_source: bool = False,
     ) -> list[Loaded]:
-        steps = plan(files, applied, direction, target)
+        steps = plan(files, applied, direction, target, stored_source=stored_source)
+        self.log.exists()  # or its name is taken, which is better known now than when the first migration is logged
         if direction == "up":
             edited, _ = find_edits(self.log, with_paths(applied, files))
             if edited:
                 raise edited[0]
-        gone = not all(step.file for step in steps)
-        kept = {e.version: e.source.encode() for e in self.log.entries(latest_only=True)} if gone else {}
-        sources = []
-        for step in steps:
-            source = step.read() if step.file else kept.get(step.version)
-            if source is None:
-                problems = find_problems(files, applied)
-                raise next(problem for problem in problems if problem.version == step.version)
-            sources.append((step, source))
-        from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
-
-        loader = Loader()
+        sources = [(step, step.read() if step.file else required_source(self.log, step)) for step in steps]
         return [loader.load(step, direction, source) for step, source in sources]

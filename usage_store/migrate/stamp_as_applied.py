@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from usage_store.errors import ConfigurationError
+from usage_store.errors import ConfigurationError, MissingMigration
+from usage_store.migrate.record.which_to_run import find_problems, pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
@@ -19,19 +20,29 @@ logger = logging.getLogger("usage_store.migrate")
 def stamp(records: Records, version: int, wait: float, on_wait: Callable[[str], None]) -> tuple[Migration, ...]:
     """Record every pending version up to this one, or this one's file again if it is applied; in one transaction.
 
-    Raises ConfigurationError for a version without a file, and changes nothing.
+    Raises ConfigurationError for a version without a file, MissingMigration for one that another migration was applied
+    as, and changes nothing.
     """
     files = records.files()
     known = [file.version for file in files]
     if version not in known:
         raise ConfigurationError(f"no migration has version {version}; allowed: {', '.join(map(str, known))}")
     with records.alone(wait, on_wait), records.engine.write_transaction(records.database):
-        applied = {row.version for row in records.history.applied(files)}
+        rows = records.history.applied(files)
+        applied = {row.version for row in rows}
         if version in applied:
             chosen = tuple(file for file in files if file.version == version)
         else:
-            chosen = tuple(file for file in files if file.version <= version and file.version not in applied)
+            chosen = tuple(file for file in pending(files, rows) if file.version <= version)
+        _require_own_names(files, rows, chosen)
         records.stamp(chosen, applied)
     for migration in chosen:
         logger.info("stamped %s", migration)
     return chosen
+
+
+def _require_own_names(files: Sequence[Migration], rows: Sequence[Migration], chosen: Sequence[Migration]) -> None:
+    versions = {file.version for file in chosen}
+    for problem in find_problems(files, rows):
+        if isinstance(problem, MissingMigration) and problem.version in versions:
+            raise problem

@@ -32,6 +32,8 @@ class MigrationStatus(NamedTuple):
 
 def status(records: Records, *, ask: bool = False) -> MigrationStatus:
     """Compare the files with the history; with `ask`, the migrations' own `notices(db)` are asked. Reads only."""
+    from usage_store.migrate.files.passed_over import passed_over  # noqa: PLC0415  as below
+
     files = records.files()
     try:
         applied = with_paths(records.history.applied(files), files)
@@ -50,7 +52,12 @@ def status(records: Records, *, ask: bool = False) -> MigrationStatus:
         applied_migrations=applied,
         pending_migrations=tuple(waiting),
         problems=(*find_problems(files, applied), *edited),
-        notices=(*records.history.notices(), *layout, *records.notices(applied, ask=ask)),
+        notices=(
+            *records.history.notices(),
+            *passed_over(records.directory, files, applied),
+            *layout,
+            *records.notices(applied, ask=ask),
+        ),
     )
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from usage_store.errors import CorruptDatabase, ForeignKeyViolations, HistoryError, MigrationError
 from usage_store.migrate.expected_schema import Drift, drift
+from usage_store.migrate.files.passed_over import passed_over
 from usage_store.migrate.record.edited_files import find_edits
-from usage_store.migrate.record.which_to_run import find_problems, with_paths
+from usage_store.migrate.record.which_to_run import find_problems, pending, with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,12 @@ def validate(
     edited, layout = find_edits(records.log, applied)
     problems += find_problems(files, applied)
     problems += edited
-    said += [*records.history.notices(), *layout, *records.notices(applied, ask=ask)]
+    said += [
+        *records.history.notices(),
+        *passed_over(records.directory, files, applied),
+        *layout,
+        *records.notices(applied, ask=ask),
+    ]
     if applied:
         drifted, notes = compare(records, applied)
         problems += drifted
@@ -70,7 +76,7 @@ def validate(
         found = [each for check in checks for each in check(database, full=full)]
         problems += [each for each in found if not isinstance(each, str)]
         said += [each for each in found if isinstance(each, str)]
-    pending = len({file.version for file in files} - {row.version for row in applied})
-    if pending:
-        said.append(f"{pending} pending")
+    waiting = len(pending(files, applied))
+    if waiting:
+        said.append(f"{waiting} pending")
     return Report(tuple(problems), tuple(said))

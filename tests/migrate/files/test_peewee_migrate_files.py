@@ -200,7 +200,7 @@ def test_a_file_that_is_gone_rolls_back_from_its_stored_source(tmp_path: Path) -
     migrated(tmp_path, {"001_native": table("native"), "002_users": USERS})
     (tmp_path / "own" / "002_users.py").unlink()
     with runner_of(tmp_path / "app.db", tmp_path / "own") as runner:
-        runner.rollback()
+        runner.rollback(stored_source=True)
     assert history(tmp_path / "app.db") == [1]
     assert rows(tmp_path / "app.db", "SELECT name FROM sqlite_master WHERE name = 'users'") == []
 

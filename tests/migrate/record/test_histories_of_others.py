@@ -58,7 +58,7 @@ def test_the_usage_tables_live_beside_the_history_of_another_program(path: Path,
         assert MigrationRunner(init_database(path)).migrate() == ()
     assert history(path, "usage_schema_migrations") == VERSIONS
     assert rows(path, FOREIGN_ROWS) == before
-    assert "usage_schema_migration_log" in names(path)
+    assert "usage_schema_migrations_log" in names(path)
     assert "schema_migration_log" not in names(path)
 
 
@@ -108,7 +108,7 @@ def test_a_runner_that_lives_long_sees_that_its_name_was_taken_meanwhile(path: P
         assert runner.history.table_name == "schema_migrations"
         script(path, FOREIGN["our columns"])
         assert len(runner.migrate()) == NEWEST
-        assert runner.log.table_name == "usage_schema_migration_log"
+        assert runner.log.table_name == "usage_schema_migrations_log"
     assert history(path) == [1, 42]
     assert history(path, "usage_schema_migrations") == VERSIONS
 

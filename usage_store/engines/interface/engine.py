@@ -92,6 +92,9 @@ class Engine(Protocol[D]):
     def tables_with(self, database: D, column: str) -> list[str]:
         """Name tables among which are all that have a column. Reads only."""
 
+    def rename_table(self, database: D, table: str, name: str) -> None:
+        """Rename a table that nothing refers to."""
+
     def Fingerprint(self, database: D) -> SchemaHash:  # noqa: N802  a class
         """Make a hash of the schema."""
 

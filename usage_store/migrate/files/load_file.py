@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from usage_store.errors import Irreversible, LoadError, MalformedMigration
 from usage_store.migrate.files.migration import file_name_of, line_in
+from usage_store.migrate.files.modules_of_a_folder import Modules
 from usage_store.migrate.files.peewee_migrate_files import Replays, adapt
 
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import ModuleType
 
     from usage_store.migrate.files.migration import Direction, Migration
-
-
-class _Source(SourceFileLoader):
-    """Import one text: what was read is what runs, past sys.path, sys.modules and cached bytecode."""
-
-    def __init__(self, source: bytes, file_name: str) -> None:
-        super().__init__("_migration", file_name)
-        self._source = source
-
-    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  importlib's signature
-        return self.source_to_code(self._source, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +47,22 @@ class Loaded:
 
 
 class Loader:
-    """Load the migrations of one run, from their files or from sources kept of them, and check them."""
+    """Load the migrations of one run, from their files or from sources kept of them, and check them.
 
-    def __init__(self) -> None:
+    Run them within its `with` block, where their modules can be imported. Modules beside them are those of `directory`,
+    by default of the first file's.
+    """
+
+    def __init__(self, directory: str | None = None) -> None:
+        self._modules = Modules(directory)
         self._replays = Replays(self.module)
+
+    def __enter__(self) -> Self:
+        self._modules.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._modules.__exit__()
 
     def load(self, migration: Migration, direction: Direction, source: bytes | None = None) -> Loaded:
         """Load a migration that is to go in a direction. Raises as `module()`."""
@@ -76,11 +76,10 @@ class Loader:
         `up` or with an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
         """
         file_name = file_name_of(migration)
-        loader = _Source(migration.read() if source is None else source, file_name)
-        module = ModuleType(f"_migration_{migration}")
-        module.__file__ = file_name
+        source = migration.read() if source is None else source
         try:
-            loader.exec_module(module)
+            with self._modules:
+                module = self._modules.load(str(migration), file_name, source)
         except (Exception, SystemExit) as error:
             raise LoadError(_load_message(migration, file_name, error)) from error
         if not hasattr(module, "up") and hasattr(module, "migrate"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Direction = Literal["up", "down"]
+
+MOST_BYTES = 16 * 2**20  # of a file, which the log keeps, and which is read back from there
 
 
 class Migration(NamedTuple):
@@ -41,14 +44,17 @@ class Migration(NamedTuple):
         return None if self.file is None else Path(self.file)
 
     def read(self) -> bytes:
-        """Give the file's content, or raise LoadError if it is gone or cannot be read."""
+        """Give the file's content, or raise LoadError if it is gone, cannot be read or is longer than any may be."""
         if self.file is None:
             raise LoadError(f"{self.file_name}: the file is gone")
         try:
             with open(self.file, "rb", buffering=0) as file:  # half the time of Path.read_bytes
-                return file.read()
+                source = file.read()
         except OSError as error:
             raise LoadError(f"{self.file_name}: {error.strerror}") from error
+        if len(source) > MOST_BYTES:
+            raise LoadError(f"{self.file_name}: has {len(source):,} bytes; at most {MOST_BYTES:,} are allowed")
+        return source
 
 
 class Step(NamedTuple):
@@ -57,6 +63,11 @@ class Step(NamedTuple):
     migration: Migration
     direction: Direction
     seconds: float
+
+
+def alike(name: str, other: str) -> bool:
+    """Tell whether two names of a migration differ at most in letters' case, and in what no file's name may have."""
+    return name == other or re.sub(r"\W", "_", name).lower() == re.sub(r"\W", "_", other).lower()
 
 
 def file_name_of(migration: Migration) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from usage_store.migrate.files.load_file import Loader
-from usage_store.migrate.record.which_to_run import is_named_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,17 +17,16 @@ if TYPE_CHECKING:
 
 def asked(database: peewee.Database, applied: Sequence[Migration]) -> Iterator[str]:
     """Ask the applied migrations that define `notices(db)`, but those that a newer one speaks for. They read only."""
-    modules = _modules(applied)
-    spoken_for = {version for module in modules.values() for version in getattr(module, "speaks_for", ())}
-    for version, module in modules.items():
-        if version not in spoken_for:
-            yield from module.notices(database)
+    with Loader() as loader:
+        modules = _modules(loader, applied)
+        spoken_for = {version for module in modules.values() for version in getattr(module, "speaks_for", ())}
+        for version, module in modules.items():
+            if version not in spoken_for:
+                yield from module.notices(database)
 
 
-def _modules(applied: Sequence[Migration]) -> dict[int, ModuleType]:
+def _modules(loader: Loader, applied: Sequence[Migration]) -> dict[int, ModuleType]:
     # Read before it is loaded: a long history has few of these.
     return {
-        row.version: Loader().module(row)
-        for row in applied
-        if row.file is not None and is_named_alike(row) and b"def notices(" in row.read()
+        row.version: loader.module(row) for row in applied if row.file is not None and b"def notices(" in row.read()
     }

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines import engine_of
-from usage_store.migrate.files.find_files import discover
+from usage_store.migrate.files.find_files import discover, numbered
 from usage_store.migrate.record.history_table import History
 from usage_store.migrate.record.log_table import Log
 from usage_store.migrate.record.which_to_run import newest
@@ -45,12 +45,16 @@ class Records(NamedTuple):
         return self.project.directory
 
     def files(self) -> tuple[Migration, ...]:
-        """List the migrations of the directory for this engine, lowest version first. Raises as `discover`."""
-        return discover(self.directory, self.engine.NAME)
+        """List the migrations of the directory for this engine, lowest version first. Raises as `discover`.
 
-    def tables(self) -> tuple[str, str]:
+        There may be none where some were applied: then their files are gone.
+        """
+        found = numbered(self.directory, self.engine.NAME)
+        return found if found or self.history.applied(found) else discover(self.directory, self.engine.NAME)
+
+    def tables(self) -> tuple[str, ...]:
         """Name the tables of the history and the log, which no migration makes. Reads only."""
-        return self.history.table_name, self.log.table_name
+        return (self.history.table_name, *self.log.names())
 
     def create(self) -> bool:
         """Make these tables where they are missing; tell whether one that was there was altered."""

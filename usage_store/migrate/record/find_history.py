@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
 from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.find_files import numbered
-from usage_store.migrate.record.source_text import checksum, same_meaning
+from usage_store.migrate.record.find_log import find_log, is_history
+from usage_store.migrate.record.source_text import checksum, harmless_edit, inflated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.files.migrations_folder import Project
-
-_HISTORY = {"version", "name", "applied_at"}
-_LOG = {"id", "version", "name", "action", "checksum", "source"}
 
 
 def history_table(database: peewee.Database, project: Project, files: Sequence[Migration] | None = None) -> str:
@@ -36,7 +33,7 @@ def history_table(database: peewee.Database, project: Project, files: Sequence[M
     histories: list[str] = []
     doubtful: dict[str, Migration] = {}
     for table in project.tables:
-        if _is_history(database, table):
+        if is_history(database, table):
             histories.append(table)
             for file in reversed(files):  # the newest is the last in the log, and so the first to be found there
                 if _holds(database, table, file):
@@ -48,7 +45,7 @@ def history_table(database: peewee.Database, project: Project, files: Sequence[M
     if common in histories and not _is_empty(database, common) and project.is_known(database):
         return common
     if own in histories:
-        _require_empty(database, own, project)
+        _require_empty(database, own, project, files)
         return own
     return (
         _under_another_name(database, files)
@@ -65,33 +62,21 @@ def _doubt(project: Project, table: str, file: Migration) -> str:
     )
 
 
-def log_name(history_table: str) -> str:
-    """Name the log of a history table: `schema_migrations` is logged in `schema_migration_log`."""
-    return f"{history_table.removesuffix('s')}_log"
-
-
 def taken_name(database: peewee.Database, project: Project) -> str | None:
     """Give the name that a project would have taken, where it is another program's. Reads only."""
     common = project.tables[0]
     if not project.takes_common or engine_of(database).kind_of(database, common) is None:
         return None
-    return None if _is_history(database, common) and _is_empty(database, common) else common
-
-
-def _is_history(database: peewee.Database, table: str) -> bool:
-    # A view has columns, too.
-    return _has(database, table, _HISTORY) and engine_of(database).kind_of(database, table) == "table"
-
-
-def _has(database: peewee.Database, table: str, columns: set[str]) -> bool:
-    return columns <= {column.name.lower() for column in database.get_columns(table)}
+    return None if is_history(database, common) and _is_empty(database, common) else common
 
 
 def _is_empty(database: peewee.Database, table: str) -> bool:
     return database.execute_sql(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone() is None  # noqa: S608
 
 
-def _require_empty(database: peewee.Database, table: str, project: Project) -> None:
+def _require_empty(database: peewee.Database, table: str, project: Project, files: Sequence[Migration]) -> None:
+    if not files:  # those that were applied are gone
+        return
     version, name = map(engine_of(database).ANY_VALUE.format, ("version", "name"))
     sql = f'SELECT {version}, {name} FROM "{table}" LIMIT 1'  # noqa: S608
     row = database.execute_sql(sql).fetchone()
@@ -99,7 +84,8 @@ def _require_empty(database: peewee.Database, table: str, project: Project) -> N
         version, name = (bytes(value or b"").decode(errors="replace") for value in row)
         raise ConfigurationError(
             f"{table} is the history of other migrations: it has version {version}, {name!r}, and none of those in "
-            f"{project.directory}; give this directory a history of its own with --table NAME, or restore its files"
+            f"{project.directory}; give this directory a history of its own with --table NAME, or restore its files; "
+            f"if that is this directory's history, say so with --table {table}"
         )
 
 
@@ -110,8 +96,8 @@ def _holds(database: peewee.Database, table: str, file: Migration) -> bool:
 
 def _has_its_text(database: peewee.Database, table: str, file: Migration, *, without_log: bool = True) -> bool:
     """Tell whether the log has a file's text, comments and layout aside; `without_log` is the answer if it has none."""
-    log = log_name(table)
-    if not _has(database, log, _LOG):
+    log = find_log(database, table)
+    if log is None:
         return without_log
     sql = (
         f'SELECT checksum, source FROM "{log}" WHERE version = {database.param} AND name = {database.param} '  # noqa: S608
@@ -125,15 +111,15 @@ def _has_its_text(database: peewee.Database, table: str, file: Migration, *, wit
     if noted == checksum(text):
         return True
     try:
-        return same_meaning(zlib.decompress(source).decode(), text.decode())
-    except (TypeError, ValueError, zlib.error):
+        return harmless_edit(inflated(source), text) is not None
+    except ValueError:
         return False
 
 
 def _under_another_name(database: peewee.Database, files: Sequence[Migration]) -> str | None:
     """Find the history that was kept with --table, or before the folder was renamed: its log has a file's text."""
     for table in engine_of(database).tables_with(database, "applied_at"):
-        if table.isidentifier() and _is_history(database, table):
+        if table.isidentifier() and is_history(database, table):
             for file in files:
                 if _holds(database, table, file) and _has_its_text(database, table, file, without_log=False):
                     return table

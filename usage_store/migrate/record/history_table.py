@@ -10,6 +10,7 @@ from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
 from usage_store.migrate.files.migration import Migration
 from usage_store.migrate.record.find_history import history_table, taken_name
+from usage_store.migrate.record.find_log import left_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +55,12 @@ class History:
         )
 
     def notices(self) -> tuple[str, ...]:
-        """Say where the history is if its usual name is taken. Reads only."""
-        taken = taken_name(self.database, self._project)
-        if taken is None or taken == self.table_name:
-            return ()
-        return (f"{taken} holds another history, and stays as it is: these migrations are noted in {self.table_name}",)
+        """Say where the history is if its usual name is taken, and where its log is not. Reads only."""
+        taken, table = taken_name(self.database, self._project), self.table_name
+        said = [left_log(self.database, table)]
+        if taken is not None and taken != table:
+            said.append(f"{taken} holds another history, and stays as it is: these migrations are noted in {table}")
+        return tuple(line for line in said if line is not None)
 
     def applied(self, files: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
         """List what was applied, lowest version first; empty without the table. Reads only.

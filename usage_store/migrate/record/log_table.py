@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import zlib
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from usage_store._version import __version__
 from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
-from usage_store.migrate.record.find_history import log_name
-from usage_store.migrate.record.source_text import checksum
+from usage_store.migrate.record.find_log import find_log, log_name, rename_to_rule, require_free
+from usage_store.migrate.record.source_text import as_text, checksum, inflated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,7 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (int, str, str, int, (int, float),
 
 
 class Entry(NamedTuple):
-    """One line of the log: `logged_at` in seconds UTC, `source` the file's text as it ran."""
+    """One line of the log: `logged_at` in seconds UTC, `source` the file's text as it ran, decoded as Python does."""
 
     version: int
     name: str
@@ -58,23 +57,43 @@ class Log:
         self.database = database
         self._engine = engine_of(database)
         self._history = history
+        self._found: tuple[str, str] = "", ""  # for which history, and under which name
 
     @property
     def table_name(self) -> str:
-        """The log's table. Reads only."""
-        return log_name(self._history.table_name)
+        """The log's table, as it was found last, or as it is to be made. Reads only."""
+        history = self._history.table_name
+        if self._found[0] != history:
+            self._found = history, find_log(self.database, history) or log_name(history)
+        return self._found[1]
+
+    def names(self) -> tuple[str, ...]:
+        """Give the name that the log has and the one that the next run gives it: mostly the same. Reads only."""
+        return tuple(dict.fromkeys((self.table_name, log_name(self._history.table_name))))
 
     def exists(self) -> bool:
-        """Tell whether anything may have been logged; databases from before the log have none. Reads only."""
-        return self._engine.kind_of(self.database, self.table_name) == "table"
+        """Tell whether anything may have been logged; databases from before the log have none. Reads only.
+
+        Raises HistoryError if the log's name is taken by something else.
+        """
+        history = self._history.table_name
+        found = find_log(self.database, history)
+        if found is None:
+            require_free(self.database, history)
+        self._found = history, found or log_name(history)
+        return found is not None
 
     def create(self) -> bool:
-        """Make the table where it is missing, and the column for DDL where it is older; tell whether it was altered."""
+        """Make the table where it is missing, and the column for DDL where it is older; tell whether it was altered.
+
+        One that has its name by an older rule is renamed.
+        """
+        renamed = rename_to_rule(self.database, self._history.table_name)
         if self.exists():
             older = not self._has_ddl()
             if older:
                 self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl TEXT')
-            return older
+            return older or renamed
         types = self._engine.COLUMN_TYPES
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id {types["id"]}, '
@@ -133,9 +152,10 @@ class Log:
 
     def _text(self, row_id: int, source: bytes) -> str:
         try:
-            return zlib.decompress(source).decode(errors="replace")
-        except (TypeError, ValueError, zlib.error):
-            raise HistoryError(f"{self.table_name}: the line with id {row_id} is damaged; delete it") from None
+            return as_text(inflated(source))
+        except ValueError as error:
+            line = f"{self.table_name}: the line with id {row_id}"
+            raise HistoryError(f"{line} is damaged: {error}; delete it") from error
 
     def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
         """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
@@ -151,11 +171,14 @@ class Log:
         return tuple(self._entry(*row) for row in self.database.execute_sql(sql).fetchall())
 
     def _entry(self, row_id: int, *values: Any) -> Entry:
+        damage = ""
         if all(isinstance(value, type_) for value, type_ in zip(values, _TYPES, strict=True)):
-            with suppress(zlib.error):
-                return Entry(*values)._replace(source=zlib.decompress(values[6]).decode(errors="replace"))
+            try:
+                return Entry(*values)._replace(source=as_text(inflated(values[6])))
+            except ValueError as error:
+                damage = f": {error}"
         raise HistoryError(
-            f"{self.table_name}: the line with id {row_id}, of version {values[0]!r}, is damaged; delete it"
+            f"{self.table_name}: the line with id {row_id}, of version {values[0]!r}, is damaged{damage}; delete it"
         )
 
     def is_current(self) -> bool:

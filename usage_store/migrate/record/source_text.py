@@ -1,9 +1,17 @@
-"""The text of a migration: its checksum, and whether another one means the same."""
+"""The text of a migration: its checksum, how it is kept in the log, and whether another one means the same."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import io
+import tokenize
+import zlib
+
+from usage_store.migrate.files.migration import MOST_BYTES
+
+_MOST_COMPARED = 2**20  # parsed, a text takes some two hundred times its size
+_DECLARATIONS = ("deletes", "drops")
 
 
 def checksum(source: bytes) -> str:
@@ -13,9 +21,71 @@ def checksum(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()
 
 
-def same_meaning(before: str, after: str) -> bool:
-    """Tell whether two sources differ in comments and layout only: Python parses them alike."""
+def inflated(kept: object) -> bytes:
+    """Give a text that the log has kept. Raises ValueError for what is none, whatever it would inflate to."""
+    if not isinstance(kept, bytes):
+        raise ValueError(f"its source is of type {type(kept).__name__}")  # noqa: TRY004  damage, like the others
+    inflater = zlib.decompressobj()
     try:
-        return ast.dump(ast.parse(before)) == ast.dump(ast.parse(after))
-    except (SyntaxError, ValueError):
-        return False
+        source = inflater.decompress(kept, MOST_BYTES + 1)
+    except zlib.error as error:
+        raise ValueError("its source cannot be inflated") from error
+    if len(source) > MOST_BYTES:
+        raise ValueError(f"its source inflates to more than {MOST_BYTES // 2**20} MB")
+    if not inflater.eof:
+        raise ValueError("its source is cut off")
+    return source
+
+
+def as_text(source: bytes) -> str:
+    """Decode a text as Python does, by its byte order mark or coding line; what cannot be decoded is marked."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+        return source.decode(encoding, errors="replace")
+    except (SyntaxError, LookupError, ValueError):  # Python would not run it
+        return source.decode(errors="replace")
+
+
+def harmless_edit(before: bytes, after: bytes) -> str | None:
+    """Say what was edited if the migration means the same; None if it means something else, or is very long."""
+    if max(len(before), len(after)) > _MOST_COMPARED:
+        return None
+    try:
+        old, new = ast.parse(before), ast.parse(after)
+        if ast.dump(old) == ast.dump(new):
+            return "in comments or layout only"
+        return "only to declare more in `deletes` or `drops`" if _declares_more(old, new) else None
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _declares_more(old: ast.Module, new: ast.Module) -> bool:
+    """Tell whether only names are added to what a module declares, which nothing else in it looks at."""
+    before, after = _taken_out(old), _taken_out(new)
+    named = {node.id for node in ast.walk(new) if isinstance(node, ast.Name)}
+    return (
+        ast.dump(old) == ast.dump(new)
+        and named.isdisjoint(_DECLARATIONS)
+        and all(names <= after.get(declaration, set()) for declaration, names in before.items())
+    )
+
+
+def _taken_out(module: ast.Module) -> dict[str, set[str]]:
+    """Take out of a module what it declares in literals at its top level, and give it."""
+    found: dict[str, set[str]] = {}
+    for statement in list(module.body):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _DECLARATIONS:
+                names = _literal_names(value)
+                if names is not None:
+                    found[name] = names
+                    module.body.remove(statement)
+    return found
+
+
+def _literal_names(value: ast.expr) -> set[str] | None:
+    if isinstance(value, ast.Tuple | ast.List | ast.Set):
+        names = [element.value for element in value.elts if isinstance(element, ast.Constant)]
+        if len(names) == len(value.elts) and all(isinstance(name, str) for name in names):
+            return {str(name) for name in names}
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from usage_store.errors import (
@@ -13,7 +12,7 @@ from usage_store.errors import (
     MissingMigration,
     RenamedMigration,
 )
-from usage_store.migrate.files.migration import Migration
+from usage_store.migrate.files.migration import Migration, alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +20,27 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Direction
 
 
+_ANOTHER = "if that is the history of other migrations, give this directory a history of its own with --table; "
+
+
 def plan(
-    files: Sequence[Migration], applied: Sequence[Migration], direction: Direction, target: int | None
+    files: Sequence[Migration],
+    applied: Sequence[Migration],
+    direction: Direction,
+    target: int | None,
+    *,
+    stored_source: bool = False,
 ) -> list[Migration]:
-    """List the migrations to run, in order. Raises the history's first problem, if it concerns them."""
+    """List the migrations to run, in order. Raises the history's first problem, if it concerns them.
+
+    With `stored_source`, it is no problem of a migration that is to be undone that its file is gone.
+    """
     problems = find_problems(files, applied)
     if direction == "up":
         steps = pending(files, applied, target)
     else:
         steps = list(with_paths(revertible(applied, target), files))
-        versions = {step.version for step in steps if step.file is not None}
+        versions = {step.version for step in steps if step.file is not None or not stored_source}
         problems = [problem for problem in problems if problem.version in versions]
     if problems:
         raise problems[0]
@@ -43,16 +53,20 @@ def newest(migrations: Sequence[Migration]) -> int:
 
 
 def pending(files: Sequence[Migration], applied: Sequence[Migration], target: int | None = None) -> list[Migration]:
-    """List the files to apply, all or up to a version. Raises ConfigurationError for one that makes no sense."""
-    done = {migration.version for migration in applied}
+    """List the files to apply, all or up to a version. Raises ConfigurationError for one that makes no sense.
+
+    A file whose version was applied under another name is to be applied, once that one is out of its way.
+    """
+    names = {row.version: row.name for row in applied}
+    waiting = [file for file in files if file.version not in names or not alike(file.name, names[file.version])]
     if target is None:
-        return [file for file in files if file.version not in done]
+        return waiting
     versions = [file.version for file in files]
     if target not in versions:
         raise ConfigurationError(f"no migration has version {target}; allowed: {_listed(versions)}")
     if target < newest(applied):
         raise ConfigurationError(f"version {target} is below the current {newest(applied)}; use rollback")
-    return [file for file in files if file.version not in done and file.version <= target]
+    return [file for file in waiting if file.version <= target]
 
 
 def revertible(applied: Sequence[Migration], target: int | None) -> list[Migration]:
@@ -67,32 +81,40 @@ def revertible(applied: Sequence[Migration], target: int | None) -> list[Migrati
 
 def _listed(versions: Sequence[int]) -> str:
     shown = 10
-    listed = ", ".join(map(str, versions[:shown]))
+    listed = ", ".join(map(str, versions[:shown])) or "none"
     return listed if len(versions) <= shown else f"{listed}, ... {versions[-1]}"
 
 
 def with_paths(rows: Sequence[Migration], files: Sequence[Migration]) -> tuple[Migration, ...]:
-    """Give history rows their files."""
-    by_version = {migration.version: migration.file for migration in files}
-    return tuple(Migration(row.version, row.name, by_version.get(row.version), row.applied_at) for row in rows)
+    """Give history rows their files; a file of another name is not a row's file, which counts as gone."""
+    by_version = {file.version: file for file in files}
+    return tuple(
+        Migration(row.version, row.name, _file_of(row, by_version.get(row.version)), row.applied_at) for row in rows
+    )
 
 
-def is_named_alike(applied: Migration) -> bool:
-    """Tell whether a row has its file's name, if only in other letters; a RenamedMigration says so where it has not."""
-    file = str(applied) if applied.file else ""
-    return file.partition("_")[2].lower() == re.sub(r"\W", "_", applied.name).lower()
+def _file_of(row: Migration, file: Migration | None) -> str | None:
+    return file.file if file is not None and alike(file.name, row.name) else None
 
 
 def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> list[HistoryError]:
     """Compare history and files; each problem is the error that running migrations would raise."""
     if not applied:
         return []
-    by_version = {migration.version: migration for migration in files}
-    newest_file = files[-1].version if files else 0
-    newest_applied = applied[-1].version
-    problems = [_row_problem(row, by_version.get(row.version), newest_file) for row in applied]
-    versions = {migration.version for migration in applied}
-    late = [file for file in files if file.version < newest_applied and file.version not in versions]
+    by_version = {file.version: file for file in files}
+    newest_file, newest_applied = newest(files), newest(applied)
+    odd = [(row, by_version.get(row.version)) for row in applied]
+    odd = [(row, file) for row, file in odd if file is None or file.name != row.name]
+    gone = [row.version for row, file in odd if _file_of(row, file) is None]
+    hint = _ANOTHER if len(gone) == len(applied) else ""
+    problems: list[HistoryError] = []
+    for row, file in odd:
+        if file is not None and row.version not in gone:
+            problems.append(_renamed(row, file))
+        else:
+            before = max((each.version for each in applied if each.version < row.version), default=0)
+            problems.append(_gone(row, file, newest_file, before, hint))
+    late = [file for file in pending(files, applied) if file.version < newest_applied]
     problems += [
         LateMigration(
             f"{file.file_name} would run out of order: version {newest_applied} was applied before it; "
@@ -101,22 +123,32 @@ def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> l
         )
         for file in late
     ]
-    return [problem for problem in problems if problem is not None]
+    return problems
 
 
-def _row_problem(row: Migration, file: Migration | None, newest_file: int) -> HistoryError | None:
-    if file is None and row.version > newest_file:
+def _gone(row: Migration, file: Migration | None, newest_file: int, before: int, hint: str) -> HistoryError:
+    """Say of an applied migration without a file what became of it, and what leads out."""
+    undo = f"undo it with `rollback {before} --stored-source`, which runs the Python that the log kept of it"
+    if file is not None:
+        return MissingMigration(
+            f"version {row.version} was applied as {row.name!r} and its file is {file.file_name}; {hint}{undo}, or "
+            f"renumber that file and restore {row.file_name}; if it was only renamed, restore the name",
+            version=row.version,
+        )
+    if row.version > newest_file > 0:
         return DatabaseNewer(
-            f"the database has {row}, these migrations end at version {newest_file}; "
-            "install the release that made it, or point --directory at its migrations",
+            f"the database has {row}, these migrations end at version {newest_file}; {hint}"
+            f"install the release that made it, point --directory at its migrations, or {undo}",
             version=row.version,
         )
-    if file is None:
-        return MissingMigration(f"{row} was applied and its file is gone; restore {row.file_name}", version=row.version)
-    if file.name != row.name:
-        return RenamedMigration(
-            f"version {row.version} was applied as {row.name!r} and its file is {file.file_name}; "
-            "restore the name, or give this directory a history of its own with --table",
-            version=row.version,
-        )
-    return None
+    return MissingMigration(
+        f"{row} was applied and its file is gone; {hint}restore {row.file_name}, or {undo}", version=row.version
+    )
+
+
+def _renamed(row: Migration, file: Migration) -> RenamedMigration:
+    return RenamedMigration(
+        f"version {row.version} was applied as {row.name!r} and its file is {file.file_name}; "
+        "restore the name, or give this directory a history of its own with --table",
+        version=row.version,
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
+
 if TYPE_CHECKING:
     import peewee
 
@@ -19,3 +21,9 @@ def tables_with(database: peewee.SqliteDatabase, column: str) -> list[str]:
     """Name the tables whose definitions speak of a column. Reads only."""
     sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE ?"
     return [name for (name,) in database.execute_sql(sql, (f"CREATE TABLE%{column}%",)).fetchall()]
+
+
+def rename_table(database: peewee.SqliteDatabase, table: str, name: str) -> None:
+    """Rename a table that nothing refers to, whatever else there is: a view that is broken does not matter."""
+    with pragma_set(database, "legacy_alter_table", 1):
+        database.execute_sql(f'ALTER TABLE "{table}" RENAME TO "{name}"')

@@ -1,0 +1,73 @@
+"""What looks like a migration and is not run is named, and so are numbers that seem to be missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.migrations import migrate_all, runner_of, table, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.quick
+
+
+def said(path: Path, directory: Path) -> list[str]:
+    """The notices of `status`, which are those of `validate`; `check` says nothing of them."""
+    with runner_of(path, directory) as runner:
+        assert runner.check()[0] == ()
+        notices = [notice for notice in runner.status().notices if "pending" not in notice]
+        assert [notice for notice in runner.validate().notices if "pending" not in notice] == notices
+    return notices
+
+
+@pytest.mark.parametrize(
+    ("name", "notice"),
+    [
+        ("004_four.sql", "004_four.sql is not run: a migration is a .py file, which can send what is in it"),
+        ("004_four.SQL", "004_four.SQL is not run: a migration is a .py file, which can send what is in it"),
+        ("004_four.PY", "004_four.PY is not run: the name of a migration ends in .py, in small letters"),
+        ("004_four.Py", "004_four.Py is not run: the name of a migration ends in .py, in small letters"),
+    ],
+)
+def test_a_file_that_only_looks_like_a_migration_is_named(path: Path, directory: Path, name: str, notice: str) -> None:
+    (directory / name).write_text("x")
+    assert said(path, directory) == [notice]
+    migrate_all(path, directory)
+    assert said(path, directory) == [notice]
+
+
+@pytest.mark.parametrize(
+    "name", ["_004_four.sql", ".004_four.sql", "002_two.sql", "002_data.sql", "notes.sql", "4.sql"]
+)
+def test_other_files_are_left_alone(path: Path, directory: Path, name: str) -> None:
+    (directory / name).write_text("x")
+    assert said(path, directory) == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "missing"),
+    [
+        ((1, 2, 3), None),
+        ((5, 6, 7), None),
+        ((1, 2, 4), "3"),
+        ((1, 2, 3, 4, 7, 9), "5 to 6, 8"),
+        ((10, 20, 30), None),
+        ((20240101120000, 20240102130000), None),
+    ],
+)
+def test_a_gap_in_the_numbers_is_named(path: Path, tmp_path: Path, versions: tuple[int, ...], missing: str) -> None:
+    directory = write(tmp_path / "numbered", {f"{version:03d}_t": table(f"t{version}") for version in versions})
+    expected = (
+        [] if missing is None else [f"no migration has the number {missing}: if there is one, its file is not he"]
+    )
+    assert [notice[:-2] for notice in said(path, directory)] == expected
+
+
+def test_what_was_applied_and_is_gone_is_no_gap(path: Path, directory: Path) -> None:
+    migrate_all(path, directory)
+    (directory / "002_two.py").unlink()
+    with runner_of(path, directory) as runner:
+        assert runner.status().notices == ()

@@ -1,0 +1,184 @@
+"""The source that the log keeps: run on request alone, whole or not at all, and never at the cost of memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import resource
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import OWN, called, command, error, run
+from tests.support.databases import dump, raw, rows
+from tests.support.migrations import history, migrate_all, runner_of, table, write
+from tests.support.programs import run_python
+from usage_store import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.quick
+
+PLANTED = b"""\
+from pathlib import Path
+Path('ran.txt').write_text('ran')
+def up(migrator, db): pass
+def down(migrator, db): db.execute_sql('CREATE TABLE undone (a)')
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
+    migrate_all(tmp_path / "app.db", tmp_path / "own")
+    return tmp_path
+
+
+def plant(
+    folder: Path, source: bytes, *, kept: bytes | None = None, noted: str | None = None, version: int = 3
+) -> None:
+    """Note a migration whose file nobody has, with a source of one's own."""
+    with raw(folder / "app.db") as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES (?, 'harmless', 1)", (version,))
+        connection.execute(
+            "INSERT INTO schema_migration_log (version, name, action, logged_at, seconds, checksum, source,"
+            " fingerprint, package_version) VALUES (?, 'harmless', 'up', 1, 0.1, ?, ?, 'x', '0')",
+            (version, noted or hashlib.sha256(source).hexdigest(), zlib.compress(source) if kept is None else kept),
+        )
+
+
+@pytest.mark.parametrize("words", ["status", "check", "validate", "log", "plan", "plan 2", "rehearse", "rollback", ""])
+def test_no_command_runs_python_of_the_database_unasked(folder: Path, words: str) -> None:
+    plant(folder, PLANTED)
+    before = dump(folder / "app.db")
+    done = called(*words.split(), *OWN, cwd=folder)
+    assert not (folder / "ran.txt").exists()
+    assert dump(folder / "app.db") == before
+    if words in ("plan 2", "rollback"):
+        assert done.returncode == 5
+        assert done.stderr.count("\n") == 1
+        assert "`rollback 2 --stored-source`" in done.stderr
+
+
+def test_it_runs_on_request(folder: Path) -> None:
+    plant(folder, b"def up(migrator, db): pass\ndef down(migrator, db): db.execute_sql('CREATE TABLE undone (a)')\n")
+    assert run(folder, "rollback", "--stored-source").stdout.startswith("rolled back 003_harmless")
+    assert history(folder / "app.db") == [1, 2]
+    assert rows(folder / "app.db", "SELECT * FROM undone") == []
+
+
+def test_the_message_of_a_rollback_names_the_request(folder: Path) -> None:
+    (folder / "own" / "001_one.py").unlink()
+    with runner_of(folder / "app.db", folder / "own") as runner:
+        with pytest.raises(errors.MissingMigration, match="`rollback 0 --stored-source`"):
+            runner.rollback(0)
+        with pytest.raises(errors.MissingMigration, match="`rollback 0 --stored-source`"):
+            runner.plan(0)
+        assert [str(step.migration) for step in runner.rollback(0, stored_source=True)] == ["002_two", "001_one"]
+
+
+def test_without_a_source_in_the_log_a_request_says_so(folder: Path) -> None:
+    with raw(folder / "app.db") as connection:
+        connection.execute("UPDATE schema_migration_log SET name = 'other' WHERE version = 2")
+    (folder / "own" / "002_two.py").unlink()
+    before = dump(folder / "app.db")
+    line = error(folder, "rollback", "--stored-source", code=3, by=called)
+    assert "schema_migration_log has no source of it; restore 002_two.py" in line
+    assert dump(folder / "app.db") == before
+
+
+DAMAGE = {
+    "another text": ({"noted": "0" * 64}, "is not the one that its checksum was made of"),
+    "no text": ({"kept": b"\0\1"}, "cannot be inflated"),
+    "half a text": ({"kept": zlib.compress(PLANTED)[:-9]}, "is cut off"),
+    "a bomb": ({"kept": zlib.compress(bytes(17 * 2**20))}, "inflates to more than 16 MB"),
+}
+
+
+@pytest.mark.parametrize(("planted", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_source_does_not_run(folder: Path, planted: dict[str, str], reason: str) -> None:
+    plant(folder, PLANTED, **planted)  # type: ignore[arg-type]
+    before = dump(folder / "app.db")
+    line = error(folder, "rollback", "--stored-source", code=3, by=called)
+    assert f"schema_migration_log: the line with id 3, of version 3, is damaged: its source {reason}" in line
+    assert not (folder / "ran.txt").exists()
+    assert dump(folder / "app.db") == before
+
+
+MEASURED = """
+import resource, sys
+from usage_store.cli.main import main
+code = main(sys.argv[1:])
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+BOMB = zlib.compress(bytes(2**30), 9)
+
+
+def ended(folder: Path, *words: str) -> tuple[int, str]:
+    """Run a command, which may not take a fraction of what the bomb would, and give its code and what it said."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # a process counts its parent's till its start
+    done = run_python("-c", MEASURED, *words, cwd=folder)
+    code, megabytes = map(int, done.stdout.split()[-2:])
+    assert megabytes < before + 200
+    return code, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", ["log", "status", "check", "validate", ""])
+def test_a_bomb_in_the_log_takes_no_memory(folder: Path, words: str) -> None:
+    with raw(folder / "app.db") as connection:
+        connection.execute("UPDATE schema_migration_log SET source = ?, checksum = 'other' WHERE version = 2", (BOMB,))
+    write(folder / "own", {"002_two": table("more"), "003_three": table("three")})
+    code, said = ended(folder, *words.split(), *OWN)
+    assert code == 3
+    assert "inflates to more than 16 MB" in said
+
+
+def test_a_bomb_in_the_log_of_the_history_that_is_looked_for_takes_no_memory(tmp_path: Path) -> None:
+    words = ("--database", "app.db", "--directory", "own")
+    write(tmp_path / "own", {"001_one": table("one")})
+    called(*words, cwd=tmp_path)
+    with raw(tmp_path / "app.db") as connection:
+        connection.execute("UPDATE own_migrations_log SET source = ?, checksum = 'other'", (BOMB,))
+    assert ended(tmp_path, "status", *words)[0] == 2
+
+
+ENCODED = {
+    "latin-1": "# -*- coding: latin-1 -*-\nNAME = 'Zürich'\n".encode("latin-1"),
+    "byte order mark": "\ufeffNAME = 'Zürich'\n".encode(),
+    "cp1252": "#!/usr/bin/python\n# coding: cp1252\nNAME = 'Zürich'\n".encode("cp1252"),
+}
+BODY = b"""
+def up(migrator, db): db.execute_sql("CREATE TABLE city (name)"), db.execute_sql("INSERT INTO city VALUES (?)", (NAME,))
+def down(migrator, db): db.execute_sql("UPDATE city SET name = name || ' was ' || ?", (NAME,))
+"""
+
+
+@pytest.mark.parametrize("head", ENCODED.values(), ids=ENCODED)
+def test_a_stored_source_runs_as_its_file_did_whatever_its_encoding(folder: Path, head: bytes) -> None:
+    file = folder / "own" / "003_city.py"
+    file.write_bytes(head + BODY)
+    run(folder, by=called)
+    file.unlink()
+    run(folder, "rollback", "--stored-source", "--no-backup", by=called)
+    assert rows(folder / "app.db", "SELECT name FROM city") == [("Zürich was Zürich",)]
+    logged = json.loads(run(folder, "log", "--json", by=called).stdout)
+    assert logged[-1]["source"].endswith((head + BODY).decode("latin-1").removeprefix("ï»¿").replace("Ã¼", "ü"))
+    assert not logged[-1]["source"].startswith("\ufeff")
+
+
+@pytest.mark.parametrize("cookie", ["rot13", "undefined", "zlib", "nonsense"])
+def test_a_source_that_python_cannot_decode_is_still_listed(folder: Path, cookie: str) -> None:
+    with raw(folder / "app.db") as connection:
+        source = zlib.compress(f"# coding: {cookie}\n".encode())
+        connection.execute("UPDATE schema_migration_log SET source = ? WHERE version = 2", (source,))
+    assert json.loads(run(folder, "log", "--json", by=called).stdout)[1]["source"] == f"# coding: {cookie}\n"
+
+
+def test_a_file_that_the_log_could_not_give_back_is_refused(folder: Path) -> None:
+    (folder / "own" / "003_long.py").write_text(f"{table('three')}\n#{'x' * 2**24}\n")
+    said = command(*OWN, cwd=folder).stderr
+    assert re.fullmatch(r"error: 003_long\.py: has 16,777,\d{3} bytes; at most 16,777,216 are allowed\n", said)
+    assert history(folder / "app.db") == [1, 2]

@@ -1,0 +1,138 @@
+"""Find the table that holds a history's log, which may have a name of an older rule until the next run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from usage_store.engines import engine_of
+from usage_store.errors import HistoryError
+from usage_store.migrate.files.migration import alike
+from usage_store.migrate.files.migrations_folder import COMMON
+
+if TYPE_CHECKING:
+    import peewee
+
+_HISTORY = {"version", "name", "applied_at"}
+_LOG = {"id", "version", "name", "action", "logged_at", "seconds", "checksum", "source", "fingerprint"}
+_ENDING = "_log"
+
+
+def log_name(history: str) -> str:
+    """Name the log of a history table, as that of no other one.
+
+    `schema_migrations` keeps the name that it always had; the one history that would have the same gets the other's.
+    """
+    if history.lower() == COMMON:
+        return history[:-1] + _ENDING
+    return f"{history}s{_ENDING}" if f"{history}s".lower() == COMMON else history + _ENDING
+
+
+def _old_name(history: str) -> str:
+    """Name a log by the older rule, which gave `job` and `jobs` the same one."""
+    return history.removesuffix("s") + _ENDING
+
+
+def find_log(database: peewee.Database, history: str) -> str | None:
+    """Name the table that holds a history's log now, if there is one. Reads only.
+
+    A log that has its name by the older rule is this history's if the last line of each version in it says what this
+    history says, and the history that the name belongs to now does not say so too.
+    """
+    names = dict.fromkeys((log_name(history), _old_name(history)))
+    return next((log for log in names if is_log(database, log) and _is_its(database, log, history)), None)
+
+
+def require_free(database: peewee.Database, history: str) -> None:
+    """Raise HistoryError if the name of a history's log is taken by something that is no log. Reads only."""
+    log = log_name(history)
+    if engine_of(database).kind_of(database, log) is not None and not is_log(database, log):
+        columns = ", ".join(sorted(column.name.lower() for column in database.get_columns(log)))
+        raise HistoryError(
+            f"{log}: not the log of {history}, which has to have that name (columns {columns}); choose another --table"
+        )
+
+
+def rename_to_rule(database: peewee.Database, history: str) -> bool:
+    """Give a log its name, and one that stands in its place its own; tell whether any was renamed."""
+    name, engine = log_name(history), engine_of(database)
+    in_place = is_log(database, name) and not _is_its(database, name, history)
+    if in_place:
+        other = next(each for each in _older_owners(name) if _claims(database, name, each))
+        engine.rename_table(database, name, log_name(other))
+    found = find_log(database, history)
+    if found is None or found == name:
+        return in_place
+    engine.rename_table(database, found, name)
+    return True
+
+
+def left_log(database: peewee.Database, history: str) -> str | None:
+    """Say that a log with a name of the older rule is not read for this history. Reads only."""
+    name, old = log_name(history), _old_name(history)
+    found = find_log(database, history)
+    if old in (name, found) or not is_log(database, old) or not is_history(database, history):
+        return None
+    if found is None and _rows(database, history):
+        return (
+            f"{old} does not say what {history} says, or is another history's log: it stays as it is, so edits of what "
+            f"was applied are not seen, and {name} begins with the next run"
+        )
+    if found is not None and not is_history(database, _present_owner(old)):
+        return f"{old} is not read, since {name} is the log of {history}; an older version may have written to it"
+    return None
+
+
+def is_history(database: peewee.Database, table: str) -> bool:
+    """Tell whether something is a table with the columns of a history. Reads only."""
+    return _is_table_with(database, table, _HISTORY)
+
+
+def is_log(database: peewee.Database, table: str) -> bool:
+    """Tell whether something is a table with the columns of a log. Reads only."""
+    return _is_table_with(database, table, _LOG)
+
+
+def _is_table_with(database: peewee.Database, table: str, columns: set[str]) -> bool:
+    # A view has columns, too.
+    found = {column.name.lower() for column in database.get_columns(table)}
+    return columns <= found and engine_of(database).kind_of(database, table) == "table"
+
+
+def _older_owners(log: str) -> list[str]:
+    """Name the histories that a log of this name belonged to by the older rule, and does not by the present one."""
+    base = log.removesuffix(_ENDING)
+    return [each for each in (base, f"{base}s") if _old_name(each) == log != log_name(each)]
+
+
+def _present_owner(log: str) -> str:
+    base = log.removesuffix(_ENDING)
+    return next(each for each in (f"{base}s", base.removesuffix("s"), base) if log_name(each) == log)
+
+
+def _is_its(database: peewee.Database, log: str, history: str) -> bool:
+    if log == log_name(history):
+        return not any(_claims(database, log, each) for each in _older_owners(log)) or _agrees(database, log, history)
+    return _claims(database, log, history) and not _agrees(database, log, _present_owner(log))
+
+
+def _claims(database: peewee.Database, log: str, history: str) -> bool:
+    """Tell whether a history that has no log under its own name would have this one."""
+    return _agrees(database, log, history) and engine_of(database).kind_of(database, log_name(history)) is None
+
+
+def _agrees(database: peewee.Database, log: str, history: str) -> bool:
+    """Tell whether the last line of each version says that it was applied, by this name, where the history does."""
+    if not is_history(database, history):
+        return False
+    applied = _rows(database, history)
+    lines = database.execute_sql(f'SELECT version, name, action FROM "{log}" ORDER BY id').fetchall()  # noqa: S608
+    last = {version: None if action == "down" else name for version, name, action in lines}
+    return all(_same(name, applied.get(version)) for version, name in last.items())
+
+
+def _rows(database: peewee.Database, history: str) -> dict[object, object]:
+    return dict(database.execute_sql(f'SELECT version, name FROM "{history}"').fetchall())  # noqa: S608
+
+
+def _same(name: object, other: object) -> bool:
+    return alike(name, other) if isinstance(name, str) and isinstance(other, str) else name == other
