@@ -36,7 +36,8 @@ class Project(NamedTuple):
 
     Of one name in `tables`, that is the history; of two, the first is COMMON, which others may have taken, and a new
     history gets the second, or COMMON where it is free and the project `takes_common`. `is_known` tells of a database
-    whose history in COMMON is this project's though no row of it is.
+    whose history in COMMON is this project's though no row of it is. In the `seeded` tables its migrations put a row of
+    defaults, in the `upkeep` tables what it can do without: neither is a reason for a backup.
     """
 
     directory: str
@@ -44,11 +45,15 @@ class Project(NamedTuple):
     checks: tuple[Check, ...] = ()
     takes_common: bool = False
     is_known: Callable[[peewee.Database], bool] = lambda _database: False
+    seeded: tuple[str, ...] = ()
+    upkeep: tuple[str, ...] = ()
 
 
 def usage_tables() -> Project:
     """Give the project of the usage tables; nothing else in this folder knows them."""
-    return Project(_usage_directory(), (COMMON, f"usage_{COMMON}"), (_usage_checks,), True, _is_original)
+    tables = COMMON, f"usage_{COMMON}"
+    seeded, upkeep = ("usage_config",), ("usage_store_state",)
+    return Project(_usage_directory(), tables, (_usage_checks,), True, _is_original, seeded, upkeep)
 
 
 def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
@@ -65,7 +70,7 @@ def project_of(directory: str | os.PathLike[str] | None, table_name: str | None)
         project = Project(os.fspath(directory), (COMMON, _own_name(directory)))
     if table_name is None:
         return project
-    return Project(project.directory, (table_name,), project.checks)
+    return project._replace(tables=(table_name,), takes_common=False, is_known=lambda _database: False)
 
 
 def _own_name(directory: str | os.PathLike[str]) -> str:
