@@ -83,6 +83,11 @@ def _is_history(database: peewee.Database, table: str) -> bool:
     return _has(database, table, _HISTORY) and engine_of(database).kind_of(database, table) == "table"
 
 
+def is_record(database: peewee.Database, table: str) -> bool:
+    """Tell whether a table looks like a history or its log, of any migrations. Reads only."""
+    return _is_history(database, table) or _has(database, table, _LOG)
+
+
 def _has(database: peewee.Database, table: str, columns: set[str]) -> bool:
     return columns <= {column.name.lower() for column in database.get_columns(table)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -36,7 +37,15 @@ def model_changes(
         live = read_schema(scratch)
         for table in fields:
             changes += TableDiff(table, live, wanted, scratch, fields[table]).changes()
-    return tuple(change for change in changes if change != Change())
+    return tuple(_under_old_names(change, renames) for change in changes if change != Change())
+
+
+def _under_old_names(change: Change, renames: Mapping[str, str]) -> Change:
+    """Declare what a table loses that is renamed besides under its name of before, too."""
+    were = {new.lower(): old for old, new in renames.items() if "." not in old}
+    paths = [path.rpartition(".") for path in change.deletes]
+    older = tuple(f"{were[table.lower()]}.{column}" for table, _, column in paths if table.lower() in were)
+    return replace(change, deletes=(*change.deletes, *older))
 
 
 def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, Any]], Schema]:
@@ -45,17 +54,41 @@ def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, A
     fields: dict[str, dict[str, Any]] = {}
     try:
         with scratch.bind_ctx(models, bind_refs=False, bind_backrefs=False):
-            for model in sort_models(models):
+            for model in _stored(models):
                 meta = model._meta
-                if meta.schema not in (None, "main"):
-                    raise ConfigurationError(f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main")
-                if not meta.temporary and meta.table_name.lower() not in fields:
-                    fields[meta.table_name.lower()] = {field.column_name.lower(): field for field in meta.sorted_fields}
-                    _create(model)
+                fields[meta.table_name.lower()] = {field.column_name.lower(): field for field in meta.sorted_fields}
+                _create(model)
         schema = read_schema(scratch)
     finally:
         scratch.close()
     return fields, Schema(schema.catalog, {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()})
+
+
+def _stored(models: Sequence[type[peewee.Model]]) -> list[type[peewee.Model]]:
+    """Give the models that have a lasting table, parents before children, virtual tables last.
+
+    These may keep their rows in another table. Raises ConfigurationError.
+    """
+    by_table: dict[str, type[peewee.Model]] = {}
+    for model in sort_models(models):
+        meta = model._meta
+        if meta.schema not in (None, "main"):
+            raise ConfigurationError(f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main")
+        if meta.temporary:
+            continue
+        other = by_table.setdefault(meta.table_name.lower(), model)
+        if other is not model:
+            raise ConfigurationError(
+                f"{other.__name__} and {model.__name__} are both models of the table {meta.table_name}; "
+                "name the models that count, as MODULE:NAME of a list of them"
+            )
+        for field in meta.sorted_fields:
+            if isinstance(field, peewee.DeferredForeignKey):
+                raise ConfigurationError(
+                    f"{model.__name__}.{field.name}: refers to a model {field.rel_model_name!r} that was not loaded; "
+                    "import the module that defines it"
+                )
+    return sorted(by_table.values(), key=lambda model: hasattr(model._meta, "extension_module"))
 
 
 def _create(model: type[peewee.Model]) -> None:
@@ -83,7 +116,7 @@ def _renamed(scratch: peewee.SqliteDatabase, wanted: Schema, renames: Mapping[st
     for old, new in renames.items():
         if old not in columns:
             _check_rename(f"{old}:{new}", "table", (old, tables), (new, wanted.catalog.tables))
-            yield _tried(scratch, Change((_rename_table(old, new),), (_rename_table(new, old),), (old,)))
+            yield _tried(scratch, Change((_rename_table(old, new),), (_rename_table(new, old),), drops=(old,)))
     tables = read_catalog(scratch).tables
     for path, new in columns.items():
         table, _, old = path.rpartition(".")
