@@ -49,7 +49,7 @@ def _create_from_models(arguments: argparse.Namespace) -> Outcome:
         generated = generate(runner.database, models, renames=renames)
         if generated.empty and found.statements:
             ran = " ".join(found.statements[0].split())[:60]
-            notices.append(f"importing {arguments.models} runs {ran} ...: what that makes here is in no migration")
+            notices.append(f"importing {arguments.models} runs {ran} ...: what it makes here is in no migration")
         notices += _without_model(runner, {*renames, *(str(model._meta.table_name) for model in models)})
     return _written(arguments, generated, notices)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -17,7 +16,7 @@ from usage_store.engines.sqlite.schema.sql_tokens import quoted
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     _Known = Mapping[str, object]
 
@@ -31,25 +30,20 @@ def model_changes(
     bound to memory meanwhile. Tables that have no model are left alone. Raises ConfigurationError for models whose
     tables SQLite refuses, and for a rename that does not fit.
     """
-    fields, wanted = _wanted(models)
+    fields, wanted, mismatches = _wanted(models)
     with empty_copy(database) as scratch:
         changes = list(_renamed(scratch, wanted, renames))
         live = read_schema(scratch)
         for table in fields:
-            changes += TableDiff(table, live, wanted, scratch, fields[table]).changes()
-    return tuple(_under_old_names(change, renames) for change in changes if change != Change())
+            found = tuple(TableDiff(table, live, wanted, scratch, fields[table]).changes())
+            changes += found
+            if table in mismatches and any(change.up for change in found):
+                changes.append(Change(todo=(mismatches[table],)))
+    return tuple(change for change in changes if change != Change())
 
 
-def _under_old_names(change: Change, renames: Mapping[str, str]) -> Change:
-    """Declare what a table loses that is renamed besides under its name of before, too."""
-    were = {new.lower(): old for old, new in renames.items() if "." not in old}
-    paths = [path.rpartition(".") for path in change.deletes]
-    older = tuple(f"{were[table.lower()]}.{column}" for table, _, column in paths if table.lower() in were)
-    return replace(change, deletes=(*change.deletes, *older))
-
-
-def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, Any]], Schema]:
-    """Make the models' tables; give their fields by table and column, and their schema."""
+def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, Any]], Schema, dict[str, str]]:
+    """Make the models' tables; give their fields by table and column, their schema, and what SQLite finds wrong."""
     scratch = peewee.SqliteDatabase(":memory:")
     fields: dict[str, dict[str, Any]] = {}
     try:
@@ -59,9 +53,20 @@ def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, A
                 fields[meta.table_name.lower()] = {field.column_name.lower(): field for field in meta.sorted_fields}
                 _create(model)
         schema = read_schema(scratch)
+        mismatches = dict(_mismatches(scratch, fields))
     finally:
         scratch.close()
-    return fields, Schema(schema.catalog, {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()})
+    objects = {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()}
+    return fields, Schema(schema.catalog, objects), mismatches
+
+
+def _mismatches(scratch: peewee.SqliteDatabase, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Say of each table that refers to what SQLite takes for no key, as a virtual table's columns are none."""
+    for table in tables:
+        try:
+            scratch.execute_sql(f"PRAGMA foreign_key_check({quoted(table)})").fetchall()
+        except peewee.OperationalError as error:
+            yield table, f"{table}: {error}: it has to refer to a PRIMARY KEY or UNIQUE columns of an ordinary table"
 
 
 def _stored(models: Sequence[type[peewee.Model]]) -> list[type[peewee.Model]]:

@@ -93,8 +93,8 @@ def _rule(index: str) -> tuple[bool, str]:
 
 
 def _plain_columns(index: str) -> list[str]:
-    """Give an index's columns; none if it has an expression, a collation, an order or a WHERE."""
-    parts = sql_tokens.tokens(index)
+    """Give an index's columns; none if it has an expression, a collation or a WHERE."""
+    parts = [part for part in sql_tokens.tokens(index) if not part.says("asc", "desc")]
     opening = next(place for place, part in enumerate(parts) if part.says("("))
     columns = sql_tokens.split(parts[opening + 1 : sql_tokens.closing_of(parts, opening)])
     plain = parts[-1].says(")") and all(len(column) == 1 for column in columns)
