@@ -85,7 +85,7 @@ class TableDiff:
             kept = self.wanted.indexes(self.table)
             gone = tuple(index for index, _ in stale if index.lower() not in kept)
             yield Change(drops, tuple(index_sql for _, index_sql in stale), drops=gone)
-            changed = old != new
+            changed = not _same(old, new)
             if changed:
                 yield self._with_columns_added(old, new, drops) or self._rebuilt(old, new)
             if changed or stale:
@@ -141,7 +141,8 @@ class TableDiff:
         table, sql = quoted(self.live.objects[self.table][0]), self.wanted.objects[self.table][1]
         definitions = _inline_definitions(sql)
         up = [f"ALTER TABLE {table} ADD COLUMN {definitions[name]}" for name in added]
-        if self._tried([*before, *up]) != new:
+        tried = self._tried([*before, *up])
+        if tried is None or not _same(tried, new):
             return None
         down = [f"ALTER TABLE {table} DROP COLUMN {quoted(_spelled(sql)[name])}" for name in reversed(added)]
         return Change(tuple(up), tuple(down), todo=self._todo(self._repeated(old, new, {})))
@@ -200,6 +201,11 @@ class TableDiff:
             unique = getattr(self.fields.get(name), "unique", False) or (name,) in new.uniques
             if unique and value.upper() != "NULL" and name not in old.columns:
                 yield f".{name}: UNIQUE, and rows all get {value}: this fails on more than one row"
+
+
+def _same(one: Table, other: Table) -> bool:
+    """Tell whether two tables are the same in all that a model can state."""
+    return one == other
 
 
 def _index_names(schema: Schema, other: Schema, table: str) -> list[str]:
