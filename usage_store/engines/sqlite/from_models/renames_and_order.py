@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -44,9 +45,8 @@ def model_changes(
 
 def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, Any]], Schema, dict[str, str]]:
     """Make the models' tables; give their fields by table and column, their schema, and what SQLite finds wrong."""
-    scratch = peewee.SqliteDatabase(":memory:")
     fields: dict[str, dict[str, Any]] = {}
-    try:
+    with closing(peewee.SqliteDatabase(":memory:")) as scratch:
         with scratch.bind_ctx(models, bind_refs=False, bind_backrefs=False):
             for model in _stored(models):
                 meta = model._meta
@@ -54,8 +54,6 @@ def _wanted(models: Sequence[type[peewee.Model]]) -> tuple[dict[str, dict[str, A
                 _create(model)
         schema = read_schema(scratch)
         mismatches = dict(_mismatches(scratch, fields))
-    finally:
-        scratch.close()
     objects = {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()}
     return fields, Schema(schema.catalog, objects), mismatches
 
