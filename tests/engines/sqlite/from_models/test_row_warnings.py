@@ -10,14 +10,11 @@ import pytest
 from peewee import (
     SQL,
     DateTimeField,
-    DeferredForeignKey,
     FloatField,
-    ForeignKeyField,
     IntegerField,
     Model,
     TextField,
 )
-from playhouse.sqlite_ext import FTS5Model, RowIDField, SearchField
 
 from tests.support.projects import Project, model, text
 from usage_store.errors import ConfigurationError, MigrationFailed
@@ -100,35 +97,3 @@ def test_two_models_of_one_table_are_named(project: Project) -> None:
     ):
         generate(project.database, [one, two])
     assert generate(project.database, [two, two]).todo == ()
-
-
-def test_a_reference_to_a_model_that_was_not_loaded_is_named(project: Project) -> None:
-    made = model("t", author=DeferredForeignKey("Nobody", null=True))
-    with pytest.raises(ConfigurationError, match=r"^T\.author: refers to a model 'nobody' that was not loaded"):
-        generate(project.database, [made])
-
-
-def test_a_reference_to_a_table_that_nobody_makes_is_said_once(project: Project) -> None:
-    nobody = model("nobody")
-    made = model("t", by=ForeignKeyField(nobody, null=True), up=ForeignKeyField("self", null=True))
-    (line,) = project.migrate([made]).todo
-    assert line.startswith("t.by_id: refers to nobody, a table that neither the models nor the database have")
-    assert generate(project.database, [made]).empty
-    project.database.execute_sql("CREATE TABLE nobody (id INTEGER PRIMARY KEY)")
-    assert generate(project.database, [made, model("v", by=ForeignKeyField(nobody))]).todo == ()
-
-
-def test_a_reference_to_what_is_no_key_is_said(project: Project) -> None:
-    meta = type("Meta", (), {"table_name": "doc"})
-    doc = type("Doc", (FTS5Model,), {"rowid": RowIDField(), "title": SearchField(), "Meta": meta})
-    (line,) = generate(project.database, [doc, model("t", doc=ForeignKeyField(doc))]).todo
-    assert line == (
-        't: foreign key mismatch - "t" referencing "doc": it has to refer to a PRIMARY KEY or UNIQUE columns of an '
-        "ordinary table"
-    )
-    project.database.execute_sql(
-        "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, doc_id INTEGER NOT NULL REFERENCES doc (rowid)); "
-    )
-    project.database.execute_sql("CREATE INDEX t_doc_id ON t (doc_id)")
-    project.database.execute_sql("CREATE VIRTUAL TABLE doc USING fts5(title)")
-    assert generate(project.database, [doc, model("t", doc=ForeignKeyField(doc))]).empty

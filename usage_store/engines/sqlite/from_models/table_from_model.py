@@ -13,6 +13,7 @@ import peewee
 
 from usage_store.engines.interface.table_changes import Change, Rebuild
 from usage_store.engines.sqlite.from_models.not_ordinary_tables import not_as_wanted
+from usage_store.engines.sqlite.from_models.references import deferred, leading_nowhere, not_written
 from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
     addable,
     doubts_of,
@@ -85,11 +86,11 @@ class TableDiff:
             kept = self.wanted.indexes(self.table)
             gone = tuple(index for index, _ in stale if index.lower() not in kept)
             yield Change(drops, tuple(index_sql for _, index_sql in stale), drops=gone)
-            changed = not _same(old, new)
+            changed = not self._same(old, new)
             if changed:
                 yield self._with_columns_added(old, new, drops) or self._rebuilt(old, new)
             if changed or stale:
-                yield Change(todo=self._todo(self._going(old, new), self._unmade(old, new)))
+                yield Change(todo=self._todo(self._going(old, new), self._references(old, new)))
             yield self._new_indexes()
         else:
             yield Change(
@@ -104,19 +105,23 @@ class TableDiff:
         for rule in rules_that_go(old, new, *indexes):
             yield f"{rule} goes, as the model does not state it; state it there, or delete this line"
 
-    def _unmade(self, old: Table | None, new: Table) -> Iterator[str]:
+    def _references(self, old: Table | None, new: Table) -> Iterator[str]:
         made = self.live.objects.keys() | self.wanted.objects.keys()
-        for key in new.foreign_keys:
-            if key.table not in made and (old is None or key not in old.foreign_keys):
-                yield (
-                    f".{', '.join(key.columns)}: refers to {key.table}, a table that neither the models nor the "
-                    "database have: rows can be written only when somebody makes it"
-                )
+        return itertools.chain(leading_nowhere(old, new, made), not_written(old, self.fields))
+
+    def _same(self, one: Table, other: Table) -> bool:
+        """Tell whether two tables are the same in all that the model can state."""
+        return self._stated(one) == self._stated(other)
+
+    def _stated(self, table: Table) -> Table:
+        unstated = deferred(self.fields)
+        keys = tuple(key for key in table.foreign_keys if not unstated.intersection(key.columns))
+        return replace(table, foreign_keys=keys)
 
     def _of_new_table(self, name: str, new: Table | None) -> Iterator[str]:
         if new is None:
             return
-        yield from (name + line for line in self._unmade(None, new))
+        yield from (name + line for line in self._references(None, new))
         for other, table in self.live.catalog.tables.items():
             if other not in self.wanted.catalog.tables and same_shape(table, new):
                 yield (
@@ -142,7 +147,7 @@ class TableDiff:
         definitions = _inline_definitions(sql)
         up = [f"ALTER TABLE {table} ADD COLUMN {definitions[name]}" for name in added]
         tried = self._tried([*before, *up])
-        if tried is None or not _same(tried, new):
+        if tried is None or not self._same(tried, new):
             return None
         down = [f"ALTER TABLE {table} DROP COLUMN {quoted(_spelled(sql)[name])}" for name in reversed(added)]
         return Change(tuple(up), tuple(down), todo=self._todo(self._repeated(old, new, {})))
@@ -201,11 +206,6 @@ class TableDiff:
             unique = getattr(self.fields.get(name), "unique", False) or (name,) in new.uniques
             if unique and value.upper() != "NULL" and name not in old.columns:
                 yield f".{name}: UNIQUE, and rows all get {value}: this fails on more than one row"
-
-
-def _same(one: Table, other: Table) -> bool:
-    """Tell whether two tables are the same in all that a model can state."""
-    return one == other
 
 
 def _index_names(schema: Schema, other: Schema, table: str) -> list[str]:
