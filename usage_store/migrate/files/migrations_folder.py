@@ -51,9 +51,9 @@ class Project(NamedTuple):
 
 def usage_tables() -> Project:
     """Give the project of the usage tables; nothing else in this folder knows them."""
-    tables = COMMON, f"usage_{COMMON}"
-    seeded, upkeep = ("usage_config",), ("usage_store_state",)
-    return Project(_usage_directory(), tables, (_usage_checks,), True, _is_original, seeded, upkeep)
+    names = COMMON, f"usage_{COMMON}"
+    project = Project(_usage_directory(), names, (_usage_checks,), True, _is_original)
+    return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",))
 
 
 def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
