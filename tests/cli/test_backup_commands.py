@@ -148,3 +148,16 @@ def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder
     assert ended.returncode == 7
     assert "failed: 003_more.py, line 2: OperationalError" in ended.stdout
     assert history(folder / "app.db") == [1, 2]
+
+
+def test_a_usage_database_that_holds_nothing_but_defaults_is_not_backed_up(tmp_path: Path) -> None:
+    def backups_after(statement: str) -> int:
+        called("--database", "usage.db", cwd=tmp_path)
+        script(tmp_path / "usage.db", statement)
+        assert called("--database", "usage.db", "rollback", "0", cwd=tmp_path).returncode == 0
+        return len(list_backups(tmp_path / "usage.db"))
+
+    assert backups_after("SELECT 1") == 0
+    assert backups_after("UPDATE usage_config SET theme = 'dark'") == 1
+    assert backups_after("INSERT INTO usage_sessions (session_id) VALUES ('s')") == 2
+    assert backups_after("CREATE TABLE host (x); INSERT INTO host VALUES (1)") == 3

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from usage_store.cli.open_for_command import Outcome
 
 # The module of a command, in which a function has its name: loaded for that command, as copies take a tenth of `check`.
-_MODULES = dict.fromkeys(("backup", "restore", "rehearse"), "usage_store.cli.backup_commands")
+_MODULES = {
+    **dict.fromkeys(("backup", "restore", "rehearse"), "usage_store.cli.backup_commands"),
+    "create": "usage_store.cli.create_command",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

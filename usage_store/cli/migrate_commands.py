@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from usage_store.cli.open_for_command import Outcome, opened, say
+from usage_store.cli.open_for_command import Outcome, opened
 from usage_store.cli.progress import ticking
-from usage_store.errors import ConfigurationError, MigrationError
-from usage_store.migrate.files import find_files
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from usage_store.errors import MigrationError
     from usage_store.migrate import Migration, Step
 
 _PENDING = 1
@@ -136,38 +134,6 @@ def plan(arguments: argparse.Namespace) -> Outcome:
         lines += [f"-- {planned.direction} {planned.migration}", *(f"{sql};" for sql in planned.statements)]
     data = [{**_migration(p.migration), "direction": p.direction, "statements": p.statements} for p in plan]
     return Outcome(0, lines, data)
-
-
-def create(arguments: argparse.Namespace) -> Outcome:
-    """Write a migration, empty or from models."""
-    if arguments.directory is None:
-        raise ConfigurationError("create needs --directory, where your migrations live: --directory migrations")
-    if arguments.models is not None:
-        return _create_from_models(arguments)
-    if arguments.rename:
-        raise ConfigurationError("--rename needs --from, the models that have the new names")
-    from usage_store.migrate.files import new_file  # noqa: PLC0415  8 % of what `check` takes to start
-
-    path = new_file.create(arguments.directory, arguments.name)
-    return Outcome(0, [str(path)], {"path": str(path)})
-
-
-def _create_from_models(arguments: argparse.Namespace) -> Outcome:
-    from usage_store.migrate.create_from_models import generate, load_models, write  # noqa: PLC0415  a third of it
-
-    models = load_models(arguments.models)
-    with opened(arguments, readonly=True, missing="empty") as runner:
-        written = os.path.isdir(arguments.directory) and find_files.numbered(arguments.directory, "")
-        if written and runner.status().pending_count:
-            raise ConfigurationError("a migration is pending; migrate first, or its changes would be written again")
-        generated = generate(runner.database, models, renames=dict(arguments.rename))
-    if generated.empty:
-        line = "nothing to do: the database has the tables of the models"
-        return Outcome(0, [line], {"path": None, "todo": []})
-    path = write(arguments.directory, arguments.name, generated)
-    for line in generated.todo:
-        say(f"TODO: {line}")
-    return Outcome(0, [str(path)], {"path": str(path), "todo": list(generated.todo)})
 
 
 def stamp(arguments: argparse.Namespace) -> Outcome:

@@ -6,43 +6,36 @@ expression indexes by name alone; so peewee makes the models' tables in memory, 
 
 from __future__ import annotations
 
-import importlib
-import re
-import sys
-import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import peewee
+from typing import TYPE_CHECKING
 
 from usage_store.engines import connected, engine_of, inner
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import new_file
+from usage_store.migrate.from_models.write_source import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import ModuleType
-    from typing import TypeGuard
+    from pathlib import Path
 
-    from usage_store.engines.interface.table_changes import Rebuild
-
-_WIDTH = 120
-_NOTHING = '    raise NotImplementedError("write what the TODO says first")\n'
+    import peewee
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
     """A migration that is not in a file yet.
 
-    `source` is what follows the docstring in its file, `todo` what it could not write, a line each; `empty` is True
-    when the database has what the models say, and then there is no source.
+    `source` is what follows the docstring in its file, `todo` what it could not write, a line each. Without a source
+    there is nothing to run: the database has what the models say, or only a person can write what differs.
     """
 
-    source: str
-    todo: tuple[str, ...]
-    empty: bool
+    source: str = ""
+    todo: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether the database has what the models say."""
+        return not self.source and not self.todo
 
 
 def generate(
@@ -55,138 +48,21 @@ def generate(
 
     `renames` maps an old table to its new name, and "table.old" to a column's new name. Only the models' tables are
     looked at, with their indexes; triggers and views stay. The source runs SQL and rebuilds tables, up and down, and
-    imports nothing. Raises ConfigurationError for models that SQLite refuses and renames that do not fit.
+    imports nothing. Raises ConfigurationError for models that SQLite refuses, that share a table or refer to a model
+    that was not loaded, and for renames that do not fit.
     """
     with connected(inner(database)):
         changes = engine_of(database).from_models.model_changes(inner(database), models, renames or {})
-    if not changes:
-        return Generated("", (), empty=True)
     todo = tuple(line for change in changes for line in change.todo)
-    drops = [name for change in changes for name in change.drops]
-    up = [step for change in changes for step in change.up]
-    down = [step for change in reversed(changes) for step in change.down]
-    head = "".join(_comment(line) for line in todo)
-    if drops:
-        head += ("\n" if head else "") + _declaration("drops", drops)
-    source = (
-        ("\n" + head if head else "")
-        + '\n\ndef up(migrator, db):\n    """Apply; runs in one transaction together with its history row."""\n'
-        + ("".join(map(_step, up)) or _NOTHING)
-        + '\n\ndef down(migrator, db):\n    """Undo `up`."""\n'
-        + ("".join(map(_step, down)) or _NOTHING)
-    )
-    return Generated(source, todo, empty=False)
+    runs = any(change.up for change in changes)
+    return Generated(source_of(changes, todo) if runs else "", todo)
 
 
 def write(directory: Path, title: str, generated: Generated) -> Path:
     """Write a generated migration under the next number and return its path; make the directory if need be.
 
-    Raises as `template.create`.
+    Raises as `new_file.create`, and ConfigurationError where there is nothing to run.
     """
+    if not generated.source:
+        raise ConfigurationError("nothing was written: there is nothing that a migration could run")
     return new_file.create(directory, title, generated.source)
-
-
-def _comment(line: str) -> str:
-    return textwrap.fill(line, _WIDTH, initial_indent="# TODO: ", subsequent_indent="#   ") + "\n"
-
-
-def _declaration(name: str, values: Sequence[str]) -> str:
-    listed = [_literal(value) for value in values]
-    line = f"{name} = ({', '.join(listed)}{',' if len(listed) == 1 else ''})\n"
-    if len(line) <= _WIDTH and "\n" not in line[:-1]:
-        return line
-    return f"{name} = (\n" + "".join(f"    {value},\n" for value in listed) + ")\n"
-
-
-def _step(step: str | Rebuild) -> str:
-    if isinstance(step, str):
-        return f"    db.execute_sql({_literal(step, room=_WIDTH - 20)})\n"
-    lines = [f"create = {_literal(step.sql)}"]
-    columns = drop = ""
-    if step.columns:
-        lines += ["columns = {", *(_entry(name, sql) for name, sql in step.columns.items()), "}"]
-        columns = ", columns"
-    if step.drop:
-        lines.append(_declaration("drop", step.drop).rstrip())
-        drop = ", drop=drop"
-    lines.append(f"migrator.migrate(migrator.rebuild_table({_literal(step.table)}, create{columns}{drop}))")
-    return "".join(f"    {line}\n" for line in lines)
-
-
-def _entry(name: str, sql: str) -> str:
-    return f"    {_literal(name)}: {_literal(sql)}," + ("  # TODO" if sql == "NULL" else "")
-
-
-def _literal(text: str, *, room: int = _WIDTH - 30) -> str:
-    """Write a string as Python: in one line if it fits, else with the breaks that it has, and escaped ones."""
-    if len(text) <= room and "\n" not in text and not ("'" in text and '"' in text):
-        return repr(text) if '"' in text else f'"{repr(text)[1:-1]}"'
-    # Python reads a carriage return as a line feed, and a quote at the end as one of the closing ones.
-    body = text.removesuffix('"')
-    escaped = body.replace("\\", "\\\\").replace('"""', r"\"\"\"").replace("\r", r"\r")
-    escaped += r"\"" * (len(text) - len(body))
-    return '"""\\\n' + "\n".join(map(_broken, escaped.split("\n"))) + '"""'
-
-
-def _broken(line: str) -> str:
-    # A backslash at the end of a line joins it with the next one: the string stays what it is.
-    pieces = re.findall(rf".{{1,{_WIDTH - 5}}}(?:\s|$)|\S+\s?|\s", line)
-    return "\\\n".join(pieces)
-
-
-def load_models(spec: str) -> list[type[peewee.Model]]:
-    """Import `package.models` or `package.models:NAME`, with the current folder importable, and list its models.
-
-    A module gives the models that it or its submodules define, with the through models of its many-to-many fields;
-    a model that others in it derive from, or that has no field of its own, is taken for a base and left out. NAME is
-    a model or an iterable of models, taken as it is. Raises ConfigurationError if there is nothing to load.
-    """
-    name, _, attribute = spec.partition(":")
-    if not name:
-        raise ConfigurationError(f"{spec!r}: not a module of models; allowed: package.models or package.models:NAME")
-    module = _imported(name)
-    if not attribute:
-        return _models_in(module)
-    found = getattr(module, attribute, None)
-    # A model class is iterable too: it would select its rows.
-    listed = list(found) if isinstance(found, Iterable) and not _is_model(found) else [found]
-    models = [model for model in listed if _is_model(model)]
-    if not models or len(models) < len(listed):
-        raise ConfigurationError(f"{spec}: not a model or a list of models")
-    return models
-
-
-def _imported(name: str) -> ModuleType:
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{name}: cannot be imported: {type(error).__name__}: {reason}") from error
-    finally:
-        sys.path.remove(folder)
-
-
-def _models_in(module: ModuleType) -> list[type[peewee.Model]]:
-    own = (module.__name__, module.__name__ + ".")
-    found = {
-        value: None
-        for value in vars(module).values()
-        if _is_model(value) and (value.__module__ == own[0] or value.__module__.startswith(own[1]))
-    }
-    through = {field.through_model: None for model in found for field in model._meta.manytomany.values()}
-    models = [model for model in found if not _is_base(model, found)]
-    if not models:
-        raise ConfigurationError(f"{module.__name__}: defines no models; name them with {module.__name__}:NAME")
-    return list(dict.fromkeys([*models, *through]))
-
-
-def _is_base(model: type[peewee.Model], models: Iterable[type[peewee.Model]]) -> bool:
-    fields = model._meta.sorted_fields
-    no_fields = len(fields) == 1 and type(fields[0]) is peewee.AutoField and not model._meta.indexes
-    return no_fields or any(issubclass(other, model) for other in models if other is not model)
-
-
-def _is_model(value: Any) -> TypeGuard[type[peewee.Model]]:
-    return isinstance(value, type) and issubclass(value, peewee.Model)

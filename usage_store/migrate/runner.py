@@ -73,6 +73,7 @@ class MigrationRunner:
         self.on_progress = on_progress
         self.dry_run = False  # what `migrator.dry_run` says to the migrations
         self._told: set[str] = set()
+        self._project = project
 
     @property
     def directory(self) -> str:
@@ -230,7 +231,11 @@ class MigrationRunner:
         pages = partial(self.on_progress, "pages copied")
         try:
             path = self.records.engine.copies.back_up_rows(
-                self.database, version, ignore=self.records.tables(), on_progress=pages
+                self.database,
+                version,
+                ignore=(*self.records.tables(), *self._project.upkeep),
+                seeded=self._project.seeded,
+                on_progress=pages,
             )
         except (UsageStoreError, OSError) as error:
             raise BackupFailed(

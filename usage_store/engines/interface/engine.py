@@ -89,6 +89,9 @@ class Engine(Protocol[D]):
     def kind_of(self, database: D, name: str) -> str | None:
         """Tell what has a name, in any case of letters: "table", "view" or None. Reads only."""
 
+    def own_tables(self, database: D) -> list[str]:
+        """Name the tables that somebody made, in alphabetical order. Reads only."""
+
     def tables_with(self, database: D, column: str) -> list[str]:
         """Name tables among which are all that have a column. Reads only."""
 
@@ -188,9 +191,10 @@ class Copies(Protocol[D]):
         version: int,
         *,
         ignore: Collection[str] = (),
+        seeded: Collection[str] = (),
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
-        """Back up a database that has rows in a table outside `ignore`, and give the backup's path."""
+        """Back up a database with rows outside `ignore`, but for a row of defaults in each of the `seeded` tables."""
 
     def back_up_alone(
         self,

@@ -26,10 +26,12 @@ class Rebuild:
 class Change:
     """Statements and rebuilds in the order to run them, up and down.
 
-    `drops` names what vanishes on the way up, `todo` says what a person has to write or to know.
+    `deletes` and `drops` name what is lost on the way up, as a migration declares it: "table.column" whose values go,
+    and objects that vanish. `todo` says what a person has to write or to know.
     """
 
     up: tuple[str | Rebuild, ...] = ()
     down: tuple[str | Rebuild, ...] = ()
+    deletes: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()

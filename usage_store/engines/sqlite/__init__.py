@@ -13,7 +13,7 @@ from usage_store.engines.sqlite.connection.error_messages import is_disk_failure
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.connection.plain_connection import plain_connection
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
-from usage_store.engines.sqlite.file.list_tables import kind_of, rename_table, tables_with
+from usage_store.engines.sqlite.file.list_tables import kind_of, own_tables, rename_table, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 
@@ -43,6 +43,7 @@ __all__ = [
     "kind_of",
     "migrating",
     "open_database",
+    "own_tables",
     "owns",
     "plain_connection",
     "readable_errors",

@@ -41,7 +41,8 @@ class Project(NamedTuple):
     history gets the second, or COMMON where it is free and the project `takes_common`. `is_known` tells of a database
     whose history in COMMON is this project's though no row of it is. `notices` says what a person should know of a
     database with the project's tables, and `brought` gives the schema after each version on an engine, by its name, for
-    databases that have recorded none.
+    databases that have recorded none. In the `seeded` tables its migrations put a row of defaults, in the `upkeep`
+    tables what it can do without: neither is a reason for a backup.
     """
 
     directory: str
@@ -51,12 +52,15 @@ class Project(NamedTuple):
     is_known: Callable[[peewee.Database], bool] = lambda _database: False
     notices: Callable[[peewee.Database], Iterable[str]] = lambda _database: ()
     brought: Callable[[str], Mapping[int, Schema] | None] = lambda _engine: None
+    seeded: tuple[str, ...] = ()
+    upkeep: tuple[str, ...] = ()
 
 
 def usage_tables() -> Project:
     """Give the project of the usage tables; nothing else in this folder knows them."""
     names = COMMON, f"usage_{COMMON}"
-    return Project(_usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas)
+    project = Project(_usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas)
+    return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",))
 
 
 def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:

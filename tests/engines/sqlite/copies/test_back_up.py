@@ -17,7 +17,7 @@ import pytest
 from tests.support.databases import PAGE, add, dump, files_of, fill, opened, overwrite, raw, rows
 from tests.support.disks import forked_with_small_files, make_huge
 from tests.support.programs import TIMEOUT, forked
-from usage_store.engines.sqlite.copies.back_up import back_up, back_up_rows, list_backups
+from usage_store.engines.sqlite.copies.back_up import _has_only_defaults, back_up, back_up_rows, list_backups
 from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, NotEnoughDisk
 
 NAME = re.compile(r"app\.db\.v3\.\d{8}T\d{6}\.\d{6}Z\.backup")
@@ -218,3 +218,32 @@ def test_without_rows_or_without_a_file_there_is_nothing_to_back_up(tmp_path: Pa
     with closing(peewee.SqliteDatabase(":memory:")) as memory:
         memory.execute_sql("CREATE TABLE item AS SELECT 1")
         assert back_up_rows(memory, 3) is None
+
+
+def test_a_row_of_defaults_in_a_seeded_table_is_nothing_to_back_up(tmp_path: Path) -> None:
+    with opened(tmp_path / "app.db") as database:
+        database.execute_sql(
+            "CREATE TABLE Settings (id INTEGER PRIMARY KEY AUTOINCREMENT, plan TEXT DEFAULT 'a (b)', "
+            "n REAL DEFAULT -0.5, none TEXT, at INTEGER DEFAULT (unixepoch()), up AS (n * 2))"
+        )
+        database.execute_sql("INSERT INTO settings DEFAULT VALUES")
+        assert back_up_rows(database, 3, seeded=["SETTINGS"]) is None
+        assert back_up_rows(database, 3) is not None
+        for change in ("plan = 'b'", "plan = NULL", "n = -0.6", "none = ''"):
+            with database.atomic() as transaction:
+                database.execute_sql(f"UPDATE settings SET {change}")
+                assert not _has_only_defaults(database, "Settings")
+                transaction.rollback()
+        database.execute_sql("INSERT INTO settings DEFAULT VALUES")
+        assert back_up_rows(database, 3, seeded=["settings"]) is not None
+
+
+def test_counters_and_shadows_are_no_rows_and_what_cannot_be_read_may_have_some(tmp_path: Path) -> None:
+    with opened(tmp_path / "app.db") as database:
+        database.execute_sql("CREATE TABLE item (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT)")
+        database.execute_sql("INSERT INTO item (x) VALUES (1)")
+        database.execute_sql("DELETE FROM item")
+        database.execute_sql("CREATE VIRTUAL TABLE doc USING fts5(x)")
+        assert back_up_rows(database, 3) is None
+        database.execute_sql("CREATE VIRTUAL TABLE of_another USING fts5(y, content='item')")
+        assert back_up_rows(database, 3) is not None

@@ -93,16 +93,16 @@ CHANGES: dict[str, Callable[[], Case]] = {
     "not null to null": lambda: Case({"a": TextField()}, {"a": text()}),
     "default added": lambda: Case({"a": TextField()}, {"a": default("'a, \"b\"'")}),
     "default changed": lambda: Case({"a": default("'a'")}, {"a": default("'b  c\n'")}),
-    "default removed": lambda: Case({"a": default("'('")}, {"a": TextField()}),
+    "default removed": lambda: Case({"a": default("'('")}, {"a": TextField()}, todo=["DEFAULT"]),
     "check added": lambda: Case({"a": text()}, {"a": text(constraints=[Check("a IN ('one', 'two', ')')")])}),
-    "check removed": lambda: Case({"a": text(constraints=[Check("a <> ','")])}, {"a": text()}),
+    "check removed": lambda: Case({"a": text(constraints=[Check("a <> ','")])}, {"a": text()}, todo=["CHECK"]),
     "table check added": lambda: Case({"a": text()}, {"a": text()}, meta=({}, CHECKED)),
-    "table check removed": lambda: Case({"a": text()}, {"a": text()}, meta=(CHECKED, {})),
+    "table check removed": lambda: Case({"a": text()}, {"a": text()}, meta=(CHECKED, {}), todo=["CHECK"]),
     "unique added": lambda: Case({"a": text()}, {"a": text()}, meta=({}, UNIQUE)),
-    "unique removed": lambda: Case({"a": text()}, {"a": text()}, meta=(UNIQUE, {})),
+    "unique removed": lambda: Case({"a": text()}, {"a": text()}, meta=(UNIQUE, {}), todo=["UNIQUE"]),
     "collation added": lambda: Case({"a": text()}, {"a": text(collation="NOCASE")}),
     "strict": lambda: Case({"a": text()}, {"a": text()}, meta=({}, STRICT), todo=["STRICT"]),
-    "no longer strict": lambda: Case({"a": text()}, {"a": text()}, meta=(STRICT, {})),
+    "no longer strict": lambda: Case({"a": text()}, {"a": text()}, meta=(STRICT, {}), todo=["STRICT"]),
     "without rowid": lambda: Case({"a": TextField(primary_key=True)}, {"a": TextField(primary_key=True)},
                                   meta=({}, {"without_rowid": True})),
     "key moved": lambda: Case({"a": TextField()}, {"a": TextField(primary_key=True)}, todo=["id"]),
@@ -210,6 +210,26 @@ def test_tables_without_a_model_triggers_and_views_are_left_alone(project: Proje
     project.runner().rollback()
     same(before, schema(project.database))
     assert contents(project.database) == rows
+
+
+def test_a_column_that_goes_with_its_values_is_declared(project: Project) -> None:
+    live = """CREATE TABLE T (id INTEGER PRIMARY KEY, "b.Ü" TEXT, Gone INTEGER, made AS (Gone + 1), kept TEXT)"""
+    project.database.execute_sql(live)
+    generated = project.generate([model("t", kept=text())])
+    assert generated.source.partition("def up")[0].count('\ndeletes = ("T.b.Ü", "T.Gone")\n') == 1
+    project.database.execute_sql("INSERT INTO t (Gone, kept) VALUES (1, 'x')")
+    write(project.directory, "change", generated)
+    project.runner().migrate()
+    assert contents(project.database) == {"t": [("integer", 1, "text", "x")]}
+
+
+def test_a_column_that_goes_from_a_renamed_table_is_declared(project: Project) -> None:
+    project.database.execute_sql("CREATE TABLE old (id INTEGER PRIMARY KEY, a TEXT, b TEXT)")
+    project.database.execute_sql("INSERT INTO old (a, b) VALUES ('x', 'y')")
+    generated = project.generate([model("new", a=text())], {"old": "new"})
+    assert 'deletes = ("new.b",)\ndrops = ("old",)\n' in generated.source
+    write(project.directory, "change", generated)
+    project.runner().migrate()
 
 
 def test_the_present_table_comes_back_word_for_word(project: Project) -> None:

@@ -6,6 +6,7 @@ import pytest
 from peewee import (
     Check,
     ForeignKeyField,
+    IntegerField,
     TextField,
 )
 
@@ -81,3 +82,24 @@ def test_a_rename_that_does_not_fit_says_why(project: Project, renames: dict[str
     with pytest.raises(ConfigurationError) as caught:
         generate(project.database, [model("t", a=text(), b=text())], renames=renames)
     assert str(caught.value) == message
+
+
+def test_what_may_be_a_rename_is_asked_for(project: Project) -> None:
+    project.database.execute_sql("CREATE TABLE Person (id INTEGER PRIMARY KEY, label TEXT, note TEXT)")
+    project.database.execute_sql("CREATE TABLE other (id INTEGER PRIMARY KEY, label TEXT)")
+    (line,) = project.generate([model("people", label=text(), note=text())]).todo
+    assert line == (
+        "people: is new, and person, which no model has, has the same columns; if it was renamed, create this again "
+        "with --rename person:people"
+    )
+    asked, goes = project.generate([model("person", title=text(), label=text())]).todo
+    assert asked == (
+        "Person.note: goes, and title comes; if it was renamed, create this again with --rename Person.note:title"
+    )
+    assert goes.startswith("Person.note: down makes the column again")
+    assert project.generate([model("person", title=text(), label=text())], {"Person.note": "title"}).todo == ()
+
+
+def test_columns_of_different_types_are_no_rename(project: Project) -> None:
+    project.database.execute_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
+    assert not any("--rename" in line for line in project.generate([model("t", b=IntegerField(null=True))]).todo)

@@ -10,6 +10,9 @@ import pytest
 from peewee import (
     SQL,
     DateTimeField,
+    FloatField,
+    IntegerField,
+    Model,
     TextField,
 )
 
@@ -55,14 +58,28 @@ def test_an_index_whose_name_is_taken_elsewhere_is_said_and_not_written(project:
     assert "CREATE INDEX" not in generated.source
 
 
-def test_a_view_in_the_place_of_a_table_is_said_and_the_file_refuses_to_run(project: Project) -> None:
-    project.database.execute_sql("CREATE VIEW t AS SELECT 1 AS id")
-    generated = generate(project.database, [model("t")])
-    assert not generated.empty
-    assert "write it by hand" in generated.todo[0]
-    write(project.directory, "t", generated)
-    with pytest.raises(MigrationFailed, match="write what the TODO says first"):
-        project.runner().migrate()
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        (FloatField(default=float("inf")), "real"),
+        (FloatField(default=float("-inf")), "real"),
+        (FloatField(default=0.1), "real"),
+        (TextField(default="a\0b'"), "text"),
+        (IntegerField(default=2**63 - 1), "integer"),
+    ],
+)
+def test_a_constant_default_gets_into_the_rows_whatever_it_is(project: Project, field: Any, kind: str) -> None:
+    project.migrate([model("t", a=text())])
+    project.database.execute_sql("INSERT INTO t (a) VALUES ('one')")
+    assert project.migrate([model("t", a=text(), b=field)]).todo == ()
+    assert project.database.execute_sql("SELECT typeof(b), b FROM t").fetchall() == [(kind, field.default)]
+
+
+@pytest.mark.parametrize("field", [FloatField(default=float("nan")), IntegerField(default=2**63)])
+def test_a_default_that_sqlite_cannot_hold_is_said(project: Project, field: Any) -> None:
+    project.migrate([model("t", a=text())])
+    (line,) = project.generate([model("t", a=text(), b=field)]).todo
+    assert line.startswith("t.b: NOT NULL with a default that only Python knows")
 
 
 def test_models_that_sqlite_refuses_are_named(project: Project) -> None:
@@ -70,3 +87,13 @@ def test_models_that_sqlite_refuses_are_named(project: Project) -> None:
         generate(project.database, [model("t", a=text(constraints=[SQL("CHECK (")]))])
     with pytest.raises(ConfigurationError, match=r"^T: its table is in schema 'aux'; allowed: main"):
         generate(project.database, [model("t", {"schema": "aux"})])
+
+
+def test_two_models_of_one_table_are_named(project: Project) -> None:
+    one = type("One", (Model,), {"Meta": type("Meta", (), {"table_name": "people"})})
+    two = type("Two", (Model,), {"Meta": type("Meta", (), {"table_name": "People"}), "name": text()})
+    with pytest.raises(
+        ConfigurationError, match=r"^(One and Two|Two and One) are both models of the table (?i:people);"
+    ):
+        generate(project.database, [one, two])
+    assert generate(project.database, [two, two]).todo == ()

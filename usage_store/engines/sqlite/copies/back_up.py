@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import main_file
-from usage_store.engines.sqlite.connection.lacking_functions import is_lacking
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.connection.path_and_inode import permissions
 from usage_store.engines.sqlite.copies.copy_database import copy_file
 from usage_store.engines.sqlite.file.free_disk_space import file_of, on_disk, reserve, sync
+from usage_store.engines.sqlite.file.list_tables import own_tables
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
@@ -108,26 +108,41 @@ def back_up_rows(
     version: int,
     *,
     ignore: Collection[str] = (),
+    seeded: Collection[str] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path | None:
     """Back up an open database, if it is a file with rows in a table outside `ignore`, and give the backup's path.
 
-    Works and raises as `back_up_database()`.
+    A row of nothing but defaults, alone in one of the `seeded` tables, is none. Works and raises as
+    `back_up_database()`.
     """
-    ignored = {name.lower() for name in ignore}
-    tables = [table for table in database.get_tables() if table.lower() not in ignored]
-    if not main_file(database) or not any(_has_rows(database, table) for table in tables):
+    if not main_file(database):
         return None
-    return back_up_database(database, version, on_progress=on_progress)
+    ignored, at_defaults = ({name.lower() for name in names} for names in (ignore, seeded))
+    for table in own_tables(database):
+        if table.lower() not in ignored and _has_rows(database, table):
+            if table.lower() in at_defaults and _has_only_defaults(database, table):
+                continue
+            return back_up_database(database, version, on_progress=on_progress)
+    return None
 
 
 def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
     try:
         return database.execute_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608
-    except peewee.OperationalError as error:
-        if not is_lacking(error):
-            raise
-        return True  # it cannot be looked at here
+    except peewee.OperationalError:  # a virtual table whose module or whose content is not there
+        return True
+
+
+def _has_only_defaults(database: peewee.SqliteDatabase, table: str) -> bool:
+    """Tell whether a table's one row is as INSERT ... DEFAULT VALUES made it, whenever that was."""
+    columns = database.execute_sql(
+        "SELECT name, dflt_value FROM pragma_table_xinfo(?) WHERE NOT pk AND hidden = 0", (table,)
+    ).fetchall()
+    # What a function gives, such as the time, is taken as it is.
+    same = [f"{quoted(name)} IS {value or 'NULL'}" for name, value in columns if not re.match(r"\w*\(", value or "")]
+    sql = f"SELECT count(*) = 1 AND min({' AND '.join(same) or '1'}) FROM {quoted(table)}"  # noqa: S608
+    return bool(database.execute_sql(sql).fetchone()[0])
 
 
 def list_backups(file: Path, directory: Path | None = None) -> tuple[Backup, ...]:

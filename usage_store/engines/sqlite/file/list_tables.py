@@ -27,3 +27,12 @@ def rename_table(database: peewee.SqliteDatabase, table: str, name: str) -> None
     """Rename a table that nothing refers to, whatever else there is: a view that is broken does not matter."""
     with pragma_set(database, "legacy_alter_table", 1):
         database.execute_sql(f'ALTER TABLE "{table}" RENAME TO "{name}"')
+
+
+def own_tables(database: peewee.SqliteDatabase) -> list[str]:
+    """Name the tables that somebody made: not SQLite's own, and not the shadows of virtual ones. Reads only."""
+    sql = (
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') "
+        "AND name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY name"
+    )
+    return [name for (name,) in database.execute_sql(sql).fetchall()]

@@ -19,7 +19,7 @@ from usage_store.engines.sqlite.schema.sql_tokens import quoted
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     _Known = Mapping[str, object]
 
@@ -33,7 +33,7 @@ def model_changes(
     bound to memory meanwhile. Tables that have no model are left alone. Raises ConfigurationError for models whose
     tables SQLite refuses, and for a rename that does not fit.
     """
-    fields, wanted = _wanted(database, models)
+    fields, wanted, mismatches = _wanted(database, models)
     with empty_copy(database) as scratch:
         for table in fields:
             if kind_of(database, table) != kind_of(scratch, table):
@@ -41,26 +41,64 @@ def model_changes(
         changes = list(_renamed(scratch, wanted, renames))
         live = read_schema(scratch)
         for table in fields:
-            changes += TableDiff(table, live, wanted, scratch, fields[table]).changes()
+            found = tuple(TableDiff(table, live, wanted, scratch, fields[table]).changes())
+            changes += found
+            if table in mismatches and any(change.up for change in found):
+                changes.append(Change(todo=(mismatches[table],)))
     return tuple(change for change in changes if change != Change())
 
 
 def _wanted(
     database: peewee.SqliteDatabase, models: Sequence[type[peewee.Model]]
-) -> tuple[dict[str, dict[str, Any]], Schema]:
-    """Make the models' tables; give their fields by table and column, and their schema."""
+) -> tuple[dict[str, dict[str, Any]], Schema, dict[str, str]]:
+    """Make the models' tables; give their fields by table and column, their schema, and what SQLite finds wrong."""
     fields: dict[str, dict[str, Any]] = {}
     with scratch_like(database) as scratch:
         with scratch.bind_ctx(models, bind_refs=False, bind_backrefs=False):
-            for model in sort_models(models):
+            for model in _stored(models):
                 meta = model._meta
-                if meta.schema not in (None, "main"):
-                    raise ConfigurationError(f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main")
-                if not meta.temporary and meta.table_name.lower() not in fields:
-                    fields[meta.table_name.lower()] = {field.column_name.lower(): field for field in meta.sorted_fields}
-                    _create(model)
+                fields[meta.table_name.lower()] = {field.column_name.lower(): field for field in meta.sorted_fields}
+                _create(model)
         schema = read_schema(scratch)
-    return fields, Schema(schema.catalog, {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()})
+        mismatches = dict(_mismatches(scratch, fields))
+    objects = {key: (name, _laid_out(sql)) for key, (name, sql) in schema.objects.items()}
+    return fields, Schema(schema.catalog, objects), mismatches
+
+
+def _mismatches(scratch: peewee.SqliteDatabase, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Say of each table that refers to what SQLite takes for no key, as a virtual table's columns are none."""
+    for table in tables:
+        try:
+            scratch.execute_sql(f"PRAGMA foreign_key_check({quoted(table)})").fetchall()
+        except peewee.OperationalError as error:
+            yield table, f"{table}: {error}: it has to refer to a PRIMARY KEY or UNIQUE columns of an ordinary table"
+
+
+def _stored(models: Sequence[type[peewee.Model]]) -> list[type[peewee.Model]]:
+    """Give the models that have a lasting table, parents before children, virtual tables last.
+
+    These may keep their rows in another table. Raises ConfigurationError.
+    """
+    by_table: dict[str, type[peewee.Model]] = {}
+    for model in sort_models(models):
+        meta = model._meta
+        if meta.schema not in (None, "main"):
+            raise ConfigurationError(f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main")
+        if meta.temporary:
+            continue
+        other = by_table.setdefault(meta.table_name.lower(), model)
+        if other is not model:
+            raise ConfigurationError(
+                f"{other.__name__} and {model.__name__} are both models of the table {meta.table_name}; "
+                "name the models that count, as MODULE:NAME of a list of them"
+            )
+        for field in meta.sorted_fields:
+            if isinstance(field, peewee.DeferredForeignKey):
+                raise ConfigurationError(
+                    f"{model.__name__}.{field.name}: refers to a model {field.rel_model_name!r} that was not loaded; "
+                    "import the module that defines it"
+                )
+    return sorted(by_table.values(), key=lambda model: hasattr(model._meta, "extension_module"))
 
 
 def _create(model: type[peewee.Model]) -> None:
@@ -88,7 +126,7 @@ def _renamed(scratch: peewee.SqliteDatabase, wanted: Schema, renames: Mapping[st
     for old, new in renames.items():
         if old not in columns:
             _check_rename(f"{old}:{new}", "table", (old, tables), (new, wanted.catalog.tables))
-            yield _tried(scratch, Change((_rename_table(old, new),), (_rename_table(new, old),), (old,)))
+            yield _tried(scratch, Change((_rename_table(old, new),), (_rename_table(new, old),), drops=(old,)))
     tables = read_catalog(scratch).tables
     for path, new in columns.items():
         table, _, old = path.rpartition(".")

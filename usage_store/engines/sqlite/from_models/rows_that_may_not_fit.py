@@ -68,6 +68,26 @@ def doubts_of(old: Table, new: Table) -> Iterator[str]:
         yield ": becomes STRICT, which refuses rows with values of another type"
 
 
+def renames_to_ask_for(table: str, old: Table, new: Table) -> Iterator[str]:
+    """Say which new columns may be old ones under another name: lines that continue the table's name."""
+    gone = lost(old, new)
+    for name in gone:
+        alike = [
+            other
+            for other, column in new.columns.items()
+            if other not in old.columns and (column.type, column.generated) == (old.columns[name].type, None)
+        ]
+        if alike:
+            renames = " or ".join(f"--rename {table}.{name}:{other}" for other in alike)
+            yield f".{name}: goes, and {', '.join(alike)} comes; if it was renamed, create this again with {renames}"
+
+
+def same_shape(one: Table, other: Table) -> bool:
+    """Tell whether two tables have the same columns, of the same types."""
+    shapes = ({name: column.type for name, column in table.columns.items()} for table in (one, other))
+    return next(shapes) == next(shapes)
+
+
 def _affinity(type_: str) -> str:
     """Give a declared type's affinity (sqlite.org/datatype3.html#determination_of_column_affinity).
 

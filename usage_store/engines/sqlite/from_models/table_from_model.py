@@ -12,10 +12,21 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.interface.table_changes import Change, Rebuild
-from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import addable, doubts_of, lost, without_value
+from usage_store.engines.sqlite.from_models.not_ordinary_tables import not_as_wanted
+from usage_store.engines.sqlite.from_models.references import deferred, leading_nowhere, not_written
+from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
+    addable,
+    doubts_of,
+    lost,
+    renames_to_ask_for,
+    same_shape,
+    without_value,
+)
+from usage_store.engines.sqlite.from_models.rules_that_go import rules_that_go
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
+from usage_store.engines.sqlite.schema.write_column_sql import literal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,19 +78,56 @@ class TableDiff:
         name, sql = self.wanted.objects[self.table]
         old, new = self.live.catalog.tables.get(self.table), self.wanted.catalog.tables.get(self.table)
         if self.table not in self.live.objects:
-            yield Change((sql,), (f"DROP TABLE {quoted(name)}",))
+            yield Change((sql,), (f"DROP TABLE {quoted(name)}",), todo=tuple(self._of_new_table(name, new)))
             yield replace(self._new_indexes(), down=())
         elif old is not None and new is not None:
-            stale = _index_names(self.live, self.wanted, self.table)
-            drops = tuple(f"DROP INDEX {quoted(self.live.objects[index][0])}" for index in stale)
+            stale = [self.live.objects[index] for index in _index_names(self.live, self.wanted, self.table)]
+            drops = tuple(f"DROP INDEX {quoted(index)}" for index, _ in stale)
             kept = self.wanted.indexes(self.table)
-            gone = tuple(self.live.objects[index][0] for index in stale if index not in kept)
-            yield Change(drops, tuple(self.live.objects[index][1] for index in stale), gone)
-            if old != new:
+            gone = tuple(index for index, _ in stale if index.lower() not in kept)
+            yield Change(drops, tuple(index_sql for _, index_sql in stale), drops=gone)
+            changed = not self._same(old, new)
+            if changed:
                 yield self._with_columns_added(old, new, drops) or self._rebuilt(old, new)
+            if changed or stale:
+                yield Change(todo=self._todo(self._going(old, new), self._references(old, new)))
             yield self._new_indexes()
-        elif self.live.catalog.others.get(self.table) != self.wanted.catalog.others.get(self.table):
-            yield Change(todo=(f"{name}: a view or a virtual table cannot be changed; write it by hand",))
+        else:
+            yield Change(
+                todo=tuple(not_as_wanted(self.scratch, self.live.objects[self.table], self.wanted.objects[self.table]))
+            )
+
+    def _going(self, old: Table, new: Table) -> Iterator[str]:
+        indexes = (
+            {name: schema.objects[name][1] for name in schema.indexes(self.table)}
+            for schema in (self.live, self.wanted)
+        )
+        for rule in rules_that_go(old, new, *indexes):
+            yield f"{rule} goes, as the model does not state it; state it there, or delete this line"
+
+    def _references(self, old: Table | None, new: Table) -> Iterator[str]:
+        made = self.live.objects.keys() | self.wanted.objects.keys()
+        return itertools.chain(leading_nowhere(old, new, made), not_written(old, self.fields))
+
+    def _same(self, one: Table, other: Table) -> bool:
+        """Tell whether two tables are the same in all that the model can state."""
+        return self._stated(one) == self._stated(other)
+
+    def _stated(self, table: Table) -> Table:
+        unstated = deferred(self.fields)
+        keys = tuple(key for key in table.foreign_keys if not unstated.intersection(key.columns))
+        return replace(table, foreign_keys=keys)
+
+    def _of_new_table(self, name: str, new: Table | None) -> Iterator[str]:
+        if new is None:
+            return
+        yield from (name + line for line in self._references(None, new))
+        for other, table in self.live.catalog.tables.items():
+            if other not in self.wanted.catalog.tables and same_shape(table, new):
+                yield (
+                    f"{name}: is new, and {other}, which no model has, has the same columns; if it was renamed, create "
+                    f"this again with --rename {other}:{name}"
+                )
 
     def _new_indexes(self) -> Change:
         fresh = _index_names(self.wanted, self.live, self.table)
@@ -98,7 +146,8 @@ class TableDiff:
         table, sql = quoted(self.live.objects[self.table][0]), self.wanted.objects[self.table][1]
         definitions = _inline_definitions(sql)
         up = [f"ALTER TABLE {table} ADD COLUMN {definitions[name]}" for name in added]
-        if self._tried([*before, *up]) != new:
+        tried = self._tried([*before, *up])
+        if tried is None or not self._same(tried, new):
             return None
         down = [f"ALTER TABLE {table} DROP COLUMN {quoted(_spelled(sql)[name])}" for name in reversed(added)]
         return Change(tuple(up), tuple(down), todo=self._todo(self._repeated(old, new, {})))
@@ -119,9 +168,11 @@ class TableDiff:
         name, live_sql = self.live.objects[self.table]
         sql = self.wanted.objects[self.table][1]
         values = {column: self._default(column) or "NULL" for column in without_value(old, new)}
-        up = Rebuild(name, sql, _respelled(values, sql), tuple(_spelled(live_sql)[column] for column in lost(old, new)))
-        todo = self._todo(self._missing(values), self._repeated(old, new, values), doubts_of(old, new))
-        return Change((up,), (self._back(old, new),), todo=todo)
+        gone = tuple(_spelled(live_sql)[column] for column in lost(old, new))
+        up = Rebuild(name, sql, _respelled(values, sql), gone)
+        renamed = renames_to_ask_for(name, old, new)
+        todo = self._todo(renamed, self._missing(values), self._repeated(old, new, values), doubts_of(old, new))
+        return Change((up,), (self._back(old, new),), tuple(f"{name}.{column}" for column in gone), todo=todo)
 
     def _todo(self, *lines: Iterable[str]) -> tuple[str, ...]:
         return tuple(self.live.objects[self.table][0] + line for line in itertools.chain(*lines))
@@ -138,11 +189,9 @@ class TableDiff:
         if field is None or field.default is None or callable(field.default):
             return None
         try:
-            value = field.db_value(field.default)
-            (literal,) = self.scratch.execute_sql("SELECT quote(?)", (value,)).fetchone()
-        except (peewee.PeeweeException, TypeError, ValueError):
+            return literal_of(self.scratch, field.db_value(field.default))
+        except (peewee.PeeweeException, OverflowError, TypeError, ValueError):
             return None
-        return str(literal)
 
     def _missing(self, values: Mapping[str, str]) -> Iterator[str]:
         for column, value in values.items():

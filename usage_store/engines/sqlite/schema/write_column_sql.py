@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import peewee
@@ -69,10 +70,19 @@ def _with_values(migrator: SqliteMigrator, sql: str, values: Sequence[Any]) -> s
     return sql
 
 
+def literal_of(database: peewee.SqliteDatabase, value: Any) -> str:
+    """Write a value as SQL. Raises as binding it does."""
+    if isinstance(value, float) and math.isinf(value):
+        return "9e999" if value > 0 else "-9e999"  # quote() writes Inf, which is a name
+    if isinstance(value, str) and "\0" in value:
+        return f"CAST(X'{value.encode().hex()}' AS TEXT)"  # quote() stops there
+    ((text,),) = database.execute_sql("SELECT quote(?)", (value,)).fetchall()
+    return cast("str", text)
+
+
 def _literal(migrator: SqliteMigrator, value: Any) -> str:
     bound = value if value is None or isinstance(value, (int, float, str, bytes)) else str(value)
-    ((text,),) = migrator.database.execute_sql("SELECT quote(?)", (bound,)).fetchall()
-    return cast("str", text)
+    return literal_of(migrator.database, bound)
 
 
 def _is_sql(text: str) -> bool:

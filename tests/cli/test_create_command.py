@@ -1,0 +1,83 @@
+"""`create`: what it says besides the file that it writes, and when it writes none."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.commands import command
+from tests.support.databases import script
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+MODELS = """
+from peewee import *
+database = SqliteDatabase("app.db")
+class Base(Model):
+    class Meta:
+        database = database
+class Note(Base):
+    title = TextField()
+"""
+
+
+@pytest.fixture
+def create(tmp_path: Path) -> Any:
+    def run(*words: str, source: str = MODELS) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "models.py").write_text(source)
+        where = ("--database", "app.db", "--directory", "own")
+        return command("create", "change", "--from", "models", *where, *words, cwd=tmp_path)
+
+    return run
+
+
+def test_the_path_is_printed_and_what_is_to_be_done_and_known_is_told_beside_it(create: Any, tmp_path: Path) -> None:
+    script(tmp_path / "app.db", "CREATE TABLE note (id INTEGER PRIMARY KEY, title TEXT NOT NULL DEFAULT 'x')")
+    script(tmp_path / "app.db", "CREATE TABLE b (x); CREATE TABLE a (x); CREATE VIRTUAL TABLE doc USING fts5(x)")
+    script(
+        tmp_path / "app.db", "CREATE TABLE other_migrations (version, name, applied_at); CREATE TABLE usage_config (x)"
+    )
+    done = create()
+    todo = "note.title: DEFAULT 'x' goes, as the model does not state it; state it there, or delete this line"
+    notice = "tables without a model, which stay as they are: a, b, doc"
+    assert (done.returncode, done.stdout) == (0, "own/001_change.py\n")
+    assert done.stderr == f"TODO: {todo}\nnotice: {notice}\n"
+    (tmp_path / "own" / "001_change.py").unlink()
+    assert json.loads(create("--json").stdout) == {"path": "own/001_change.py", "todo": [todo], "notices": [notice]}
+
+
+def test_where_only_a_person_can_write_what_is_to_be_done_no_file_is_written(create: Any, tmp_path: Path) -> None:
+    script(tmp_path / "app.db", "CREATE VIEW note AS SELECT 1 AS id")
+    for words in ((), ("--json",)):
+        done = create(*words)
+        assert done.returncode == 2
+        todo, error = done.stderr.splitlines()
+        assert todo == "TODO: note: is a view without title, which its model has; write it by hand"
+        assert error == "error: nothing was written, as only a person can do what is to be done"
+        assert not (tmp_path / "own").exists()
+
+
+def test_many_tables_without_a_model_are_not_all_named(create: Any, tmp_path: Path) -> None:
+    script(tmp_path / "app.db", "; ".join(f"CREATE TABLE t{number} (x)" for number in range(10, 35)))
+    assert create().stderr.endswith(": " + ", ".join(f"t{number}" for number in range(10, 30)) + " and 5 more\n")
+
+
+def test_a_module_that_makes_its_tables_on_import_is_told_apart(create: Any, tmp_path: Path) -> None:
+    source = MODELS + "database.create_tables([Note])\n"
+    done = create(source=source)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: importing models changed the database (note), so nothing is left to compare;")
+    assert not (tmp_path / "own").exists()
+    again = create(source=source)  # the tables are there now, and the import changes nothing
+    assert (again.returncode, again.stdout) == (0, "nothing to do: the database has the tables of the models\n")
+    assert again.stderr.startswith('notice: importing models runs CREATE TABLE IF NOT EXISTS "note"')
+
+
+def test_a_model_that_is_left_out_is_named(create: Any) -> None:
+    done = create(source=MODELS + "class Longer(Note):\n    text = TextField()\n")
+    assert done.returncode == 0
+    assert done.stderr.startswith("notice: Note is left out: Longer derives from it")

@@ -1,0 +1,1 @@
+"""What `create --from` needs besides: the models, loaded, and the text of a migration."""
