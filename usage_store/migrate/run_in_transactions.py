@@ -46,7 +46,7 @@ class Execution:
         self._migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint knows the schema as it was before this migration
-        self._watch = self._engine.migrating.Watch(self._database)
+        self._watch = self._engine.migrating.Watch(self._database, records.tables())
         self._watch.look()  # first: what is written meanwhile shows up later
         self.applied = records.history.applied()
         self._versions = {row.version for row in self.applied}
@@ -112,10 +112,14 @@ class Execution:
                 return False
             self._back_up_once(loaded)
         try:
-            self._call(loaded.module, attempt)
+            with self._watch.outside(loaded.deletes, undoing=self.direction == "down"):
+                self._call(loaded.module, attempt)
         finally:
+            attempt.refused = self._watch.refused
             left_open = self._engine.migrating.roll_back_if_open(self._database)
             self._set_up()  # it may have set its own, or connected again
+        if self._watch.refused:
+            raise GuardTripped(self._watch.refused)
         if left_open:
             raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():

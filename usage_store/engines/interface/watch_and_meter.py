@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from contextlib import AbstractContextManager
 
 
@@ -17,7 +17,7 @@ class SchemaHash(Protocol):
 
 
 class Watch(Protocol):
-    """What the migrations of one run did, each in its block of `inside()`."""
+    """What the migrations of one run did, each in its block of `inside()` or `outside()`."""
 
     @property
     def violations(self) -> tuple[str, ...]:
@@ -41,7 +41,10 @@ class Watch(Protocol):
         """Remember what there is to lose, in a migration's transaction that has written nothing yet. Reads only."""
 
     def inside(self) -> AbstractContextManager[None]:
-        """Refuse what no migration may do within the block."""
+        """Refuse what no migration may do within the block, and what touches the runner's own tables."""
+
+    def outside(self, deletes: Collection[str], *, undoing: bool) -> AbstractContextManager[None]:
+        """Refuse within the block, which is in no transaction of ours, losses that are not declared; as `inside()`."""
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
@@ -44,7 +45,7 @@ class Loaded:
 
     @property
     def deletes(self) -> tuple[str, ...]:
-        """The tables that it says may lose rows."""
+        """The tables that it says may lose rows, and the columns, as `table.column`, that may go with their values."""
         return tuple(getattr(self.module, "deletes", ()))
 
     @property
@@ -68,7 +69,7 @@ class Loader:
         """Load a migration's module, and check that it can go that way.
 
         Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
-        `up` or with an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
+        `up`, with an `up` or `down` whose call runs nothing or an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
         """
         file_name = file_name_of(migration)
         loader = _Source(migration.read() if source is None else source, file_name)
@@ -97,6 +98,12 @@ def _load_message(migration: Migration, file_name: str, error: BaseException) ->
 def _check(migration: Migration, module: ModuleType, direction: Direction) -> None:
     if not callable(getattr(module, "up", None)):
         raise MalformedMigration(f"{migration.file_name}: defines no up(migrator, db)")
+    for name in ("up", "down"):
+        kind = _runs_later(getattr(module, name, None))
+        if kind:
+            raise MalformedMigration(
+                f"{migration.file_name}: {name} is {kind}, whose call runs nothing; use a plain def"
+            )
     if not isinstance(getattr(module, "atomic", True), bool):
         raise MalformedMigration(f"{migration.file_name}: atomic is {module.atomic!r}; allowed: True, False")
     for attribute in ("deletes", "drops"):
@@ -105,3 +112,10 @@ def _check(migration: Migration, module: ModuleType, direction: Direction) -> No
             raise MalformedMigration(f"{migration.file_name}: {attribute} is {names!r}; allowed: a tuple of names")
     if direction == "down" and not callable(getattr(module, "down", None)):
         raise Irreversible(f"{migration.file_name}: defines no down(migrator, db), so nothing was rolled back; add one")
+
+
+def _runs_later(function: object) -> str | None:
+    if inspect.iscoroutinefunction(function):
+        return "async"
+    generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return "a generator function" if generates else None

@@ -8,20 +8,28 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.file.integrity_checks import violations
 from usage_store.engines.sqlite.migrating.forbidden_statements import ROLLED_BACK, Guard
+from usage_store.engines.sqlite.migrating.losses_outside import OutsideGuard
 from usage_store.engines.sqlite.migrating.lost_rows import Losses
+from usage_store.engines.sqlite.migrating.objects_of_a_schema import read_schema
+from usage_store.engines.sqlite.schema.sql_tokens import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     import peewee
 
 
 class Watch:
-    """Watch the migrations of one run, each in its block of `inside()`."""
+    """Watch the migrations of one run, each in its block of `inside()` or `outside()`.
 
-    def __init__(self, database: peewee.SqliteDatabase) -> None:
+    `own` are the tables of the runner, which no migration may touch.
+    """
+
+    def __init__(self, database: peewee.SqliteDatabase, own: Collection[str] = ()) -> None:
         self._database = database
+        self._own = own
         self._guard = Guard()
+        self._last_row = 0
         self._losses: Losses | None = None
         self._violations: Counter[str] = Counter()
         self._seen: int | None = None
@@ -39,7 +47,10 @@ class Watch:
     @property
     def only_added(self) -> bool:
         """Whether nothing that was there was written to, dropped or altered in the last block."""
-        return self._guard.only_added
+        if not self._guard.only_added:
+            return False
+        filled = self._guard.written & self._guard.created.keys()
+        return not filled or not any(fold(name) in filled for name in self._earlier_tables())  # made IF NOT EXISTS
 
     def look(self) -> None:
         """Remember what others have written, and which foreign keys are violated already. Reads only."""
@@ -55,19 +66,31 @@ class Watch:
         if self._losses is None:
             self._losses = Losses(self._database)
         self._losses.start()
+        ((last,),) = self._database.connection().execute("SELECT max(rowid) FROM main.sqlite_master").fetchall()
+        self._last_row = last or 0
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Refuse transaction control, ATTACH and unsafe pragmas within the block, and note what it touches."""
-        self._guard = Guard()
+        self._guard = Guard(self._own)
         with self._guard.watching(self._database.connection()):
+            yield
+
+    @contextmanager
+    def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
+        """Refuse undeclared losses within the block, which runs in no transaction of ours."""
+        connection = self._database.connection()
+        self._guard = OutsideGuard(self._own, read_schema(connection), deletes, undoing=undoing)
+        with self._guard.watching(connection):
             yield
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
         if self.refused or not self._database.connection().in_transaction:
             return [self.refused or ROLLED_BACK]
-        broken = self._new_in_created() if self.only_added else self.new_violations()
+        if self.only_added:
+            return self._new_in_created()
+        broken = self.new_violations()
         if broken or self._losses is None:
             return broken
         return self._losses.find(self._guard, deletes, drops, undoing=undoing)
@@ -82,6 +105,10 @@ class Watch:
         new = sum((violations(self._database, table) for table in self._guard.created), Counter[str]())
         self._violations += new
         return _lines(new)
+
+    def _earlier_tables(self) -> list[str]:
+        sql = "SELECT name FROM main.sqlite_master WHERE rowid <= ? AND type = 'table'"
+        return [name for (name,) in self._database.connection().execute(sql, (self._last_row,)).fetchall()]
 
     def _data_version(self) -> int:
         version: int = self._database.connection().execute("PRAGMA data_version").fetchone()[0]
