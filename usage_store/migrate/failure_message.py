@@ -55,7 +55,7 @@ class Attempt:
             if isinstance(result, (Awaitable, AsyncGenerator, Generator)):
                 _discard(result)
                 kind = type(result).__name__
-                raise GuardTripped(f"{self.direction} gave a {kind}, which nobody runs; use a plain def")  # noqa: TRY301
+                raise GuardTripped(f"{self.direction} gave a {kind}, which nobody runs; use def")  # noqa: TRY301
         except (Exception, SystemExit) as error:
             self.error = error
             raise

@@ -118,12 +118,10 @@ class Execution:
             attempt.refused = self._watch.refused
             left_open = self._engine.migrating.roll_back_if_open(self._database)
             self._set_up()  # it may have set its own, or connected again
-        if self._watch.refused:
-            raise GuardTripped(self._watch.refused)
         if left_open:
             raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():
-            faults = self._watch.new_violations()
+            faults = self._watch.faults_outside()
             if faults:
                 raise GuardTripped("; ".join(faults))
             self._finish(loaded, started, only_added=False)

@@ -12,7 +12,7 @@ import peewee
 if TYPE_CHECKING:
     import os
     from collections import Counter
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -84,6 +84,9 @@ class Engine(Protocol[D]):
 
     def kind_of(self, database: D, name: str) -> str | None:
         """Tell what has a name, in any case of letters: "table", "view" or None. Reads only."""
+
+    def hidden(self, database: D, tables: Iterable[str]) -> list[str]:
+        """Name those of some tables that a temporary object of the connection hides or changes. Reads only."""
 
     def tables_with(self, database: D, column: str) -> list[str]:
         """Name tables among which are all that have a column. Reads only."""

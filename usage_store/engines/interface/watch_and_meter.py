@@ -49,8 +49,8 @@ class Watch(Protocol):
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
 
-    def new_violations(self) -> list[str]:
-        """Name the violations of foreign keys that are new. Reads only."""
+    def faults_outside(self) -> list[str]:
+        """Name why what was done outside must not be recorded: refused or broken. Reads only."""
 
 
 class Meter(Protocol):

@@ -12,7 +12,7 @@ from usage_store.engines.sqlite.connection.driver import check_version, driver_e
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
-from usage_store.engines.sqlite.file.list_tables import kind_of, tables_with
+from usage_store.engines.sqlite.file.list_tables import hidden, kind_of, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 
@@ -35,6 +35,7 @@ __all__ = [
     "damage",
     "driver_errors",
     "from_models",
+    "hidden",
     "in_transaction",
     "is_disk_failure",
     "is_in_memory",

@@ -69,7 +69,8 @@ class Loader:
         """Load a migration's module, and check that it can go that way.
 
         Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
-        `up`, with an `up` or `down` whose call runs nothing or an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
+        `up`, with an `up` or `down` whose call runs nothing, or with an `atomic` that is not a bool, Irreversible when
+        `down` is asked for and missing.
         """
         file_name = file_name_of(migration)
         loader = _Source(migration.read() if source is None else source, file_name)
@@ -101,9 +102,7 @@ def _check(migration: Migration, module: ModuleType, direction: Direction) -> No
     for name in ("up", "down"):
         kind = _runs_later(getattr(module, name, None))
         if kind:
-            raise MalformedMigration(
-                f"{migration.file_name}: {name} is {kind}, whose call runs nothing; use a plain def"
-            )
+            raise MalformedMigration(f"{migration.file_name}: {name} is {kind}, and its call runs nothing; use def")
     if not isinstance(getattr(module, "atomic", True), bool):
         raise MalformedMigration(f"{migration.file_name}: atomic is {module.atomic!r}; allowed: True, False")
     for attribute in ("deletes", "drops"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import peewee
 
 
@@ -13,6 +15,16 @@ def kind_of(database: peewee.SqliteDatabase, name: str) -> str | None:
     sql = "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
     row = database.execute_sql(sql, (name,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def hidden(database: peewee.SqliteDatabase, tables: Iterable[str]) -> list[str]:
+    """Name those of some tables that a temporary object of the connection hides or changes. Reads only."""
+    sql = (
+        "SELECT 1 FROM sqlite_temp_master "
+        "WHERE type <> 'index' AND (name = ? COLLATE NOCASE OR tbl_name = ? COLLATE NOCASE)"
+    )
+    connection = database.connection()
+    return [table for table in tables if connection.execute(sql, (table, table)).fetchone()]
 
 
 def tables_with(database: peewee.SqliteDatabase, column: str) -> list[str]:

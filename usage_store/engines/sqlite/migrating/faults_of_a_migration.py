@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.file.list_tables import hidden
 from usage_store.engines.sqlite.migrating.forbidden_statements import ROLLED_BACK, Guard
 from usage_store.engines.sqlite.migrating.losses_outside import OutsideGuard
 from usage_store.engines.sqlite.migrating.lost_rows import Losses
@@ -28,6 +29,7 @@ class Watch:
     def __init__(self, database: peewee.SqliteDatabase, own: Collection[str] = ()) -> None:
         self._database = database
         self._own = own
+        self._missing = {fold(table) for table in own}  # those of them that are not there yet
         self._guard = Guard()
         self._last_row = 0
         self._losses: Losses | None = None
@@ -68,6 +70,8 @@ class Watch:
         self._losses.start()
         ((last,),) = self._database.connection().execute("SELECT max(rowid) FROM main.sqlite_master").fetchall()
         self._last_row = last or 0
+        if self._missing:
+            self._missing -= set(map(fold, self._earlier_tables()))
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -80,7 +84,9 @@ class Watch:
     def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
         """Refuse undeclared losses within the block, which runs in no transaction of ours."""
         connection = self._database.connection()
-        self._guard = OutsideGuard(self._own, read_schema(connection), deletes, undoing=undoing)
+        there = read_schema(connection)
+        self._missing -= there.objects.keys()
+        self._guard = OutsideGuard(self._own, there, deletes, undoing=undoing)
         with self._guard.watching(connection):
             yield
 
@@ -90,13 +96,24 @@ class Watch:
             return [self.refused or ROLLED_BACK]
         if self.only_added:
             return self._new_in_created()
-        broken = self.new_violations()
+        broken = self._renamed_to_own() or self._new_violations()
         if broken or self._losses is None:
             return broken
         return self._losses.find(self._guard, deletes, drops, undoing=undoing)
 
-    def new_violations(self) -> list[str]:
-        """Name the violations of foreign keys that are new. Reads only."""
+    def faults_outside(self) -> list[str]:
+        """Name why what was done outside must not be recorded: refused or broken. Reads only."""
+        return [self.refused] if self.refused else self._renamed_to_own() or self._new_violations()
+
+    def _renamed_to_own(self) -> list[str]:
+        if not self._guard.altered:
+            return []
+        taken = {fold(name) for name in hidden(self._database, self._own)}
+        if self._missing:
+            taken |= self._missing & read_schema(self._database.connection()).objects.keys()
+        return [f"a table was renamed to {name}, which is the runner's own" for name in sorted(taken)]
+
+    def _new_violations(self) -> list[str]:
         found = violations(self._database)
         new, self._violations = found - self._violations, found
         return _lines(new)

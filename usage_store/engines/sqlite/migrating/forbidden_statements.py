@@ -48,7 +48,8 @@ class Guard:
     first; SQLite itself raises "not authorized" at the statement. By folded name, `written` are the tables that were
     written to, `deleted` those with a DELETE statement of their own, `created` counts CREATE statements of tables
     (also one that found its table there), `dropped` those objects that a DROP of their own removed; `renamed` are the
-    tables with an ALTER TABLE that may have renamed them, and `dropped_columns` the columns that went by one, by table.
+    tables with an ALTER TABLE that may have renamed them, and `dropped_columns` the columns that went by one, by table;
+    `altered` is whether there was one at all, also of a temporary table.
     """
 
     def __init__(self, own: Collection[str] = ()) -> None:
@@ -57,6 +58,7 @@ class Guard:
         self.deleted: set[str] = set()
         self.created: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+        self.altered = False
         self.renamed: set[str] = set()
         self.dropped_columns: dict[str, set[str]] = {}
         self._own = frozenset(map(fold, own))
@@ -90,6 +92,7 @@ class Guard:
         return None
 
     def _altering(self, schema: str | None, table: str, column: str | None) -> str | None:
+        self.altered = True
         if schema != "main":
             return None
         if column is None:
@@ -149,11 +152,6 @@ class Guard:
             pass  # not authorized by whoever took our place
         if not self._reached:
             self.refused = self.refused or UNWATCHED
-
-    @property
-    def altered(self) -> bool:
-        """Whether there was an ALTER TABLE."""
-        return bool(self.renamed or self.dropped_columns)
 
     @property
     def only_added(self) -> bool:
