@@ -46,9 +46,10 @@ class Execution:
         self._migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint knows the schema as it was before this migration
-        self._watch = self._engine.migrating.Watch(self._database, records.tables())
+        self._watch = self._engine.migrating.Watch(self._database)
         self._watch.look()  # first: what is written meanwhile shows up later
         self.applied = records.history.applied()
+        self._watch.own = records.tables()
         self._versions = {row.version for row in self.applied}
 
     @property

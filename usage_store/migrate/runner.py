@@ -181,9 +181,7 @@ class MigrationRunner:
             files = self.records.files()
             applied = self.history.applied(files)
             for table in self.records.engine.hidden(self.database, self.records.tables()):
-                raise HistoryError(
-                    f"{table} is hidden by a temporary table, view or trigger of this connection; drop it"
-                )
+                raise HistoryError(f"{table} is hidden by a temporary object of this connection; drop that first")
             if not plan(files, applied, direction, target):
                 return ()
             from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above

@@ -117,8 +117,8 @@ class Migrating(Protocol[D]):
     ) -> AbstractContextManager[Callable[[], None]]:
         """Be the only run on the history `table`, the connection set up for it; give what sets it up again."""
 
-    def Watch(self, database: D, own: Collection[str] = ...) -> Watch:  # noqa: N802  a class
-        """Make a watch over the migrations of one run, of which none may touch the tables `own`."""
+    def Watch(self, database: D) -> Watch:  # noqa: N802  a class
+        """Make a watch over the migrations of one run."""
 
     def roll_back_if_open(self, database: D) -> bool:
         """Roll back what a migration left open on the connection, and tell whether there was anything."""

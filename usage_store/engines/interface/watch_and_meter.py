@@ -19,6 +19,8 @@ class SchemaHash(Protocol):
 class Watch(Protocol):
     """What the migrations of one run did, each in its block of `inside()` or `outside()`."""
 
+    own: Collection[str]  # the runner's tables, which no migration may write to, alter, drop or hide
+
     @property
     def violations(self) -> tuple[str, ...]:
         """The violations of foreign keys that `look()` found, a line a kind."""

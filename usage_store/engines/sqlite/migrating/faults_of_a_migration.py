@@ -26,10 +26,10 @@ class Watch:
     `own` are the tables of the runner, which no migration may touch.
     """
 
-    def __init__(self, database: peewee.SqliteDatabase, own: Collection[str] = ()) -> None:
+    def __init__(self, database: peewee.SqliteDatabase) -> None:
+        self.own: Collection[str] = ()
         self._database = database
-        self._own = own
-        self._missing = {fold(table) for table in own}  # those of them that are not there yet
+        self._missing: set[str] | None = None  # those of `own` that are not there yet
         self._guard = Guard()
         self._last_row = 0
         self._losses: Losses | None = None
@@ -70,13 +70,13 @@ class Watch:
         self._losses.start()
         ((last,),) = self._database.connection().execute("SELECT max(rowid) FROM main.sqlite_master").fetchall()
         self._last_row = last or 0
-        if self._missing:
-            self._missing -= set(map(fold, self._earlier_tables()))
+        if self._missing is None or self._missing:
+            self._missing = set(map(fold, self.own)) - set(map(fold, self._earlier_tables()))
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Refuse transaction control, ATTACH and unsafe pragmas within the block, and note what it touches."""
-        self._guard = Guard(self._own)
+        self._guard = Guard(self.own)
         with self._guard.watching(self._database.connection()):
             yield
 
@@ -85,8 +85,8 @@ class Watch:
         """Refuse undeclared losses within the block, which runs in no transaction of ours."""
         connection = self._database.connection()
         there = read_schema(connection)
-        self._missing -= there.objects.keys()
-        self._guard = OutsideGuard(self._own, there, deletes, undoing=undoing)
+        self._missing = set(map(fold, self.own)) - there.objects.keys()
+        self._guard = OutsideGuard(self.own, there, deletes, undoing=undoing)
         with self._guard.watching(connection):
             yield
 
@@ -108,7 +108,7 @@ class Watch:
     def _renamed_to_own(self) -> list[str]:
         if not self._guard.altered:
             return []
-        taken = {fold(name) for name in hidden(self._database, self._own)}
+        taken = {fold(name) for name in hidden(self._database, self.own)}
         if self._missing:
             taken |= self._missing & read_schema(self._database.connection()).objects.keys()
         return [f"a table was renamed to {name}, which is the runner's own" for name in sorted(taken)]
