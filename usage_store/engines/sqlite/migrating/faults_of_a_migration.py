@@ -51,7 +51,7 @@ class Watch:
         """Whether nothing that was there was written to, dropped or altered in the last block."""
         if not self._guard.only_added:
             return False
-        filled = self._guard.written & self._guard.created.keys()
+        filled = self._guard.written & self._guard.created
         return not filled or not any(fold(name) in filled for name in self._earlier_tables())  # made IF NOT EXISTS
 
     def look(self) -> None:

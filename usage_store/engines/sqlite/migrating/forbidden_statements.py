@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -46,20 +45,21 @@ class Guard:
 
     `own` are the runner's tables, which no migration writes to, alters, drops or hides. `refused` says what was refused
     first; SQLite itself raises "not authorized" at the statement. By folded name, `written` are the tables that were
-    written to, `deleted` those with a DELETE statement of their own, `created` counts CREATE statements of tables
-    (also one that found its table there), `dropped` those objects that a DROP of their own removed; `renamed` are the
-    tables with an ALTER TABLE that may have renamed them, and `dropped_columns` the columns that went by one, by table;
-    `altered` is whether there was one at all, also of a temporary table.
+    written to, `deleted` those with a DELETE statement of their own, `created` those with a CREATE (which may have
+    found them there), `dropped` the objects that a DROP of their own removed, and `dropped_columns` the columns that an
+    ALTER TABLE did, by table. `altered` is whether there was an ALTER TABLE, also of a temporary table; `tables` lists
+    in order each "create", "drop" or "alter" of a table that was not rolled back to its savepoint.
     """
 
     def __init__(self, own: Collection[str] = ()) -> None:
         self.refused: str | None = None
         self.written: set[str] = set()
         self.deleted: set[str] = set()
-        self.created: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
+        self.created: set[str] = set()
+        self.dropped: set[str] = set()
         self.altered = False
-        self.renamed: set[str] = set()
+        self.tables: list[tuple[str, str]] = []
+        self._savepoints: list[tuple[str, int]] = []
         self.dropped_columns: dict[str, set[str]] = {}
         self._own = frozenset(map(fold, own))
         self._reached = False
@@ -70,7 +70,9 @@ class Guard:
     ) -> int:
         self._reached = True
         reason = self._forbidden(action, first, second)
-        if reason is None and action in _TOUCHES:
+        if action == sqlite3.SQLITE_SAVEPOINT:
+            self._note_savepoint(first or "", second or "")
+        elif reason is None and action in _TOUCHES:
             if action == sqlite3.SQLITE_ALTER_TABLE:
                 reason = self._altering(first, fold(second or ""), schema)  # that is: schema, table, column to drop
             elif action in _TABLE_IS_FIRST:
@@ -91,13 +93,23 @@ class Guard:
             return f"PRAGMA {first} inside a migration: the runner sets it"
         return None
 
+    def _note_savepoint(self, what: str, name: str) -> None:
+        if what == "BEGIN":
+            self._savepoints.append((name, len(self.tables)))
+            return
+        names = [name for name, _ in self._savepoints]
+        if name in names:
+            last = len(names) - 1 - names[::-1].index(name)
+            if what == "ROLLBACK":
+                del self.tables[self._savepoints[last][1] :]
+            del self._savepoints[last + (what == "ROLLBACK") :]
+
     def _altering(self, schema: str | None, table: str, column: str | None) -> str | None:
         self.altered = True
         if schema != "main":
             return None
-        if column is None:
-            self.renamed.add(table)
-        else:
+        self.tables.append(("alter", table))
+        if column is not None:
             self.dropped_columns.setdefault(table, set()).add(fold(column))
         return self._kept(table)
 
@@ -106,7 +118,7 @@ class Guard:
         if schema == "main" and (
             action == sqlite3.SQLITE_DROP_INDEX or (action == sqlite3.SQLITE_DROP_TRIGGER and table not in self.dropped)
         ):
-            self.dropped[name] += 1
+            self.dropped.add(name)
         return self._kept(table) if schema in ("main", "temp") else None  # VACUUM works on a third
 
     def _touching(self, action: int, name: str, schema: str | None, trigger: str | None) -> str | None:
@@ -120,9 +132,12 @@ class Guard:
                 if action == sqlite3.SQLITE_DELETE and trigger is None and table not in self.dropped:
                     self.deleted.add(table)
             elif action in _CREATES:
-                self.created[table] += 1
+                self.created.add(table)
+                self.tables.append(("create", table))
             elif action in _DROPS:
-                self.dropped[table] += 1
+                self.dropped.add(table)
+                if action in DROPS_TABLE:
+                    self.tables.append(("drop", table))
         return self._kept(table)
 
     def _kept(self, table: str) -> str | None:
@@ -156,4 +171,4 @@ class Guard:
     @property
     def only_added(self) -> bool:
         """Whether nothing that was there was dropped, altered or written to, if all of `created` is new."""
-        return not (self.dropped or self.altered or self.written - self.created.keys())
+        return not (self.dropped or self.altered or self.written - self.created)

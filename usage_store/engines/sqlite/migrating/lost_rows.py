@@ -101,7 +101,7 @@ class _Compared:
         self._before, self._after = before, read_schema(self._now)
         self._count = count
         self._seen = seen
-        self._became = follow(before, self._after, seen)
+        self._became = follow(before, self._after, seen.tables)
 
     def rows(self, *, undoing: bool) -> Iterator[Loss]:
         """Name the rows that were lost."""
@@ -124,7 +124,7 @@ class _Compared:
 
     def _was_touched(self, name: str) -> bool:
         seen, same = self._seen, self._before.objects[name].row == self._after.objects[name].row
-        return not same or name in seen.written or name in seen.dropped or name in seen.renamed
+        return not same or name in seen.written or name in seen.dropped or ("alter", name) in seen.tables
 
     def tables_with_other_columns(self) -> list[tuple[Object, Object, set[str]]]:
         """List the tables that may have lost columns: what they were, what they are, what DROP COLUMN took."""
