@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import driver_errors, sqlite3
 from usage_store.engines.sqlite.schema.sql_tokens import fold
+from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, REBUILDING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -46,9 +47,10 @@ class Guard:
     `own` are the runner's tables, which no migration writes to, alters, drops or hides. `refused` says what was refused
     first; SQLite itself raises "not authorized" at the statement. By folded name, `written` are the tables that were
     written to, `deleted` those with a DELETE statement of their own, `created` those with a CREATE (which may have
-    found them there), `dropped` the objects that a DROP of their own removed, and `dropped_columns` the columns that an
-    ALTER TABLE did, by table. `altered` is whether there was an ALTER TABLE, also of a temporary table; `tables` lists
-    in order each "create", "drop" or "alter" of a table that was not rolled back to its savepoint.
+    found them there), `dropped` the objects that a DROP of their own removed, `rebuilt` the tables that an operation of
+    the migrator made anew, and `dropped_columns` the columns that these or an ALTER TABLE dropped, by table. `altered`
+    is whether there was an ALTER TABLE, also of a temporary table; `tables` lists in order each "create", "drop" or
+    "alter" of a table that was not rolled back to its savepoint.
     """
 
     def __init__(self, own: Collection[str] = ()) -> None:
@@ -61,6 +63,7 @@ class Guard:
         self.tables: list[tuple[str, str]] = []
         self._savepoints: list[tuple[str, int]] = []
         self.dropped_columns: dict[str, set[str]] = {}
+        self.rebuilt: set[str] = set()
         self._own = frozenset(map(fold, own))
         self._reached = False
         self._connection: sqlite3.Connection
@@ -96,6 +99,7 @@ class Guard:
     def _note_savepoint(self, what: str, name: str) -> None:
         if what == "BEGIN":
             self._savepoints.append((name, len(self.tables)))
+            self._note_rebuild(name)
             return
         names = [name for name, _ in self._savepoints]
         if name in names:
@@ -103,6 +107,13 @@ class Guard:
             if what == "ROLLBACK":
                 del self.tables[self._savepoints[last][1] :]
             del self._savepoints[last + (what == "ROLLBACK") :]
+
+    def _note_rebuild(self, savepoint: str) -> None:
+        if savepoint.startswith(REBUILDING):
+            self.rebuilt.add(fold(savepoint.removeprefix(REBUILDING)))
+        elif savepoint.startswith(LEAVING_OUT):
+            table, _, column = fold(savepoint.removeprefix(LEAVING_OUT)).rpartition(".")
+            self.dropped_columns.setdefault(table, set()).add(column)
 
     def _altering(self, schema: str | None, table: str, column: str | None) -> str | None:
         self.altered = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.migrating.forbidden_statements import DROPS_TABLE, Guard
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import REBUILDING, TAKING
+from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, REBUILDING
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -42,8 +42,8 @@ class OutsideGuard(Guard):
         if second.startswith(REBUILDING):
             table = fold(second.removeprefix(REBUILDING))
             (self._rebuilding.add if first == "BEGIN" else self._rebuilding.discard)(table)
-        if second.startswith(TAKING) and first == "BEGIN":
-            return self._undeclared(fold(second.removeprefix(TAKING)), "ALTER TABLE that drops a column")
+        if second.startswith(LEAVING_OUT) and first == "BEGIN":
+            return self._undeclared(fold(second.removeprefix(LEAVING_OUT)), "ALTER TABLE that drops a column")
         return None
 
     def _altering(self, schema: str | None, table: str, column: str | None) -> str | None:

@@ -4,20 +4,22 @@ A column is lost if its name went, some row held a value in it that is not NULL,
 all these values. In a table that is still the same one, only DROP COLUMN takes values away: without one, a name that
 went was renamed, and no row is read. A table made anew shows no more than its columns, so the values are compared; so
 they are where DROP COLUMN took one that was renamed before, or that is there again. Generated columns hold nothing of
-their own, and what an UPDATE writes over is no loss. Where the state before cannot be read again (in memory, or where
-a long transaction has locked a file in rollback-journal mode), columns of a table that had rows count as filled.
+their own, and what an UPDATE writes over is no loss.
+
+Where the state before cannot be read again (in memory, or where a long transaction has locked a file in
+rollback-journal mode), columns of a table that had rows count as filled, and a table that one of the migrator's
+operations made anew has lost those columns that the operation told of.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from usage_store.engines.sqlite.migrating.objects_of_a_schema import Object
 
@@ -29,33 +31,47 @@ def may_have_lost_columns(before: Object, after: Object, dropped: Collection[str
     return not (before.is_virtual or after.is_virtual) and (before.row != after.row or bool(dropped))
 
 
+def columns_of(connection: sqlite3.Connection, table: Object) -> dict[str, str | None]:
+    """Give the columns of a table by their folded names, None for a generated one. Reads only."""
+    sql = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
+    rows = connection.execute(sql, (table.name,)).fetchall()
+    return {fold(row[0]): None if row[1] in _GENERATED else row[0] for row in rows}
+
+
 def lost_columns(
-    earlier: sqlite3.Connection | None, before: Object, now: sqlite3.Connection, after: Object, dropped: Collection[str]
+    old: Mapping[str, str | None],
+    earlier: sqlite3.Connection | None,
+    before: Object,
+    now: sqlite3.Connection,
+    after: Object,
+    dropped: Collection[str],
+    *,
+    told: bool,
 ) -> Iterator[str]:
     """Name the columns of a table whose values are nowhere in what it became. Reads only.
 
-    `earlier` reads the state before, and is None where nothing can; `dropped` is as above.
+    `old` are those that it had, as `columns_of` gives them. `earlier` reads the state before, and is None where nothing
+    can; then `told` is whether `dropped`, which is as above, names all.
     """
-    old = _columns(earlier, before)
-    new = _columns(now, after)
+    new = {fold(name): name for name in _columns(now, after)}
     gone = [name for name in old if name not in new or name in dropped]
-    if before.row == after.row and set(dropped) <= set(old):
+    if (before.row == after.row or (told and earlier is None)) and set(dropped) <= set(old):
         gone = [name for name in gone if name in dropped]  # the others were renamed
     for name in gone:
-        there = [column for key, column in new.items() if key not in old or key == name]
+        column = old[name]
+        if column is None:
+            continue
+        there = [each for key, each in new.items() if key not in old or key == name]
         if earlier is None or (
-            _holds(earlier, before, old[name])
-            and not any(_has_all(earlier, before, old[name], now, after, column) for column in there)
+            _holds(earlier, before, column)
+            and not any(_has_all(earlier, before, column, now, after, each) for each in there)
         ):
             yield name
 
 
-def _columns(connection: sqlite3.Connection | None, table: Object) -> dict[str, str]:
-    if connection is None:
-        parts = sql_tokens.parse_table(table.sql or "").columns
-        return {fold(name): name for name in (sql_tokens.name_of(part[0]) for part in parts)}
-    rows = connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?, 'main')", (table.name,)).fetchall()
-    return {fold(row[0]): row[0] for row in rows if row[1] not in _GENERATED}
+def _columns(connection: sqlite3.Connection, table: Object) -> list[str]:
+    rows = connection.execute("SELECT name FROM pragma_table_xinfo(?, 'main')", (table.name,)).fetchall()
+    return [row[0] for row in rows]
 
 
 def _holds(connection: sqlite3.Connection, table: Object, column: str) -> bool:

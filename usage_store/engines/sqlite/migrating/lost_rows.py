@@ -8,18 +8,19 @@ else.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import driver_errors, main_file
 from usage_store.engines.sqlite.connection.second_connection import second_connection
 from usage_store.engines.sqlite.migrating.followed_tables import follow
-from usage_store.engines.sqlite.migrating.lost_columns import lost_columns, may_have_lost_columns
+from usage_store.engines.sqlite.migrating.lost_columns import columns_of, lost_columns, may_have_lost_columns
 from usage_store.engines.sqlite.migrating.objects_of_a_schema import count_rows, read_schema
 from usage_store.engines.sqlite.schema.sql_tokens import fold
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     import peewee
 
@@ -41,14 +42,16 @@ class Losses:
         journal, locking = (database.pragma(name) for name in ("journal_mode", "locking_mode"))
         self._has_second = bool(main_file(database)) and locking == "normal"
         self._counts_early = not self._has_second or journal != "wal"
-        self._counted: tuple[Schema, Mapping[str, int | None]] | None = None
+        self._before: tuple[Schema, Mapping[str, int | None], Mapping[str, Mapping[str, str | None]]] | None = None
 
     def start(self) -> None:
         """Begin with a migration, within its transaction. Reads only."""
         if self._counts_early:
             connection = self._database.connection()
             schema = read_schema(connection)
-            self._counted = schema, {name: count_rows(connection, table) for name, table in schema.tables.items()}
+            counts = {name: count_rows(connection, table) for name, table in schema.tables.items()}
+            filled = {name: columns_of(connection, table) for name, table in schema.tables.items() if counts[name]}
+            self._before = schema, counts, filled
 
     def find(self, seen: Guard, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name each loss that `seen` may have noted and that is not declared. Reads only.
@@ -57,18 +60,21 @@ class Losses:
         drops.
         """
         with ExitStack() as stack:
-            if self._counted is None:
+            if self._before is None:
                 earlier = self._earlier(stack)
                 before = read_schema(earlier)
-                compared = _Compared(self._database, before, lambda table: count_rows(earlier, table), seen)
+                count: Callable[[Object], int | None] = partial(count_rows, earlier)
             else:
-                before, counts = self._counted
-                compared = _Compared(self._database, before, lambda table: counts[fold(table.name)], seen)
+                before, counts, filled = self._before
+                count = partial(_look_up, counts)
+            compared = _Compared(self._database.connection(), before, count, seen)
             losses = [*compared.rows(undoing=undoing)]
-            tables = [] if undoing else compared.tables_with_other_columns()
-            if tables:
-                reader = earlier if self._counted is None else self._earlier_unless_locked(stack)
-                losses += (loss for table in tables for loss in compared.columns(table, reader))
+            for table in [] if undoing else compared.tables_with_other_columns():
+                if self._before is None:
+                    losses += compared.columns(columns_of(earlier, table[0]), earlier, *table)
+                else:
+                    reader = self._earlier_unless_locked(stack)
+                    losses += compared.columns(filled[fold(table[0].name)], reader, *table)
             return [*_undeclared(losses, deletes), *_undeclared(compared.objects(), drops)]
 
     def _earlier(self, stack: ExitStack) -> sqlite3.Connection:
@@ -92,13 +98,13 @@ class _Compared:
 
     def __init__(
         self,
-        database: peewee.SqliteDatabase,
+        now: sqlite3.Connection,
         before: Schema,
         count: Callable[[Object], int | None],
         seen: Guard,
     ) -> None:
-        self._now: sqlite3.Connection = database.connection()
-        self._before, self._after = before, read_schema(self._now)
+        self._now = now
+        self._before, self._after = before, read_schema(now)
         self._count = count
         self._seen = seen
         self._became = follow(before, self._after, seen.tables)
@@ -142,10 +148,17 @@ class _Compared:
         others = (self._before.objects.keys() | self._after.objects.keys()) - {name, became}
         return {c for table, columns in self._seen.dropped_columns.items() if table not in others for c in columns}
 
-    def columns(self, table: tuple[Object, Object, set[str]], earlier: sqlite3.Connection | None) -> Iterator[Loss]:
-        """Name the columns of one of these tables that were lost with values."""
-        before, after, dropped = table
-        for column in lost_columns(earlier, before, self._now, after, dropped):
+    def columns(
+        self,
+        old: Mapping[str, str | None],
+        earlier: sqlite3.Connection | None,
+        before: Object,
+        after: Object,
+        dropped: Collection[str],
+    ) -> Iterator[Loss]:
+        """Name the columns of one of these tables that were lost with values; `old` are those that it had."""
+        told = fold(after.name) in self._seen.rebuilt
+        for column in lost_columns(old, earlier, before, self._now, after, dropped, told=told):
             name, other = (f"{fold(each.name)}.{column}" for each in (before, after))
             yield {name, other}, f"{name} was dropped with its values; if that is meant, {_declare(name)}"
 
@@ -158,6 +171,10 @@ class _Compared:
             if not stays and became in tables:
                 line = f"{each.kind} {name} of {became} vanished; make it again, or declare drops = ({name!r},)"
                 yield {name}, line
+
+
+def _look_up(counts: Mapping[str, int | None], table: Object) -> int | None:
+    return counts[fold(table.name)]
 
 
 def _declare(name: str) -> str:

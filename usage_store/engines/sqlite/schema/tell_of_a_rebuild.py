@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import peewee
 
 REBUILDING = "usage_store rebuilds "
-TAKING = "usage_store leaves out "
+LEAVING_OUT = "usage_store leaves out "
 
 
 @contextmanager
 def rebuilding(database: peewee.SqliteDatabase, table: str, without: Iterable[str]) -> Iterator[None]:
     """Tell that within the block a table is replaced by one with its rows, and which columns it has no more."""
     for column in without:
-        _told(database, f"{TAKING}{table}.{column}")
-        _end(database, f"{TAKING}{table}.{column}")
+        _told(database, f"{LEAVING_OUT}{table}.{column}")
+        _end(database, f"{LEAVING_OUT}{table}.{column}")
     _told(database, f"{REBUILDING}{table}")
     yield
     _end(database, f"{REBUILDING}{table}")
