@@ -107,7 +107,7 @@ def _check(migration: Migration, module: ModuleType, direction: Direction) -> No
         raise MalformedMigration(f"{migration.file_name}: atomic is {module.atomic!r}; allowed: True, False")
     for attribute in ("deletes", "drops"):
         names = getattr(module, attribute, ())
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in names):
             raise MalformedMigration(f"{migration.file_name}: {attribute} is {names!r}; allowed: a tuple of names")
     if direction == "down" and not callable(getattr(module, "down", None)):
         raise Irreversible(f"{migration.file_name}: defines no down(migrator, db), so nothing was rolled back; add one")

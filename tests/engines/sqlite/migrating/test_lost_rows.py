@@ -189,7 +189,7 @@ def test_down_may_drop_and_delete_by_statement_but_not_by_side_effect(path: Path
     assert rows(path, "SELECT count(*) FROM u") == [(2,)]
 
 
-@pytest.mark.parametrize("names", ["'t'", "('t', 1)", "{'t': 1, 2: 3}"])
+@pytest.mark.parametrize("names", ["'t'", "('t', 1)", "{'t': 1, 2: 3}", "None", "5"])
 def test_a_declaration_that_is_no_tuple_of_names_is_refused(path: Path, tmp_path: Path, names: str) -> None:
     write(tmp_path / "own", {"001_bad": f"deletes = {names}\n" + python("pass")})
     with runner_of(path, tmp_path / "own") as runner, pytest.raises(errors.MalformedMigration, match="tuple of names"):
