@@ -52,7 +52,7 @@ class Attempt:
         """
         try:
             result = getattr(module, self.direction)(migrator, database)
-            if isinstance(result, (Awaitable, AsyncGenerator, Generator)):
+            if result is not None and isinstance(result, (Awaitable, AsyncGenerator, Generator)):
                 _discard(result)
                 kind = type(result).__name__
                 raise GuardTripped(f"{self.direction} gave a {kind}, which nobody runs; use def")  # noqa: TRY301

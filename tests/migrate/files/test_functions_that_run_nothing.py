@@ -35,8 +35,15 @@ def test_such_a_function_is_refused_at_load(path: Path, tmp_path: Path, name: st
     assert "schema_migrations" not in names(path)
 
 
+def test_a_file_of_peewee_migrate_is_looked_at_too(path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("peewee_migrate")
+    write(tmp_path / "own", {"001_later": "def migrate(migrator, database, fake=False):\n    yield\n"})
+    with runner_of(path, tmp_path / "own") as runner, pytest.raises(errors.MalformedMigration, match="migrate is a"):
+        runner.migrate()
+
+
 GIVEN = {
-    "def up(migrator, db):\n    return later(db)\nasync def later(db):\n    db.execute_sql('CREATE TABLE t (a)')\n": "coroutine",
+    "def up(migrator, db):\n    return later(db)\nasync def later(db):\n    db.commit()\n": "coroutine",
     "def up(migrator, db):\n    return (db.execute_sql(s) for s in ['CREATE TABLE t (a)'])\n": "generator",
     "def up(migrator, db):\n    return later()\nasync def later():\n    yield\n": "async_generator",
     "class Up:\n    async def __call__(self, migrator, db): pass\nup = Up()\n": "coroutine",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
+from functools import partial
 from importlib.machinery import SourceFileLoader
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usage_store.errors import Irreversible, LoadError, MalformedMigration
 from usage_store.migrate.files.migration import file_name_of, line_in
@@ -99,7 +100,7 @@ def _load_message(migration: Migration, file_name: str, error: BaseException) ->
 def _check(migration: Migration, module: ModuleType, direction: Direction) -> None:
     if not callable(getattr(module, "up", None)):
         raise MalformedMigration(f"{migration.file_name}: defines no up(migrator, db)")
-    for name in ("up", "down"):
+    for name in ("up", "down", "migrate", "rollback"):
         kind = _runs_later(getattr(module, name, None))
         if kind:
             raise MalformedMigration(f"{migration.file_name}: {name} is {kind}, and its call runs nothing; use def")
@@ -113,8 +114,10 @@ def _check(migration: Migration, module: ModuleType, direction: Direction) -> No
         raise Irreversible(f"{migration.file_name}: defines no down(migrator, db), so nothing was rolled back; add one")
 
 
-def _runs_later(function: object) -> str | None:
-    if inspect.iscoroutinefunction(function):
+def _runs_later(function: Any) -> str | None:
+    while isinstance(function, partial):
+        function = function.func
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & CO_COROUTINE:
         return "async"
-    generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-    return "a generator function" if generates else None
+    return "a generator function" if flags & (CO_GENERATOR | CO_ASYNC_GENERATOR) else None

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     import peewee
 
+_NAMES = "SELECT rowid, name FROM main.sqlite_master ORDER BY rowid"
+_ADDED = "SELECT rowid, name, sql FROM main.sqlite_master WHERE rowid > ? ORDER BY rowid"
+
 
 class Watch:
     """Watch the migrations of one run, each in its block of `inside()` or `outside()`.
@@ -31,7 +34,8 @@ class Watch:
         self._database = database
         self._missing: set[str] | None = None  # those of `own` that are not there yet
         self._guard = Guard()
-        self._last_row = 0
+        self._last_row: int | None = None  # the last of the schema, as far as it is known
+        self._only_added = False
         self._losses: Losses | None = None
         self._violations: Counter[str] = Counter()
         self._seen: int | None = None
@@ -49,13 +53,11 @@ class Watch:
     @property
     def only_added(self) -> bool:
         """Whether nothing that was there was written to, dropped or altered in the last block."""
-        if not self._guard.only_added:
-            return False
-        filled = self._guard.written & self._guard.created
-        return not filled or not any(fold(name) in filled for name in self._earlier_tables())  # made IF NOT EXISTS
+        return self._only_added
 
     def look(self) -> None:
         """Remember what others have written, and which foreign keys are violated already. Reads only."""
+        self._last_row = None
         self._seen = self._data_version()  # first: what is written meanwhile shows up later
         self._violations = violations(self._database)
 
@@ -68,10 +70,10 @@ class Watch:
         if self._losses is None:
             self._losses = Losses(self._database)
         self._losses.start()
-        ((last,),) = self._database.connection().execute("SELECT max(rowid) FROM main.sqlite_master").fetchall()
-        self._last_row = last or 0
-        if self._missing is None or self._missing:
-            self._missing = set(map(fold, self.own)) - set(map(fold, self._earlier_tables()))
+        if self._last_row is None or self._missing:
+            rows = self._database.connection().execute(_NAMES).fetchall()
+            self._last_row = rows[-1][0] if rows else 0
+            self._missing = set(map(fold, self.own)) - {fold(row[1]) for row in rows}
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -84,6 +86,7 @@ class Watch:
     def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
         """Refuse undeclared losses within the block, which runs in no transaction of ours."""
         connection = self._database.connection()
+        self._last_row = None
         there = read_schema(connection)
         self._missing = set(map(fold, self.own)) - there.objects.keys()
         self._guard = OutsideGuard(self.own, there, deletes, undoing=undoing)
@@ -92,10 +95,16 @@ class Watch:
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
+        self._only_added = False
         if self.refused or not self._database.connection().in_transaction:
             return [self.refused or ROLLED_BACK]
-        if self.only_added:
-            return self._new_in_created()
+        if self._guard.only_added:
+            added = self._database.connection().execute(_ADDED, (self._last_row,)).fetchall()
+            if self._guard.written <= {fold(row[1]) for row in added}:  # else some CREATE said IF NOT EXISTS
+                self._last_row = added[-1][0] if added else self._last_row
+                self._only_added = True
+                return self._new_in(row[1] for row in added if row[2] and "REFERENCES" in row[2].upper())
+        self._last_row = None
         broken = self._renamed_to_own() or self._new_violations()
         if broken or self._losses is None:
             return broken
@@ -118,14 +127,10 @@ class Watch:
         new, self._violations = found - self._violations, found
         return _lines(new)
 
-    def _new_in_created(self) -> list[str]:
-        new = sum((violations(self._database, table) for table in self._guard.created), Counter[str]())
+    def _new_in(self, tables: Iterable[str]) -> list[str]:
+        new = sum((violations(self._database, table) for table in tables), Counter[str]())
         self._violations += new
         return _lines(new)
-
-    def _earlier_tables(self) -> list[str]:
-        sql = "SELECT name FROM main.sqlite_master WHERE rowid <= ? AND type = 'table'"
-        return [name for (name,) in self._database.connection().execute(sql, (self._last_row,)).fetchall()]
 
     def _data_version(self) -> int:
         version: int = self._database.connection().execute("PRAGMA data_version").fetchone()[0]
