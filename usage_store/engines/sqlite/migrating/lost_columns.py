@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
+from usage_store.engines.sqlite.schema.edit_create_table import clauses
+from usage_store.engines.sqlite.schema.sql_tokens import fold, name_of, parse_table, quoted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from usage_store.engines.sqlite.migrating.objects_of_a_schema import Object
 
@@ -31,15 +32,7 @@ def may_have_lost_columns(before: Object, after: Object, dropped: Collection[str
     return not (before.is_virtual or after.is_virtual) and (before.row != after.row or bool(dropped))
 
 
-def columns_of(connection: sqlite3.Connection, table: Object) -> dict[str, str | None]:
-    """Give the columns of a table by their folded names, None for a generated one. Reads only."""
-    sql = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
-    rows = connection.execute(sql, (table.name,)).fetchall()
-    return {fold(row[0]): None if row[1] in _GENERATED else row[0] for row in rows}
-
-
 def lost_columns(
-    old: Mapping[str, str | None],
     earlier: sqlite3.Connection | None,
     before: Object,
     now: sqlite3.Connection,
@@ -50,9 +43,10 @@ def lost_columns(
 ) -> Iterator[str]:
     """Name the columns of a table whose values are nowhere in what it became. Reads only.
 
-    `old` are those that it had, as `columns_of` gives them. `earlier` reads the state before, and is None where nothing
-    can; then `told` is whether `dropped`, which is as above, names all.
+    `earlier` reads the state before, and is None where nothing can; then `told` is whether `dropped`, which is as
+    above, names all.
     """
+    old = _columns_of(earlier, before)
     new = {fold(name): name for name in _columns(now, after)}
     gone = [name for name in old if name not in new or name in dropped]
     if (before.row == after.row or (told and earlier is None)) and set(dropped) <= set(old):
@@ -67,6 +61,17 @@ def lost_columns(
             and not any(_has_all(earlier, before, column, now, after, each) for each in there)
         ):
             yield name
+
+
+def _columns_of(connection: sqlite3.Connection | None, table: Object) -> dict[str, str | None]:
+    """Give the columns of a table by their folded names, None for a generated one."""
+    if connection is None:
+        parts = {name_of(part[0]): clauses(part[1:]) for part in parse_table(table.sql or "").columns}
+        made = {name for name, rules in parts.items() if any(rule.kind in ("generated", "as") for rule in rules)}
+        return {fold(name): None if name in made else name for name in parts}
+    sql = "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')"
+    rows = connection.execute(sql, (table.name,)).fetchall()
+    return {fold(row[0]): None if row[1] in _GENERATED else row[0] for row in rows}
 
 
 def _columns(connection: sqlite3.Connection, table: Object) -> list[str]:

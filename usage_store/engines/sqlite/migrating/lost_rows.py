@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from usage_store.engines.sqlite.connection.driver import driver_errors, main_file
 from usage_store.engines.sqlite.connection.second_connection import second_connection
 from usage_store.engines.sqlite.migrating.followed_tables import follow
-from usage_store.engines.sqlite.migrating.lost_columns import columns_of, lost_columns, may_have_lost_columns
+from usage_store.engines.sqlite.migrating.lost_columns import lost_columns, may_have_lost_columns
 from usage_store.engines.sqlite.migrating.objects_of_a_schema import count_rows, read_schema
 from usage_store.engines.sqlite.schema.sql_tokens import fold
 
@@ -42,16 +42,14 @@ class Losses:
         journal, locking = (database.pragma(name) for name in ("journal_mode", "locking_mode"))
         self._has_second = bool(main_file(database)) and locking == "normal"
         self._counts_early = not self._has_second or journal != "wal"
-        self._before: tuple[Schema, Mapping[str, int | None], Mapping[str, Mapping[str, str | None]]] | None = None
+        self._before: tuple[Schema, Mapping[str, int | None]] | None = None
 
     def start(self) -> None:
         """Begin with a migration, within its transaction. Reads only."""
         if self._counts_early:
             connection = self._database.connection()
             schema = read_schema(connection)
-            counts = {name: count_rows(connection, table) for name, table in schema.tables.items()}
-            filled = {name: columns_of(connection, table) for name, table in schema.tables.items() if counts[name]}
-            self._before = schema, counts, filled
+            self._before = schema, {name: count_rows(connection, table) for name, table in schema.tables.items()}
 
     def find(self, seen: Guard, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name each loss that `seen` may have noted and that is not declared. Reads only.
@@ -65,16 +63,13 @@ class Losses:
                 before = read_schema(earlier)
                 count: Callable[[Object], int | None] = partial(count_rows, earlier)
             else:
-                before, counts, filled = self._before
+                before, counts = self._before
                 count = partial(_look_up, counts)
             compared = _Compared(self._database.connection(), before, count, seen)
             losses = [*compared.rows(undoing=undoing)]
             for table in [] if undoing else compared.tables_with_other_columns():
-                if self._before is None:
-                    losses += compared.columns(columns_of(earlier, table[0]), earlier, *table)
-                else:
-                    reader = self._earlier_unless_locked(stack)
-                    losses += compared.columns(filled[fold(table[0].name)], reader, *table)
+                reader = earlier if self._before is None else self._earlier_unless_locked(stack)
+                losses += compared.columns(reader, *table)
             return [*_undeclared(losses, deletes), *_undeclared(compared.objects(), drops)]
 
     def _earlier(self, stack: ExitStack) -> sqlite3.Connection:
@@ -150,15 +145,14 @@ class _Compared:
 
     def columns(
         self,
-        old: Mapping[str, str | None],
         earlier: sqlite3.Connection | None,
         before: Object,
         after: Object,
         dropped: Collection[str],
     ) -> Iterator[Loss]:
-        """Name the columns of one of these tables that were lost with values; `old` are those that it had."""
+        """Name the columns of one of these tables that were lost with values."""
         told = fold(after.name) in self._seen.rebuilt
-        for column in lost_columns(old, earlier, before, self._now, after, dropped, told=told):
+        for column in lost_columns(earlier, before, self._now, after, dropped, told=told):
             name, other = (f"{fold(each.name)}.{column}" for each in (before, after))
             yield {name, other}, f"{name} was dropped with its values; if that is meant, {_declare(name)}"
 

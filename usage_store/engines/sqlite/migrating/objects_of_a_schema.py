@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.sqlite.connection.driver import driver_errors
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
@@ -17,8 +17,7 @@ _VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\b", re.IGNORECASE)
 _FULL_TEXT = re.compile(r"\bUSING\s+[\"'`\[]?fts", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(NamedTuple):
     """An object as sqlite_master has it; `row` is its rowid there, which a renaming keeps."""
 
     name: str
