@@ -25,7 +25,7 @@ def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str
     A table that is gone is followed by one that was made under its name, as in a rebuild by hand.
     """
     now = {table.row: name for name, table in after.tables.items()}
-    renamed, doubtful, drops = _replay(before.tables.keys(), events)
+    renamed, doubtful, drops = _replay(before.tables, events)
     if drops <= sum(before.tables[name].row not in now for name in renamed):
         doubtful = set()  # as many are gone for certain
     moved = {name for kind, name in events if kind != "create"}

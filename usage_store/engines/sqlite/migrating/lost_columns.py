@@ -29,7 +29,7 @@ _GENERATED = (2, 3)  # sqlite.org/pragma.html#pragma_table_xinfo: 2 virtual, 3 s
 
 def may_have_lost_columns(before: Object, after: Object, dropped: Collection[str]) -> bool:
     """Tell whether a table must be looked at; `dropped` are the columns that DROP COLUMN may have taken from it."""
-    return not (before.is_virtual or after.is_virtual) and (before.row != after.row or bool(dropped))
+    return (before.row != after.row or bool(dropped)) and not (before.is_virtual or after.is_virtual)
 
 
 def lost_columns(

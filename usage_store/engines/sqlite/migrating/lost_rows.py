@@ -140,8 +140,11 @@ class _Compared:
 
     def _dropped(self, name: str, became: str) -> set[str]:
         # Under a name that nobody else has or had, too: it may have been the table's in between.
-        others = (self._before.objects.keys() | self._after.objects.keys()) - {name, became}
-        return {c for table, columns in self._seen.dropped_columns.items() if table not in others for c in columns}
+        found: set[str] = set()
+        for table, columns in self._seen.dropped_columns.items():
+            if table in (name, became) or not (table in self._before.objects or table in self._after.objects):
+                found |= columns
+        return found
 
     def columns(
         self,

@@ -11,9 +11,9 @@ from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-_VIRTUAL = re.compile(r"\s*CREATE\s+VIRTUAL\b", re.IGNORECASE)
+_VIRTUAL = "CREATE VIRTUAL TABLE "  # SQLite writes these words itself
 _FULL_TEXT = re.compile(r"\bUSING\s+[\"'`\[]?fts", re.IGNORECASE)
 
 
@@ -29,24 +29,20 @@ class Object(NamedTuple):
     @property
     def is_virtual(self) -> bool:
         """Whether it is a virtual table."""
-        return self.sql is not None and _VIRTUAL.match(self.sql) is not None
+        return self.sql is not None and self.sql.startswith(_VIRTUAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Every object by its folded name, but for SQLite's own."""
+    """Every object by its folded name, but for SQLite's own.
+
+    `tables` are those that may hold rows to lose, `rowless` those that do not: shadow tables, whose rows are a virtual
+    table's to arrange, and full-text indexes that keep no text: what counts there as rows is another table's.
+    """
 
     objects: Mapping[str, Object]
-    rowless: frozenset[str]
-
-    @property
-    def tables(self) -> dict[str, Object]:
-        """The tables that may hold rows to lose.
-
-        Not among them are shadow tables, whose rows are a virtual table's to arrange, and full-text indexes that keep
-        no text: what counts there as rows is another table's.
-        """
-        return {name: each for name, each in self.objects.items() if each.kind == "table" and name not in self.rowless}
+    tables: Mapping[str, Object]
+    rowless: Collection[str]
 
 
 def read_schema(connection: sqlite3.Connection) -> Schema:
@@ -63,7 +59,8 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
         for name, each in virtual:
             if _FULL_TEXT.search(each.sql or "") and f"{name}_content" not in objects:
                 rowless.add(name)
-    return Schema(objects, frozenset(rowless))
+    tables = {name: each for name, each in objects.items() if each.kind == "table" and name not in rowless}
+    return Schema(objects, tables, rowless)
 
 
 def count_rows(connection: sqlite3.Connection, table: Object) -> int | None:
