@@ -122,7 +122,6 @@ def test_a_failed_migration_leaves_nothing_behind(
         db.execute_sql("ALTER TABLE host ADD COLUMN c")
         db.execute_sql("CREATE TABLE two (id INTEGER PRIMARY KEY AUTOINCREMENT)")
         db.execute_sql("INSERT INTO two DEFAULT VALUES")
-        db.execute_sql("DELETE FROM schema_migrations")
     """
     script(path, "CREATE TABLE host (a, b); CREATE INDEX i ON host (a); INSERT INTO host VALUES (1, 2), (3, 4)")
     with runner_of(path, directory) as runner:
@@ -194,7 +193,7 @@ def test_playhouse_operations_work(path: Path, directory: Path) -> None:
     with runner_of(path, directory) as runner:
         runner.migrate()
         script(path, "INSERT INTO one (title) VALUES ('a'), ('b'); INSERT INTO three VALUES (7, 'gone')")
-        write(directory, {"004_change": python(up)})
+        write(directory, {"004_change": "deletes = ('three.title',)\n" + python(up)})
         runner.migrate()
     assert rows(path, "SELECT * FROM one") == [(1, "a", 3), (2, "b", 3)]
     assert rows(path, "SELECT * FROM three") == [(7,)]
@@ -210,7 +209,7 @@ def test_atomic_false_runs_outside_a_transaction_and_says_so_when_it_fails(path:
             runner.migrate()
         assert history(path) == [1, 2, 3]
         assert rows(path, "SELECT count(*) FROM four") == [(0,)]
-        write(directory, {"004_vacuum": sql("DROP TABLE four", "VACUUM", atomic=False)})
+        write(directory, {"004_vacuum": "deletes = ('four',)\n" + sql("DROP TABLE four", "VACUUM", atomic=False)})
         assert len(runner.migrate()) == 1
     assert history(path) == [1, 2, 3, 4]
 

@@ -142,7 +142,8 @@ def test_what_down_does_not_restore_is_named(database: Path, down: str, line: st
 def test_columns_in_another_order_are_no_exact_restoration(database: Path) -> None:
     script(database, "CREATE TABLE pair (a INTEGER, b INTEGER); INSERT INTO pair VALUES (1, 2)")
     down = ("ALTER TABLE pair ADD COLUMN a INTEGER", "UPDATE pair SET a = 1")
-    (done,) = _rehearse(database, {"001_drop": sql("ALTER TABLE pair DROP COLUMN a", down=down)}).migrations
+    source = "deletes = ('pair.a',)\n" + sql("ALTER TABLE pair DROP COLUMN a", down=down)
+    (done,) = _rehearse(database, {"001_drop": source}).migrations
     assert done.differences == ("pair: its columns are in the order b, a; should be a, b",)
 
 
@@ -261,3 +262,41 @@ def test_what_cannot_be_rehearsed_is_refused_before_anything_is_copied(tmp_path:
         with pytest.raises(MissingMigration):
             rehearse(runner)
     assert {path.name for path in tmp_path.iterdir()} == {"app.db", "huge.db", "migrations"}
+
+
+REMADE = "CREATE TABLE item (id INTEGER PRIMARY KEY AUTOINCREMENT, body, twice AS (body || body))"
+BACK = ["CREATE INDEX item_body ON item (body)", "CREATE VIEW items AS SELECT * FROM item"]
+
+
+@pytest.mark.parametrize(
+    ("deletes", "up", "down"),
+    [
+        ("item", ["DELETE FROM item WHERE id > 1"], []),
+        ("Item", ["DROP VIEW items", "DROP TABLE item"], [REMADE, *BACK]),
+        ("odd name.D", ['ALTER TABLE "Odd Name" DROP COLUMN d'], ['ALTER TABLE "Odd Name" ADD COLUMN d REAL']),
+    ],
+)
+def test_what_a_migration_declares_to_delete_need_not_come_back(
+    database: Path, deletes: str, up: list[str], down: list[str]
+) -> None:
+    before = sql("CREATE TABLE a (x)", down=["DROP TABLE a"])
+    files = {"001_before": before, "002_deletes": f"deletes = [{deletes!r}]\n" + sql(*up, down=down)}
+    result = _rehearse(database, files)
+    assert [(each.restored, each.differences) for each in result.migrations] == [(True, ()), (True, ())]
+    assert result.ok
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "line"),
+    [
+        ("SELECT 1", "DELETE FROM item WHERE id = 1", "item: 4 rows, should be 5"),
+        ("ALTER TABLE item DROP COLUMN twice", "SELECT 1", "item.twice is missing"),
+        ("DELETE FROM item", "UPDATE \"Odd Name\" SET c = 'x'", "Odd Name: its 2 rows are not those from before"),
+    ],
+)
+def test_a_declaration_excuses_nothing_but_what_it_names(database: Path, up: str, down: str, line: str) -> None:
+    script(database, "DROP VIEW items")
+    deletes = "item" if up.startswith("DELETE") else "item.body"
+    source = f"deletes = [{deletes!r}]\n" + sql(up, down=[down])
+    (done,) = _rehearse(database, {"001_deletes": source}).migrations
+    assert done.differences == (line,)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from usage_store.errors import DatabaseUnreadable, DiskFailed, MigrationFailed, NotEnoughDisk
+from usage_store.errors import DatabaseUnreadable, DiskFailed, GuardTripped, MigrationFailed, NotEnoughDisk
 from usage_store.migrate.files.migration import file_name_of, line_in
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ class Attempt:
             self._failed = event
 
     def call(self, module: ModuleType, migrator: SchemaMigrator, database: peewee.Database) -> None:
-        """Call the migration's function, and remember what it raises."""
+        """Call the migration's function, and remember what it raises.
+
+        Raises GuardTripped if that gives a coroutine or a generator, since nobody runs one.
+        """
         try:
-            getattr(module, self.direction)(migrator, database)
+            result = getattr(module, self.direction)(migrator, database)
+            if result is not None and isinstance(result, (Awaitable, AsyncGenerator, Generator)):
+                _discard(result)
+                kind = type(result).__name__
+                raise GuardTripped(f"{self.direction} gave a {kind}, which nobody runs; use def")  # noqa: TRY301
         except (Exception, SystemExit) as error:
             self.error = error
             raise
@@ -77,3 +85,8 @@ class Attempt:
 
     def _is_the_disk(self, error: BaseException) -> bool:
         return isinstance(error, (DatabaseUnreadable, NotEnoughDisk)) or self.engine.is_disk_failure(error)
+
+
+def _discard(result: object) -> None:
+    if isinstance(result, Coroutine):
+        result.close()  # else Python warns that nobody awaited it

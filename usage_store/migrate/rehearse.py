@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.schema_differences import State, TableRows, changed_tables, not_restored
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
+from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.runner import MigrationRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from usage_store.migrate.files.migration import Direction, Migration
@@ -38,7 +39,8 @@ class Rehearsed:
     """One migration, up and, if it was rolled back, down.
 
     `restored` tells whether `down` brought schema and rows back exactly, and is None if it did not run to its end.
-    `differences` name what it did not bring back, a line each; what a newer migration's `down` left is said there.
+    `differences` name what it did not bring back, a line each; what a newer migration's `down` left is said there. What
+    a migration declares to delete, no `down` has to bring back: rows of tables, values of columns.
     """
 
     migration: Migration
@@ -136,13 +138,15 @@ class _Stage:
     ) -> tuple[dict[int, tuple[Run, tuple[str, ...]]], str | None]:
         downs: dict[int, tuple[Run, tuple[str, ...]]] = {}
         said: set[str] = set()
+        meant: set[str] = set()
         for migration, before in reversed(list(zip(plan, states, strict=False))):
             applied = [0, *(row.version for row in self.runner.history.applied())]
             try:
                 run = self._step("down", applied[-2])
             except Irreversible as error:
                 return downs, str(error)
-            lines = not_restored(before, self.state)
+            meant.update(name.lower() for name in Loader().load(migration, "up").deletes)
+            lines = not_restored(_without(before, meant), _without(self.state, meant))
             downs[migration.version] = run, tuple(line for line in lines if line not in said)
             said.update(lines)
             if run.failure is not None:
@@ -163,6 +167,18 @@ class _Stage:
         cost = self.meter.read()
         self.state = self.copies.read_state(self.runner.database, self.own)
         return Run(seconds, tuple(changed_tables(before, self.state)), *cost, failure)
+
+
+def _without(state: State, meant: Collection[str]) -> State:
+    """Leave out what may go: rows and counters of tables that are named, and values where a column is."""
+    of_columns = {name.rpartition(".")[0] for name in meant}
+    rows = {
+        table: (count, 0 if table.lower() in of_columns else total)
+        for table, (count, total) in state.rows.items()
+        if table.lower() not in meant
+    }
+    counters = {table: value for table, value in state.counters.items() if table.lower() not in meant}
+    return State(state.catalog, rows, counters)
 
 
 def _rehearsed(

@@ -52,6 +52,7 @@ class Execution:
         self._watch = self._engine.migrating.Watch(self._database)
         self._watch.look()  # first: what is written meanwhile shows up later
         self.applied = records.history.applied()
+        self._watch.own = records.tables()
         self._versions = {row.version for row in self.applied}
 
     @property
@@ -122,14 +123,16 @@ class Execution:
                 return False
             self._back_up_once(loaded)
         try:
-            self._call(loaded.module, attempt)
+            with self._watch.outside(loaded.deletes, undoing=self.direction == "down"):
+                self._call(loaded.module, attempt)
         finally:
+            attempt.refused = self._watch.refused
             left_open = self._engine.migrating.roll_back_if_open(self._database)
             self._alone.set_up()  # it may have set its own, or connected again
         if left_open:
             raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():
-            faults = self._watch.new_violations()
+            faults = self._watch.faults_outside()
             if faults:
                 raise GuardTripped("; ".join(faults))
             if not self._wanted(loaded.migration):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from usage_store.engines import connected, unwrap
-from usage_store.errors import BackupFailed, MigrationError, UsageStoreError
+from usage_store.errors import BackupFailed, HistoryError, MigrationError, UsageStoreError
 from usage_store.migrate.files.migrations_folder import project_of
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.files_history_and_log import Records
@@ -208,7 +208,10 @@ class MigrationRunner:
     ) -> tuple[Step, ...]:
         with self.connected():
             files = self.records.files()
-            if not plan(files, self.history.applied(files), direction, target, stored_source=stored_source):
+            applied = self.history.applied(files)
+            for table in self.records.engine.hidden(self.database, self.records.tables()):
+                raise HistoryError(f"{table} is hidden by a temporary object of this connection; drop that first")
+            if not plan(files, applied, direction, target, stored_source=stored_source):
                 return ()
             from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
             from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above

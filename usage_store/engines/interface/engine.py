@@ -12,7 +12,7 @@ import peewee
 if TYPE_CHECKING:
     import os
     from collections import Counter
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -91,6 +91,9 @@ class Engine(Protocol[D]):
 
     def own_tables(self, database: D) -> list[str]:
         """Name the tables that somebody made, in alphabetical order. Reads only."""
+
+    def hidden(self, database: D, tables: Iterable[str]) -> list[str]:
+        """Name those of some tables that a temporary object of the connection hides or changes. Reads only."""
 
     def tables_with(self, database: D, column: str) -> list[str]:
         """Name tables among which are all that have a column. Reads only."""

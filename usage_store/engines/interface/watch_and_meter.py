@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from usage_store.engines.interface.schema_objects import Changes, SchemaObject
@@ -39,7 +39,9 @@ class SchemaHash(Protocol):
 
 
 class Watch(Protocol):
-    """What the migrations of one run did, each in its block of `inside()`."""
+    """What the migrations of one run did, each in its block of `inside()` or `outside()`."""
+
+    own: Collection[str]  # the runner's tables, which no migration may write to, alter, drop or hide
 
     @property
     def violations(self) -> tuple[str, ...]:
@@ -63,13 +65,16 @@ class Watch(Protocol):
         """Remember what there is to lose, in a migration's transaction that has written nothing yet. Reads only."""
 
     def inside(self) -> AbstractContextManager[None]:
-        """Refuse what no migration may do within the block."""
+        """Refuse what no migration may do within the block, and what touches the runner's own tables."""
+
+    def outside(self, deletes: Collection[str], *, undoing: bool) -> AbstractContextManager[None]:
+        """Refuse within the block, which is in no transaction of ours, losses that are not declared; as `inside()`."""
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
 
-    def new_violations(self) -> list[str]:
-        """Name the violations of foreign keys that are new. Reads only."""
+    def faults_outside(self) -> list[str]:
+        """Name why what was done outside must not be recorded: refused or broken. Reads only."""
 
 
 class Meter(Protocol):

@@ -13,7 +13,7 @@ from usage_store.engines.sqlite.connection.error_messages import is_disk_failure
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.connection.plain_connection import plain_connection
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
-from usage_store.engines.sqlite.file.list_tables import kind_of, own_tables, rename_table, tables_with
+from usage_store.engines.sqlite.file.list_tables import hidden, kind_of, own_tables, rename_table, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 
@@ -36,6 +36,7 @@ __all__ = [
     "damage",
     "driver_errors",
     "from_models",
+    "hidden",
     "in_transaction",
     "is_disk_failure",
     "is_in_memory",

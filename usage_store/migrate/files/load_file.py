@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from typing import TYPE_CHECKING, Any, Self
 
 from usage_store.errors import Irreversible, LoadError, MalformedMigration
 from usage_store.migrate.files.migration import file_name_of, line_in
@@ -32,7 +34,7 @@ class Loaded:
 
     @property
     def deletes(self) -> tuple[str, ...]:
-        """The tables that it says may lose rows."""
+        """The tables that it says may lose rows, and the columns, as `table.column`, that may go with their values."""
         return tuple(getattr(self.module, "deletes", ()))
 
     @property
@@ -73,7 +75,8 @@ class Loader:
         """Load a migration's module, and check that it can go that way.
 
         Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
-        `up` or with an `atomic` that is not a bool, Irreversible when `down` is asked for and missing.
+        `up`, with an `up` or `down` whose call runs nothing, or with an `atomic` that is not a bool, Irreversible when
+        `down` is asked for and missing.
         """
         file_name = file_name_of(migration)
         source = migration.read() if source is None else source
@@ -101,11 +104,24 @@ def _load_message(migration: Migration, file_name: str, error: BaseException) ->
 def _check(migration: Migration, module: ModuleType, direction: Direction) -> None:
     if not callable(getattr(module, "up", None)):
         raise MalformedMigration(f"{migration.file_name}: defines no up(migrator, db)")
+    for name in ("up", "down", "migrate", "rollback"):
+        kind = _runs_later(getattr(module, name, None))
+        if kind:
+            raise MalformedMigration(f"{migration.file_name}: {name} is {kind}, and its call runs nothing; use def")
     if not isinstance(getattr(module, "atomic", True), bool):
         raise MalformedMigration(f"{migration.file_name}: atomic is {module.atomic!r}; allowed: True, False")
-    for attribute in ("deletes", "drops"):
+    for attribute in ("deletes", "drops", "optional"):
         names = getattr(module, attribute, ())
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in names):
             raise MalformedMigration(f"{migration.file_name}: {attribute} is {names!r}; allowed: a tuple of names")
     if direction == "down" and not callable(getattr(module, "down", None)):
         raise Irreversible(f"{migration.file_name}: defines no down(migrator, db), so nothing was rolled back; add one")
+
+
+def _runs_later(function: Any) -> str | None:
+    while isinstance(function, partial):
+        function = function.func
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & CO_COROUTINE:
+        return "async"
+    return "a generator function" if flags & (CO_GENERATOR | CO_ASYNC_GENERATOR) else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import peewee
 import pytest
 
-from tests.support.databases import dump, rows, script
+from tests.support.databases import contents, dump, rows, script
 from tests.support.migrations import migrate_all, python, runner_of, sql, write
-from usage_store import errors
+from usage_store import MigrationRunner, errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.quick
@@ -96,6 +98,81 @@ def test_a_renamed_table_is_not_lost(path: Path, tmp_path: Path) -> None:
     assert rows(path, "SELECT count(*) FROM renamed") == [(3,)]
 
 
+AWAY = ("ALTER TABLE t RENAME TO old", "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+DROPPED_AND_MADE_AGAIN = (
+    "ALTER TABLE c RENAME TO old",
+    "DROP TABLE old",
+    "CREATE TABLE y (a)",
+    "INSERT INTO y VALUES (1), (2), (3), (4), (5)",
+)
+ROWS_FOLLOWED = """
+CREATE TABLE a (x); INSERT INTO a VALUES (1), (2), (3); CREATE TABLE b (x); INSERT INTO b VALUES (1), (2), (3), (4);
+CREATE TABLE c (x); INSERT INTO c VALUES (1), (2), (3), (4), (5);
+"""
+
+
+@pytest.fixture(params=["wal", "delete", "auto_vacuum", "memory"])
+def followed(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.SqliteDatabase]:
+    """Give a database with tables to rename; root pages move in one with auto_vacuum."""
+    path = tmp_path / "followed.db"
+    mode = request.param
+    database = peewee.SqliteDatabase(":memory:" if mode == "memory" else str(path))
+    database.connect()
+    database.connection().executescript(
+        f"PRAGMA auto_vacuum = {int(mode == 'auto_vacuum')}; "
+        f"PRAGMA journal_mode = {'delete' if mode == 'delete' else 'wal'}; " + ROWS_FOLLOWED + HOST
+    )
+    database.connection().executescript("DROP VIEW w; DROP TRIGGER t_t; DROP INDEX t_v")
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        ((*AWAY, "DROP TABLE old"), "t lost 3 of 3 rows"),
+        ((*AWAY, "INSERT INTO t SELECT * FROM old WHERE id > 1", "DROP TABLE old"), "t lost 1 of 3 rows"),
+        ((*AWAY, "DELETE FROM old"), "t, now old, lost 3 of 3 rows"),
+        (("ALTER TABLE t RENAME TO old", "DELETE FROM old", "ALTER TABLE old RENAME TO t"), "t lost 3 of 3 rows"),
+        (("ALTER TABLE a RENAME TO z", "ALTER TABLE b RENAME TO a", "DROP TABLE z"), "a was dropped with 3 rows"),
+        (DROPPED_AND_MADE_AGAIN, "c was dropped with 5 rows"),
+        ((*DROPPED_AND_MADE_AGAIN, "ALTER TABLE y RENAME TO z"), "c was dropped with 5 rows"),
+        (("DROP TABLE c", "CREATE TABLE y AS SELECT 1 FROM b, b AS d"), "c was dropped with 5 rows"),
+        (("CREATE TABLE IF NOT EXISTS a (x)", "DELETE FROM a"), "a lost 3 of 3 rows"),
+        (("CREATE TEMP TABLE a AS SELECT * FROM main.b", "DELETE FROM main.a"), "a lost 3 of 3 rows"),
+    ],
+)
+def test_rows_are_followed_and_not_names(
+    followed: peewee.SqliteDatabase, tmp_path: Path, statements: tuple[str, ...], said: str
+) -> None:
+    if said.startswith("c"):  # what is made next gets the place in the schema of the last table, and that is c
+        followed.connection().executescript("DROP TABLE t; DROP TABLE u")
+    directory = write(tmp_path / "own", {"001_bad": sql(*statements)})
+    before = contents(followed.connection())
+    with pytest.raises(errors.MigrationFailed, match=said):
+        MigrationRunner(followed, directory).migrate()
+    assert contents(followed.connection()) == before
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("ALTER TABLE a RENAME TO z", "ALTER TABLE b RENAME TO a", "ALTER TABLE z RENAME TO b"),
+        ("ALTER TABLE a RENAME TO z", "CREATE TABLE a (x)"),
+        (*AWAY, "INSERT INTO t SELECT * FROM old", "DROP TABLE old"),
+        tuple(line.format("1") for line in REBUILD),
+        ("CREATE TABLE e (x)", "DROP TABLE e", "ALTER TABLE c RENAME TO e", *(line.format("1") for line in REBUILD)),
+        ("ALTER TABLE u RENAME TO x", *(line.format("1") for line in REBUILD)),
+    ],
+)
+def test_renamed_swapped_and_rebuilt_tables_are_not_lost(
+    followed: peewee.SqliteDatabase, tmp_path: Path, statements: tuple[str, ...]
+) -> None:
+    followed.execute_sql("DROP TRIGGER t_d")
+    directory = write(tmp_path / "own", {"001_good": sql(*statements)})
+    assert len(MigrationRunner(followed, directory).migrate()) == 1
+
+
 def test_down_may_drop_and_delete_by_statement_but_not_by_side_effect(path: Path, tmp_path: Path) -> None:
     files = {
         "001_rows": sql("INSERT INTO u VALUES (9, 9)", down=["DELETE FROM u WHERE id = 9"]),
@@ -112,7 +189,7 @@ def test_down_may_drop_and_delete_by_statement_but_not_by_side_effect(path: Path
     assert rows(path, "SELECT count(*) FROM u") == [(2,)]
 
 
-@pytest.mark.parametrize("names", ["'t'", "('t', 1)", "{'t': 1, 2: 3}"])
+@pytest.mark.parametrize("names", ["'t'", "('t', 1)", "{'t': 1, 2: 3}", "None", "5"])
 def test_a_declaration_that_is_no_tuple_of_names_is_refused(path: Path, tmp_path: Path, names: str) -> None:
     write(tmp_path / "own", {"001_bad": f"deletes = {names}\n" + python("pass")})
     with runner_of(path, tmp_path / "own") as runner, pytest.raises(errors.MalformedMigration, match="tuple of names"):

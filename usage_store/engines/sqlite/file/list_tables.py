@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import peewee
 
 
@@ -15,6 +17,16 @@ def kind_of(database: peewee.SqliteDatabase, name: str) -> str | None:
     sql = "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
     row = database.execute_sql(sql, (name,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def hidden(database: peewee.SqliteDatabase, tables: Iterable[str]) -> list[str]:
+    """Name those of some tables that a temporary object of the connection hides or changes. Reads only."""
+    sql = (
+        "SELECT 1 FROM sqlite_temp_master "
+        "WHERE type <> 'index' AND (name = ? COLLATE NOCASE OR tbl_name = ? COLLATE NOCASE)"
+    )
+    connection = database.connection()
+    return [table for table in tables if connection.execute(sql, (table, table)).fetchone()]
 
 
 def tables_with(database: peewee.SqliteDatabase, column: str) -> list[str]:

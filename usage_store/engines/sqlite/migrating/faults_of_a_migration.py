@@ -7,21 +7,35 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.file.list_tables import hidden
 from usage_store.engines.sqlite.migrating.forbidden_statements import ROLLED_BACK, Guard
+from usage_store.engines.sqlite.migrating.losses_outside import OutsideGuard
 from usage_store.engines.sqlite.migrating.lost_rows import Losses
+from usage_store.engines.sqlite.migrating.objects_of_a_schema import read_schema
+from usage_store.engines.sqlite.schema.sql_tokens import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     import peewee
 
+_NAMES = "SELECT rowid, name FROM main.sqlite_master ORDER BY rowid"
+_ADDED = "SELECT rowid, name, sql FROM main.sqlite_master WHERE rowid > ? ORDER BY rowid"
+
 
 class Watch:
-    """Watch the migrations of one run, each in its block of `inside()`."""
+    """Watch the migrations of one run, each in its block of `inside()` or `outside()`.
+
+    `own` are the tables of the runner, which no migration may touch.
+    """
 
     def __init__(self, database: peewee.SqliteDatabase) -> None:
+        self.own: Collection[str] = ()
         self._database = database
+        self._missing: set[str] | None = None  # those of `own` that are not there yet
         self._guard = Guard()
+        self._last_row: int | None = None  # the last of the schema, as far as it is known
+        self._only_added = False
         self._losses: Losses | None = None
         self._violations: Counter[str] = Counter()
         self._seen: int | None = None
@@ -39,10 +53,11 @@ class Watch:
     @property
     def only_added(self) -> bool:
         """Whether nothing that was there was written to, dropped or altered in the last block."""
-        return self._guard.only_added
+        return self._only_added
 
     def look(self) -> None:
         """Remember what others have written, and which foreign keys are violated already. Reads only."""
+        self._last_row = None
         self._seen = self._data_version()  # first: what is written meanwhile shows up later
         self._violations = violations(self._database)
 
@@ -55,31 +70,65 @@ class Watch:
         if self._losses is None:
             self._losses = Losses(self._database)
         self._losses.start()
+        if self._last_row is None or self._missing:
+            rows = self._database.connection().execute(_NAMES).fetchall()
+            self._last_row = rows[-1][0] if rows else 0
+            self._missing = set(map(fold, self.own)) - {fold(row[1]) for row in rows}
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Refuse transaction control, ATTACH and unsafe pragmas within the block, and note what it touches."""
-        self._guard = Guard()
+        self._guard = Guard(self.own)
         with self._guard.watching(self._database.connection()):
+            yield
+
+    @contextmanager
+    def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
+        """Refuse undeclared losses within the block, which runs in no transaction of ours."""
+        connection = self._database.connection()
+        self._last_row = None
+        there = read_schema(connection)
+        self._missing = set(map(fold, self.own)) - there.objects.keys()
+        self._guard = OutsideGuard(self.own, there, deletes, undoing=undoing)
+        with self._guard.watching(connection):
             yield
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
+        self._only_added = False
         if self.refused or not self._database.connection().in_transaction:
             return [self.refused or ROLLED_BACK]
-        broken = self._new_in_created() if self.only_added else self.new_violations()
+        if self._guard.only_added:
+            added = self._database.connection().execute(_ADDED, (self._last_row,)).fetchall()
+            if self._guard.written <= {fold(row[1]) for row in added}:  # else some CREATE said IF NOT EXISTS
+                self._last_row = added[-1][0] if added else self._last_row
+                self._only_added = True
+                return self._new_in(row[1] for row in added if row[2] and "REFERENCES" in row[2].upper())
+        self._last_row = None
+        broken = self._renamed_to_own() or self._new_violations()
         if broken or self._losses is None:
             return broken
         return self._losses.find(self._guard, deletes, drops, undoing=undoing)
 
-    def new_violations(self) -> list[str]:
-        """Name the violations of foreign keys that are new. Reads only."""
+    def faults_outside(self) -> list[str]:
+        """Name why what was done outside must not be recorded: refused or broken. Reads only."""
+        return [self.refused] if self.refused else self._renamed_to_own() or self._new_violations()
+
+    def _renamed_to_own(self) -> list[str]:
+        if not self._guard.altered:
+            return []
+        taken = {fold(name) for name in hidden(self._database, self.own)}
+        if self._missing:
+            taken |= self._missing & read_schema(self._database.connection()).objects.keys()
+        return [f"a table was renamed to {name}, which is the runner's own" for name in sorted(taken)]
+
+    def _new_violations(self) -> list[str]:
         found = violations(self._database)
         new, self._violations = found - self._violations, found
         return _lines(new)
 
-    def _new_in_created(self) -> list[str]:
-        new = sum((violations(self._database, table) for table in self._guard.created), Counter[str]())
+    def _new_in(self, tables: Iterable[str]) -> list[str]:
+        new = sum((violations(self._database, table) for table in tables), Counter[str]())
         self._violations += new
         return _lines(new)
 

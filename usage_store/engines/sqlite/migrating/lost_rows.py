@@ -1,37 +1,33 @@
-"""Find what a migration lost: rows of tables that remain, whole tables, indexes and triggers.
+"""Find what a migration lost: rows of tables, whole tables, columns with values, indexes and triggers.
 
-A module declares the losses that it means: `deletes = ("table", ...)` names tables that may lose rows,
-`drops = ("name", ...)` indexes and triggers that may vanish with something else.
+A module declares the losses that it means: `deletes = ("table", "table.column", ...)` names tables that may lose rows
+and columns that may go with their values, `drops = ("name", ...)` indexes and triggers that may vanish with something
+else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.connection.driver import driver_errors, main_file
 from usage_store.engines.sqlite.connection.second_connection import second_connection
-from usage_store.engines.sqlite.schema.sql_tokens import quoted
+from usage_store.engines.sqlite.migrating.followed_tables import follow
+from usage_store.engines.sqlite.migrating.lost_columns import lost_columns, may_have_lost_columns
+from usage_store.engines.sqlite.migrating.objects_of_a_schema import count_rows, read_schema
+from usage_store.engines.sqlite.schema.sql_tokens import fold
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     import peewee
 
     from usage_store.engines.sqlite.migrating.forbidden_statements import Guard
+    from usage_store.engines.sqlite.migrating.objects_of_a_schema import Object, Schema
 
-
-@dataclass(frozen=True, slots=True)
-class _Contents:
-    """Every object's kind and table, and the number of rows of some tables, by lower-case name."""
-
-    objects: dict[str, tuple[str, str]]
-    rows: dict[str, int]
-
-    @property
-    def tables(self) -> set[str]:
-        return {name for name, (kind, _) in self.objects.items() if kind == "table"}
+    Loss = tuple[set[str], str]  # the names of which each declares it, and what is said of it
 
 
 class Losses:
@@ -44,69 +40,144 @@ class Losses:
     def __init__(self, database: peewee.SqliteDatabase) -> None:
         self._database = database
         journal, locking = (database.pragma(name) for name in ("journal_mode", "locking_mode"))
-        self._counts_early = not main_file(database) or journal != "wal" or locking != "normal"
-        self._before: _Contents | None = None
+        self._has_second = bool(main_file(database)) and locking == "normal"
+        self._counts_early = not self._has_second or journal != "wal"
+        self._before: tuple[Schema, Mapping[str, int | None]] | None = None
 
     def start(self) -> None:
         """Begin with a migration, within its transaction. Reads only."""
-        self._before = _read(self._database.connection(), None) if self._counts_early else None
+        if self._counts_early:
+            connection = self._database.connection()
+            schema = read_schema(connection)
+            self._before = schema, {name: count_rows(connection, table) for name, table in schema.tables.items()}
 
-    def find(self, watch: Guard, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
-        """Name each loss that `watch` may have seen and that is not declared. Reads only.
+    def find(self, seen: Guard, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
+        """Name each loss that `seen` may have noted and that is not declared. Reads only.
 
-        What `down` drops or deletes by a statement is not one: that is what it is for.
+        What `down` drops or deletes by a statement is not one: that is what it is for. Nor are the columns that it
+        drops.
         """
-        if watch.only_added:
-            return []
-        touched = watch.written | watch.dropped
-        before = self._before or self._read_earlier(touched)
-        after = _read(self._database.connection(), touched)
-        return [
-            *_undeclared(_lost_rows(before, after, watch, undoing=undoing), deletes),
-            *_undeclared(_lost_objects(before, after, watch), drops),
-        ]
+        with ExitStack() as stack:
+            if self._before is None:
+                earlier = self._earlier(stack)
+                before = read_schema(earlier)
+                count: Callable[[Object], int | None] = partial(count_rows, earlier)
+            else:
+                before, counts = self._before
+                count = partial(_look_up, counts)
+            compared = _Compared(self._database.connection(), before, count, seen)
+            losses = [*compared.rows(undoing=undoing)]
+            for table in [] if undoing else compared.tables_with_other_columns():
+                reader = earlier if self._before is None else self._earlier_unless_locked(stack)
+                losses += compared.columns(reader, *table)
+            return [*_undeclared(losses, deletes), *_undeclared(compared.objects(), drops)]
 
-    def _read_earlier(self, tables: set[str]) -> _Contents:
-        with second_connection(self._database) as second:
-            return _read(second.connection(), tables)
+    def _earlier(self, stack: ExitStack) -> sqlite3.Connection:
+        connection: sqlite3.Connection = stack.enter_context(second_connection(self._database)).connection()
+        return connection
 
-
-def _read(connection: sqlite3.Connection, tables: set[str] | None) -> _Contents:
-    sql = "SELECT name, type, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite^_%' ESCAPE '^'"
-    found = connection.execute(sql).fetchall()
-    objects = {name.lower(): (kind, table.lower()) for name, kind, table, _ in found}
-    counted = [
-        name
-        for name, kind, _, ddl in found
-        if kind == "table"
-        and (tables is None or name.lower() in tables)
-        and not ddl.upper().startswith("CREATE VIRTUAL")
-    ]
-    return _Contents(objects, {name.lower(): _count(connection, name) for name in counted})
-
-
-def _count(connection: sqlite3.Connection, table: str) -> int:
-    count: int = connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0]  # noqa: S608
-    return count
+    def _earlier_unless_locked(self, stack: ExitStack) -> sqlite3.Connection | None:
+        if not self._has_second:
+            return None
+        try:
+            connection = self._earlier(stack)
+            connection.execute("PRAGMA busy_timeout = 0").close()
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        except driver_errors():
+            return None
+        return connection
 
 
-def _lost_rows(before: _Contents, after: _Contents, watch: Guard, *, undoing: bool) -> Iterator[tuple[str, str]]:
-    for table, count in before.rows.items():
-        if table in after.rows:
-            lost = count - after.rows[table]
-            if lost > 0 and not (undoing and table in watch.deleted):
-                yield table, f"{table} lost {lost} of {count} rows; if that is meant, declare deletes = ({table!r},)"
-        elif table in watch.dropped and count and not undoing:
-            yield table, f"{table} was dropped with {count} rows; if that is meant, declare deletes = ({table!r},)"
+class _Compared:
+    """The schema before and after a migration, with its tables followed."""
+
+    def __init__(
+        self,
+        now: sqlite3.Connection,
+        before: Schema,
+        count: Callable[[Object], int | None],
+        seen: Guard,
+    ) -> None:
+        self._now = now
+        self._before, self._after = before, read_schema(now)
+        self._count = count
+        self._seen = seen
+        self._became = follow(before, self._after, seen.tables)
+
+    def rows(self, *, undoing: bool) -> Iterator[Loss]:
+        """Name the rows that were lost."""
+        for name, table in self._before.tables.items():
+            became = self._became[name]
+            if became == name and not self._was_touched(name):
+                continue
+            count = self._count(table)
+            if not count:
+                continue
+            if became is None:
+                if not undoing:
+                    yield {name}, f"{name} was dropped with {count} rows; if that is meant, {_declare(name)}"
+                continue
+            left = count_rows(self._now, self._after.objects[became])
+            if left is not None and left < count and not (undoing and became in self._seen.deleted):
+                what = name if became == name else f"{name}, now {became},"
+                lost = f"{what} lost {count - left} of {count} rows"
+                yield {name, became}, f"{lost}; if that is meant, {_declare(name)}"
+
+    def _was_touched(self, name: str) -> bool:
+        seen, same = self._seen, self._before.objects[name].row == self._after.objects[name].row
+        return not same or name in seen.written or name in seen.dropped or ("alter", name) in seen.tables
+
+    def tables_with_other_columns(self) -> list[tuple[Object, Object, set[str]]]:
+        """List the tables that may have lost columns: what they were, what they are, what DROP COLUMN took."""
+        found = []
+        for name, table in self._before.tables.items():
+            became = self._became[name]
+            if became is not None:
+                after, dropped = self._after.objects[became], self._dropped(name, became)
+                if may_have_lost_columns(table, after, dropped) and self._count(table):
+                    found.append((table, after, dropped))
+        return found
+
+    def _dropped(self, name: str, became: str) -> set[str]:
+        # Under a name that nobody else has or had, too: it may have been the table's in between.
+        found: set[str] = set()
+        for table, columns in self._seen.dropped_columns.items():
+            if table in (name, became) or not (table in self._before.objects or table in self._after.objects):
+                found |= columns
+        return found
+
+    def columns(
+        self,
+        earlier: sqlite3.Connection | None,
+        before: Object,
+        after: Object,
+        dropped: Collection[str],
+    ) -> Iterator[Loss]:
+        """Name the columns of one of these tables that were lost with values."""
+        told = fold(after.name) in self._seen.rebuilt
+        for column in lost_columns(earlier, before, self._now, after, dropped, told=told):
+            name, other = (f"{fold(each.name)}.{column}" for each in (before, after))
+            yield {name, other}, f"{name} was dropped with its values; if that is meant, {_declare(name)}"
+
+    def objects(self) -> Iterator[Loss]:
+        """Name the indexes and triggers that vanished from tables which are still there."""
+        tables = self._after.tables
+        for name, each in self._before.objects.items():
+            stays = each.kind not in ("index", "trigger") or name in self._after.objects or name in self._seen.dropped
+            became = self._became.get(each.table)
+            if not stays and became in tables:
+                line = f"{each.kind} {name} of {became} vanished; make it again, or declare drops = ({name!r},)"
+                yield {name}, line
 
 
-def _lost_objects(before: _Contents, after: _Contents, watch: Guard) -> Iterator[tuple[str, str]]:
-    tables = after.tables
-    for name, (kind, table) in before.objects.items():
-        if kind in ("index", "trigger") and name not in after.objects and table in tables and name not in watch.dropped:
-            yield name, f"{kind} {name} of {table} vanished; make it again, or declare drops = ({name!r},)"
+def _look_up(counts: Mapping[str, int | None], table: Object) -> int | None:
+    return counts[fold(table.name)]
 
 
-def _undeclared(losses: Iterable[tuple[str, str]], declared: Iterable[str]) -> list[str]:
-    meant = {name.lower() for name in declared}
-    return [line for name, line in losses if name not in meant]
+def _declare(name: str) -> str:
+    return f"declare deletes = ({name!r},)"
+
+
+def _undeclared(losses: Iterable[Loss], declared: Iterable[str]) -> list[str]:
+    meant = set(map(fold, declared))
+    return [line for names, line in losses if not names & meant]

@@ -32,6 +32,7 @@ from usage_store.engines.sqlite.schema.table_definition import (
     unused_name,
     users_of,
 )
+from usage_store.engines.sqlite.schema.tell_of_a_rebuild import rebuilding
 from usage_store.errors import ChangeRefused, NotEnoughDisk
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ def rebuild(
         belongings = read_belongings(database, old.name)
         _create(database, old.name, new, create_sql)
         rows = _copy(database, old.name, new, _plan(database, old.name, new, columns or {}, drop))
-        _swap(database, old.name, new)
+        left = {fold(name) for name in columns_of(database, new)}
+        without = [name for name, made in columns_of(database, old.name).items() if not made and fold(name) not in left]
+        with rebuilding(database, old.name, without):
+            _swap(database, old.name, new)
         put_back(database, old.name, belongings)
         if _count(database, old.name) != rows:
             raise ChangeRefused(f"{old.name}: the rebuild would not keep all of its {rows} rows")

@@ -76,7 +76,7 @@ def name_of(token: Token) -> str:
 
 def fold(name: str) -> str:
     """Fold a name as SQLite does to compare it: ASCII letters only."""
-    return "".join(letter.lower() if letter.isascii() else letter for letter in name)
+    return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)
 
 
 def quoted(name: str) -> str:

@@ -1,0 +1,79 @@
+"""What a migration with `atomic = False` may not lose: nothing can be rolled back there, so it is refused before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from usage_store.engines.sqlite.connection.driver import sqlite3
+from usage_store.engines.sqlite.migrating.forbidden_statements import DROPS_TABLE, Guard
+from usage_store.engines.sqlite.schema.sql_tokens import fold
+from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, REBUILDING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from usage_store.engines.sqlite.migrating.objects_of_a_schema import Schema
+
+_ENDS = {sqlite3.SQLITE_SAVEPOINT, sqlite3.SQLITE_TRANSACTION}
+
+
+class OutsideGuard(Guard):
+    """Watch a migration that runs outside a transaction: what it deletes or drops must be declared.
+
+    Rows that nobody counts (shadow tables, full-text indexes without text) and tables that it made itself may go, and
+    so may all when `undoing`. A virtual table may lose rows by a trigger, which keeps it in step with another. Whether
+    a column holds anything is not looked at. A rebuild of ours may drop the table that it replaces, and tells by the
+    names of savepoints which table that is, and which columns it does not take over.
+    """
+
+    def __init__(self, own: Collection[str], there: Schema, deletes: Collection[str], *, undoing: bool) -> None:
+        super().__init__(own)
+        self._there = there
+        self._declared = set(map(fold, deletes))
+        self._undoing = undoing
+        self._rebuilding: set[str] = set()
+        self._dropping = ""
+
+    def _forbidden(self, action: int, first: str | None, second: str | None) -> str | None:
+        if action in _ENDS and first == "ROLLBACK":
+            self._rebuilding.clear()
+        if action != sqlite3.SQLITE_SAVEPOINT or second is None:
+            return None
+        if second.startswith(REBUILDING):
+            table = fold(second.removeprefix(REBUILDING))
+            (self._rebuilding.add if first == "BEGIN" else self._rebuilding.discard)(table)
+        if second.startswith(LEAVING_OUT) and first == "BEGIN":
+            return self._undeclared(fold(second.removeprefix(LEAVING_OUT)), "ALTER TABLE that drops a column")
+        return None
+
+    def _altering(self, schema: str | None, table: str, column: str | None) -> str | None:
+        reason = super()._altering(schema, table, column)
+        if reason or schema != "main" or column is None or self._may_go(table):
+            return reason
+        return self._undeclared(f"{table}.{fold(column)}", "ALTER TABLE that drops a column")
+
+    def _touching(self, action: int, name: str, schema: str | None, trigger: str | None) -> str | None:
+        table = fold(name)
+        dropping, self._dropping = self._dropping, table if action in DROPS_TABLE else ""
+        asked = table in (self._rebuilding if action in DROPS_TABLE else {dropping})  # DROP TABLE asks for a DELETE too
+        reason = super()._touching(action, name, schema, trigger)
+        if reason or schema != "main" or asked or name.startswith("sqlite_") or self._may_go(table):
+            return reason
+        if action == sqlite3.SQLITE_DELETE and not (trigger and self._is_virtual(table)):
+            return self._undeclared(table, "DELETE")
+        return self._undeclared(table, "DROP TABLE") if action in DROPS_TABLE else None
+
+    def _may_go(self, table: str) -> bool:
+        made_here = table in self.created and table not in self._there.objects
+        return self._undoing or made_here or table in self._there.rowless
+
+    def _is_virtual(self, table: str) -> bool:
+        return table in self._there.objects and self._there.objects[table].is_virtual
+
+    def _undeclared(self, name: str, what: str) -> str | None:
+        if name in self._declared or self._undoing:
+            return None
+        return (
+            f"{what} of {name} in a migration with atomic = False, which cannot be rolled back; "
+            f"if that is meant, declare deletes = ({name!r},)"
+        )
