@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.cli.open_for_command import Outcome, opened, say, target_of
+from usage_store.cli.open_for_command import opened, say, target_of
 from usage_store.cli.progress import Progress
+from usage_store.cli.run_command import Outcome
 from usage_store.engines import engine_at, open_database
 from usage_store.errors import MigrationFailed, SchemaDrift, UsageStoreError
 from usage_store.migrate import MigrationRunner

@@ -1,9 +1,9 @@
-"""Open the database that the arguments name, and what a command gives back."""
+"""Open the database that the arguments name."""
 
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from usage_store.cli.output import complain
 from usage_store.cli.progress import Progress
@@ -13,17 +13,9 @@ from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from usage_store.engines.interface.engine import Missing
-
-
-class Outcome(NamedTuple):
-    """A command's exit code, its lines for a person, and the same as data."""
-
-    code: int
-    lines: Sequence[str]
-    data: Any
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from usage_store.cli.output import shown
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
 from usage_store.errors import InvalidValue
 
@@ -18,7 +19,8 @@ exit codes:
   1  pending (check)               6  locked by another process
   2  usage or configuration        7  a migration failed and was rolled back
   3  history problem               8  database unreadable
-  4  schema not as migrated
+  4  schema not as migrated       70  an error that nobody foresaw
+                                130  Ctrl-C
 """
 _DEFAULTS = {
     "database": None,
@@ -56,7 +58,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2 and one line."""
-        super().error(redact(message))  # a URL may stand where a command should
+        super().error(shown(redact(message)))  # a URL may stand where a command should
 
 
 class _Parser(Parser):

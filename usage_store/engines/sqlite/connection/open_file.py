@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
@@ -35,12 +36,11 @@ def open_database(
     """
     check_sqlite(sqlite3.sqlite_version)
     checked_mode(mode)
-    target = os.fspath(target)
-    if missing == "empty" and "://" not in target and not os.path.exists(target):
-        target = ":memory:"
+    name = file_name(os.fspath(target))
+    if missing == "empty" and name != ":memory:" and not _is_there(name):
+        name = ":memory:"
     if missing == "refuse" and not readonly:
         open_database(target, readonly=True, timeout=timeout).close()
-    name = file_name(target)
     if name == ":memory:":
         database = SqliteFile(name, timeout=timeout)
     elif readonly:
@@ -58,8 +58,23 @@ def open_database(
     return database
 
 
+def _is_there(name: str) -> bool:
+    """Tell whether a file is at a path. Raises DatabaseUnreadable for a loop of links, a folder, a pipe."""
+    try:
+        found = os.stat(absolute(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DatabaseUnreadable(f"{name}: {CANNOT_OPEN} ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DatabaseUnreadable(f"{name}: not a file, so no database")
+    return True
+
+
 def _make_if_missing(name: str, mode: int | None) -> None:
     path = absolute(name)
+    if _is_there(name):
+        return
     if not os.path.isdir(os.path.dirname(path)):
         raise DatabaseUnreadable(f"{name}: its folder does not exist; create it first")
     try:
@@ -70,7 +85,7 @@ def _make_if_missing(name: str, mode: int | None) -> None:
 
 def _readonly_file(name: str, timeout: float) -> SqliteFile:
     path = absolute(name)
-    if not os.path.isfile(path):
+    if not _is_there(name):
         raise DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
     if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK):
         # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
@@ -85,11 +100,19 @@ def file_name(target: str) -> str:
     """Give the file that a path or `sqlite:///` URL names, which may be `:memory:`, or raise ConfigurationError."""
     if not target:
         raise ConfigurationError("the database is an empty string; give a path or a sqlite:/// URL")
-    if "://" not in target:
-        return target
+    name = _file_of_url(target) if "://" in target else target
+    if "\0" in name:
+        raise ConfigurationError(f"{redact(target)}: holds a NUL character, which no path can")
+    return name
+
+
+def _file_of_url(target: str) -> str:
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415  6 % of what `check` takes to start
 
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError as error:  # [ without ]
+        raise ConfigurationError(f"{redact(target)}: not a URL ({error})") from error
     if parts.scheme != "sqlite":
         raise ConfigurationError(f"{redact(target)}: this version stores in SQLite; give a path or a sqlite:/// URL")
     if parts.netloc or parts.query or parts.fragment:
