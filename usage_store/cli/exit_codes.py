@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any, Final
 
 import peewee
@@ -30,8 +31,13 @@ def described(error: BaseException) -> dict[str, Any]:
     code = _exit_code(error)
     message = one_line(error)
     if code == UNFORESEEN:
-        message = f"{type(error).__name__}: {message}; nothing was prepared for this (--verbose shows where it arose)"
+        message = f"{type(error).__name__}: {message}{_where(error)}; nobody foresaw it, --verbose shows the traceback"
     return {"error": type(error).__name__, "message": message, "exit_code": code}
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({shown(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
 
 
 def _exit_code(error: BaseException) -> int:

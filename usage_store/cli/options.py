@@ -22,6 +22,7 @@ exit codes:
   4  schema not as migrated       70  an error that nobody foresaw
                                 130  Ctrl-C
 """
+DATABASE_HELP = "default: $USAGE_STORE_DATABASE, else usage.db"
 _DEFAULTS = {
     "database": None,
     "directory": None,
@@ -87,7 +88,7 @@ def _parser(argv: Sequence[str]) -> _Parser:
 def _common() -> _Parser:
     # Without defaults, and anew for each parser: a command's default would override what stood before the command.
     common = _Parser(add_help=False)
-    common.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    common.add_argument("--database", metavar="PATH|URL|MODULE:NAME", help=DATABASE_HELP)
     common.add_argument("--directory", metavar="DIR", help="default: the usage tables' own migrations")
     common.add_argument("--table", metavar="NAME", help="the history table; default: found by itself")
     common.add_argument("--wait", type=seconds, metavar="SECONDS", help="for another process's lock; default: 30")

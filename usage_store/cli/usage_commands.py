@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from usage_store.cli.open_for_command import target_of
-from usage_store.cli.options import Parser, seconds
+from usage_store.cli.open_for_command import database_of
+from usage_store.cli.options import DATABASE_HELP, Parser, seconds
 from usage_store.cli.progress import Progress
 from usage_store.cli.run_command import Outcome, run
 from usage_store.convert import convert_original
-from usage_store.engines import open_database
 from usage_store.run_maintenance import Maintained, maintain
 
 if TYPE_CHECKING:
@@ -42,9 +40,7 @@ def convert_main(argv: Sequence[str] | None = None) -> int:
 
 
 def _maintain(arguments: argparse.Namespace) -> Outcome:
-    with closing(
-        open_database(target_of(arguments), readonly=arguments.dry_run, missing="refuse", timeout=arguments.wait)
-    ) as database:
+    with database_of(arguments, readonly=arguments.dry_run, missing="refuse") as database:
         done = maintain(
             database,
             retention_days=arguments.retention_days,
@@ -85,7 +81,7 @@ def _maintain_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    parser.add_argument("--database", metavar="PATH|URL|MODULE:NAME", help=DATABASE_HELP)
     parser.add_argument("--retention-days", type=float, metavar="DAYS", help="delete older snapshots; default: keep")
     parser.add_argument("--max-bytes", type=_bytes, metavar="N[K|M|G]", help="delete the oldest beyond; default: keep")
     parser.add_argument("--compact-after-days", type=float, default=7, metavar="DAYS", help="default: 7")
@@ -114,7 +110,7 @@ def _bytes(text: str) -> int:
 
 
 def _convert(arguments: argparse.Namespace) -> Outcome:
-    with closing(open_database(target_of(arguments), missing="refuse")) as database:
+    with database_of(arguments, missing="refuse") as database:
         converted = convert_original(database)
     if converted is None:
         return Outcome(0, ["nothing to convert"], None)
@@ -133,6 +129,7 @@ def _convert_parser() -> argparse.ArgumentParser:
         epilog=_CONVERT_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("database", nargs="?", metavar="DATABASE", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    parser.add_argument("database", nargs="?", metavar="PATH|URL|MODULE:NAME", help=DATABASE_HELP)
+    parser.set_defaults(wait=5)
     _common(parser)
     return parser

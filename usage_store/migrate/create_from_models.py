@@ -6,13 +6,10 @@ expression indexes by name alone; so peewee makes the models' tables in memory, 
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -20,9 +17,11 @@ import peewee
 from usage_store.engines import engine_of, inner
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import new_file
+from usage_store.migrate.files.import_by_name import import_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import ModuleType
     from typing import TypeGuard
 
@@ -143,7 +142,7 @@ def load_models(spec: str) -> list[type[peewee.Model]]:
     name, _, attribute = spec.partition(":")
     if not name:
         raise ConfigurationError(f"{spec!r}: not a module of models; allowed: package.models or package.models:NAME")
-    module = _imported(name)
+    module = import_module(name)
     if not attribute:
         return _models_in(module)
     found = getattr(module, attribute, None)
@@ -153,18 +152,6 @@ def load_models(spec: str) -> list[type[peewee.Model]]:
     if not models or len(models) < len(listed):
         raise ConfigurationError(f"{spec}: not a model or a list of models")
     return models
-
-
-def _imported(name: str) -> ModuleType:
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{name}: cannot be imported: {type(error).__name__}: {reason}") from error
-    finally:
-        sys.path.remove(folder)
 
 
 def _models_in(module: ModuleType) -> list[type[peewee.Model]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
-from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.connection.open_file import hear_signals, lent, open_database
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
 from usage_store.engines.sqlite.file.list_tables import kind_of, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
@@ -35,11 +35,13 @@ __all__ = [
     "damage",
     "driver_errors",
     "from_models",
+    "hear_signals",
     "in_transaction",
     "is_disk_failure",
     "is_in_memory",
     "is_locked",
     "kind_of",
+    "lent",
     "migrating",
     "open_database",
     "owns",

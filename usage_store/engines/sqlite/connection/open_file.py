@@ -1,21 +1,30 @@
-"""A path or URL becomes an open Peewee database: pragmas, version checks, one-line errors, redaction."""
+"""A path, URL or application's database becomes an open one: pragmas, version checks, one-line errors, redaction."""
 
 from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
-from usage_store.engines.sqlite.connection.driver import check_sqlite, sqlite3
+from usage_store.engines.sqlite.connection.driver import check_sqlite, main_file, sqlite3
 from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, readable_errors
 from usage_store.engines.sqlite.connection.path_and_inode import absolute, make
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.engines.sqlite.connection.read_only_wal import QuietFile, is_quiet
+from usage_store.engines.sqlite.connection.second_connection import opened_like
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
     from usage_store.engines.interface.engine import Missing
+
+_INSTRUCTIONS = 100_000  # of SQLite's machine between two looks, some milliseconds
 
 
 def open_database(
@@ -58,6 +67,57 @@ def open_database(
     return database
 
 
+@contextmanager
+def lent(
+    database: peewee.SqliteDatabase, *, readonly: bool = False, missing: Missing = "create", mode: int | None = None
+) -> Iterator[peewee.SqliteDatabase]:
+    """Have an application's own database connected for the block, by its own driver, with its functions and pragmas.
+
+    A missing file is treated, and errors are raised, as by `open_database`. With `readonly`, SQLite refuses what would
+    write through this connection. Afterwards the database is closed again if it was closed.
+    """
+    name = _own_file(database)
+    if name and not _is_there(name):
+        if missing == "empty":
+            with opened_like(database, ":memory:", {}) as empty:
+                yield empty
+            return
+        if readonly or missing == "refuse":
+            raise _no_database(name)
+        _make_if_missing(name, mode)
+    with readable_errors(name or ":memory:", reading=readonly):
+        opened = database.connect(reuse_if_open=True)
+        database.get_tables()
+    try:
+        with pragma_set(database, "query_only", 1) if readonly else nullcontext():
+            yield database
+    finally:
+        if opened and not database.is_closed():
+            database.close()
+
+
+def hear_signals(database: peewee.SqliteDatabase) -> None:
+    """Let Python hear signals within a long statement of this thread's connection, too: an error interrupts it."""
+    database.connection().set_progress_handler(lambda: 0, _INSTRUCTIONS)
+
+
+def _own_file(database: peewee.SqliteDatabase) -> str:
+    """Give the file that an application's database names, empty for one in memory, also while it is closed."""
+    if not database.is_closed():
+        return main_file(database)
+    name = os.fspath(database.database)
+    if database.connect_params.get("uri") and name.startswith("file:"):
+        from urllib.parse import parse_qs, unquote, urlsplit  # noqa: PLC0415  as in `_file_of_url`
+
+        parts = urlsplit(name)
+        name = "" if parse_qs(parts.query).get("mode") == ["memory"] else unquote(parts.path)
+    return "" if name == ":memory:" else name
+
+
+def _no_database(name: str) -> DatabaseUnreadable:
+    return DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
+
+
 def _is_there(name: str) -> bool:
     """Tell whether a file is at a path. Raises DatabaseUnreadable for a loop of links, a folder, a pipe."""
     try:
@@ -86,7 +146,7 @@ def _make_if_missing(name: str, mode: int | None) -> None:
 def _readonly_file(name: str, timeout: float) -> SqliteFile:
     path = absolute(name)
     if not _is_there(name):
-        raise DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
+        raise _no_database(name)
     if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK):
         # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
         return SqliteFile(name, readonly=True, access="rw", timeout=timeout)
