@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 import traceback
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from usage_store.cli.output import Block, complain, shown, with_output
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
+    from sys import UnraisableHookArgs
     from types import FrameType
 
 
@@ -39,10 +41,11 @@ def run(
 
 
 def _run(arguments: argparse.Namespace, act: Callable[[argparse.Namespace], Outcome], after_error: str) -> int:
-    with _Stop() as stop, _logged(verbose=arguments.verbose):
+    with _Stop() as stop:
         try:
-            outcome = act(arguments)
-            _print(outcome, arguments)
+            with _logged(verbose=arguments.verbose):
+                outcome = act(arguments)
+                _print(outcome, arguments)
         except KeyboardInterrupt:
             return stop.exit_code or INTERRUPTED
         except BaseException as error:  # noqa: BLE001  whatever comes up to here gets its line
@@ -64,9 +67,11 @@ class _Stop:
             for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
                 if signal.getsignal(number) == usual:  # not where it is ignored, as in a shell's background job
                     self._before.append((number, signal.signal(number, self._hear)))
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._tell_unraisable
         return self
 
     def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = self._unraisable
         for number, handler in self._before:
             signal.signal(number, handler)
 
@@ -75,6 +80,11 @@ class _Stop:
             os._exit(128 + number)
         self.exit_code = 128 + number
         raise KeyboardInterrupt
+
+    def _tell_unraisable(self, unraisable: UnraisableHookArgs) -> None:
+        # What Python was about when the signal came cannot raise: it is lost, and the command goes on.
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self._unraisable(unraisable)
 
 
 def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
