@@ -109,8 +109,8 @@ def _fail(error: BaseException, arguments: argparse.Namespace, after_error: str)
 
 
 class _Lines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return shown(Block(super().format(record)))
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        return shown(super().formatMessage(record))
 
 
 @contextmanager
