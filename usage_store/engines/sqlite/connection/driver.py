@@ -91,8 +91,13 @@ def owns(kind: type[peewee.Database]) -> bool:
 
 def main_file(database: peewee.SqliteDatabase) -> str:
     """Give the absolute path of a database, empty for one in memory. Reads only."""
-    found = database.execute_sql("SELECT CAST(file AS BLOB) FROM pragma_database_list WHERE name = 'main'").fetchone()
-    return os.fsdecode(found[0] or b"")  # a file's name may be no text
+    connection = database.connection()
+    usual, connection.text_factory = connection.text_factory, os.fsdecode  # a file's name may be no text
+    try:
+        # No SELECT, which would read the schema: this is asked within a backup into the same connection, too.
+        return next(row[2] or "" for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+    finally:
+        connection.text_factory = usual
 
 
 def is_in_memory(database: peewee.SqliteDatabase) -> bool:

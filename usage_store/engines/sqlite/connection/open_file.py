@@ -128,7 +128,7 @@ def _is_there(name: str) -> bool:
     except OSError as error:
         raise DatabaseUnreadable(f"{name}: {CANNOT_OPEN} ({error.strerror})") from error
     if not stat.S_ISREG(found.st_mode):
-        raise DatabaseUnreadable(f"{name}: not a file, so no database")
+        raise DatabaseUnreadable(f"{name}: cannot be opened: it is not a file")
     return True
 
 
