@@ -45,6 +45,8 @@ def _run(arguments: argparse.Namespace, act: Callable[[argparse.Namespace], Outc
         try:
             with _logged(verbose=arguments.verbose):
                 outcome = act(arguments)
+                if stop.exit_code and outcome.code:  # a rehearsal, whose migration failed of Ctrl-C
+                    return stop.exit_code
                 _print(outcome, arguments)
         except KeyboardInterrupt:
             return stop.exit_code or INTERRUPTED
