@@ -2,7 +2,11 @@
 
 import sys
 
-from usage_store.cli.usage_commands import maintain_main
-
 if __name__ == "__main__":
-    sys.exit(maintain_main())
+    try:  # the imports, too: they are most of what a short command does
+        from usage_store.cli.usage_commands import maintain_main
+
+        code = maintain_main()
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

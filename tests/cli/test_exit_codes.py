@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 from functools import partial
@@ -9,13 +11,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import OWN, UNPRIVILEGED, called, command, error, needs_setpriv, run
-from tests.support.databases import dump, files_of, script
+from tests.support.commands import (
+    OWN,
+    UNPRIVILEGED,
+    called,
+    command,
+    error,
+    maintain_command,
+    needs_setpriv,
+    run,
+)
+from tests.support.databases import dump, files_of, raw, script
 from tests.support.migrations import history, migrate_all, python, sql, table, write
-from tests.support.programs import READY, await_ready, finish, start
+from tests.support.programs import READY, await_ready, finish, run_python, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import subprocess
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -151,7 +163,8 @@ needs_sh = pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh, to l
 
 def test_the_exit_codes_are_those_that_the_help_lists(tmp_path: Path) -> None:
     shown = command("--help", cwd=tmp_path).stdout
-    assert sorted(re.findall(r"\b(\d)  [a-z]", shown.partition("exit codes:")[2])) == list("012345678")
+    listed = re.findall(r"\b(\d+)  [a-zC]", shown.partition("exit codes:")[2])
+    assert sorted(map(int, listed)) == [*range(9), 70, 130]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -229,3 +242,136 @@ def test_a_full_disk_is_an_error_after_which_everything_can_be_done_again(folder
         assert dump(path) == expected
     assert codes[-1] == 0
     assert set(codes) == {0, 8}
+
+
+EVERY = [
+    "",
+    "status",
+    "check",
+    "validate",
+    "plan",
+    "rehearse",
+    "log",
+    "backup",
+    "rollback",
+    "stamp 1",
+    "adopt playhouse",
+]
+
+
+def of_each_command(folder: Path, target: str) -> Iterator[subprocess.CompletedProcess[str]]:
+    for words in [*EVERY, "restore app.db"]:
+        yield called(*words.split(), "--database", target, *OWN[2:], cwd=folder)
+    yield maintain_command("--database", target, cwd=folder)
+    yield run_python("-m", "usage_store.convert", target, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "said"),
+    [
+        ("sqlite:///a%00b", 2, "sqlite:///a%00b: holds a NUL character, which no path can"),
+        ("sqlite://[bad/x", 2, "sqlite://[bad/x: not a URL (Invalid IPv6 URL)"),
+        ("loop", 8, "loop: "),
+        ("pipe", 8, "pipe: cannot be opened: it is not a file"),
+        ("sqlite:///loop", 8, "loop: "),
+        ("n" * 300, 8, "n" * 300),
+    ],
+)
+def test_what_can_be_no_file_is_one_line_in_every_command(folder: Path, target: str, code: int, said: str) -> None:
+    run(folder, by=called)
+    (folder / "loop").symlink_to("pool")
+    (folder / "pool").symlink_to("loop")
+    os.mkfifo(folder / "pipe")
+    before = files_of(folder)
+    for done in of_each_command(folder, target):
+        assert done.returncode == code, done
+        assert re.fullmatch(r"error: .+\n", done.stderr)
+        assert said in done.stderr
+        assert done.stdout == ""
+    assert files_of(folder) == before
+
+
+def test_a_missing_file_is_the_same_by_path_and_by_url(folder: Path) -> None:
+    for words in [*EVERY, "restore none"]:
+        by_path, by_url = (
+            called(*words.split(), "--database", target, *OWN[2:], cwd=folder)
+            for target in ("missing.db", "sqlite:///missing.db")
+        )
+        for file in folder.glob("missing.db*"):
+            file.unlink()
+        if words not in ("", "plan", "stamp 1"):
+            assert (by_path.returncode, by_path.stdout, by_path.stderr) == (
+                by_url.returncode,
+                by_url.stdout,
+                by_url.stderr,
+            )
+        if by_path.returncode == 8:
+            assert by_path.stderr.startswith(
+                "error: missing.db: no such database" if words != "restore none" else "error: /"
+            )
+        assert by_path.returncode == by_url.returncode
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("GeneratorExit('why')", "GeneratorExit: why ("),
+        ("Odd('why')", "Odd: why ("),
+    ],
+)
+def test_what_nobody_foresaw_is_a_line_and_70(folder: Path, raised: str, said: str) -> None:
+    body = f"class Odd(BaseException): pass\ndb.execute_sql('CREATE TABLE half (a)')\nraise {raised}"
+    write(folder / "own", {"003_odd": python(body)})
+    message = error(folder, code=70)
+    assert message.startswith(f"error: {said}")
+    assert "003_odd.py, line 4); nobody foresaw it, --verbose shows the traceback" in message
+    assert "half" not in dump(folder / "app.db")
+    verbose = command("--verbose", *OWN, cwd=folder)
+    assert verbose.returncode == 70
+    assert "Traceback (most recent call last):" in verbose.stderr
+    data = json.loads(called("--json", *OWN, cwd=folder).stdout)
+    assert (data["exit_code"], data["error"]) == (70, raised.partition("(")[0])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import sys; sys.exit()",
+        "raise SystemExit('text')",
+        "raise RecursionError",
+        "raise MemoryError",
+        "'\\udc80'.encode()",
+        "db.execute_sql('SELECT ?', ('\\udc80',))",
+        "db.close()",
+        "db.connection().close()",
+    ],
+)
+def test_whatever_a_migration_raises_is_7(folder: Path, body: str) -> None:
+    write(folder / "own", {"003_raises": python(body)})
+    assert "003_raises.py" in error(folder, code=7, by=called)
+    assert history(folder / "app.db") == [1, 2]
+
+
+HOLDS_UP = """
+import sys
+from peewee import SqliteDatabase
+database = SqliteDatabase("app.db", timeout=0.2)
+"""
+
+
+def test_a_reader_that_holds_up_commit_is_6(folder: Path) -> None:
+    (folder / "application.py").write_text(HOLDS_UP)  # the command line's own would switch to WAL
+    run(folder, code=0)
+    script(folder / "app.db", "PRAGMA journal_mode = DELETE")
+    write(folder / "own", {"003_three": table("three"), "004_four": table("four")})
+    before = dump(folder / "app.db")
+    with raw(folder / "app.db") as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM one").fetchall()
+        for words in ((), ("rollback", "--no-backup")):
+            done = command(*words, "--database", "application:database", "--wait", "0.2", *OWN[2:], cwd=folder)
+            assert done.returncode == 6
+            assert re.fullmatch(r"error: app\.db: another process holds the database's lock; .+\n", done.stderr)
+    assert dump(folder / "app.db") == before
+    done = command("--database", "application:database", *OWN[2:], cwd=folder)
+    assert (done.returncode, history(folder / "app.db")) == (0, [1, 2, 3, 4])

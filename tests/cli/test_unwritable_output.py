@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -11,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.migrations import history, table, write
-from tests.support.programs import TIMEOUT, environment
+from tests.support.databases import dump, script
+from tests.support.migrations import history, migrate_all, table, write
+from tests.support.programs import TIMEOUT, environment, run_python
 from tests.support.snapshots import filled, plain_rows
+from tests.test_convert import ORIGINAL
 from usage_store import init_database
+from usage_store.engines.sqlite.copies.back_up import back_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,3 +129,130 @@ def test_a_file_name_that_the_terminal_cannot_show_is_no_traceback(tmp_path: Pat
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert rb"caf\xe9.db.v" in done.stdout
+
+
+EVERY_COMMAND = [
+    ("migrate", 0),
+    ("migrate rollback", 0),
+    ("migrate rollback 0 --verbose", 0),
+    ("migrate status", 0),
+    ("migrate check", 1),
+    ("migrate validate", 0),
+    ("migrate plan", 0),
+    ("migrate rehearse", 0),
+    ("migrate create four", 0),
+    ("migrate stamp 3", 0),
+    ("migrate stamp 9", 2),
+    ("migrate adopt playhouse", 3),
+    ("migrate log", 0),
+    ("migrate backup", 0),
+    ("migrate restore old.backup", 0),
+    ("migrate --database none/app.db", 8),
+    ("maintain --database usage.db --retention-days 30", 0),
+    ("convert original.db", 0),
+    ("convert none.db", 8),
+]
+NOWHERE = ("2>&-", "<&- >&- 2>&-", ">/dev/full 2>&1")
+SCHEMA = ("app.db", "usage.db", "original.db")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every command has something to do."""
+    folder = tmp_path_factory.mktemp("prepared")
+    own = write(folder / "own", {"001_one": table("one"), "002_two": table("two")})
+    migrate_all(folder / "app.db", own)
+    script(folder / "app.db", "INSERT INTO one (title) VALUES ('a row, for which a backup is made')")
+    back_up(folder / "app.db", 2).rename(folder / "old.backup")
+    write(own, {"003_three": table("three")})
+    filled(folder / "usage.db", 40)
+    script(folder / "original.db", ORIGINAL)
+    return folder
+
+
+def in_shell(prepared: Path, folder: Path, words: str, streams: str) -> tuple[int, str, list[Any]]:
+    """Run a command in a copy of the folder, and give its exit code, its stderr, and what is there afterwards."""
+    shutil.copytree(prepared, folder)
+    where = "--directory own --table schema_migrations" if words.startswith("migrate") else ""
+    if words.startswith("migrate") and "--database" not in words:
+        where += " --database app.db"
+    command = f"{shlex.quote(sys.executable)} -m usage_store.{words} {where} {streams}"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    schemas = [dump(folder / name)["schema"] for name in SCHEMA]
+    kinds = sorted(path.suffix for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return done.returncode, done.stderr, [schemas, kinds]
+
+
+@needs_full
+@pytest.mark.parametrize(("words", "code"), EVERY_COMMAND)
+def test_no_command_does_less_where_nothing_can_be_said(prepared: Path, tmp_path: Path, words: str, code: int) -> None:
+    usual = in_shell(prepared, tmp_path / "usual", words, "2>said")
+    assert usual[0] == code
+    for number, streams in enumerate(NOWHERE):
+        found = in_shell(prepared, tmp_path / str(number), words, f"{streams}; code=$?; : >said; exit $code")
+        assert (found[0], found[2]) == (code, usual[2]), streams
+        assert "Traceback" not in found[1]
+        assert "Logging error" not in found[1]
+
+
+def test_what_is_opened_is_never_where_a_closed_stream_was(tmp_path: Path) -> None:
+    looks = "def up(migrator, db):\n    import os\n    os.write(1, b'lost')\n    os.write(2, b'lost')\n"
+    write(tmp_path / "own", {"001_looks": looks})
+    words = "migrate --database app.db --directory own --table h"
+    command = f"{shlex.quote(sys.executable)} -m usage_store.{words} <&- >&- 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment(), timeout=TIMEOUT, check=False)
+    assert done.returncode == 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"lost"]
+
+
+def test_a_migration_prints_bytes_and_hands_its_output_to_programs(tmp_path: Path) -> None:
+    prints = """
+def up(migrator, db):
+    import subprocess, sys
+    sys.stdout.buffer.write(b"bytes ")
+    sys.stdout.flush()
+    subprocess.run(["echo", "of a program", sys.stdout.encoding.lower()], stdout=sys.stdout, check=True)
+    print("a note", file=sys.stderr)
+"""
+    write(tmp_path / "own", {"001_prints": prints})
+    done = run_python("-m", "usage_store.migrate", *OWN[1:], cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "a note\n"), done.stderr
+    assert done.stdout.startswith("bytes of a program utf-8\napplied 001_prints")
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # where Python is told not to make it UTF-8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file's name is text")
+@pytest.mark.parametrize("locale", [ASCII, {"PYTHONIOENCODING": "ascii:strict"}, {}])
+@pytest.mark.parametrize("name", [b"caf\xc3\xa9.db", b"\xff.db"])
+def test_a_file_whose_name_is_no_text_here_is_a_database_like_any_other(
+    tmp_path: Path, name: bytes, locale: dict[str, str]
+) -> None:
+    write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
+    where = ("--database", os.fsdecode(name), "--directory", "own", "--table", "h")
+    for word, code in (
+        ("check", 1),
+        ("", 0),
+        ("status", 0),
+        ("rollback", 0),
+        ("rehearse", 0),
+        ("backup", 0),
+        ("log", 0),
+    ):
+        words = [*filter(None, [word]), *where, *(["--no-backup"] if word == "rollback" else [])]
+        done = run_python("-m", "usage_store.migrate", *words, cwd=tmp_path, **locale)
+        assert (done.returncode, done.stderr) == (code, ""), word
+    missing = os.fsdecode(b"no-" + name)
+    done = run_python("-m", "usage_store.migrate", "validate", "--database", missing, cwd=tmp_path, **locale)
+    assert done.returncode == 8
+    assert done.stderr.startswith("error: no-")
+    assert history(tmp_path / os.fsdecode(name), "h") == [1]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.cli.open_for_command import Outcome, opened, say, target_of
+from usage_store.cli.open_for_command import opened, say, target_of
 from usage_store.cli.progress import Progress
+from usage_store.cli.run_command import Outcome
 from usage_store.engines import engine_at, open_database
-from usage_store.errors import MigrationFailed, SchemaDrift, UsageStoreError
+from usage_store.engines.interface.paths_and_urls import names_an_object
+from usage_store.errors import ConfigurationError, MigrationFailed, SchemaDrift, UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate import rehearse as rehearsals
 
@@ -40,6 +42,8 @@ def backup(arguments: argparse.Namespace) -> Outcome:
 def restore(arguments: argparse.Namespace) -> Outcome:
     """Put a backup in the database's place."""
     target = target_of(arguments)
+    if names_an_object(arguments.database or ""):
+        raise ConfigurationError(f"{target}: restore replaces a file; give its path or URL, not a database that has it")
     kept = engine_at(target).copies.restore(
         target,
         Path(arguments.file),

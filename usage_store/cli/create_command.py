@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usage_store.cli.open_for_command import Outcome, opened, say
+from usage_store.cli.open_for_command import opened, say
+from usage_store.cli.run_command import Outcome
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.create_from_models import Generated, generate, write
 from usage_store.migrate.files import find_files, new_file

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any, Final
 
 import peewee
 
+from usage_store.cli.output import shown
 from usage_store.engines import driver_errors
 from usage_store.engines.interface.paths_and_urls import redact
 from usage_store.errors import DatabaseUnreadable, UsageStoreError
 
 INTERRUPTED: Final = 130
+UNFORESEEN: Final = 70  # sysexits.h: an internal software error
 
 
-def expected() -> tuple[type[Exception], ...]:
-    """Give the errors that are told in one line, those of every driver loaded by now among them."""
-    return driver_errors(UsageStoreError, peewee.PeeweeException, OSError)
-
-
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Give an error's message in one line, passwords replaced."""
-    return redact(" ".join(str(error).split()))
+    message = _of_a_file(error) if isinstance(error, OSError) and error.filename is not None else str(error)
+    return shown(redact(message))
 
 
-def described(error: Exception) -> dict[str, Any]:
+def _of_a_file(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}"
+
+
+def described(error: BaseException) -> dict[str, Any]:
     """Give what a program wants to know of an error: its type, message and exit code."""
-    code = error.exit_code if isinstance(error, UsageStoreError) else DatabaseUnreadable.exit_code
-    return {"error": type(error).__name__, "message": one_line(error), "exit_code": code}
+    code = _exit_code(error)
+    message = one_line(error)
+    if code == UNFORESEEN:
+        message = f"{type(error).__name__}: {message}{_where(error)}; nobody foresaw it, --verbose shows the traceback"
+    return {"error": type(error).__name__, "message": message, "exit_code": code}
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({shown(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, UsageStoreError):
+        return error.exit_code
+    foreseen = isinstance(error, driver_errors(peewee.PeeweeException, OSError))
+    return DatabaseUnreadable.exit_code if foreseen else UNFORESEEN

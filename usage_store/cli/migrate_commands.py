@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from usage_store.cli.open_for_command import Outcome, opened
+from usage_store.cli.exit_codes import one_line
+from usage_store.cli.open_for_command import opened
+from usage_store.cli.output import Block, shown
 from usage_store.cli.progress import ticking
+from usage_store.cli.run_command import Outcome
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +44,7 @@ def rollback(arguments: argparse.Namespace) -> Outcome:
 def _reporter(arguments: argparse.Namespace) -> Callable[[Step], None]:
     def report(step: Step) -> None:
         verb = "applied" if step.direction == "up" else "rolled back"
-        print(f"{verb} {step.migration} ({step.seconds * 1000:.1f} ms)", flush=True)
+        print(shown(f"{verb} {step.migration} ({step.seconds * 1000:.1f} ms)"), flush=True)
 
     return (lambda _: None) if arguments.json else report
 
@@ -61,7 +64,7 @@ def _problem(problem: MigrationError) -> dict[str, Any]:
 
 def _problem_lines(problem: MigrationError) -> list[str]:
     diff = getattr(problem, "diff", "")
-    return [f"problem: {' '.join(str(problem).split())}", *([diff] if diff else [])]
+    return [f"problem: {one_line(problem)}", *([Block(diff)] if diff else [])]
 
 
 def _worst(problems: Sequence[MigrationError]) -> int:
@@ -131,7 +134,7 @@ def plan(arguments: argparse.Namespace) -> Outcome:
         plan = runner.plan(arguments.target)
     lines = [] if plan else ["-- nothing to do"]
     for planned in plan:
-        lines += [f"-- {planned.direction} {planned.migration}", *(f"{sql};" for sql in planned.statements)]
+        lines += [f"-- {planned.direction} {planned.migration}", *(Block(f"{sql};") for sql in planned.statements)]
     data = [{**_migration(p.migration), "direction": p.direction, "statements": p.statements} for p in plan]
     return Outcome(0, lines, data)
 

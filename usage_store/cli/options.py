@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from usage_store.cli.output import shown
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
 from usage_store.errors import InvalidValue
 
@@ -18,8 +19,10 @@ exit codes:
   1  pending (check)               6  locked by another process
   2  usage or configuration        7  a migration failed and was rolled back
   3  history problem               8  database unreadable
-  4  schema not as migrated
+  4  schema not as migrated       70  an error that nobody foresaw
+                                130  Ctrl-C
 """
+DATABASE_HELP = "default: $USAGE_STORE_DATABASE, else usage.db"
 _DEFAULTS = {
     "database": None,
     "directory": None,
@@ -56,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2 and one line."""
-        super().error(redact(message))  # a URL may stand where a command should
+        super().error(shown(redact(message)))  # a URL may stand where a command should
 
 
 class _Parser(Parser):
@@ -85,7 +88,7 @@ def _parser(argv: Sequence[str]) -> _Parser:
 def _common() -> _Parser:
     # Without defaults, and anew for each parser: a command's default would override what stood before the command.
     common = _Parser(add_help=False)
-    common.add_argument("--database", metavar="PATH|URL", help="default: $USAGE_STORE_DATABASE, else usage.db")
+    common.add_argument("--database", metavar="PATH|URL|MODULE:NAME", help=DATABASE_HELP)
     common.add_argument("--directory", metavar="DIR", help="default: the usage tables' own migrations")
     common.add_argument("--table", metavar="NAME", help="the history table; default: found by itself")
     common.add_argument("--wait", type=seconds, metavar="SECONDS", help="for another process's lock; default: 30")

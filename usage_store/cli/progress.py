@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
+from usage_store.cli.output import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -66,5 +68,5 @@ def _tick(what: str, ended: Event) -> None:
 
 def _show(line: str) -> None:
     # Back at the line's start, so that whatever is printed next, an error too, takes its place.
-    sys.stderr.write(f"{line}\x1b[K\r")
+    sys.stderr.write(f"{shown(line)}\x1b[K\r")
     sys.stderr.flush()

@@ -11,6 +11,7 @@ from usage_store.errors import ConfigurationError
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import peewee
 
@@ -67,6 +68,20 @@ def open_database(
     for a mode, and DatabaseUnreadable for a database that is missing or cannot be read.
     """
     return engine_at(target).open_database(target, readonly=readonly, missing=missing, timeout=timeout, mode=mode)
+
+
+def lent(
+    database: peewee.Database | peewee.DatabaseProxy,
+    *,
+    readonly: bool = False,
+    missing: Missing = "create",
+    mode: int | None = None,
+) -> AbstractContextManager[peewee.Database]:
+    """Have an application's own database connected for the block, and nothing written through it if `readonly`.
+
+    What becomes of a missing file, and what is raised, is as in `open_database` and `engine_of`.
+    """
+    return engine_of(database).lent(inner(database), readonly=readonly, missing=missing, mode=mode)
 
 
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the one engine says what it cannot open

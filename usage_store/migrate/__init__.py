@@ -1,7 +1,31 @@
 """A migration runner for any Peewee application; the command line is `python -m usage_store.migrate`."""
 
-from usage_store.migrate.files.migration import Migration, Step
-from usage_store.migrate.runner import MigrationRunner
-from usage_store.migrate.status import MigrationStatus
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from usage_store.migrate.files.migration import Migration, Step
+    from usage_store.migrate.runner import MigrationRunner
+    from usage_store.migrate.status import MigrationStatus
 
 __all__ = ["Migration", "MigrationRunner", "MigrationStatus", "Step"]
+
+_HOMES = {
+    "Migration": "usage_store.migrate.files.migration",
+    "MigrationRunner": "usage_store.migrate.runner",
+    "MigrationStatus": "usage_store.migrate.status",
+    "Step": "usage_store.migrate.files.migration",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: the command line is to hear Ctrl-C while it imports them.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, getattr(importlib.import_module(_HOMES[name]), name))
+
+
+def __dir__() -> list[str]:
+    return __all__

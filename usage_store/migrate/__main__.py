@@ -2,7 +2,11 @@
 
 import sys
 
-from usage_store.cli.main import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:  # the imports, too: they are most of what a short command does
+        from usage_store.cli.main import main
+
+        code = main()
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

@@ -65,6 +65,14 @@ class Engine(Protocol[D]):
     ) -> peewee.Database:
         """Open a database by its path or URL, connected on this thread."""
 
+    def lent(
+        self, database: D, *, readonly: bool = False, missing: Missing = "create", mode: int | None = None
+    ) -> AbstractContextManager[peewee.Database]:
+        """Have an application's own database connected for the block, and nothing written through it if `readonly`."""
+
+    def hear_signals(self, database: D) -> None:
+        """Let Python hear signals within a long statement, too: what a handler raises ends it."""
+
     def driver_errors(self, *others: type[Exception]) -> tuple[type[Exception], ...]:
         """Give what this engine's drivers of this process raise, and `others`."""
 

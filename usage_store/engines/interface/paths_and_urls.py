@@ -1,4 +1,4 @@
-"""The path or URL of a database: the default one, how one is shown, and the permissions of a new file."""
+"""The path or URL of a database: the default one, what is none, how one is shown, the permissions of a new file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ _ALL = 0o777
 def default_target() -> str:
     """Give `$USAGE_STORE_DATABASE`, or `usage.db` in the current folder."""
     return os.environ.get("USAGE_STORE_DATABASE") or "usage.db"
+
+
+def names_an_object(target: str) -> bool:
+    """Tell whether `package.module:name` is meant: identifiers on both sides, and no file of that name is there.
+
+    A single letter before the colon is a drive of Windows. Reads only.
+    """
+    module, colon, name = target.partition(":")
+    parts = (*module.split("."), *name.split("."))
+    return bool(colon) and len(module) > 1 and all(map(str.isidentifier, parts)) and not os.path.lexists(target)
 
 
 def redact(target: str) -> str:

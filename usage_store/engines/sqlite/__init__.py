@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
-from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.connection.open_file import hear_signals, lent, open_database
 from usage_store.engines.sqlite.connection.plain_connection import plain_connection
 from usage_store.engines.sqlite.file.integrity_checks import damage, violations
 from usage_store.engines.sqlite.file.list_tables import hidden, kind_of, own_tables, rename_table, tables_with
@@ -36,12 +36,14 @@ __all__ = [
     "damage",
     "driver_errors",
     "from_models",
+    "hear_signals",
     "hidden",
     "in_transaction",
     "is_disk_failure",
     "is_in_memory",
     "is_locked",
     "kind_of",
+    "lent",
     "migrating",
     "open_database",
     "own_tables",

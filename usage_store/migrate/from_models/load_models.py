@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import sys
 from collections.abc import Iterable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
 from usage_store.errors import ConfigurationError
+from usage_store.migrate.files.import_by_name import import_module
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -62,7 +60,7 @@ def load_models(spec: str) -> Models:
     if not name:
         raise ConfigurationError(f"{spec!r}: not a module of models; allowed: package.models or package.models:NAME")
     with _noted() as statements:
-        module = imported(name)
+        module = import_module(name)
     if not attribute:
         return _models_in(module)._replace(statements=tuple(statements))
     found = getattr(module, attribute, None)
@@ -94,20 +92,6 @@ def _noted() -> Iterator[list[str]]:
     finally:
         logger.removeFilter(note)
         logger.setLevel(level)
-
-
-def imported(name: str) -> ModuleType:
-    """Import a module that the user named, with the current folder importable. Raises ConfigurationError."""
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{name}: cannot be imported: {type(error).__name__}: {reason}") from error
-    finally:
-        if folder in sys.path:
-            sys.path.remove(folder)
 
 
 def check_unchanged(spec: str, before: Catalog, after: Catalog) -> None:

@@ -7,6 +7,7 @@ no other module imports a driver, and `second_connection` makes further ones to 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,13 @@ def owns(kind: type[peewee.Database]) -> bool:
 
 def main_file(database: peewee.SqliteDatabase) -> str:
     """Give the absolute path of a database, empty for one in memory. Reads only."""
-    return next(str(row[2]) for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+    connection = database.connection()
+    usual, connection.text_factory = connection.text_factory, os.fsdecode  # a file's name may be no text
+    try:
+        # No SELECT, which would read the schema: this is asked within a backup into the same connection, too.
+        return next(row[2] or "" for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+    finally:
+        connection.text_factory = usual
 
 
 def is_in_memory(database: peewee.SqliteDatabase) -> bool:

@@ -1,20 +1,29 @@
-"""A path or URL becomes an open Peewee database: pragmas, version checks, one-line errors, redaction."""
+"""A path, URL or application's database becomes an open one: pragmas, version checks, one-line errors, redaction."""
 
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
-from usage_store.engines.sqlite.connection.driver import check_sqlite, sqlite3
+from usage_store.engines.sqlite.connection.driver import check_sqlite, main_file, sqlite3
 from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, readable_errors
 from usage_store.engines.sqlite.connection.path_and_inode import absolute, make
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.engines.sqlite.connection.read_only_wal import QuietFile, is_quiet
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
     from usage_store.engines.interface.engine import Missing
+
+_INSTRUCTIONS = 100_000  # of SQLite's machine between two looks, some milliseconds
 
 
 def open_database(
@@ -35,12 +44,11 @@ def open_database(
     """
     check_sqlite(sqlite3.sqlite_version)
     checked_mode(mode)
-    target = os.fspath(target)
-    if missing == "empty" and "://" not in target and not os.path.exists(target):
-        target = ":memory:"
+    name = file_name(os.fspath(target))
+    if missing == "empty" and name != ":memory:" and not _is_there(name):
+        name = ":memory:"
     if missing == "refuse" and not readonly:
         open_database(target, readonly=True, timeout=timeout).close()
-    name = file_name(target)
     if name == ":memory:":
         database = SqliteFile(name, timeout=timeout)
     elif readonly:
@@ -58,8 +66,76 @@ def open_database(
     return database
 
 
+@contextmanager
+def lent(
+    database: peewee.SqliteDatabase, *, readonly: bool = False, missing: Missing = "create", mode: int | None = None
+) -> Iterator[peewee.SqliteDatabase]:
+    """Have an application's own database connected for the block, by its own driver, with its functions and pragmas.
+
+    A missing file is treated, and errors are raised, as by `open_database`. With `readonly`, SQLite refuses what would
+    write through this connection. Afterwards the database is closed again if it was closed.
+    """
+    name = _own_file(database)
+    if name and not _is_there(name):
+        if missing == "empty":
+            from usage_store.engines.sqlite.connection.second_connection import opened_like  # noqa: PLC0415  urllib
+
+            with opened_like(database, ":memory:", {}) as empty:
+                yield empty
+            return
+        if readonly or missing == "refuse":
+            raise _no_database(name)
+        _make_if_missing(name, mode)
+    with readable_errors(name or ":memory:", reading=readonly):
+        opened = database.connect(reuse_if_open=True)
+        database.get_tables()
+    try:
+        with pragma_set(database, "query_only", 1) if readonly else nullcontext():
+            yield database
+    finally:
+        if opened and not database.is_closed():
+            database.close()
+
+
+def hear_signals(database: peewee.SqliteDatabase) -> None:
+    """Let Python hear signals within a long statement of this thread's connection, too: an error interrupts it."""
+    database.connection().set_progress_handler(lambda: 0, _INSTRUCTIONS)
+
+
+def _own_file(database: peewee.SqliteDatabase) -> str:
+    """Give the file that an application's database names, empty for one in memory, also while it is closed."""
+    if not database.is_closed():
+        return main_file(database)
+    name = os.fspath(database.database)
+    if database.connect_params.get("uri") and name.startswith("file:"):
+        from urllib.parse import parse_qs, unquote, urlsplit  # noqa: PLC0415  6 % of what `check` takes
+
+        parts = urlsplit(name)
+        name = "" if parse_qs(parts.query).get("mode") == ["memory"] else unquote(parts.path)
+    return "" if name == ":memory:" else name
+
+
+def _no_database(name: str) -> DatabaseUnreadable:
+    return DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
+
+
+def _is_there(name: str) -> bool:
+    """Tell whether a file is at a path. Raises DatabaseUnreadable for a loop of links, a folder, a pipe."""
+    try:
+        found = os.stat(absolute(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DatabaseUnreadable(f"{name}: {CANNOT_OPEN} ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DatabaseUnreadable(f"{name}: cannot be opened: it is not a file")
+    return True
+
+
 def _make_if_missing(name: str, mode: int | None) -> None:
     path = absolute(name)
+    if _is_there(name):
+        return
     if not os.path.isdir(os.path.dirname(path)):
         raise DatabaseUnreadable(f"{name}: its folder does not exist; create it first")
     try:
@@ -70,8 +146,8 @@ def _make_if_missing(name: str, mode: int | None) -> None:
 
 def _readonly_file(name: str, timeout: float) -> SqliteFile:
     path = absolute(name)
-    if not os.path.isfile(path):
-        raise DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
+    if not _is_there(name):
+        raise _no_database(name)
     if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK):
         # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
         return SqliteFile(name, readonly=True, access="rw", timeout=timeout)
@@ -85,11 +161,19 @@ def file_name(target: str) -> str:
     """Give the file that a path or `sqlite:///` URL names, which may be `:memory:`, or raise ConfigurationError."""
     if not target:
         raise ConfigurationError("the database is an empty string; give a path or a sqlite:/// URL")
-    if "://" not in target:
-        return target
+    name = _file_of_url(target) if "://" in target else target
+    if "\0" in name:
+        raise ConfigurationError(f"{redact(target)}: holds a NUL character, which no path can")
+    return name
+
+
+def _file_of_url(target: str) -> str:
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415  6 % of what `check` takes to start
 
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError as error:  # [ without ]
+        raise ConfigurationError(f"{redact(target)}: not a URL ({error})") from error
     if parts.scheme != "sqlite":
         raise ConfigurationError(f"{redact(target)}: this version stores in SQLite; give a path or a sqlite:/// URL")
     if parts.netloc or parts.query or parts.fragment:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import main_file
-from usage_store.errors import ConfigurationError, NotEnoughDisk
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, NotEnoughDisk
 
 if TYPE_CHECKING:
     import peewee
@@ -33,10 +33,16 @@ def file_of(database: peewee.SqliteDatabase) -> Path:
 
 
 def on_disk(file: Path) -> Path:
-    """Give a file's absolute path, symbolic links followed; raise ConfigurationError for `:memory:`."""
+    """Give a file's absolute path, symbolic links followed.
+
+    Raises ConfigurationError for `:memory:`, and DatabaseUnreadable for links that lead in a circle.
+    """
     if str(file) == ":memory:":
         raise ConfigurationError("a database in memory has no file; name a database in a file")
-    return file.resolve()
+    found = Path(os.path.realpath(file))
+    if found.is_symlink():
+        raise DatabaseUnreadable(f"{file}: its symbolic links lead in a circle")
+    return found
 
 
 def reserve(path: Path, mode: int) -> None:

@@ -1,0 +1,110 @@
+"""A name may hold anything: what a person reads is one line each, and the terminal obeys none of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import OWN, called, command, maintain_command
+from tests.support.databases import script
+from tests.support.migrations import migrate_all, python, sql, table, write
+from tests.support.terminals import on_terminal
+from usage_store.cli.output import Block, shown
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+ODD = "a\x1b[31mred\nerror: \r\t\x07\x9b\u202e"
+SHOWN = r"a\x1b[31mred\nerror: \r\t\x07\x9b\u202e"
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]")
+
+
+def assert_harmless(done: subprocess.CompletedProcess[str]) -> None:
+    assert not CONTROL.search(done.stdout + done.stderr)
+    assert not [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_control_character_stays_as_it_is() -> None:
+    assert shown("Jürgen's café 🦊 \\n  x") == "Jürgen's café 🦊 \\n  x"
+    assert shown(ODD) == SHOWN
+    assert shown(Block("CREATE TABLE a (\n\tb\x1b)")) == "CREATE TABLE a (\n\tb\\x1b)"
+
+
+def test_names_of_files_are_escaped(tmp_path: Path) -> None:
+    path = tmp_path / f"{ODD}.db"
+    for words in ("", "status", "validate", "log", "backup", "rollback", "rehearse", "restore none"):
+        done = called(*words.split(), "--database", path, cwd=tmp_path)
+        assert_harmless(done)
+        if words in ("backup", "rollback"):
+            assert f"{SHOWN}.db.v3." in done.stdout + done.stderr
+    for gone in ("--directory", ODD), ("--database", f"{ODD}/gone.db"), ("--database", f"sqlite://{ODD}"), (ODD,):
+        done = called("status", *gone, cwd=tmp_path)
+        assert done.returncode in (0, 2, 8)
+        assert_harmless(done)
+    done = maintain_command("--database", f"{ODD}/gone.db", cwd=tmp_path)
+    assert done.returncode == 8
+    assert_harmless(done)
+    assert SHOWN in done.stderr
+
+
+def test_names_of_tables_and_migrations_are_escaped(folder: Path) -> None:
+    migrate_all(folder / "app.db", folder / "own")
+    quoted = ODD.replace("\n", "'||char(10)||'")
+    script(
+        folder / "app.db",
+        f"""
+        CREATE TABLE "{ODD}" (a REFERENCES one(id));
+        INSERT INTO "{ODD}" VALUES (7);
+        UPDATE schema_migrations SET name = '{quoted}' WHERE version = 2;
+        UPDATE schema_migration_log SET name = '{quoted}' WHERE version = 2;
+        """,
+    )
+    write(folder / "own", {"003_plan": sql(f'CREATE TABLE "{ODD}2" (a)', "INSERT INTO one (title) VALUES ('\x1b')")})
+    for words in ("", "status", "check", "validate", "log", "plan", "rollback", "rehearse"):
+        done = called(*words.split(), *OWN, cwd=folder)
+        assert_harmless(done)
+        if words in ("status", "validate", "log"):
+            assert SHOWN in done.stdout
+    data = json.loads(called("status", "--json", *OWN, cwd=folder).stdout)
+    assert ODD in [row["name"] for row in data["applied"]], "JSON has its own way to say it"
+
+
+@pytest.mark.parametrize("words", [(), ("--verbose",)])
+def test_what_is_logged_is_escaped(folder: Path, words: tuple[str, ...]) -> None:
+    migrate_all(folder / "app.db", folder / "own")
+    script(folder / "app.db", f'CREATE TABLE "{ODD}" (a REFERENCES one(id)); INSERT INTO "{ODD}" VALUES (7)')
+    write(folder / "own", {"003_logs": table("logs")})
+    done = command(*words, *OWN, cwd=folder)
+    assert done.returncode == 0
+    assert_harmless(done)
+    assert f"found before migrating: {SHOWN} has rows without their row in one" in done.stderr
+
+
+def test_errors_and_tracebacks_are_escaped(folder: Path) -> None:
+    write(folder / "own", {"003_bad": python(f"raise ValueError({ODD!r})")})
+    for words in ((), ("--verbose",)):
+        done = called(*words, *OWN, cwd=folder)
+        assert done.returncode == 7
+        assert not re.search("[\x1b\x07\x9b\r]", done.stderr)
+        if not words:
+            assert_harmless(done)
+        assert f"error: 003_bad.py, line 2: ValueError: {SHOWN}; rolled back" in done.stderr
+
+
+def test_progress_is_escaped(tmp_path: Path) -> None:
+    tell = f"""
+import time
+from usage_store.cli.progress import Progress
+progress = Progress()
+progress({ODD!r}, 0, 9)
+time.sleep(1.1)
+progress({ODD!r}, 1, 9)
+"""
+    said = on_terminal("-c", tell, cwd=tmp_path).err
+    assert f"{SHOWN}: 1 of 9" in said
+    assert "\x1b[31m" not in said

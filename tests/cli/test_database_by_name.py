@@ -1,0 +1,159 @@
+"""`--database module:name` takes the application's own database, with its functions, collations, pragmas and driver."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import command, maintain_command
+from tests.support.databases import files_of, names, rows, script
+from tests.support.migrations import sql, table, write
+from tests.support.programs import run_python
+from usage_store.engines.interface.paths_and_urls import names_an_object
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+APPLICATION = """
+import sys
+from peewee import DatabaseProxy, SqliteDatabase
+from playhouse.pool import PooledSqliteDatabase
+
+database = SqliteDatabase("app.db", pragmas={"journal_mode": "wal", "cache_size": -1000})
+database.register_function(lambda value: value * 2, "doubled", 1)
+pooled = PooledSqliteDatabase("app.db")
+pooled.register_function(lambda value: value * 2, "doubled", 1)
+proxy = DatabaseProxy()
+proxy.initialize(database)
+empty = DatabaseProxy()
+deferred = SqliteDatabase(None)
+in_memory = SqliteDatabase(":memory:")
+by_uri = SqliteDatabase("file:a%20b.db?mode=rwc", uri=True)
+usage = SqliteDatabase("usage.db")
+text = "app.db"
+
+
+class Settings:
+    database = database
+"""
+MIGRATIONS = {
+    "001_one": sql("CREATE TABLE one (a)", "INSERT INTO one VALUES (doubled(21))", down=["DROP TABLE one"]),
+    "002_two": table("two"),
+}
+DIRECTORY = ("--directory", "own")
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Path:
+    """A folder with an application, and its migrations in `own`, which need its SQL function."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "db.py").write_text(APPLICATION)
+    write(tmp_path / "own", MIGRATIONS)
+    return tmp_path
+
+
+def run(application: Path, name: str, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = command(*words, "--database", f"package.db:{name}", *DIRECTORY, cwd=application)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("name", ["database", "pooled", "proxy", "Settings.database"])
+def test_migrations_run_on_the_application_s_own_object(application: Path, name: str) -> None:
+    assert run(application, name).stdout.startswith("applied 001_one")
+    assert rows(application / "app.db", "SELECT a FROM one") == [(42,)]
+    assert run(application, name, "status").stdout.startswith("version 2 of 2")
+    assert run(application, name, "rollback", "0").stdout.startswith("rolled back 002_two")
+    assert "one" not in names(application / "app.db")
+
+
+def test_every_command_takes_it(application: Path) -> None:
+    run(application, "database")
+    for words in (["status"], ["check"], ["log"], ["validate"], ["plan"], ["rehearse"], ["stamp", "2"]):
+        run(application, "database", *words)
+    found = re.match(r"backed up version 2 to (.+) \(", run(application, "database", "backup").stdout)
+    assert found is not None
+    assert rows(found[1], "SELECT a FROM one") == [(42,)]  # type: ignore[arg-type]
+    done = run(application, "database", "restore", found[1], code=2)
+    assert done.stderr.startswith("error: package.db:database: restore replaces a file; give its path or URL")
+    assert command("--database", "package.db:usage", cwd=application).returncode == 0
+    done = maintain_command("--database", "package.db:usage", cwd=application)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run_python("-m", "usage_store.convert", "package.db:usage", cwd=application)
+    assert (done.returncode, done.stdout) == (0, "nothing to convert\n")
+
+
+def test_a_database_that_is_not_there_is_not_made_by_what_only_reads(application: Path) -> None:
+    before = files_of(application)
+    for name, file in (("database", "app.db"), ("by_uri", "a b.db")):
+        assert run(application, name, "status").stdout.startswith("version 0 of 2, 2 pending")
+        run(application, name, "check", code=1)
+        for words in (["validate"], ["log"], ["backup"], ["rollback"], ["rehearse"]):
+            assert run(application, name, *words, code=8).stderr.startswith(f"error: {file}: no such database")
+        assert files_of(application) == before
+
+
+def test_what_only_reads_does_not_write_through_it(application: Path) -> None:
+    run(application, "database")
+    looks = application / "looks.py"
+    looks.write_text(
+        "from package.db import database\n"
+        "from usage_store.engines import lent\n"
+        "with lent(database, readonly=True) as lent_one:\n"
+        "    try:\n"
+        "        lent_one.execute_sql('DELETE FROM one')\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__)\n"
+        "print(database.is_closed(), database.connect(), database.pragma('query_only'))\n"
+    )
+    assert run_python("looks.py", cwd=application).stdout == "OperationalError\nTrue True 0\n"
+    assert rows(application / "app.db", "SELECT a FROM one") == [(42,)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("package.gone:database", "package.gone: cannot be imported: ModuleNotFoundError: No module named"),
+        ("package.db:gone", "package.db has no gone"),
+        ("package.db:Settings.gone", "package.db has no Settings.gone"),
+        ("package.db:text", "str is not supported"),
+        ("package.db:Settings", "type is not supported"),
+        ("package.db:empty", "the DatabaseProxy is not initialised; call its initialize(database) first"),
+        ("package.db:deferred", "the database is deferred; call its init(path) first"),
+        ("exits:database", "exits: cannot be imported: SystemExit: 0"),
+        ("raises:database", "raises: cannot be imported: GeneratorExit: "),
+        ("broken:database", "broken: cannot be imported: SyntaxError: "),
+    ],
+)
+def test_what_is_no_such_object_is_one_line(application: Path, spec: str, said: str) -> None:
+    (application / "exits.py").write_text("import sys\nsys.exit(0)\n")
+    (application / "raises.py").write_text("raise GeneratorExit\n")
+    (application / "broken.py").write_text("1 +\n")
+    for words in (["status"], [], ["create", "x", "--from", spec.partition(":")[0]]):
+        done = command(*words, "--database", spec, *DIRECTORY, cwd=application)
+        assert done.returncode == 2
+        assert re.fullmatch(r"error: .+\n", done.stderr)
+        if "--from" not in words:
+            assert done.stderr.startswith(f"error: {spec}: ")
+            assert said in done.stderr
+
+
+def test_a_path_is_no_such_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (":memory:", "app.db", "C:app", "C:\\app.db", "sqlite:///app.db", "a/b:c", "db:app.db-", "", ":", "a:"):
+        assert not names_an_object(path)
+    for name in ("db:database", "package.db:database", "package.db:Settings.database", "_a:b"):
+        assert names_an_object(name)
+    script(tmp_path / "db:database", "CREATE TABLE a (b)")
+    assert not names_an_object("db:database"), "a file of that very name"
+
+
+def test_an_environment_variable_names_no_code(application: Path) -> None:
+    done = command("status", *DIRECTORY, cwd=application, USAGE_STORE_DATABASE="exits:database")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "version 0 of 2, 2 pending")

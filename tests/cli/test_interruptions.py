@@ -1,0 +1,230 @@
+"""Ctrl-C and SIGTERM, wherever they are heard: 130 or 143, no traceback, and nothing half done or left over."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.databases import dump, fill, names, script
+from tests.support.migrations import history, migrate_all, python, table, write
+from tests.support.programs import Ended, finish, line_of, run_python, running, start
+from tests.support.snapshots import filled
+from tests.test_convert import ORIGINAL
+from usage_store.engines.sqlite.copies.back_up import back_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
+HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's job may not have
+
+# In copies of one process that has all modules: at every n-th function of the package that is entered, a signal comes.
+AT_EACH_STEP = """
+import os, shutil, signal, sys
+from importlib import import_module
+from pathlib import Path
+
+module, function, number, points, *words = sys.argv[1:]
+main = getattr(import_module(module), function)
+package = str(Path(import_module("usage_store").__file__).parent)
+for name in "cli.migrate_commands", "cli.backup_commands", "cli.usage_commands", "migrate.validate", "migrate.rehearse":
+    import_module(f"usage_store.{name}")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run(folder, stop):
+    entered = 0
+
+    def look(frame, event, argument):
+        nonlocal entered
+        if event == "call" and frame.f_code.co_filename.startswith(package):
+            entered += 1
+            if entered == stop:
+                sys.setprofile(None)
+                os.kill(os.getpid(), int(number))
+
+    shutil.copytree("prepared", folder)
+    os.chdir(folder)
+    os.dup2(os.open("said", os.O_CREAT | os.O_WRONLY), 2)
+    os.dup2(2, 1)
+    sys.setprofile(look)
+    try:
+        code = main(words)
+    except KeyboardInterrupt:  # before it listens; `python -m` ends so
+        code = 130
+    finally:
+        sys.setprofile(None)
+        Path("entered").write_text(str(entered))
+    os._exit(code)
+
+
+def child(folder, stop):
+    process = os.fork()
+    if process == 0:
+        try:
+            run(folder, stop)
+        finally:
+            os._exit(99)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+print(child("undisturbed", 0), flush=True)
+all_of_them = int(Path("undisturbed/entered").read_text())
+for stop in range(1, all_of_them, max(1, all_of_them // int(points))):
+    print(child(str(stop), stop), stop)
+"""
+
+
+def at_each_step(folder: Path, number: int, words: str, points: int = 40) -> dict[str, int]:
+    """Interrupt a command at so many of its steps, each in a copy of a folder; give the exit codes by copy."""
+    module, *rest = words.split()
+    main = {
+        "migrate": ("usage_store.cli.main", "main"),
+        "maintain": ("usage_store.cli.usage_commands", "maintain_main"),
+        "convert": ("usage_store.cli.usage_commands", "convert_main"),
+    }[module]
+    where = OWN if module == "migrate" else ()
+    done = run_python("-c", AT_EACH_STEP, *main, str(int(number)), str(points), *rest, *where, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    usual, *codes = done.stdout.splitlines()
+    assert int(usual) == 0, (folder / "undisturbed" / "said").read_text()
+    return {stop: int(code) for code, stop in map(str.split, codes)}
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """A folder in which every command has something to do."""
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    own = write(folder / "own", {"001_one": table("one")})
+    fill(folder / "app.db", 300)
+    migrate_all(folder / "app.db", own)
+    back_up(folder / "app.db", 1).rename(folder / "old.backup")
+    script(folder / "app.db", "DELETE FROM item WHERE id > 100")
+    write(own, {"002_two": table("two"), "003_three": table("three")})
+    filled(folder / "usage.db", 40)
+    script(folder / "original.db", ORIGINAL)
+    return tmp_path
+
+
+def state(file: Path) -> Any:
+    found = dump(file)
+    for name in ("usage_sessions", "schema_migration_log"):  # whose other columns are times
+        found[name] = [row[0] for row in found.get(name, ())]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        ("migrate", "app.db"),
+        ("migrate rollback", "app.db"),
+        ("migrate validate", "app.db"),
+        ("migrate backup", "app.db"),
+        ("migrate rehearse", "app.db"),
+        ("migrate restore old.backup", "app.db"),
+        ("migrate stamp 3", "app.db"),
+        ("maintain --database usage.db --retention-days 30", "usage.db"),
+        ("convert original.db", "original.db"),
+    ],
+)
+def test_ctrl_c_at_any_step_is_130_and_leaves_nothing_half_done(prepared: Path, words: str, file: str) -> None:
+    codes = at_each_step(prepared, signal.SIGINT, words)
+    assert set(codes.values()) <= {0, 130}
+    assert list(codes.values()).count(130) > 20
+    allowed = [state(prepared / "prepared" / file), state(prepared / "undisturbed" / file)]
+    for stop in codes:
+        folder = prepared / stop
+        assert (folder / "said").read_text().count("Traceback") == 0
+        assert not [path.name for path in folder.iterdir() if "partial" in path.name or "rehearsal" in path.name]
+        found = state(folder / file)
+        if words == "migrate":  # one after the other
+            applied = history(folder / file)
+            assert applied in ([1], [1, 2], [1, 2, 3])
+            assert ("two" in found, "three" in found) == (2 in applied, 3 in applied)
+        elif not words.startswith("maintain"):  # which goes on from there
+            assert found in allowed, stop
+
+
+def test_sigterm_leaves_no_copies(prepared: Path) -> None:
+    for words in ("migrate backup", "migrate rehearse"):
+        codes = at_each_step(prepared, signal.SIGTERM, words, points=15)
+        assert set(codes.values()) <= {0, 143, 130, -signal.SIGTERM}  # the last two before and after it listens
+        assert list(codes.values()).count(143) > 8
+        for stop in codes:
+            left = [path.name for path in (prepared / stop).iterdir()]
+            assert not [name for name in left if "partial" in name or "rehearsal" in name]
+            shutil.rmtree(prepared / stop)
+        shutil.rmtree(prepared / "undisturbed")
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT at_it() UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+LONG = f"""
+import os
+
+def up(migrator, db):
+    db.execute_sql("CREATE TABLE long (a)")
+    db.connection().create_function("at_it", 0, lambda: os.write(1, b"at it\\n"))
+    db.execute_sql("INSERT INTO long {ENDLESS}")
+
+
+def down(migrator, db):
+    db.execute_sql("DROP TABLE long")
+"""
+MIGRATE = "import sys; from usage_store.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_statement_that_never_ends_is_interrupted(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    write(tmp_path / "own", {"001_one": table("one"), "002_long": LONG})
+    process = start(HEARD + MIGRATE, *OWN, cwd=tmp_path)
+    with running(process):
+        assert line_of(process).startswith("applied 001_one")
+        assert line_of(process) == "at it\n"
+        process.send_signal(number)
+        assert finish(process, "") == Ended(code, "", "")
+    assert history(tmp_path / "app.db") == [1]
+    assert "long" not in names(tmp_path / "app.db")
+    assert not (tmp_path / "app.db-migrate").exists()
+
+
+def test_the_wait_for_a_lock_is_interrupted(tmp_path: Path) -> None:
+    write(tmp_path / "own", {"001_waits": python("print('at it', flush=True); input()")})
+    first = start(HEARD + MIGRATE, *OWN, cwd=tmp_path)
+    with running(first):
+        assert line_of(first) == "at it\n"
+        second = start(HEARD + "import os; os.dup2(1, 2)\n" + MIGRATE, *OWN, cwd=tmp_path)
+        with running(second):
+            assert line_of(second).startswith("another process is migrating this database")
+            second.send_signal(signal.SIGINT)
+            assert finish(second, "") == Ended(130, "", "")
+        assert finish(first).code == 0
+    assert history(tmp_path / "app.db") == [1]
+
+
+def test_a_command_that_ignores_ctrl_c_goes_on_ignoring_it(tmp_path: Path) -> None:
+    """As a shell's background job does, and under nohup."""
+    write(tmp_path / "own", {"001_one": python("import os, signal; os.kill(os.getpid(), signal.SIGINT)")})
+    ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    assert run_python("-c", ignored + MIGRATE, *OWN, cwd=tmp_path).returncode == 0
+
+
+def test_a_process_that_a_migration_forks_is_ended_by_sigterm(tmp_path: Path) -> None:
+    forks = """
+import os, signal, time
+child = os.fork()
+if child == 0:
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    finally:
+        print("lived on", flush=True)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
+"""
+    write(tmp_path / "own", {"001_forks": python(forks)})
+    done = run_python("-m", "usage_store.migrate", *OWN, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("applied 001_forks")

@@ -1,0 +1,130 @@
+"""Run one command to its end: its outcome is printed; what stops it is a line and an exit code, whatever it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from usage_store.cli.exit_codes import INTERRUPTED, described
+from usage_store.cli.output import Block, complain, shown, with_output
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+    from sys import UnraisableHookArgs
+    from types import FrameType
+
+
+class Outcome(NamedTuple):
+    """A command's exit code, its lines for a person, and the same as data."""
+
+    code: int
+    lines: Sequence[str]
+    data: Any
+
+
+def run(
+    parse: Callable[[], argparse.Namespace], act: Callable[[argparse.Namespace], Outcome], *, after_error: str = ""
+) -> int:
+    """Parse, act, print the outcome, and give the exit code; what went wrong is one line on stderr.
+
+    `after_error` is what that line ends with.
+    """
+    return with_output(lambda: _run(parse(), act, after_error))
+
+
+def _run(arguments: argparse.Namespace, act: Callable[[argparse.Namespace], Outcome], after_error: str) -> int:
+    with _Stop() as stop:
+        try:
+            with _logged(verbose=arguments.verbose):
+                outcome = act(arguments)
+                if stop.exit_code and outcome.code:  # a rehearsal, whose migration failed of Ctrl-C
+                    return stop.exit_code
+                _print(outcome, arguments)
+        except KeyboardInterrupt:
+            return stop.exit_code or INTERRUPTED
+        except BaseException as error:  # noqa: BLE001  whatever comes up to here gets its line
+            # SQLite says an error of its own where Ctrl-C was heard in a function that it had called.
+            return stop.exit_code or _fail(error, arguments, after_error)
+        return outcome.code
+
+
+class _Stop:
+    """End the block by KeyboardInterrupt at Ctrl-C and SIGTERM, so that what is on the way is undone and removed."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0  # or the one of the signal that came
+        self._process = os.getpid()
+        self._before: list[tuple[int, Any]] = []
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+                if signal.getsignal(number) == usual:  # not where it is ignored, as in a shell's background job
+                    self._before.append((number, signal.signal(number, self._hear)))
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._tell_unraisable
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = self._unraisable
+        for number, handler in self._before:
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a process that a migration has forked
+            os._exit(128 + number)
+        self.exit_code = 128 + number
+        raise KeyboardInterrupt
+
+    def _tell_unraisable(self, unraisable: UnraisableHookArgs) -> None:
+        # What Python was about when the signal came cannot raise: it is lost, and the command goes on.
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            self._unraisable(unraisable)
+
+
+def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        print(json.dumps(outcome.data, indent=2, default=str))
+    else:
+        print("\n".join(map(shown, outcome.lines)), end="\n" if outcome.lines else "")
+
+
+def _fail(error: BaseException, arguments: argparse.Namespace, after_error: str) -> int:
+    described_error = described(error)
+    if arguments.verbose:
+        complain(Block("".join(traceback.format_exception(error)).rstrip()))
+    if arguments.json:
+        applied = [str(step.migration) for step in getattr(error, "applied", ())]
+        print(json.dumps({**described_error, "applied": applied}))
+    complain(f"error: {described_error['message']}{after_error}")
+    diff = getattr(error, "diff", "")
+    if diff:
+        complain(Block(diff))
+    return int(described_error["exit_code"])
+
+
+class _Lines(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        return shown(super().formatMessage(record))
+
+
+@contextmanager
+def _logged(*, verbose: bool) -> Iterator[None]:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines("%(message)s"))
+    if verbose:
+        logging.basicConfig(handlers=[handler], level=logging.INFO)
+        logging.getLogger("peewee").setLevel(logging.DEBUG)
+    handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    usual, logging.lastResort = logging.lastResort, handler  # for what is logged where nobody configures logging
+    try:
+        yield
+    finally:
+        logging.lastResort = usual
