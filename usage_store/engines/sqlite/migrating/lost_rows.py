@@ -106,9 +106,10 @@ class _Compared:
 
     def rows(self, *, undoing: bool) -> Iterator[Loss]:
         """Name the rows that were lost."""
+        touched = self._seen.written | self._seen.dropped | {name for _, name in self._seen.tables}
         for name, table in self._before.tables.items():
             became = self._became[name]
-            if became == name and not self._was_touched(name):
+            if became == name and name not in touched and self._after.tables[name].row == table.row:
                 continue
             count = self._count(table)
             if not count:
@@ -123,16 +124,12 @@ class _Compared:
                 lost = f"{what} lost {count - left} of {count} rows"
                 yield {name, became}, f"{lost}; if that is meant, {_declare(name)}"
 
-    def _was_touched(self, name: str) -> bool:
-        seen, same = self._seen, self._before.objects[name].row == self._after.objects[name].row
-        return not same or name in seen.written or name in seen.dropped or ("alter", name) in seen.tables
-
     def tables_with_other_columns(self) -> list[tuple[Object, Object, set[str]]]:
         """List the tables that may have lost columns: what they were, what they are, what DROP COLUMN took."""
         found = []
         for name, table in self._before.tables.items():
             became = self._became[name]
-            if became is not None:
+            if became is not None and (self._seen.dropped_columns or self._after.tables[became].row != table.row):
                 after, dropped = self._after.objects[became], self._dropped(name, became)
                 if may_have_lost_columns(table, after, dropped) and self._count(table):
                     found.append((table, after, dropped))

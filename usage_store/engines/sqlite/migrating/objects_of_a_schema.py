@@ -50,7 +50,10 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
     rows = connection.execute(
         "SELECT name, type, tbl_name, sql, rowid FROM main.sqlite_master WHERE name NOT LIKE 'sqlite^_%' ESCAPE '^'"
     ).fetchall()
-    objects = {fold(row[0]): Object(row[0], row[1], fold(row[2]), row[3], row[4]) for row in rows}
+    objects: dict[str, Object] = {}
+    for row in rows:
+        name = fold(row[0])
+        objects[name] = Object(row[0], row[1], name if row[2] == row[0] else fold(row[2]), row[3], row[4])
     rowless: set[str] = set()
     virtual = [(name, each) for name, each in objects.items() if each.kind == "table" and each.is_virtual]
     if virtual:
