@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
-from usage_store.errors import ChangeRefused
+from usage_store.errors import ImpossibleChange, UnknownColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -78,13 +78,13 @@ def _clause(part: Sequence[Token]) -> Clause:
 
 
 def column_part(sql: str, column: str) -> tuple[Token, ...]:
-    """Give the tokens of a column's definition, or raise ChangeRefused if there is none of this name, in any case."""
+    """Give the tokens of a column's definition, or raise UnknownColumn if there is none of this name, in any case."""
     parts = sql_tokens.parse_table(sql).columns
     for part in parts:
         if fold(sql_tokens.name_of(part[0])) == fold(column):
             return part
     names = ", ".join(sql_tokens.name_of(part[0]) for part in parts)
-    raise ChangeRefused(f"{_table_of(sql)}: no column {column!r}; there are: {names}")
+    raise UnknownColumn(f"{_table_of(sql)}: no column {column!r}; there are: {names}")
 
 
 def follows_comment(sql: str, column: str) -> bool:
@@ -104,22 +104,36 @@ def add_column(sql: str, definition: str) -> str:
 def add_constraint(sql: str, name: str, constraint: str) -> str:
     """Put a named table constraint after the last one."""
     if any(fold(name) == fold(there) for there in _named(sql)):
-        raise ChangeRefused(f"{_table_of(sql)}: a constraint {name!r} is there already")
+        raise ImpossibleChange(f"{_table_of(sql)}: a constraint {name!r} is there already")
     table = sql_tokens.parse_table(sql)
     return _append(sql, (table.constraints or table.columns)[-1], f"CONSTRAINT {quoted(name)} {constraint}")
 
 
 def drop_column(sql: str, column: str) -> str:
-    """Take out a column that is not the first one."""
+    """Take out a column that is not the only one."""
     part = column_part(sql, column)
-    return _without(sql, [_comma_before(sql, part), (part[0].start, part[-1].end)])
+    first, *others = sql_tokens.parse_table(sql).columns
+    if not others:
+        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} cannot go; there is no other")
+    return _without(sql, [_comma_before(sql, others[0] if part == first else part), (part[0].start, part[-1].end)])
+
+
+def own_rules(sql: str, column: str) -> list[str]:
+    """Give the kinds of the table's FOREIGN KEYs and UNIQUEs that are of one column alone: "foreign", "unique"."""
+    parts = sql_tokens.parse_table(sql).constraints
+    return [clause.kind for part in parts for clause in clauses(part) if _is_own(clause, column)]
+
+
+def drop_own_rules(sql: str, column: str) -> str:
+    """Take out the table's FOREIGN KEYs and UNIQUEs that are of one column alone."""
+    return _drop(sql, lambda clause: _is_own(clause, column))
 
 
 def drop_constraint(sql: str, name: str) -> str:
     """Take out the one constraint of a name, of the table or of a column."""
     if sum(fold(name) == fold(there) for there in _named(sql)) != 1:
         names = ", ".join(_named(sql)) or "no named one"
-        raise ChangeRefused(f"{_table_of(sql)}: no single constraint {name!r}; there are: {names}")
+        raise ImpossibleChange(f"{_table_of(sql)}: no single constraint {name!r}; there are: {names}")
     return _drop(sql, lambda clause: clause.name is not None and fold(clause.name) == fold(name))
 
 
@@ -129,18 +143,20 @@ def drop_foreign_key(sql: str, column: str) -> str:
 
     def concerned(clause: Clause) -> bool:
         if clause.kind == "foreign":
-            names = [
-                fold(sql_tokens.name_of(token))
-                for token in sql_tokens.after(clause.tokens, "key")[0]
-                if not token.says(",")
-            ]
-            return names == [fold(column)]
+            return _is_own(clause, column)
         return clause.kind == "references" and clause.tokens[0] in part
 
     without = _drop(sql, concerned)
     if without == sql:
-        raise ChangeRefused(f"{_table_of(sql)}: column {column!r} has no foreign key that is its alone")
+        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} has no foreign key that is its alone")
     return without
+
+
+def _is_own(clause: Clause, column: str) -> bool:
+    if clause.kind not in ("foreign", "unique"):
+        return False
+    lists = sql_tokens.after(clause.tokens, "key" if clause.kind == "foreign" else "unique")  # none: a column's clause
+    return bool(lists) and [fold(sql_tokens.name_of(part[0])) for part in sql_tokens.split(lists[0])] == [fold(column)]
 
 
 def set_type(sql: str, column: str, datatype: str) -> str:
