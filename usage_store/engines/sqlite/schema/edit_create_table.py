@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.schema.sql_tokens import Token
 
 _TABLE_LEVEL = ("constraint", "primary", "unique", "check", "foreign")
-_COLUMN_LEVEL = (*_TABLE_LEVEL, "not", "null", "default", "references", "collate", "generated", "as", "deferrable")
-_TAKES_A_WORD = ("constraint", "references", "collate", "not", "set")  # the next token is theirs, whatever it says
+_COLUMN_LEVEL = {*_TABLE_LEVEL, "not", "null", "default", "references", "collate", "generated", "as", "deferrable"}
+# The next token is theirs, whatever it says; of GENERATED ALWAYS AS the next two.
+_STEPS = {"constraint": 2, "references": 2, "collate": 2, "not": 2, "set": 2, "generated": 3}
 _BLANK = " \t\r\n\f"
 
 
@@ -43,26 +44,28 @@ def clauses(part: Sequence[Token]) -> list[Clause]:
     starts: list[int] = []
     index = 0
     while index < len(part):
-        keyword = part[index]
-        named = index > 1 and part[index - 2].says("constraint") and not keyword.says("constraint")
-        inside_foreign = bool(starts) and _kind(part[starts[-1] :]) == "foreign"
-        if keyword.says(*(_TABLE_LEVEL if inside_foreign else _COLUMN_LEVEL)) and not named:
+        if part[index].keyword in _COLUMN_LEVEL and _opens(part, starts, index):
             starts.append(index)
         index = _next(part, index)
     return [_clause(part[start:end]) for start, end in pairwise([*starts, len(part)])]
+
+
+def _opens(part: Sequence[Token], starts: Sequence[int], index: int) -> bool:
+    keyword = part[index]
+    named = index > 1 and part[index - 2].says("constraint") and not keyword.says("constraint")
+    inside_foreign = bool(starts) and _kind(part[starts[-1] :]) == "foreign"
+    return not named and (not inside_foreign or keyword.keyword in _TABLE_LEVEL)
 
 
 def _next(part: Sequence[Token], index: int) -> int:
     token = part[index]
     if token.says("("):
         return sql_tokens.closing_of(part, index) + 1
-    if token.says("generated"):
-        return index + 3  # ALWAYS AS
     if token.says("default"):
         if part[index + 1].says("("):
             return sql_tokens.closing_of(part, index + 1) + 1
         return index + (3 if part[index + 1].says("+", "-") else 2)
-    return index + (2 if token.says(*_TAKES_A_WORD) else 1)
+    return index + _STEPS.get(token.keyword, 1)
 
 
 def _kind(part: Sequence[Token]) -> str:
