@@ -52,7 +52,7 @@ def drop_column(
         ):
             rebuild(database, table, edit_create_table.drop_column(sql, column), drop=[column])
         else:
-            database.execute_sql(f"ALTER TABLE main.{quoted(stored.name)} DROP COLUMN {quoted(column)}")
+            database.execute_sql(f"ALTER TABLE {quoted(stored.name)} DROP COLUMN {quoted(column)}")
 
 
 def _indexes(

@@ -103,7 +103,10 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         elif needs_rebuild(definition):
             self._edit(table, lambda sql: edit_create_table.add_column(sql, definition))
         else:
-            self.database.execute_sql(f"ALTER TABLE main.{quoted(table)} ADD COLUMN {definition}")
+            hidden = "SELECT 1 FROM sqlite_temp_master WHERE name = ? COLLATE NOCASE"
+            if self.database.connection().execute(hidden, (table,)).fetchone():
+                stored_table(self.database, table)  # refuses it
+            self.database.execute_sql(f"ALTER TABLE {quoted(table)} ADD COLUMN {definition}")
 
     @_operation
     def drop_column(self, table: str, column_name: str, cascade: bool = False, legacy: bool = False) -> None:
