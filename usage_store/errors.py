@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any, ClassVar, Protocol
+
+import peewee
 
 __all__ = [
     "BackupFailed",
@@ -23,6 +26,7 @@ __all__ = [
     "ForkedConnection",
     "GuardTripped",
     "HistoryError",
+    "ImpossibleChange",
     "InvalidValue",
     "Irreversible",
     "LateMigration",
@@ -37,8 +41,10 @@ __all__ = [
     "RegistryError",
     "RejectedInput",
     "RenamedMigration",
+    "RowsDoNotFit",
     "SchemaDrift",
     "TransactionOpen",
+    "UnknownColumn",
     "UnknownField",
     "UnknownSession",
     "UsageStoreError",
@@ -52,13 +58,7 @@ class UsageStoreError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let it be copied and sent to another process, whatever its class is made from."""
-        return _again, (type(self), self.args), self.__dict__
-
-
-def _again(kind: type[UsageStoreError], args: tuple[Any, ...]) -> UsageStoreError:
-    error = kind.__new__(kind)
-    error.args = args
-    return error
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # as pickle does
 
 
 class ConfigurationError(UsageStoreError):
@@ -180,6 +180,21 @@ class LoadError(RegistryError):
 
 class ChangeRefused(MigrationError):
     """A change of a table that SQLite cannot make or that would lose something; nothing was changed."""
+
+    orig: Exception | None = None  # the driver's error, as peewee's errors have it
+
+
+# An `except OperationalError` that means "it is there already", as playhouse raises it, must not catch RowsDoNotFit.
+class ImpossibleChange(ChangeRefused, peewee.OperationalError):
+    """A change that SQLite does not accept, or of what is there already, in use or not an ordinary table."""
+
+
+class UnknownColumn(ImpossibleChange, ValueError):
+    """A change of a column or table that does not exist."""
+
+
+class RowsDoNotFit(ChangeRefused, peewee.IntegrityError):
+    """A change that rows of the table do not fit."""
 
 
 class Irreversible(MigrationError):

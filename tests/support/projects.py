@@ -96,6 +96,8 @@ class Project:
             self.runner().migrate()
         wanted = catalog_of(models)
         live = schema(self.database)
+        # The order of columns and the names of constraints stay as they are, whatever the models say.
+        wanted, live = wanted.as_models_state(), live.as_models_state()
         same(wanted, Catalog({name: live.tables[name] for name in wanted.tables}, live.others))
         assert generate(self.database, models).empty
         return generated

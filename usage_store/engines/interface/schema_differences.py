@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +40,52 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: columns by name, and the rules it holds, each sorted."""
+    """A table: columns by name, and the rules it holds, each sorted.
+
+    `besides` are lines of what a model cannot state: collations and DESC of keys, ON CONFLICT, MATCH, and the names of
+    constraints. `order` is that of the columns, which `columns` does not compare.
+    """
 
     columns: Mapping[str, Column]
     checks: tuple[str, ...]
     uniques: tuple[tuple[str, ...], ...]
     foreign_keys: tuple[ForeignKey, ...]
     options: tuple[str, ...]
+    besides: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+
+    def as_models_state(self) -> Table:
+        """Give the table without what a model cannot state."""
+        return replace(self, besides=(), order=())
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """Every object of a database by its lower-case name; `others` are indexes, triggers and views.
 
-    An entry of `others` is its kind, its table and its normalised SQL.
+    An entry of `others` is its kind, its table and its normalised SQL. `strings` holds, by view and trigger, words in
+    double quotes as they are written: strings if they are no columns' names, which its SQL does not tell.
     """
 
     tables: Mapping[str, Table]
     others: Mapping[str, tuple[str, str, str]]
+    strings: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def changed_since(self, before: Catalog) -> Catalog:
         """Give what is new or different here."""
         return Catalog(
             {name: table for name, table in self.tables.items() if before.tables.get(name) != table},
-            {name: other for name, other in self.others.items() if before.others.get(name) != other},
+            {
+                name: other
+                for name, other in self.others.items()
+                if before.others.get(name) != other or before.strings.get(name) != self.strings.get(name)
+            },
+            self.strings,
         )
+
+    def as_models_state(self) -> Catalog:
+        """Give the schema without what models cannot state."""
+        return Catalog({name: table.as_models_state() for name, table in self.tables.items()}, self.others)
 
 
 def differences(expected: Catalog, live: Catalog) -> list[str]:
@@ -84,12 +105,22 @@ def differences(expected: Catalog, live: Catalog) -> list[str]:
             lines.append(f"{kind} {name} on {table_name} is missing" if kind != "view" else f"view {name} is missing")
         elif found[2] != sql:
             lines.append(f"{kind} {name} is `{found[2]}`, should be `{sql}`")
+        else:
+            lines += _other_strings(f"{kind} {name}", expected.strings.get(name, ()), live.strings.get(name, ()))
     lines += (
         f"{kind} {name} on {table_name} is not from a migration"
         for name, (kind, table_name, _) in live.others.items()
         if table_name in expected.tables and name not in expected.others
     )
     return lines
+
+
+def _other_strings(what: str, expected: Iterable[str], live: Iterable[str]) -> Iterator[str]:
+    """Name the words that are in double quotes on both sides, in other cases of letters."""
+    folded = {text.lower() for text in expected} & {text.lower() for text in live}
+    wanted, there = ({text for text in texts if text.lower() in folded} for texts in (expected, live))
+    if wanted != there:
+        yield f"{what} says {' '.join(sorted(there - wanted))}, should say {' '.join(sorted(wanted - there))}"
 
 
 def _table_differences(expected: Table, live: Table) -> Iterator[str]:
@@ -104,10 +135,13 @@ def _table_differences(expected: Table, live: Table) -> Iterator[str]:
         ("UNIQUE", [", ".join(unique) for unique in expected.uniques], [", ".join(unique) for unique in live.uniques]),
         ("", [str(key) for key in expected.foreign_keys], [str(key) for key in live.foreign_keys]),
         ("option", expected.options, live.options),
+        ("", expected.besides, live.besides),
     ):
         shown = f"{label} ({{}})" if label else "{}"
         yield from (f": {shown.format(rule)} is missing" for rule in wanted if rule not in there)
         yield from (f": {shown.format(rule)} is not from a migration" for rule in there if rule not in wanted)
+    if expected.order != live.order and sorted(expected.order) == sorted(live.order):
+        yield f": its columns are in the order {', '.join(live.order)}; should be {', '.join(expected.order)}"
 
 
 def _column_differences(expected: Column, live: Column) -> Iterator[str]:
@@ -171,13 +205,7 @@ def not_restored(before: State, after: State) -> tuple[str, ...]:
 def _schema_lines(expected: Catalog, live: Catalog) -> Iterator[str]:
     # What differences() calls so was made by `up`, which is a migration.
     yield from (line.replace("is not from a migration", "is left behind") for line in differences(expected, live))
-    for name, table in live.tables.items():
-        if name not in expected.tables:
-            yield f"table {name} is left behind"
-        else:
-            old, new = list(expected.tables[name].columns), list(table.columns)
-            if old != new and sorted(old) == sorted(new):
-                yield f"{name}: its columns are in the order {', '.join(new)}; should be {', '.join(old)}"
+    yield from (f"table {name} is left behind" for name in live.tables if name not in expected.tables)
     for name, (kind, table_name, _) in live.others.items():
         if name not in expected.others and table_name not in expected.tables:
             yield f"{kind} {name} is left behind"

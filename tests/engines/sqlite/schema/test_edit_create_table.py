@@ -148,7 +148,13 @@ def test_an_operation_changes_one_thing_of_any_table(sql: str, case: str, data: 
             assert read_catalog(database).tables["made"] == before
             return
         event(f"{case}: done")
-        assert read_catalog(database).tables["made"] == expected(before, column)
+        after = read_catalog(database).tables["made"]
+        assert after.as_models_state() == expected(before, column).as_models_state()
+        assert after.order[: len(before.order)] == before.order
+        new = {"constraint new, check (( 5 > 4 ) or ')')"} if case == "check" else set()
+        assert {*after.besides} - {*before.besides} == new
+        gone = {*before.besides} - {*after.besides}
+        assert all(case.startswith("no ") or line.startswith(f"{case} ({column})") for line in gone)
         found = database.execute_sql("SELECT * FROM made").fetchall()
         if case == "column":
             found = [row[:-1] for row in found]

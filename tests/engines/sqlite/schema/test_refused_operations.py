@@ -101,6 +101,14 @@ def test_operations_that_have_nothing_to_do_do_nothing(database: peewee.SqliteDa
     assert state(database) == before
 
 
+def test_a_column_is_not_added_to_a_temporary_table_that_hides_the_lasting_one(database: peewee.SqliteDatabase) -> None:
+    database.execute_sql("CREATE TEMP TABLE Log (what TEXT)")
+    before = state(database)
+    with pytest.raises(ChangeRefused, match="log is a temporary table, or hidden by one"):
+        run(database, lambda m: m.add_column("log", "more", peewee.TextField(null=True)))
+    assert state(database) == before
+
+
 def test_the_primary_key_of_a_strict_table_stays_not_null(database: peewee.SqliteDatabase) -> None:
     database.execute_sql("CREATE TABLE s (k TEXT NOT NULL PRIMARY KEY, v INT) STRICT")
     with pytest.raises(ChangeRefused, match="s: column 'K' is of the primary key"):

@@ -108,7 +108,7 @@ SAME = [
     BASE.upper().replace("'X  Y'", "'x  y'").replace("'A'", "'a'"),
     BASE.replace("\n", " /* ( */ ").replace(" c REAL", ' "c" REAL'),
     BASE.replace("GENERATED ALWAYS AS", "AS").replace("DEFAULT 5", "DEFAULT (5)"),
-    BASE.replace("CONSTRAINT both ", "").replace("TABLE t", "TABLE main.t"),
+    BASE.replace("CONSTRAINT both", 'CONSTRAINT "BOTH"').replace("TABLE t", "TABLE main.t"),
     BASE.replace("REFERENCES p (id)", "REFERENCES [p]([id]) ON UPDATE NO ACTION").replace("(b, d))", "(b, d) -- )\n)"),
     BASE.replace(", UNIQUE (b, d))", " UNIQUE (b, d))"),
 ]
@@ -128,6 +128,19 @@ OTHER = [
     BASE.replace(" AUTOINCREMENT", ""),
     BASE.replace("b TEXT", "b CLOB"),
     BASE.replace("\n  CONSTRAINT", "\n  e, CONSTRAINT"),
+    BASE.replace("CONSTRAINT both ", ""),
+    BASE.replace("CONSTRAINT both", "CONSTRAINT other"),
+    BASE.replace("UNIQUE (b, d)", "UNIQUE (b COLLATE BINARY, d)"),
+    BASE.replace("UNIQUE (b, d)", "UNIQUE (b, d DESC)"),
+    BASE.replace("UNIQUE (b, d)", "UNIQUE (b, d) ON CONFLICT IGNORE"),
+    BASE.replace(" UNIQUE REFERENCES", " UNIQUE ON CONFLICT REPLACE REFERENCES"),
+    BASE.replace("NOT NULL", "NOT NULL ON CONFLICT FAIL"),
+    BASE.replace("PRIMARY KEY", "PRIMARY KEY ON CONFLICT REPLACE"),
+    BASE.replace("a INTEGER PRIMARY KEY AUTOINCREMENT", "a INTEGER PRIMARY KEY DESC"),
+    BASE.replace("ON DELETE CASCADE", "ON DELETE CASCADE MATCH FULL"),
+    BASE.replace("'x  y' COLLATE NOCASE", "('x  y' COLLATE NOCASE)"),
+    BASE.replace("COLLATE NOCASE CHECK (b <> '(')", "CHECK (b COLLATE NOCASE <> '(')"),
+    BASE.replace("'x  y'", '"X  y"'),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import peewee
@@ -12,11 +13,12 @@ from usage_store.engines.sqlite.schema.read_whole_schema import is_ordinary, nor
 from usage_store.engines.sqlite.schema.sql_tokens import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from usage_store.engines.interface.schema_objects import SchemaObject
 
 _NOTHING = Table({}, (), (), (), ())
+_ORDER = ("table", "index", "view", "trigger")
 
 
 def compare(
@@ -24,7 +26,7 @@ def compare(
 ) -> tuple[list[str], list[str]]:
     """Name each way in which the live schema is not the expected one, and what could not be compared. Reads only."""
     tables = {each.name.lower() for each in expected.values() if each.kind == "table"}
-    different = [each for key, each in expected.items() if live.get(key) is None or live[key].sql != each.sql]
+    different = [each for key, each in expected.items() if key not in live or live[key].sql != each.sql]
     added = [
         each
         for key, each in live.items()
@@ -32,41 +34,50 @@ def compare(
     ]
     if not different and not added:
         return [], []
-    names = {each.name.lower() for each in (*different, *added)} | {each.table.lower() for each in added}
+    names = {name.lower() for each in (*different, *added) for name in (each.name, each.table)}
     wanted = [each for each in expected.values() if {each.name.lower(), each.table.lower()} & names]
-    there = {each.name.lower() for each in live.values()}
-    catalog, unknown = _catalog_of(database, wanted, there)
-    names -= unknown.keys()
+    catalog, unknown = _catalog_of(database, wanted, live)
     found = read_catalog(database, names)
-    return differences(catalog, found), [f"{name} was not compared: {reason}" for name, reason in unknown.items()]
+    tables_left = {name: table for name, table in found.tables.items() if name not in unknown}
+    others_left = {name: other for name, other in found.others.items() if name not in unknown}
+    lines = differences(catalog, Catalog(tables_left, others_left, found.strings))
+    return lines, [f"{name} was not compared: {reason}" for name, reason in unknown.items()]
 
 
 def _catalog_of(
-    database: peewee.SqliteDatabase, objects: list[SchemaObject], there: set[str]
+    database: peewee.SqliteDatabase, objects: Sequence[SchemaObject], live: Mapping[str, SchemaObject]
 ) -> tuple[Catalog, dict[str, str]]:
     tables: dict[str, Table] = {}
+    others: dict[str, tuple[str, str, str]] = {}
     unknown: dict[str, str] = {}
+    named = {each.name.lower() for each in objects}
+    hosts = {each.table.lower() for each in objects} - named  # tables of others, on which there are triggers of ours
     with scratch_like(database) as scratch:
-        for each in objects:
-            if is_ordinary(each.kind, each.sql):
-                tables[each.name.lower()] = _NOTHING
+        for each in live.values():
+            if each.name.lower() in hosts and is_ordinary(each.kind, each.sql):
+                with suppress(peewee.DatabaseError):
+                    _make(scratch, each)
+        for each in sorted(objects, key=lambda each: _ORDER.index(each.kind)):
+            name, ordinary = each.name.lower(), is_ordinary(each.kind, each.sql)
+            if each.key not in live and ordinary:
+                tables[name] = _NOTHING
+            elif each.key not in live or (each.kind == "table" and not ordinary):
+                others[name] = each.kind, each.table.lower(), normal_object(each.kind, tokens(each.sql))
+            else:
                 try:
                     _make(scratch, each)
                 except (peewee.DatabaseError, ValueError) as error:
-                    if each.name.lower() in there:
-                        unknown[each.name.lower()] = str(error)
-        tables |= read_catalog(scratch).tables
-    others = {
-        each.name.lower(): (each.kind, each.table.lower(), normal_object(each.sql))
-        for each in objects
-        if not is_ordinary(each.kind, each.sql)
-    }
-    return Catalog({name: tables[name] for name in tables if name not in unknown}, others), unknown
+                    unknown[name] = str(error)
+        made = read_catalog(scratch, named)
+    return Catalog(tables | dict(made.tables), others | dict(made.others), made.strings), unknown
 
 
-def _make(scratch: peewee.SqliteDatabase, table: SchemaObject) -> None:
-    # Nothing that a record may hold is run but the plain form, which evaluates nothing.
-    words = tokens(table.sql)[:4]
-    if len(words) < 4 or not (words[0].says("create") and words[1].says("table") and words[3].says("(")):  # noqa: PLR2004
+def _make(scratch: peewee.SqliteDatabase, each: SchemaObject) -> None:
+    # Of what a record may hold, nothing is run but the plain forms, which evaluate nothing.
+    words = tokens(each.sql)[:4]
+    kind = words[2 if len(words) > 2 and words[1].says("unique") else 1] if len(words) == 4 else None  # noqa: PLR2004
+    if kind is None or not (words[0].says("create") and kind.says(each.kind)):
+        raise ValueError(f"its recorded DDL is no CREATE {each.kind.upper()}")
+    if each.kind == "table" and not words[3].says("("):
         raise ValueError("its recorded DDL is no CREATE TABLE of columns")
-    scratch.execute_sql(table.sql)
+    scratch.execute_sql(each.sql)

@@ -55,6 +55,7 @@ def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
     return Catalog(
         {name: table for name, table in catalog.tables.items() if name not in ignore},
         {name: other for name, other in catalog.others.items() if other[1] not in ignore},
+        catalog.strings,
     )
 
 

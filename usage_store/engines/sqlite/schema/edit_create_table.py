@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
-from usage_store.errors import ChangeRefused
+from usage_store.errors import ImpossibleChange, UnknownColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.schema.sql_tokens import Token
 
 _TABLE_LEVEL = ("constraint", "primary", "unique", "check", "foreign")
-_COLUMN_LEVEL = (*_TABLE_LEVEL, "not", "null", "default", "references", "collate", "generated", "as", "deferrable")
-_TAKES_A_WORD = ("constraint", "references", "collate", "not", "set")  # the next token is theirs, whatever it says
+_COLUMN_LEVEL = {*_TABLE_LEVEL, "not", "null", "default", "references", "collate", "generated", "as", "deferrable"}
+# The next token is theirs, whatever it says; of GENERATED ALWAYS AS the next two.
+_STEPS = {"constraint": 2, "references": 2, "collate": 2, "not": 2, "set": 2, "generated": 3}
 _BLANK = " \t\r\n\f"
 
 
@@ -43,26 +44,28 @@ def clauses(part: Sequence[Token]) -> list[Clause]:
     starts: list[int] = []
     index = 0
     while index < len(part):
-        keyword = part[index]
-        named = index > 1 and part[index - 2].says("constraint") and not keyword.says("constraint")
-        inside_foreign = bool(starts) and _kind(part[starts[-1] :]) == "foreign"
-        if keyword.says(*(_TABLE_LEVEL if inside_foreign else _COLUMN_LEVEL)) and not named:
+        if part[index].keyword in _COLUMN_LEVEL and _opens(part, starts, index):
             starts.append(index)
         index = _next(part, index)
     return [_clause(part[start:end]) for start, end in pairwise([*starts, len(part)])]
+
+
+def _opens(part: Sequence[Token], starts: Sequence[int], index: int) -> bool:
+    keyword = part[index]
+    named = index > 1 and part[index - 2].says("constraint") and not keyword.says("constraint")
+    inside_foreign = bool(starts) and _kind(part[starts[-1] :]) == "foreign"
+    return not named and (not inside_foreign or keyword.keyword in _TABLE_LEVEL)
 
 
 def _next(part: Sequence[Token], index: int) -> int:
     token = part[index]
     if token.says("("):
         return sql_tokens.closing_of(part, index) + 1
-    if token.says("generated"):
-        return index + 3  # ALWAYS AS
     if token.says("default"):
         if part[index + 1].says("("):
             return sql_tokens.closing_of(part, index + 1) + 1
         return index + (3 if part[index + 1].says("+", "-") else 2)
-    return index + (2 if token.says(*_TAKES_A_WORD) else 1)
+    return index + _STEPS.get(token.keyword, 1)
 
 
 def _kind(part: Sequence[Token]) -> str:
@@ -78,13 +81,13 @@ def _clause(part: Sequence[Token]) -> Clause:
 
 
 def column_part(sql: str, column: str) -> tuple[Token, ...]:
-    """Give the tokens of a column's definition, or raise ChangeRefused if there is none of this name, in any case."""
+    """Give the tokens of a column's definition, or raise UnknownColumn if there is none of this name, in any case."""
     parts = sql_tokens.parse_table(sql).columns
     for part in parts:
         if fold(sql_tokens.name_of(part[0])) == fold(column):
             return part
     names = ", ".join(sql_tokens.name_of(part[0]) for part in parts)
-    raise ChangeRefused(f"{_table_of(sql)}: no column {column!r}; there are: {names}")
+    raise UnknownColumn(f"{_table_of(sql)}: no column {column!r}; there are: {names}")
 
 
 def follows_comment(sql: str, column: str) -> bool:
@@ -104,22 +107,36 @@ def add_column(sql: str, definition: str) -> str:
 def add_constraint(sql: str, name: str, constraint: str) -> str:
     """Put a named table constraint after the last one."""
     if any(fold(name) == fold(there) for there in _named(sql)):
-        raise ChangeRefused(f"{_table_of(sql)}: a constraint {name!r} is there already")
+        raise ImpossibleChange(f"{_table_of(sql)}: a constraint {name!r} is there already")
     table = sql_tokens.parse_table(sql)
     return _append(sql, (table.constraints or table.columns)[-1], f"CONSTRAINT {quoted(name)} {constraint}")
 
 
 def drop_column(sql: str, column: str) -> str:
-    """Take out a column that is not the first one."""
+    """Take out a column that is not the only one."""
     part = column_part(sql, column)
-    return _without(sql, [_comma_before(sql, part), (part[0].start, part[-1].end)])
+    first, *others = sql_tokens.parse_table(sql).columns
+    if not others:
+        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} cannot go; there is no other")
+    return _without(sql, [_comma_before(sql, others[0] if part == first else part), (part[0].start, part[-1].end)])
+
+
+def own_rules(sql: str, column: str) -> list[str]:
+    """Give the kinds of the table's FOREIGN KEYs and UNIQUEs that are of one column alone: "foreign", "unique"."""
+    parts = sql_tokens.parse_table(sql).constraints
+    return [clause.kind for part in parts for clause in clauses(part) if _is_own(clause, column)]
+
+
+def drop_own_rules(sql: str, column: str) -> str:
+    """Take out the table's FOREIGN KEYs and UNIQUEs that are of one column alone."""
+    return _drop(sql, lambda clause: _is_own(clause, column))
 
 
 def drop_constraint(sql: str, name: str) -> str:
     """Take out the one constraint of a name, of the table or of a column."""
     if sum(fold(name) == fold(there) for there in _named(sql)) != 1:
         names = ", ".join(_named(sql)) or "no named one"
-        raise ChangeRefused(f"{_table_of(sql)}: no single constraint {name!r}; there are: {names}")
+        raise ImpossibleChange(f"{_table_of(sql)}: no single constraint {name!r}; there are: {names}")
     return _drop(sql, lambda clause: clause.name is not None and fold(clause.name) == fold(name))
 
 
@@ -129,18 +146,20 @@ def drop_foreign_key(sql: str, column: str) -> str:
 
     def concerned(clause: Clause) -> bool:
         if clause.kind == "foreign":
-            names = [
-                fold(sql_tokens.name_of(token))
-                for token in sql_tokens.after(clause.tokens, "key")[0]
-                if not token.says(",")
-            ]
-            return names == [fold(column)]
+            return _is_own(clause, column)
         return clause.kind == "references" and clause.tokens[0] in part
 
     without = _drop(sql, concerned)
     if without == sql:
-        raise ChangeRefused(f"{_table_of(sql)}: column {column!r} has no foreign key that is its alone")
+        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} has no foreign key that is its alone")
     return without
+
+
+def _is_own(clause: Clause, column: str) -> bool:
+    if clause.kind not in ("foreign", "unique"):
+        return False
+    lists = sql_tokens.after(clause.tokens, "key" if clause.kind == "foreign" else "unique")  # none: a column's clause
+    return bool(lists) and [fold(sql_tokens.name_of(part[0])) for part in sql_tokens.split(lists[0])] == [fold(column)]
 
 
 def set_type(sql: str, column: str, datatype: str) -> str:

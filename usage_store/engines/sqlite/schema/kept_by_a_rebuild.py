@@ -42,8 +42,8 @@ def read_belongings(database: peewee.SqliteDatabase, table: str) -> Belongings:
 def put_back(database: peewee.SqliteDatabase, table: str, before: Belongings) -> None:
     """Make again what DROP TABLE took along.
 
-    Raises ChangeRefused if the schema would then not be what it was, and peewee.OperationalError where an index or a
-    trigger does not fit the new table.
+    Raises ChangeRefused if the schema would then not be what it was, and peewee's errors where an index or a trigger
+    does not fit the new table or its rows.
     """
     left = _objects(database, table)
     for (schema, kind, name), sql in before.objects.items():

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines.interface.schema_differences import Catalog, Column, ForeignKey, Table
 from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.written_rules import written_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import peewee
 
     _Rows = Sequence[Sequence[Any]]
 
+_GENERATED = {2: "virtual", 3: "stored"}  # sqlite.org/pragma.html#pragma_table_xinfo
+_CONSTANTS = ("null", "true", "false", "current_time", "current_date", "current_timestamp")
 _FEW = 200  # tables that are named one by one
 
 
@@ -33,13 +36,17 @@ def read_catalog(database: peewee.SqliteDatabase, only: Collection[str] | None =
         wanted = frozenset(only)
         rows = [row for row in rows if row[1].lower() in wanted or row[2].lower() in wanted]
     definitions = {name: sql for kind, name, _, sql in rows if is_ordinary(kind, sql)}
-    facts = _read_facts(database, None if only is None or len(definitions) > _FEW else list(definitions))
-    others = {
-        name.lower(): (kind, table.lower(), normal_object(sql))
-        for kind, name, table, sql in rows
-        if not is_ordinary(kind, sql)
-    }
-    return Catalog({name.lower(): _table(sql, facts, name) for name, sql in definitions.items()}, others)
+    tables = list({*definitions, *(table for kind, _, table, _ in rows if kind == "index")})
+    facts = _read_facts(database, None if only is None or len(tables) > _FEW else tables)
+    others = {}
+    strings = {}
+    for kind, name, table, sql in rows:
+        if not is_ordinary(kind, sql):
+            tokens = sql_tokens.tokens(sql)
+            others[name.lower()] = kind, table.lower(), normal_object(kind, tokens, facts.columns.get(table, ()))
+            if '"' in sql and kind != "index":
+                strings[name.lower()] = frozenset(token.text for token in sql_tokens.possible_strings(tokens))
+    return Catalog({name.lower(): _table(sql, facts, name) for name, sql in definitions.items()}, others, strings)
 
 
 def is_ordinary(kind: str, sql: str) -> bool:
@@ -47,18 +54,22 @@ def is_ordinary(kind: str, sql: str) -> bool:
     return kind == "table" and not sql[:14].upper().startswith("CREATE VIRTUAL")
 
 
-def normal_object(sql: str) -> str:
-    """Spell the DDL of anything but an ordinary table in one way."""
-    text = sql_tokens.normal(sql_tokens.tokens(sql))
+def normal_object(kind: str, tokens: Sequence[sql_tokens.Token], columns: _Rows = ()) -> str:
+    """Spell the DDL of anything but an ordinary table in one way; `columns` are those of an index's table."""
+    text = sql_tokens.normal(tokens)
+    if kind == "index":
+        opening = next(index for index, token in enumerate(tokens) if token.says("("))
+        names = {column[0].lower() for column in columns}
+        text = f"{sql_tokens.normal(tokens[:opening])} {sql_tokens.normal(tokens[opening:], names)}"
     return text.replace(" if not exists ", " ", 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What SQLite's pragmas tell, by table: rows of columns, of the columns of UNIQUEs, and of foreign keys."""
+    """What SQLite's pragmas tell, by table: rows of columns, of the columns of its own indexes, and of foreign keys."""
 
     columns: Mapping[str, _Rows]
-    uniques: Mapping[str, _Rows]
+    keys: Mapping[str, _Rows]
     foreign_keys: Mapping[str, _Rows]
 
 
@@ -80,9 +91,9 @@ def _read_facts(database: peewee.SqliteDatabase, tables: Sequence[str] | None) -
             'c.name, c.type, c."notnull", c.dflt_value, c.pk, c.hidden', "pragma_table_xinfo(m.name, 'main') AS c"
         ),
         by_table(
-            "i.name, k.name",
-            "pragma_index_list(m.name, 'main') AS i, pragma_index_info(i.name, 'main') AS k",
-            "AND i.origin = 'u' ORDER BY k.seqno",
+            "i.name, i.origin, k.name, k.coll, k.desc",
+            "pragma_index_list(m.name, 'main') AS i, pragma_index_xinfo(i.name, 'main') AS k",
+            "AND i.origin <> 'c' AND k.key ORDER BY k.seqno",
         ),
         by_table(
             'f.id, f."table", f."from", f."to", f.on_update, f.on_delete',
@@ -94,36 +105,62 @@ def _read_facts(database: peewee.SqliteDatabase, tables: Sequence[str] | None) -
 
 def _table(sql: str, facts: _Facts, name: str) -> Table:
     parsed = sql_tokens.parse_table(sql)
-    definitions = {sql_tokens.name_of(part[0]).lower(): part for part in parsed.columns}
+    written = written_rules(parsed)
+    keys = _keys(facts.keys.get(name, ()))
     columns = {}
     for column, type_, not_null, default, key, hidden in facts.columns[name]:
-        part = definitions.get(column.lower(), ())
-        columns[column.lower()] = Column(
+        folded = column.lower()
+        columns[folded] = Column(
             _normal_type(type_),
             bool(not_null),
             _normal_default(default),
             key,
-            _collation(part),
-            _generated(part, hidden),
+            written.collations.get(folded),
+            f"{written.generated[folded]} {_GENERATED[hidden]}" if hidden in _GENERATED else None,
         )
-    checks = [
-        sql_tokens.normal(check)
-        for part in (*parsed.columns, *parsed.constraints)
-        for check in sql_tokens.after(part, "check")
-    ]
     options = sql_tokens.normal(parsed.options).split(" , ") if parsed.options else []
-    if any(token.says("autoincrement") for part in parsed.columns for token in part):
+    if written.autoincrement:
         options.append("autoincrement")
-    key = [name for name, column in columns.items() if column.primary_key]
-    if len(key) == 1 and columns[key[0]].type == "INTEGER" and "without rowid" not in options:
-        columns[key[0]] = replace(columns[key[0]], not_null=True)  # it is the rowid, which is never NULL
+    primary = [name for name, column in columns.items() if column.primary_key]
+    if len(primary) == 1 and not any(origin == "pk" for origin, _ in keys):  # it has no index:
+        columns[primary[0]] = replace(columns[primary[0]], not_null=True)  # it is the rowid, which is never NULL
     return Table(
         columns,
-        tuple(sorted(checks)),
-        _uniques(facts.uniques.get(name, ())),
-        _foreign_keys(facts.foreign_keys.get(name, ()), _deferred(parsed)),
+        written.checks,
+        tuple(sorted(tuple(column.name for column in key) for origin, key in keys if origin == "u")),
+        _foreign_keys(facts.foreign_keys.get(name, ()), written.deferred),
         tuple(sorted(options)),
+        tuple(sorted([*written.besides, *_orders(keys, columns)])),
+        tuple(columns),
     )
+
+
+class _KeyColumn(NamedTuple):
+    name: str
+    collation: str
+    descending: bool
+
+
+def _keys(rows: _Rows) -> list[tuple[str, list[_KeyColumn]]]:
+    """Give the origin ("pk" or "u") and the columns of each index that SQLite made for a PRIMARY KEY or UNIQUE."""
+    grouped: dict[str, tuple[str, list[_KeyColumn]]] = {}
+    for index, origin, column, collation, descending in rows:
+        _, key = grouped.setdefault(index, (origin, []))
+        key.append(_KeyColumn(column.lower(), collation.lower(), bool(descending)))
+    return list(grouped.values())
+
+
+def _orders(keys: Iterable[tuple[str, list[_KeyColumn]]], columns: Mapping[str, Column]) -> Iterator[str]:
+    """Spell the keys that do not go by their columns' collations, upwards."""
+    for origin, key in keys:
+        spelled = [
+            name
+            + ("" if collation == (columns[name].collation or "binary") else f" collate {collation}")
+            + " desc" * descending
+            for name, collation, descending in key
+        ]
+        if spelled != [column.name for column in key]:
+            yield f"{'unique' if origin == 'u' else 'primary key'} ({', '.join(spelled)})"
 
 
 @lru_cache(maxsize=1000)
@@ -140,41 +177,12 @@ def _normal_default(default: str | None) -> str | None:
     parts = sql_tokens.tokens(default)
     while len(parts) > 1 and parts[0].says("(") and sql_tokens.closing_of(parts, 0) == len(parts) - 1:
         parts = parts[1:-1]
-    return sql_tokens.normal(parts)
+    if len(parts) == 1 and parts[0].kind in ("word", "quoted") and not parts[0].says(*_CONSTANTS):
+        return "'" + sql_tokens.name_of(parts[0]).replace("'", "''") + "'"  # sqlite.org/quirks.html#dblquote
+    return sql_tokens.normal(parts, ())
 
 
-def _collation(part: tuple[sql_tokens.Token, ...]) -> str | None:
-    for index, token in enumerate(part[:-1]):
-        if token.says("collate"):
-            return sql_tokens.name_of(part[index + 1]).lower()
-    return None
-
-
-def _generated(part: tuple[sql_tokens.Token, ...], hidden: int) -> str | None:
-    if hidden not in (2, 3):  # sqlite.org/pragma.html#pragma_table_xinfo: 2 virtual, 3 stored
-        return None
-    return f"{sql_tokens.normal(sql_tokens.after(part, 'as')[0])} {'virtual' if hidden == 2 else 'stored'}"  # noqa: PLR2004
-
-
-def _uniques(rows: _Rows) -> tuple[tuple[str, ...], ...]:
-    grouped: dict[str, list[str]] = {}
-    for index, column in rows:
-        grouped.setdefault(index, []).append(column.lower())
-    return tuple(sorted(tuple(columns) for columns in grouped.values()))
-
-
-def _deferred(parsed: sql_tokens.CreateTable) -> set[tuple[str, ...]]:
-    """Give the columns of each foreign key that is DEFERRABLE INITIALLY DEFERRED, which no pragma tells."""
-    found = set()
-    for part in (*parsed.columns, *parsed.constraints):
-        words = " ".join(token.text.lower() for token in part if token.kind == "word")
-        if "deferrable initially deferred" in words and "not deferrable" not in words:
-            keys = sql_tokens.after(part, "key") if part in parsed.constraints else [part[:1]]
-            found.add(tuple(sql_tokens.name_of(token).lower() for token in keys[0] if not token.says(",")))
-    return found
-
-
-def _foreign_keys(rows: _Rows, deferred: set[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
+def _foreign_keys(rows: _Rows, deferred: Collection[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
     grouped: dict[int, list[Sequence[Any]]] = {}
     for key, *row in rows:
         grouped.setdefault(key, []).append(row)

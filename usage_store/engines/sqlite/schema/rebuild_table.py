@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import main_file
+from usage_store.engines.sqlite.connection.error_messages import is_damage, is_disk_failure, is_locked
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.free_disk_space import check_disk
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
@@ -33,10 +34,10 @@ from usage_store.engines.sqlite.schema.table_definition import (
     users_of,
 )
 from usage_store.engines.sqlite.schema.tell_of_a_rebuild import rebuilding
-from usage_store.errors import ChangeRefused, NotEnoughDisk
+from usage_store.errors import ChangeRefused, ImpossibleChange, NotEnoughDisk, RowsDoNotFit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 logger = logging.getLogger("usage_store.migrate")
 
@@ -74,7 +75,8 @@ def rebuild(
         without = [name for name, made in columns_of(database, old.name).items() if not made and fold(name) not in left]
         with rebuilding(database, old.name, without):
             _swap(database, old.name, new)
-        put_back(database, old.name, belongings)
+        with _fitting(old.name):  # an index over an expression, say
+            put_back(database, old.name, belongings)
         if _count(database, old.name) != rows:
             raise ChangeRefused(f"{old.name}: the rebuild would not keep all of its {rows} rows")
     logger.debug("rebuilt %s: %d rows in %.1f ms", old.name, rows, (time.perf_counter() - started) * 1000)
@@ -109,10 +111,11 @@ def _under_name(create_sql: str, name: str, new: str) -> str:
     if not made or fold(sql_tokens.name_of(every[opening - 1])) != fold(name):
         raise ChangeRefused(f"the new definition of {name} must read CREATE TABLE {quoted(name)} (...)")
     spans = [(every[2].start, every[opening - 1].end, quoted(new))]
-    for token, following in zip(every[opening:], every[opening + 1 :], strict=False):
-        if following.says(".") and fold(sql_tokens.name_of(token)) == fold(name):
-            # CHECK (t.a > 0) is CHECK (a > 0): no other table is in scope, and the renaming leaves expressions alone.
-            spans.append((token.start, following.end, ""))
+    for index in range(opening, len(every) - 1):
+        if every[index + 1].says(".") and fold(sql_tokens.name_of(every[index])) == fold(name):
+            # CHECK (main.t.a > 0) is CHECK (a > 0): no other table is in scope, and RENAME leaves expressions alone.
+            first = every[index - 2 if every[index - 1].says(".") else index]
+            spans.append((first.start, every[index + 1].end, ""))
     for start, end, text in reversed(spans):
         create_sql = create_sql[:start] + text + create_sql[end:]
     return create_sql
@@ -123,8 +126,8 @@ def _create(database: peewee.SqliteDatabase, old: str, new: str, create_sql: str
     try:
         database.execute_sql(create_sql)
     except peewee.OperationalError as error:
-        reason = str(error).replace(new, old)
-        raise ChangeRefused(f"{old}: SQLite does not accept its new definition: {reason}") from error
+        reason = f"{old}: SQLite does not accept its new definition: {str(error).replace(new, old)}"
+        raise ImpossibleChange(error.orig, reason) from error  # type: ignore[attr-defined]  # not in peewee's stubs
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +190,50 @@ def _rowid_column(database: peewee.SqliteDatabase, table: str) -> str | None:
 
 def _copy(database: peewee.SqliteDatabase, old: str, new: str, plan: _Plan) -> int:
     rows = _count(database, old)
-    # OR ABORT stands above an ON CONFLICT IGNORE or REPLACE in the definition, which would drop rows in silence.
-    into, values = ", ".join(plan.values), ", ".join(plan.values.values())
-    try:
-        database.execute_sql(
-            f"INSERT OR ABORT INTO main.{quoted(new)} ({into}) SELECT {values} FROM main.{quoted(old)}",  # noqa: S608
-            plan.parameters,
+    if rows and not plan.values:
+        raise ChangeRefused(
+            f"{old}: no column is kept, nor the rowid; say in `columns` what rows get in one of the new"
         )
-    except peewee.IntegrityError as error:
-        reason = str(error).replace(f"{new}.", f"{old}.")
-        raise ChangeRefused(f"{old}: its rows do not fit the new definition: {reason}") from error
+    if rows:
+        # OR ABORT stands above an ON CONFLICT IGNORE or REPLACE in the definition, which would drop rows in silence.
+        into, values = ", ".join(plan.values), ", ".join(plan.values.values())
+        sql = f"INSERT OR ABORT INTO main.{quoted(new)} ({into}) SELECT {values} FROM main.{quoted(old)}"  # noqa: S608
+        with _fitting(old, new):
+            database.execute_sql(sql, plan.parameters)
+            _check_types(database, old, new)
     return rows
+
+
+def _check_types(database: peewee.SqliteDatabase, old: str, new: str) -> None:
+    """Raise RowsDoNotFit where the values of a generated column are not of its type in a STRICT table.
+
+    INSERT looks at all other rules of generated columns, but not at their types (seen on SQLite 3.40).
+    """
+    generated = database.execute_sql(
+        "SELECT c.name, c.type FROM pragma_table_list AS t, pragma_table_xinfo(t.name, 'main') AS c "
+        "WHERE t.schema = 'main' AND t.name = ? AND t.strict AND c.hidden IN (2, 3)",
+        (new,),
+    ).fetchall()
+    for name, declared in generated:
+        type_ = sql_tokens.tokens(declared)[0].text.lower()  # SQLite leaves GENERATED ALWAYS in it
+        stored = "integer" if type_ == "int" else type_
+        others = f"SELECT 1 FROM main.{quoted(new)} WHERE typeof({quoted(name)}) NOT IN (?, 'null')"  # noqa: S608
+        if type_ != "any" and database.execute_sql(others, (stored,)).fetchone():
+            reason = f"{old}.{name} has a value that is no {type_.upper()}"
+            raise RowsDoNotFit(f"{old}: its rows do not fit the new definition: {reason}")
+
+
+@contextmanager
+def _fitting(table: str, new: str = "") -> Iterator[None]:
+    """Turn what SQLite says of rows, and of expressions over them, into RowsDoNotFit."""
+    try:
+        yield
+    except (peewee.IntegrityError, peewee.DataError, peewee.OperationalError) as error:
+        if isinstance(error, ChangeRefused) or is_disk_failure(error) or is_locked(error) or is_damage(error):
+            raise
+        reason = str(error).replace(f"{new}.", f"{table}.") if new else str(error)
+        reason = f"{table}: its rows do not fit the new definition: {reason}"
+        raise RowsDoNotFit(error.orig, reason) from error  # type: ignore[union-attr]  # not in peewee's stubs
 
 
 def _count(database: peewee.SqliteDatabase, table: str) -> int:

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import peewee
 from playhouse import migrate
 
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import backfill, edit_create_table
+from usage_store.engines.sqlite.schema.drop_column import drop_column
 from usage_store.engines.sqlite.schema.rebuild_table import rebuild
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
-from usage_store.engines.sqlite.schema.table_definition import stored_table, users_of
+from usage_store.engines.sqlite.schema.table_definition import stored_table
 from usage_store.engines.sqlite.schema.write_column_sql import default_of, definition_of, needs_rebuild, sql_of
-from usage_store.errors import ChangeRefused
+from usage_store.errors import ImpossibleChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,7 +39,8 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
 
     SQLite's own ADD COLUMN, DROP COLUMN and RENAME do what they can do without loss; a rebuild of the table does the
     rest, the same on every SQLite from 3.38 on. A rebuild needs foreign keys off, as they are in a migration.
-    Operations have playhouse's signatures and run when `migrate()` runs them. `legacy` and `cascade` mean nothing.
+    Operations have playhouse's signatures and run when `migrate()` runs them; of `legacy` and `cascade`, drop_column
+    alone takes notice.
     """
 
     dry_run = False  # True on a copy, where `plan`, `rehearse` and `validate --replay` run migrations
@@ -74,7 +78,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         column_name: str,
         field: peewee.Field,
         allow_not_null: bool = False,
-    ) -> object:
+    ) -> None:
         """Add a column after the last one, with the field's index; a NOT NULL one gets the field's default in all rows.
 
         With `allow_not_null`, a default among the field's constraints serves instead.
@@ -85,34 +89,34 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
             raise ValueError(f"{column_name} is not null but has no default")
         if isinstance(field, peewee.ForeignKeyField) and not field.rel_field:
             raise ValueError("Foreign keys must specify a `field`.")
+        indexed = field.index or field.unique
+        with write_transaction(self.database) if indexed else nullcontext():
+            self._add_column(table, field, allow_not_null=allow_not_null)
+            if indexed:
+                self.add_index(table, (column_name,), field.unique, getattr(field, "index_type", None)).run()
+
+    def _add_column(self, table: str, field: peewee.Field, *, allow_not_null: bool) -> None:
         definition = definition_of(self, field)
         if not field.null and not allow_not_null:
             default = field.default() if callable(field.default) else field.default
             value = peewee.Value(default, converter=field.db_value)
-            self._edit(table, lambda sql: edit_create_table.add_column(sql, definition), columns={column_name: value})
+            self._edit(table, lambda sql: edit_create_table.add_column(sql, definition), columns={field.name: value})
         elif needs_rebuild(definition):
             self._edit(table, lambda sql: edit_create_table.add_column(sql, definition))
         else:
-            name = quoted(stored_table(self.database, table).name)
-            self.database.execute_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
-        if field.index or field.unique:
-            return self.add_index(table, (column_name,), field.unique, getattr(field, "index_type", None))
-        return None
+            hidden = "SELECT 1 FROM sqlite_temp_master WHERE name = ? COLLATE NOCASE"
+            if self.database.connection().execute(hidden, (table,)).fetchone():
+                stored_table(self.database, table)  # refuses it
+            self.database.execute_sql(f"ALTER TABLE {quoted(table)} ADD COLUMN {definition}")
 
     @_operation
-    def drop_column(self, table: str, column_name: str, cascade: bool = True, legacy: bool = False) -> None:
-        """Drop a column and its values; refused while an index, trigger, view or another rule uses it."""
-        stored = stored_table(self.database, table)
-        part = edit_create_table.column_part(stored.sql, column_name)
-        users = users_of(self.database, table, column_name)
-        if users:
-            raise ChangeRefused(f"{stored.name}: column {column_name!r} cannot go; in use by {', '.join(users)}")
-        key = any(clause.kind in ("primary", "unique") for clause in edit_create_table.clauses(part[1:]))
-        if edit_create_table.follows_comment(stored.sql, column_name) and not key:
-            # DROP COLUMN of a last column cuts from the last comma before it, which may be one in that comment.
-            self._edit(table, lambda sql: edit_create_table.drop_column(sql, column_name), drop=[column_name])
-        else:
-            self.database.execute_sql(f"ALTER TABLE {quoted(stored.name)} DROP COLUMN {quoted(column_name)}")
+    def drop_column(self, table: str, column_name: str, cascade: bool = False, legacy: bool = False) -> None:
+        """Drop a column and its values; refused while an index, trigger, view or another rule uses it.
+
+        With `cascade` or `legacy` go its own indexes, UNIQUE and foreign key too, and the indexes over other columns as
+        well; of these a UNIQUE one only with `legacy`, as in playhouse, and a warning says so.
+        """
+        drop_column(self.database, table, column_name, with_own=cascade or legacy, with_unique=legacy)
 
     @_operation
     def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
@@ -138,7 +142,9 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
             (name, name, column),
         ).fetchone()
         if implied:
-            raise ChangeRefused(f"{name}: column {column!r} is of the primary key, which allows no NULL in this table")
+            raise ImpossibleChange(
+                f"{name}: column {column!r} is of the primary key, which allows no NULL in this table"
+            )
         self._edit(table, lambda sql: edit_create_table.drop_not_null(sql, column))
 
     @_operation

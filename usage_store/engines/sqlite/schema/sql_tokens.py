@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
-      | (?P<string>[xX]?'(?:[^']|'')*')
+    r"""(?>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))*  # space and comments, never given back
+      (?:
+        (?P<string>[xX]?'(?:[^']|'')*')
       | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
       | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
       | (?P<number>0[xX][0-9a-fA-F_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?)
-      | (?P<symbol>->>|->|\|\||<<|>>|<=|>=|<>|!=|==|.)""",
+      | (?P<symbol>->>|->|\|\||<<|>>|<=|>=|<>|!=|==|.)
+      | (?P<end>\Z)
+      )""",
     re.VERBOSE | re.DOTALL,
 )
+_KEYWORDS = ("word", "symbol")
 _DEPTHS = {"(": 1, ")": -1}
 _TABLE_CONSTRAINTS = {"constraint", "primary", "unique", "check", "foreign"}
 
@@ -57,10 +61,10 @@ def tokens(sql: str) -> list[Token]:
     """Split SQL into tokens, without white space and comments."""
     found = []
     for match in _TOKEN.finditer(sql):
-        kind = match.lastgroup or "symbol"
-        if kind != "space":
-            text = match[0]
-            found.append(Token(kind, text, match.start(), text.lower() if kind in ("word", "symbol") else ""))
+        kind = match.lastgroup or "end"
+        if kind != "end":
+            text = match[kind]
+            found.append(Token(kind, text, match.end() - len(text), text.lower() if kind in _KEYWORDS else ""))
     return found
 
 
@@ -84,9 +88,33 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def normal(parts: Sequence[Token]) -> str:
-    """Spell tokens in one way: single spaces, lower case, no identifier quotes; strings stay as they are."""
-    return " ".join(part.text if part.kind == "string" else name_of(part).lower() for part in parts)
+def normal(parts: Sequence[Token], names: Collection[str] | None = None) -> str:
+    """Spell tokens in one way: single spaces, lower case, no identifier quotes; strings stay as they are.
+
+    With `names`, in lower case, a word in double quotes that is none of them stays as it is, too: SQLite takes it for a
+    string.
+    """
+    if names is None:
+        return " ".join(part.text if part.kind == "string" else name_of(part).lower() for part in parts)
+    strings = {part.start for part in possible_strings(parts)}
+    return " ".join(
+        part.text
+        if part.kind == "string" or (part.start in strings and name_of(part).lower() not in names)
+        else name_of(part).lower()
+        for part in parts
+    )
+
+
+def possible_strings(parts: Sequence[Token]) -> list[Token]:
+    """List the words in double quotes that SQLite takes for strings where they are no column's name."""
+    found = []
+    for index, part in enumerate(parts):
+        if part.text[0] == '"' and not (
+            (index and parts[index - 1].says(".", "collate", "as"))
+            or (index + 1 < len(parts) and parts[index + 1].says(".", "("))
+        ):
+            found.append(part)
+    return found
 
 
 def parse_table(sql: str) -> CreateTable:

@@ -10,8 +10,9 @@ import peewee
 
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.edit_create_table import drop_own_rules
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
-from usage_store.errors import ChangeRefused
+from usage_store.errors import ChangeRefused, ImpossibleChange, UnknownColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ class StoredTable:
 def stored_table(database: peewee.SqliteDatabase, table: str) -> StoredTable:
     """Find a table by its name in any case. Reads only.
 
-    Raises ChangeRefused for what is no ordinary table: a view, a virtual table or a part of one, a table of
+    Raises a kind of ChangeRefused for what is no ordinary table: a view, a virtual table or a part of one, a table of
     SQLite's own, a temporary table or one that a temporary table hides.
     """
     rows = database.execute_sql(
@@ -40,15 +41,15 @@ def stored_table(database: peewee.SqliteDatabase, table: str) -> StoredTable:
         (table,),
     ).fetchall()
     if not rows:
-        raise ChangeRefused(f"no table {table!r}")
+        raise UnknownColumn(f"no table {table!r}")
     if len(rows) > 1 or rows[0][0] == "temp":
         raise ChangeRefused(f"{table} is a temporary table, or hidden by one; only a lasting table can be changed")
     _, kind, name, sql = rows[0]
     if fold(name).startswith("sqlite_"):
-        raise ChangeRefused(f"{name} is SQLite's own; only an ordinary table can be changed")
+        raise ImpossibleChange(f"{name} is SQLite's own; only an ordinary table can be changed")
     if kind != "table":
         what = "a view" if kind == "view" else f"a {kind} table"  # virtual, or the shadow of one
-        raise ChangeRefused(f"{name} is {what}; only an ordinary table can be changed")
+        raise ImpossibleChange(f"{name} is {what}; only an ordinary table can be changed")
     return StoredTable(name, sql)
 
 
@@ -79,8 +80,12 @@ def unused_name(database: peewee.SqliteDatabase, name: str) -> str:
     return name
 
 
-def users_of(database: peewee.SqliteDatabase, table: str, column: str) -> tuple[str, ...]:
+def users_of(
+    database: peewee.SqliteDatabase, table: str, column: str, *, but_own_rules: bool = False
+) -> tuple[str, ...]:
     """Name the indexes, triggers, views and tables that use a column, and the table itself if another rule of it does.
+
+    With `but_own_rules`, a FOREIGN KEY or UNIQUE of the table that is the column's alone is no such rule.
 
     SQLite resolves the names: the column is renamed, the texts are searched for its new name, and the renaming is
     undone. DROP COLUMN alone is no judge: it lets a column go that a trigger of another table assigns to. Raises
@@ -94,13 +99,15 @@ def users_of(database: peewee.SqliteDatabase, table: str, column: str) -> tuple[
                 f"ALTER TABLE main.{quoted(name)} RENAME COLUMN {quoted(column)} TO {quoted(new_name)}"
             )
         except peewee.OperationalError as error:
-            raise ChangeRefused(f"{name}: what uses column {column!r} cannot be told: {error}") from error
+            raise ImpossibleChange(f"{name}: what uses column {column!r} cannot be told: {error}") from error
         texts = database.execute_sql(
             "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL UNION ALL "
             "SELECT type, name, sql FROM sqlite_temp_master WHERE sql IS NOT NULL"
         ).fetchall()
     found = []
     for kind, user, sql in texts:
+        if but_own_rules and (kind, user) == ("table", name):
+            sql = drop_own_rules(sql, new_name)  # noqa: PLW2901
         mentions = {token for token in sql_tokens.tokens(sql) if sql_tokens.name_of(token) == new_name}
         if (kind, user) == ("table", name):  # what the column says of itself goes with it
             parts = sql_tokens.parse_table(sql).columns
