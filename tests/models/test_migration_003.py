@@ -85,7 +85,7 @@ def test_a_version_without_003_rolls_it_back_from_the_log(path: Path, tmp_path: 
     for file in (ROOT / "migrations").glob("00[12]_*.py"):
         shutil.copy(file, older)
     with runner_of(path, older, backup=False) as runner:
-        assert [step.migration.version for step in runner.rollback(2)] == [3]
+        assert [step.migration.version for step in runner.rollback(2, stored_source=True)] == [3]
         assert runner.validate().problems == ()
     assert dump_without_log(path) == before
     assert not_restored(state, state_of(path)) == ()

@@ -54,6 +54,7 @@ class Execution:
         self.applied = records.history.applied()
         self._watch.own = records.tables()
         self._versions = {row.version for row in self.applied}
+        self._brought = records.brought() or {}
 
     @property
     def violations(self) -> tuple[str, ...]:
@@ -176,6 +177,8 @@ class Execution:
             records.history.forget(migration)
             self._versions.discard(migration.version)
         fingerprint = self._fingerprint.read(only_added=only_added and not altered)
-        ddl = as_text(self._fingerprint.changes.without(records.tables()), loaded.optional)
+        ddl = None
+        if migration.version not in self._brought:
+            ddl = as_text(self._fingerprint.changes.without(self._watch.own), loaded.optional)
         seconds = time.perf_counter() - started
         records.log.append(migration, self.direction, seconds, loaded.source, fingerprint, ddl)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -217,7 +218,7 @@ def test_nothing_that_stands_in_a_record_is_run(path: Path, directory: Path, tmp
     migrate_all(path, directory)
     ddl = json.dumps({"made": [["table", "one", "one", planted.format(other=tmp_path / "other.db")]]})
     with raw(path) as connection:
-        connection.execute(f"UPDATE {LOG} SET ddl = ? WHERE version = 1", (ddl,))
+        connection.execute(f"UPDATE {LOG} SET ddl = ? WHERE version = 1", (zlib.compress(ddl.encode()),))
     called: list[int] = []
     with runner_of(path, directory) as runner:
         runner.database.register_function(lambda: called.append(1), "evil", 0)
@@ -234,7 +235,7 @@ def test_nothing_that_stands_in_a_record_is_run(path: Path, directory: Path, tmp
 def test_a_record_that_no_runner_wrote_is_named(path: Path, directory: Path, damage: str) -> None:
     migrate_all(path, directory)
     with raw(path) as connection:
-        connection.execute(f"UPDATE {LOG} SET ddl = ? WHERE version = 2", (damage,))
+        connection.execute(f"UPDATE {LOG} SET ddl = ? WHERE version = 2", (zlib.compress(damage.encode()),))
     with runner_of(path, directory) as runner, pytest.raises(errors.HistoryError, match="line with id 2 has DDL"):
         runner.validate()
 
@@ -273,3 +274,20 @@ def test_linking_events_records_the_triggers(path: Path) -> None:
 
 def test_the_schemas_that_come_with_the_migrations_are_what_these_make() -> None:
     assert json.loads(PATH.read_text(encoding="utf-8")) == content()
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ("text", "its DDL is of type str"),
+        (b"no zlib", "its DDL cannot be inflated"),
+        (zlib.compress(b"x" * 99)[:-9], "its DDL is cut off"),
+        (zlib.compress(b" " * 2**25), "its DDL inflates to more than 16 MB"),
+    ],
+)
+def test_a_record_that_is_damaged_is_named(path: Path, directory: Path, kept: object, said: str) -> None:
+    migrate_all(path, directory)
+    with raw(path) as connection:
+        connection.execute(f"UPDATE {LOG} SET ddl = ? WHERE version = 2", (kept,))
+    with runner_of(path, directory) as runner, pytest.raises(errors.HistoryError, match=said):
+        runner.validate()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import zlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from usage_store._version import __version__
 from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
 from usage_store.migrate.record.find_log import find_log, log_name, rename_to_rule, require_free
-from usage_store.migrate.record.source_text import as_text, checksum, inflated
+from usage_store.migrate.record.source_text import as_text, checksum, deflated, inflated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,19 +87,19 @@ class Log:
 
         One that has its name by an older rule is renamed.
         """
+        types = self._engine.COLUMN_TYPES
         renamed = rename_to_rule(self.database, self._history.table_name)
         if self.exists():
             older = not self._has_ddl()
             if older:
-                self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl TEXT')
+                self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl {types["bytes"]}')
             return older or renamed
-        types = self._engine.COLUMN_TYPES
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id {types["id"]}, '
             f"version {types['int']} NOT NULL, name TEXT NOT NULL, "
             f"action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at {types['int']} NOT NULL, "
             f"seconds {types['float']} NOT NULL, checksum TEXT NOT NULL, source {types['bytes']} NOT NULL, "
-            "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL, ddl TEXT)"
+            f"fingerprint TEXT NOT NULL, package_version TEXT NOT NULL, ddl {types['bytes']})"
         )
         return False
 
@@ -119,7 +118,7 @@ class Log:
         """Add a line; `fingerprint` is the schema's after it, `ddl` what `recorded_ddl` makes of what was changed."""
         row = (
             *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
-            *(checksum(source), _deflated(source), fingerprint, __version__, ddl),
+            *(checksum(source), deflated(source), fingerprint, __version__, ddl and deflated(ddl.encode())),
         )
         values = ", ".join([self.database.param] * len(row))
         sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}, ddl) VALUES ({values})'  # noqa: S608
@@ -135,7 +134,7 @@ class Log:
             f"SELECT version, name, 'stamp', {param}, 0.0, checksum, source, {given} "
             f'FROM "{table}" WHERE id = ({last})'
         )
-        row = (int(time.time()), fingerprint, __version__, ddl, version)
+        row = (int(time.time()), fingerprint, __version__, deflated(ddl.encode()), version)
         return bool(self.database.execute_sql(sql, row).rowcount)
 
     def ddl(self) -> Iterator[DDL]:
@@ -147,15 +146,13 @@ class Log:
             f"SELECT id, version, action, {ddl}, CASE WHEN {ddl} IS NULL THEN source END "  # noqa: S608
             f'FROM "{self.table_name}" ORDER BY id'
         )
-        for row_id, version, action, text, source in self.database.execute_sql(sql).fetchall():
-            yield DDL(row_id, version, action, text, "" if source is None else self._text(row_id, source))
-
-    def _text(self, row_id: int, source: bytes) -> str:
-        try:
-            return as_text(inflated(source))
-        except ValueError as error:
-            line = f"{self.table_name}: the line with id {row_id}"
-            raise HistoryError(f"{line} is damaged: {error}; delete it") from error
+        for row_id, version, action, kept, source in self.database.execute_sql(sql).fetchall():
+            try:
+                text = None if kept is None else inflated(kept, "its DDL").decode()
+                yield DDL(row_id, version, action, text, "" if source is None else as_text(inflated(source)))
+            except ValueError as error:
+                line = f"{self.table_name}: the line with id {row_id}"
+                raise HistoryError(f"{line} is damaged: {error}; delete it") from error
 
     def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
         """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
@@ -195,10 +192,3 @@ class Log:
             return {}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
         return dict(self.database.execute_sql(sql).fetchall())
-
-
-def _deflated(source: bytes) -> bytes:
-    # With a window no larger than the text: for the usual one, zlib clears a quarter of a megabyte.
-    window = min(max(len(source).bit_length(), 9), zlib.MAX_WBITS)
-    deflate = zlib.compressobj(1, wbits=window, memLevel=1 if window < zlib.MAX_WBITS else zlib.DEF_MEM_LEVEL)
-    return deflate.compress(source) + deflate.flush()

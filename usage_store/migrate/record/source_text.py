@@ -21,19 +21,27 @@ def checksum(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()
 
 
-def inflated(kept: object) -> bytes:
+def deflated(text: bytes) -> bytes:
+    """Give a text as the log keeps it."""
+    # With a window no larger than the text: for the usual one, zlib clears a quarter of a megabyte.
+    window = min(max(len(text).bit_length(), 9), zlib.MAX_WBITS)
+    deflate = zlib.compressobj(1, wbits=window, memLevel=1 if window < zlib.MAX_WBITS else zlib.DEF_MEM_LEVEL)
+    return deflate.compress(text) + deflate.flush()
+
+
+def inflated(kept: object, what: str = "its source") -> bytes:
     """Give a text that the log has kept. Raises ValueError for what is none, whatever it would inflate to."""
     if not isinstance(kept, bytes):
-        raise ValueError(f"its source is of type {type(kept).__name__}")  # noqa: TRY004  damage, like the others
+        raise ValueError(f"{what} is of type {type(kept).__name__}")  # noqa: TRY004  damage, like the others
     inflater = zlib.decompressobj()
     try:
         source = inflater.decompress(kept, MOST_BYTES + 1)
     except zlib.error as error:
-        raise ValueError("its source cannot be inflated") from error
+        raise ValueError(f"{what} cannot be inflated") from error
     if len(source) > MOST_BYTES:
-        raise ValueError(f"its source inflates to more than {MOST_BYTES // 2**20} MB")
+        raise ValueError(f"{what} inflates to more than {MOST_BYTES // 2**20} MB")
     if not inflater.eof:
-        raise ValueError("its source is cut off")
+        raise ValueError(f"{what} is cut off")
     return source
 
 

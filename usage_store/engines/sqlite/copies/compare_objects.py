@@ -69,7 +69,14 @@ def _catalog_of(
                 except (peewee.DatabaseError, ValueError) as error:
                     unknown[name] = str(error)
         made = read_catalog(scratch, named)
-    return Catalog(tables | dict(made.tables), others | dict(made.others), made.strings), unknown
+    tables.update(made.tables)
+    others.update(made.others)
+    names = list(dict.fromkeys(each.name.lower() for each in objects))  # in their order
+    return Catalog(
+        {name: tables[name] for name in names if name in tables},
+        {name: others[name] for name in names if name in others},
+        made.strings,
+    ), unknown
 
 
 def _make(scratch: peewee.SqliteDatabase, each: SchemaObject) -> None:
