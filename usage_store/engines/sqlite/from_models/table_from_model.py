@@ -51,7 +51,7 @@ def read_schema(database: peewee.SqliteDatabase) -> Schema:
     """Read every table, index and view. Reads only."""
     # Triggers have a name space of their own: a table and a trigger may share a name.
     rows = database.execute_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger'")
-    return Schema(read_catalog(database).as_models_state(), {name.lower(): (name, sql) for name, sql in rows})
+    return Schema(read_catalog(database), {name.lower(): (name, sql) for name, sql in rows})
 
 
 def text_of(sql: str, part: Sequence[sql_tokens.Token]) -> str:
@@ -116,7 +116,7 @@ class TableDiff:
     def _stated(self, table: Table) -> Table:
         unstated = deferred(self.fields)
         keys = tuple(key for key in table.foreign_keys if not unstated.intersection(key.columns))
-        return replace(table, foreign_keys=keys)
+        return replace(table.as_models_state(), foreign_keys=keys)
 
     def _of_new_table(self, name: str, new: Table | None) -> Iterator[str]:
         if new is None:
@@ -158,7 +158,7 @@ class TableDiff:
             try:
                 for sql in statements:
                     self.scratch.execute_sql(sql)
-                return read_catalog(self.scratch, {self.table}).tables[self.table].as_models_state()
+                return read_catalog(self.scratch, {self.table}).tables[self.table]
             except peewee.OperationalError:
                 return None
             finally:
