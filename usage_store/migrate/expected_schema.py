@@ -47,7 +47,7 @@ def compared(records: Records, found: Recorded, applied: Sequence[Migration]) ->
     fingerprint.read()
     live = fingerprint.objects
     expected = _expected(found.schema, live)
-    lines, notices = records.engine.copies.compare(records.database, expected, live)
+    lines, notices = records.engine.copies.compare(records.database, expected, live, found.schema.found)
     if found.unrecorded:
         own = tuple(table.lower() for table in records.tables())
         rest = {key: each for key, each in live.items() if key not in expected and each.table.lower() not in own}

@@ -61,7 +61,9 @@ def _run(records: Records, host: Callable[[str, str], bool], applied: Sequence[M
             except MigrationFailed as error:
                 failure = failure or f"on empty tables, {error}"
         fingerprint.read()
-        return Schema({each.key: each for each in fingerprint.changes.made}, optional), failure
+        changes = fingerprint.changes
+        objects = {each.key: each for each in changes.made}
+        return Schema(objects, optional, found=set(changes.changed)), failure
 
 
 def _record(

@@ -291,3 +291,21 @@ def test_a_record_that_is_damaged_is_named(path: Path, directory: Path, kept: ob
         connection.execute(f"UPDATE {LOG} SET ddl = ? WHERE version = 2", (kept,))
     with runner_of(path, directory) as runner, pytest.raises(errors.HistoryError, match=said):
         runner.validate()
+
+
+def test_what_was_on_a_table_before_a_migration_changed_it_is_left_alone(path: Path, directory: Path) -> None:
+    script(path, "CREATE TABLE host (a); CREATE INDEX host_a ON host (a)")
+    write(directory, {"004_host": sql("ALTER TABLE host ADD COLUMN ours", "CREATE INDEX host_ours ON host (ours)")})
+    migrate_all(path, directory)
+    assert problems(path, directory) == []
+    script(path, "CREATE INDEX another ON host (a); DROP INDEX host_ours")
+    assert problems(path, directory) == ["index host_ours on host is missing"]
+
+
+def test_indexes_from_before_the_record_are_not_taken_for_somebody_elses(path: Path, directory: Path) -> None:
+    write(directory, {"004_index": sql("CREATE INDEX one_title ON one (title)")})
+    migrate_all(path, directory)
+    forget(path)
+    write(directory, {"005_more": sql("ALTER TABLE one ADD COLUMN more")})
+    migrate_all(path, directory)
+    assert problems(path, directory) == []

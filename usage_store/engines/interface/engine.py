@@ -172,9 +172,16 @@ class Copies(Protocol[D]):
         """Have a database for the block with the wanted objects, by kind and name, and no rows. Reads only."""
 
     def compare(
-        self, database: D, expected: Mapping[str, SchemaObject], live: Mapping[str, SchemaObject]
+        self,
+        database: D,
+        expected: Mapping[str, SchemaObject],
+        live: Mapping[str, SchemaObject],
+        found: Collection[str] = (),
     ) -> tuple[list[str], list[str]]:
-        """Name the differences of a live schema from an expected one, and what could not be compared. Reads only."""
+        """Name the differences of a live schema from an expected one, and what could not be compared. Reads only.
+
+        `found` has the keys of expected tables on which there may be anything else.
+        """
 
     def statements_of(self, scratch: D) -> AbstractContextManager[list[str]]:
         """Collect the statements of the block that changed something and lasted, values in them."""

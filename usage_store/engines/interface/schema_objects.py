@@ -28,20 +28,22 @@ def key_of(kind: str, name: str) -> str:
 
 
 class Changes(NamedTuple):
-    """What was made or made differently, and by their keys what is gone."""
+    """What was made or made differently, and by their keys what of that was there before, and what is gone."""
 
     made: tuple[SchemaObject, ...] = ()
+    changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
 
     def without(self, tables: Collection[str]) -> Changes:
         """Leave out what was made of some tables, in any case of letters."""
         names = {table.lower() for table in tables}
-        return Changes(tuple(each for each in self.made if each.table.lower() not in names), self.gone)
+        return self._replace(made=tuple(each for each in self.made if each.table.lower() not in names))
 
 
 def changes_between(before: Mapping[str, SchemaObject], after: Mapping[str, SchemaObject]) -> Changes:
     """Tell what became of one schema's objects, by their keys."""
     return Changes(
         tuple(each for key, each in after.items() if before.get(key) != each),
+        tuple(key for key, each in after.items() if key in before and before[key] != each),
         tuple(key for key in before if key not in after),
     )

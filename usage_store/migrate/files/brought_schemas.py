@@ -18,16 +18,18 @@ class Schema:
     """The objects that are expected, by their keys.
 
     `optional` names, in lower case, indexes and triggers that may be missing; `alternatives` has by key other DDL that
-    is as good.
+    is as good. `found` has the keys of those that were there before they were changed: what else is on such a table
+    may be anybody's.
     """
 
     objects: dict[str, SchemaObject] = field(default_factory=dict)
     optional: set[str] = field(default_factory=set)
     alternatives: Mapping[str, Collection[str]] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)
 
     def copy(self) -> Schema:
         """Give one whose objects can be changed."""
-        return Schema(dict(self.objects), set(self.optional), self.alternatives)
+        return Schema(dict(self.objects), set(self.optional), self.alternatives, set(self.found))
 
 
 def read_brought(path: str) -> dict[int, Schema] | None:

@@ -33,7 +33,7 @@ class Recorded(NamedTuple):
 
 def as_text(changes: Changes, optional: Collection[str] = (), *, of_all: bool = False) -> str:
     """Write down what was changed, as a line of the log holds it; `of_all` speaks for all versions that are applied."""
-    content = {"made": changes.made, "gone": changes.gone, "optional": sorted(optional), "of_all": of_all}
+    content = {**changes._asdict(), "optional": sorted(optional), "of_all": of_all}
     return _encoded({name: value for name, value in content.items() if value})
 
 
@@ -70,6 +70,8 @@ def _take(schema: Schema, known: set[int], line: DDL, versions: set[int]) -> Non
     content = _parsed(line)
     for key in content.get("gone", ()):
         schema.objects.pop(key, None)
+        schema.found.discard(key)
+    schema.found.update(key for key in content.get("changed", ()) if key not in schema.objects)
     for each in content.get("made", ()):
         made = SchemaObject(*each)
         schema.objects[made.key] = made
@@ -90,7 +92,8 @@ def _parsed(line: DDL) -> dict[str, Any]:
     try:
         content = json.loads(str(line.ddl))
         made = [SchemaObject(*each) for each in content.get("made", ())]
-        texts = [text for each in made for text in each] + [*content.get("gone", ()), *content.get("optional", ())]
+        texts: list[object] = [text for each in made for text in each]
+        texts += [text for name in ("changed", "gone", "optional") for text in content.get(name, ())]
     except (AttributeError, TypeError, ValueError, RecursionError):
         texts = [None]
     if not all(isinstance(text, str) for text in texts):

@@ -13,7 +13,7 @@ from usage_store.engines.sqlite.schema.read_whole_schema import is_ordinary, nor
 from usage_store.engines.sqlite.schema.sql_tokens import tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from usage_store.engines.interface.schema_objects import SchemaObject
 
@@ -22,10 +22,16 @@ _ORDER = ("table", "index", "view", "trigger")
 
 
 def compare(
-    database: peewee.SqliteDatabase, expected: Mapping[str, SchemaObject], live: Mapping[str, SchemaObject]
+    database: peewee.SqliteDatabase,
+    expected: Mapping[str, SchemaObject],
+    live: Mapping[str, SchemaObject],
+    found: Collection[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """Name each way in which the live schema is not the expected one, and what could not be compared. Reads only."""
-    tables = {each.name.lower() for each in expected.values() if each.kind == "table"}
+    """Name each way in which the live schema is not the expected one, and what could not be compared. Reads only.
+
+    `found` has the keys of expected tables on which there may be anything else.
+    """
+    tables = {each.name.lower() for key, each in expected.items() if each.kind == "table" and key not in found}
     different = [each for key, each in expected.items() if key not in live or live[key].sql != each.sql]
     added = [
         each
@@ -37,10 +43,14 @@ def compare(
     names = {name.lower() for each in (*different, *added) for name in (each.name, each.table)}
     wanted = [each for each in expected.values() if {each.name.lower(), each.table.lower()} & names]
     catalog, unknown = _catalog_of(database, wanted, live)
-    found = read_catalog(database, names)
-    tables_left = {name: table for name, table in found.tables.items() if name not in unknown}
-    others_left = {name: other for name, other in found.others.items() if name not in unknown}
-    lines = differences(catalog, Catalog(tables_left, others_left, found.strings))
+    there = read_catalog(database, names)
+    tables_left = {name: table for name, table in there.tables.items() if name not in unknown}
+    others_left = {
+        name: other
+        for name, other in there.others.items()
+        if name not in unknown and (name in catalog.others or other[1] in tables)
+    }
+    lines = differences(catalog, Catalog(tables_left, others_left, there.strings))
     return lines, [f"{name} was not compared: {reason}" for name, reason in unknown.items()]
 
 

@@ -62,10 +62,9 @@ class Fingerprint:
     def changes(self) -> Changes:
         """What became of these objects between the last two calls of `read()`. Reads only."""
         made = self._objects_of(self._made)
-        gone = {each.key: None for each in self._objects_of(self._gone)}
-        for each in made:
-            gone.pop(each.key, None)
-        return Changes(tuple(made), tuple(gone))
+        gone = dict.fromkeys(each.key for each in self._objects_of(self._gone))
+        changed = [each.key for each in made if each.key in gone]
+        return Changes(tuple(made), tuple(changed), tuple(key for key in gone if key not in changed))
 
     def _objects_of(self, rows: Iterable[_Row]) -> list[SchemaObject]:
         found = [SchemaObject(kind, name, table, sql) for kind, name, table, sql in rows if sql is not None]

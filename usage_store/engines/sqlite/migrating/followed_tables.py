@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.migrating.objects_of_a_schema import Schema
 
-    Event = tuple[str, str]  # "create", "drop" or "alter"; the table's folded name
+    # "create", "drop" or "alter" and the table's folded name; "rebuild" and its row in sqlite_master before and after
+    Event = tuple[str, str]
 
 
 def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str, str | None]:
@@ -25,26 +26,37 @@ def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str
     A table that is gone is followed by one that was made under its name, as in a rebuild by hand.
     """
     now = {table.row: name for name, table in after.tables.items()}
+    rows = _rows(before, events)
     renamed, doubtful, drops = _replay(before.tables, events)
-    if drops <= sum(before.tables[name].row not in now for name in renamed):
+    if drops <= sum(rows[name] not in now for name in renamed):
         doubtful = set()  # as many are gone for certain
-    moved = {name for kind, name in events if kind != "create"}
+    moved = {name for kind, name in events if kind in ("drop", "alter")}
     steady = max((table.row for name, table in before.tables.items() if name not in moved), default=0)
     became: dict[str, str | None] = {}
     taken: set[str] = set()
-    for name, table in before.tables.items():
-        found = now.get(table.row)
+    for name, row in rows.items():
+        found = now.get(row)
         if found == name:
             became[name] = found
         elif found is not None and name in renamed:
             taken.add(found)
-            if name not in doubtful or table.row < steady:  # what is made later comes after a table that stays
+            if name not in doubtful or row < steady:  # what is made later comes after a table that stays
                 became[name] = found
             else:
                 became[name] = None
     for name in before.tables.keys() - became.keys():
         became[name] = name if name in after.tables and name not in taken else None
     return became
+
+
+def _rows(before: Schema, events: Iterable[Event]) -> dict[str, int]:
+    """Give the row of each table of before, as rebuilds moved it."""
+    rows = {name: table.row for name, table in before.tables.items()}
+    for kind, moved in events:
+        if kind == "rebuild":
+            old, new = map(int, moved.split())
+            rows.update({name: new for name, row in rows.items() if row == old})
+    return rows
 
 
 def _replay(there: Collection[str], events: Iterable[Event]) -> tuple[set[str], set[str], int]:
@@ -60,6 +72,8 @@ def _replay(there: Collection[str], events: Iterable[Event]) -> tuple[set[str], 
     for kind, name in events:
         if kind == "create":
             made[name] += name not in itself  # else it says IF NOT EXISTS
+        elif kind == "rebuild":
+            pass  # by rows, and no table goes
         elif made[name]:
             made[name] -= 1
             if kind == "drop" and name in renamed:

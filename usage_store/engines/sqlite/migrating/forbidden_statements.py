@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import driver_errors, sqlite3
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, REBUILDING
+from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, rebuilt_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -50,7 +50,7 @@ class Guard:
     found them there), `dropped` the objects that a DROP of their own removed, `rebuilt` the tables that an operation of
     the migrator made anew, and `dropped_columns` the columns that these or an ALTER TABLE dropped, by table. `altered`
     is whether there was an ALTER TABLE, also of a temporary table; `tables` lists in order each "create", "drop" or
-    "alter" of a table that was not rolled back to its savepoint.
+    "alter" of a table that was not rolled back to its savepoint, and for each "rebuild" the rows in sqlite_master.
     """
 
     def __init__(self, own: Collection[str] = ()) -> None:
@@ -104,13 +104,17 @@ class Guard:
         names = [name for name, _ in self._savepoints]
         if name in names:
             last = len(names) - 1 - names[::-1].index(name)
-            if what == "ROLLBACK":
+            rebuilt = rebuilt_by(name)
+            if what == "ROLLBACK" or rebuilt is not None:
                 del self.tables[self._savepoints[last][1] :]
+            if what == "RELEASE" and rebuilt is not None:
+                self.tables.append(("rebuild", f"{rebuilt.old_row} {rebuilt.new_row}"))
             del self._savepoints[last + (what == "ROLLBACK") :]
 
     def _note_rebuild(self, savepoint: str) -> None:
-        if savepoint.startswith(REBUILDING):
-            self.rebuilt.add(fold(savepoint.removeprefix(REBUILDING)))
+        rebuilt = rebuilt_by(savepoint)
+        if rebuilt is not None:
+            self.rebuilt.add(rebuilt.table)
         elif savepoint.startswith(LEAVING_OUT):
             table, _, column = fold(savepoint.removeprefix(LEAVING_OUT)).rpartition(".")
             self.dropped_columns.setdefault(table, set()).add(column)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.migrating.forbidden_statements import DROPS_TABLE, Guard
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, REBUILDING
+from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, rebuilt_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -39,9 +39,9 @@ class OutsideGuard(Guard):
             self._rebuilding.clear()
         if action != sqlite3.SQLITE_SAVEPOINT or second is None:
             return None
-        if second.startswith(REBUILDING):
-            table = fold(second.removeprefix(REBUILDING))
-            (self._rebuilding.add if first == "BEGIN" else self._rebuilding.discard)(table)
+        rebuilt = rebuilt_by(second)
+        if rebuilt is not None:
+            (self._rebuilding.add if first == "BEGIN" else self._rebuilding.discard)(rebuilt.table)
         if second.startswith(LEAVING_OUT) and first == "BEGIN":
             return self._undeclared(fold(second.removeprefix(LEAVING_OUT)), "ALTER TABLE that drops a column")
         return None

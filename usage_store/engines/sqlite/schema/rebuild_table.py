@@ -73,7 +73,7 @@ def rebuild(
         rows = _copy(database, old.name, new, _plan(database, old.name, new, columns or {}, drop))
         left = {fold(name) for name in columns_of(database, new)}
         without = [name for name, made in columns_of(database, old.name).items() if not made and fold(name) not in left]
-        with rebuilding(database, old.name, without):
+        with rebuilding(database, old.name, new, without):
             _swap(database, old.name, new)
         with _fitting(old.name):  # an index over an expression, say
             put_back(database, old.name, belongings)

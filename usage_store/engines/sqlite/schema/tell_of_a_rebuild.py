@@ -6,28 +6,46 @@ Outside a transaction, a migration's DROP TABLE is refused where it is not decla
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.engines.sqlite.schema.sql_tokens import quoted
+from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import peewee
 
-REBUILDING = "usage_store rebuilds "
+_REBUILDING = "usage_store rebuilds "
 LEAVING_OUT = "usage_store leaves out "
+_ROW = "SELECT rowid FROM main.sqlite_master WHERE type = 'table' AND name = ?"
+
+
+class Rebuilt(NamedTuple):
+    """The folded name of a table, and the rows in sqlite_master of the old one and the new one."""
+
+    table: str
+    old_row: int
+    new_row: int
 
 
 @contextmanager
-def rebuilding(database: peewee.SqliteDatabase, table: str, without: Iterable[str]) -> Iterator[None]:
-    """Tell that within the block a table is replaced by one with its rows, and which columns it has no more."""
+def rebuilding(database: peewee.SqliteDatabase, table: str, new: str, without: Iterable[str]) -> Iterator[None]:
+    """Tell that within the block a table is replaced by a new one with its rows, and which columns that has no more."""
     for column in without:
         _told(database, f"{LEAVING_OUT}{table}.{column}")
         _end(database, f"{LEAVING_OUT}{table}.{column}")
-    _told(database, f"{REBUILDING}{table}")
+    ((old_row,), (new_row,)) = (database.execute_sql(_ROW, (name,)).fetchone() for name in (table, new))
+    _told(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
     yield
-    _end(database, f"{REBUILDING}{table}")
+    _end(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
+
+
+def rebuilt_by(savepoint: str) -> Rebuilt | None:
+    """Give what a savepoint of that name tells, if it is one."""
+    if not savepoint.startswith(_REBUILDING):
+        return None
+    old_row, new_row, table = savepoint.removeprefix(_REBUILDING).split(":", 2)
+    return Rebuilt(fold(table), int(old_row), int(new_row))
 
 
 def _told(database: peewee.SqliteDatabase, name: str) -> None:
