@@ -104,6 +104,7 @@ class Execution:
             self._alone.check_lock()
             if not self._wanted(loaded.migration):
                 return False
+            self._follow_schema()
             self._back_up_once(loaded)
             self._watch.remember()
             try:
@@ -122,6 +123,7 @@ class Execution:
             self._alone.check_lock()
             if not self._wanted(loaded.migration):
                 return False
+            self._follow_schema()
             self._back_up_once(loaded)
         try:
             with self._watch.outside(loaded.deletes, undoing=self.direction == "down"):
@@ -152,10 +154,13 @@ class Execution:
             self._watch.look()
             self._versions = {row.version for row in self.records.history.applied()}
             self._followed = False
+        return (migration.version in self._versions) is (self.direction == "down")
+
+    def _follow_schema(self) -> None:
+        """Know the schema as it is before a migration, within its first transaction."""
         if not self._followed:
             self._fingerprint.read()
             self._followed = True
-        return (migration.version in self._versions) is (self.direction == "down")
 
     def _back_up_once(self, loaded: Loaded) -> None:
         """Before the first step of a run that may lose rows; the write lock is held, and nothing is written yet."""
@@ -177,6 +182,7 @@ class Execution:
             records.history.forget(migration)
             self._versions.discard(migration.version)
         fingerprint = self._fingerprint.read(only_added=only_added and not altered)
+        self._followed = True
         ddl = None
         if migration.version not in self._brought:
             ddl = as_text(self._fingerprint.changes.without(self._watch.own), loaded.optional)

@@ -92,14 +92,14 @@ class Log:
         if self.exists():
             older = not self._has_ddl()
             if older:
-                self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl {types["bytes"]}')
+                self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl TEXT')
             return older or renamed
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id {types["id"]}, '
             f"version {types['int']} NOT NULL, name TEXT NOT NULL, "
             f"action TEXT NOT NULL CHECK (action IN ('up', 'down', 'stamp')), logged_at {types['int']} NOT NULL, "
             f"seconds {types['float']} NOT NULL, checksum TEXT NOT NULL, source {types['bytes']} NOT NULL, "
-            f"fingerprint TEXT NOT NULL, package_version TEXT NOT NULL, ddl {types['bytes']})"
+            "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL, ddl TEXT)"
         )
         return False
 
@@ -118,7 +118,7 @@ class Log:
         """Add a line; `fingerprint` is the schema's after it, `ddl` what `recorded_ddl` makes of what was changed."""
         row = (
             *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
-            *(checksum(source), deflated(source), fingerprint, __version__, ddl and deflated(ddl.encode())),
+            *(checksum(source), deflated(source), fingerprint, __version__, ddl),
         )
         values = ", ".join([self.database.param] * len(row))
         sql = f'INSERT INTO "{self.table_name}" ({_COLUMNS}, ddl) VALUES ({values})'  # noqa: S608
@@ -134,22 +134,21 @@ class Log:
             f"SELECT version, name, 'stamp', {param}, 0.0, checksum, source, {given} "
             f'FROM "{table}" WHERE id = ({last})'
         )
-        row = (int(time.time()), fingerprint, __version__, deflated(ddl.encode()), version)
+        row = (int(time.time()), fingerprint, __version__, ddl, version)
         return bool(self.database.execute_sql(sql, row).rowcount)
 
     def ddl(self) -> Iterator[DDL]:
         """Give each line's DDL, oldest first. Reads only."""
         if not self.exists():
             return
-        ddl = "ddl" if self._has_ddl() else "NULL"
+        kept = "ddl" if self._has_ddl() else "NULL"
         sql = (
-            f"SELECT id, version, action, {ddl}, CASE WHEN {ddl} IS NULL THEN source END "  # noqa: S608
+            f"SELECT id, version, action, {kept}, CASE WHEN {kept} IS NULL THEN source END "  # noqa: S608
             f'FROM "{self.table_name}" ORDER BY id'
         )
-        for row_id, version, action, kept, source in self.database.execute_sql(sql).fetchall():
+        for row_id, version, action, ddl, source in self.database.execute_sql(sql).fetchall():
             try:
-                text = None if kept is None else inflated(kept, "its DDL").decode()
-                yield DDL(row_id, version, action, text, "" if source is None else as_text(inflated(source)))
+                yield DDL(row_id, version, action, ddl, "" if source is None else as_text(inflated(source)))
             except ValueError as error:
                 line = f"{self.table_name}: the line with id {row_id}"
                 raise HistoryError(f"{line} is damaged: {error}; delete it") from error

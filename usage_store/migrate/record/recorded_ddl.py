@@ -90,7 +90,7 @@ def _state(brought: Mapping[int, Schema], version: int) -> Schema:
 
 def _parsed(line: DDL) -> dict[str, Any]:
     try:
-        content = json.loads(str(line.ddl))
+        content = json.loads(line.ddl or "")
         made = [SchemaObject(*each) for each in content.get("made", ())]
         texts: list[object] = [text for each in made for text in each]
         texts += [text for name in ("changed", "gone", "optional") for text in content.get(name, ())]

@@ -29,19 +29,19 @@ def deflated(text: bytes) -> bytes:
     return deflate.compress(text) + deflate.flush()
 
 
-def inflated(kept: object, what: str = "its source") -> bytes:
+def inflated(kept: object) -> bytes:
     """Give a text that the log has kept. Raises ValueError for what is none, whatever it would inflate to."""
     if not isinstance(kept, bytes):
-        raise ValueError(f"{what} is of type {type(kept).__name__}")  # noqa: TRY004  damage, like the others
+        raise ValueError(f"its source is of type {type(kept).__name__}")  # noqa: TRY004  damage, like the others
     inflater = zlib.decompressobj()
     try:
         source = inflater.decompress(kept, MOST_BYTES + 1)
     except zlib.error as error:
-        raise ValueError(f"{what} cannot be inflated") from error
+        raise ValueError("its source cannot be inflated") from error
     if len(source) > MOST_BYTES:
-        raise ValueError(f"{what} inflates to more than {MOST_BYTES // 2**20} MB")
+        raise ValueError(f"its source inflates to more than {MOST_BYTES // 2**20} MB")
     if not inflater.eof:
-        raise ValueError(f"{what} is cut off")
+        raise ValueError("its source is cut off")
     return source
 
 

@@ -128,8 +128,11 @@ class Watch:
         return _lines(new)
 
     def _new_in(self, tables: Iterable[str]) -> list[str]:
-        new = sum((violations(self._database, table) for table in tables), Counter[str]())
-        self._violations += new
+        new = Counter[str]()
+        for table in tables:
+            new += violations(self._database, table)
+        if new:
+            self._violations += new
         return _lines(new)
 
     def _data_version(self) -> int:

@@ -156,6 +156,6 @@ def _permit(descriptor: int, mode: int) -> None:
 def _is_current(descriptor: int, path: Path) -> bool:
     # A holder unlinks the file before it lets go, so a waiter may have locked a file that has no name any more.
     try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except (FileNotFoundError, NotADirectoryError):
         return False
