@@ -46,7 +46,7 @@ def run(engine: Engine[Any], scratch: peewee.Database, step: Loaded, direction: 
     Raises MigrationFailed for what the guard refuses, and for whatever the migration raises.
     """
     attempt = Attempt(step.migration, direction, engine, atomic=step.atomic)
-    watch = engine.migrating.Watch(scratch)
+    watch = engine.migrating.Watch(scratch, engine.Fingerprint(scratch))
     try:
         with attempt.noting(scratch), ExitStack() as stack:
             if step.atomic:

@@ -49,12 +49,13 @@ class Execution:
         self.migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint knows the schema as it was before this migration
-        self._watch = self._engine.migrating.Watch(self._database)
+        self._watch = self._engine.migrating.Watch(self._database, self._fingerprint)
         self._watch.look()  # first: what is written meanwhile shows up later
         self.applied = records.history.applied()
         self._watch.own = records.tables()
         self._versions = {row.version for row in self.applied}
         self._brought = records.brought() or {}
+        self._own = frozenset(table.lower() for table in self._watch.own)
 
     @property
     def violations(self) -> tuple[str, ...]:
@@ -169,22 +170,23 @@ class Execution:
             self._back_up = None
 
     def _call(self, module: ModuleType, attempt: Attempt) -> None:
-        self.migrator.on_progress = partial(self.on_progress, f"rows in {attempt.migration}")
+        self.migrator.on_progress = lambda done, total: self.on_progress(f"rows in {attempt.migration}", done, total)
         attempt.call(module, self.migrator, self._database)
 
     def _finish(self, loaded: Loaded, started: float, *, only_added: bool) -> None:
         records, migration = self.records, loaded.migration
-        altered = not self.done and records.create()
+        if not self.done:
+            records.create()
         if self.direction == "up":
             records.history.record(migration)
             self._versions.add(migration.version)
         else:
             records.history.forget(migration)
             self._versions.discard(migration.version)
-        fingerprint = self._fingerprint.read(only_added=only_added and not altered)
+        fingerprint = self._fingerprint.read(only_added=only_added and bool(self.done))
         self._followed = True
         ddl = None
         if migration.version not in self._brought:
-            ddl = as_text(self._fingerprint.changes.without(self._watch.own), loaded.optional)
+            ddl = as_text(self._fingerprint.changes.without(self._own), loaded.optional)
         seconds = time.perf_counter() - started
         records.log.append(migration, self.direction, seconds, loaded.source, fingerprint, ddl)

@@ -137,7 +137,7 @@ class Migrating(Protocol[D]):
     ) -> AbstractContextManager[Alone]:
         """Be the only run on the history `table`, the connection set up for it."""
 
-    def Watch(self, database: D) -> Watch:  # noqa: N802  a class
+    def Watch(self, database: D, fingerprint: SchemaHash) -> Watch:  # noqa: N802  a class
         """Make a watch over the migrations of one run."""
 
     def roll_back_if_open(self, database: D) -> bool:

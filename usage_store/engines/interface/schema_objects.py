@@ -35,9 +35,8 @@ class Changes(NamedTuple):
     gone: tuple[str, ...] = ()
 
     def without(self, tables: Collection[str]) -> Changes:
-        """Leave out what was made of some tables, in any case of letters."""
-        names = {table.lower() for table in tables}
-        return self._replace(made=tuple(each for each in self.made if each.table.lower() not in names))
+        """Leave out what was made of some tables, named in lower case."""
+        return self._replace(made=tuple(each for each in self.made if each.table.lower() not in tables))
 
 
 def changes_between(before: Mapping[str, SchemaObject], after: Mapping[str, SchemaObject]) -> Changes:

@@ -56,10 +56,10 @@ class Records(NamedTuple):
         """Name the tables of the history and the log, which no migration makes. Reads only."""
         return (self.history.table_name, *self.log.names())
 
-    def create(self) -> bool:
-        """Make these tables where they are missing; tell whether one that was there was altered."""
+    def create(self) -> None:
+        """Make these tables where they are missing, and bring an older log to its present form and name."""
         self.history.create()
-        return self.log.create()
+        self.log.create()
 
     def brought(self) -> Mapping[int, Schema] | None:
         """Give the schema after each version, where the migrations bring that along. Reads only."""
@@ -101,7 +101,7 @@ class Records(NamedTuple):
         fingerprint.read()
         yield
         fingerprint.read()
-        changes = fingerprint.changes.without(self.tables())
+        changes = fingerprint.changes.without({table.lower() for table in self.tables()})
         applied = self.history.applied() if any(changes) else ()
         if applied and self.log.exists():
             self.log.create()

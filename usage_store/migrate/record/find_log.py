@@ -52,18 +52,15 @@ def require_free(database: peewee.Database, history: str) -> None:
         )
 
 
-def rename_to_rule(database: peewee.Database, history: str) -> bool:
-    """Give a log its name, and one that stands in its place its own; tell whether any was renamed."""
+def rename_to_rule(database: peewee.Database, history: str) -> None:
+    """Give a log its name, and one that stands in its place its own."""
     name, engine = log_name(history), engine_of(database)
-    in_place = is_log(database, name) and not _is_its(database, name, history)
-    if in_place:
+    if is_log(database, name) and not _is_its(database, name, history):
         other = next(each for each in _older_owners(name) if _claims(database, name, each))
         engine.rename_table(database, name, log_name(other))
     found = find_log(database, history)
-    if found is None or found == name:
-        return in_place
-    engine.rename_table(database, found, name)
-    return True
+    if found not in (None, name):
+        engine.rename_table(database, found, name)
 
 
 def left_log(database: peewee.Database, history: str) -> str | None:

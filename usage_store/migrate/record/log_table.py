@@ -82,18 +82,17 @@ class Log:
         self._found = history, found or log_name(history)
         return found is not None
 
-    def create(self) -> bool:
-        """Make the table where it is missing, and the column for DDL where it is older; tell whether it was altered.
+    def create(self) -> None:
+        """Make the table where it is missing, and the column for DDL where it is older.
 
         One that has its name by an older rule is renamed.
         """
-        types = self._engine.COLUMN_TYPES
-        renamed = rename_to_rule(self.database, self._history.table_name)
+        rename_to_rule(self.database, self._history.table_name)
         if self.exists():
-            older = not self._has_ddl()
-            if older:
+            if not self._has_ddl():
                 self.database.execute_sql(f'ALTER TABLE "{self.table_name}" ADD COLUMN ddl TEXT')
-            return older or renamed
+            return
+        types = self._engine.COLUMN_TYPES
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" (id {types["id"]}, '
             f"version {types['int']} NOT NULL, name TEXT NOT NULL, "
@@ -101,7 +100,6 @@ class Log:
             f"seconds {types['float']} NOT NULL, checksum TEXT NOT NULL, source {types['bytes']} NOT NULL, "
             "fingerprint TEXT NOT NULL, package_version TEXT NOT NULL, ddl TEXT)"
         )
-        return False
 
     def _has_ddl(self) -> bool:
         return any(column.name.lower() == "ddl" for column in self.database.get_columns(self.table_name))

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.schema_objects import Changes, SchemaObject
+from usage_store.engines.sqlite.schema.sql_tokens import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,24 +32,41 @@ class Fingerprint:
         self._rows: dict[_Row, None] = {}
         self._made: list[_Row] = []
         self._gone: list[_Row] = []
+        self._added: list[_Row] | None = None
+        self._newest = 0
 
     def read(self, *, only_added: bool = False) -> str:
         """Give the fingerprint; `only_added` promises that since the last call objects were only made. Reads only."""
         if not only_added:
             self._sum = self._last = 0
-        rows = []
-        for rowid, *row in self._database.connection().execute(_OBJECTS, (self._last,)).fetchall():
-            self._sum += int.from_bytes(hashlib.sha256(repr(row).encode()).digest())
-            self._last = rowid
-            rows.append(tuple(row))
-        self._made = [row for row in rows if row not in self._rows]
+            self._added = None
+        rows = self.added()
+        for row in rows:
+            self._sum += int.from_bytes(hashlib.sha256(repr(list(row)).encode()).digest())
+        self._last, self._added = self._newest, None
         if only_added:
-            self._gone = []
+            self._made, self._gone = rows, []
             self._rows.update(dict.fromkeys(rows))
         else:
             before, self._rows = self._rows, dict.fromkeys(rows)
+            self._made = [row for row in rows if row not in before]
             self._gone = [row for row in before if row not in self._rows]
         return f"{self._sum % 2**256:064x}"
+
+    def added(self) -> list[_Row]:
+        """Give kind, name, table and DDL of what was made since `read()`, if nothing else was changed. Reads only.
+
+        What is made after this call, `read(only_added=True)` does not see.
+        """
+        if self._added is None:
+            found = self._database.connection().execute(_OBJECTS, (self._last,)).fetchall()
+            self._newest = found[-1][0] if found else self._last
+            self._added = [row[1:] for row in found]
+        return self._added
+
+    def names(self) -> set[str]:
+        """Give the folded name of everything that was there at the last `read()`."""
+        return {fold(name) for _, name, _, _ in self._rows}
 
     @property
     def objects(self) -> dict[str, SchemaObject]:
@@ -62,6 +80,8 @@ class Fingerprint:
     def changes(self) -> Changes:
         """What became of these objects between the last two calls of `read()`. Reads only."""
         made = self._objects_of(self._made)
+        if not self._gone:
+            return Changes(tuple(made))
         gone = dict.fromkeys(each.key for each in self._objects_of(self._gone))
         changed = [each.key for each in made if each.key in gone]
         return Changes(tuple(made), tuple(changed), tuple(key for key in gone if key not in changed))

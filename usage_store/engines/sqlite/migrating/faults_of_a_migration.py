@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
     import peewee
 
-_NAMES = "SELECT rowid, name FROM main.sqlite_master ORDER BY rowid"
-_ADDED = "SELECT rowid, name, sql FROM main.sqlite_master WHERE rowid > ? ORDER BY rowid"
+    from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 
 
 class Watch:
     """Watch the migrations of one run, each in its block of `inside()` or `outside()`.
 
-    `own` are the tables of the runner, which no migration may touch.
+    `own` are the tables of the runner, which no migration may touch. The fingerprint knows the schema as it is before
+    each migration.
     """
 
-    def __init__(self, database: peewee.SqliteDatabase) -> None:
+    def __init__(self, database: peewee.SqliteDatabase, fingerprint: Fingerprint) -> None:
         self.own: Collection[str] = ()
         self._database = database
+        self._fingerprint = fingerprint
         self._missing: set[str] | None = None  # those of `own` that are not there yet
         self._guard = Guard()
-        self._last_row: int | None = None  # the last of the schema, as far as it is known
         self._only_added = False
         self._losses: Losses | None = None
         self._violations: Counter[str] = Counter()
@@ -57,7 +57,6 @@ class Watch:
 
     def look(self) -> None:
         """Remember what others have written, and which foreign keys are violated already. Reads only."""
-        self._last_row = None
         self._seen = self._data_version()  # first: what is written meanwhile shows up later
         self._violations = violations(self._database)
 
@@ -70,10 +69,8 @@ class Watch:
         if self._losses is None:
             self._losses = Losses(self._database)
         self._losses.start()
-        if self._last_row is None or self._missing:
-            rows = self._database.connection().execute(_NAMES).fetchall()
-            self._last_row = rows[-1][0] if rows else 0
-            self._missing = set(map(fold, self.own)) - {fold(row[1]) for row in rows}
+        if self._missing is None or self._missing:
+            self._missing = set(map(fold, self.own)) - self._fingerprint.names()
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -86,7 +83,6 @@ class Watch:
     def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
         """Refuse undeclared losses within the block, which runs in no transaction of ours."""
         connection = self._database.connection()
-        self._last_row = None
         there = read_schema(connection)
         self._missing = set(map(fold, self.own)) - there.objects.keys()
         self._guard = OutsideGuard(self.own, there, deletes, undoing=undoing)
@@ -99,12 +95,10 @@ class Watch:
         if self.refused or not self._database.connection().in_transaction:
             return [self.refused or ROLLED_BACK]
         if self._guard.only_added:
-            added = self._database.connection().execute(_ADDED, (self._last_row,)).fetchall()
-            if self._guard.written <= {fold(row[1]) for row in added}:  # else some CREATE said IF NOT EXISTS
-                self._last_row = added[-1][0] if added else self._last_row
+            added = self._fingerprint.added()
+            if self._guard.written <= {fold(name) for _, name, _, _ in added}:  # else some CREATE said IF NOT EXISTS
                 self._only_added = True
-                return self._new_in(row[1] for row in added if row[2] and "REFERENCES" in row[2].upper())
-        self._last_row = None
+                return self._new_in(name for _, name, _, sql in added if sql and "REFERENCES" in sql.upper())
         broken = self._renamed_to_own() or self._new_violations()
         if broken or self._losses is None:
             return broken
