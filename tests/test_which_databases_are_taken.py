@@ -122,6 +122,7 @@ def test_losses_are_found_and_rows_are_backed_up_in_every_kind(database: peewee.
 def test_a_backup_of_an_encrypted_database_is_encrypted(tmp_path: Path) -> None:
     with made("encrypted", tmp_path / "app.db") as database:
         init_database(database)
+        store.register_session("a")
         store.rollback_migrations()
         (backup,) = tmp_path.glob("*.backup")
         assert not backup.read_bytes().startswith(b"SQLite format 3")

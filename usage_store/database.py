@@ -82,9 +82,8 @@ def link_events() -> None:
     `session_id`.
     """
     database = bound_database()
-    runner = MigrationRunner(database)
-    with runner.connected():
-        storage_of(database).follow_events.link(database, event_triggers, runner.records.recording)
+    recording = MigrationRunner(database).records.recording
+    storage_of(database).follow_events.link(database, event_triggers, recording)
 
 
 def event_triggers(database: peewee.Database) -> ModuleType:

@@ -39,6 +39,8 @@ def test_names_of_files_are_escaped(tmp_path: Path) -> None:
     path = tmp_path / f"{ODD}.db"
     for words in ("", "status", "validate", "log", "backup", "rollback", "rehearse", "restore none"):
         done = called(*words.split(), "--database", path, cwd=tmp_path)
+        if not words:
+            script(path, "INSERT INTO usage_sessions (session_id) VALUES ('a')")  # something to back up
         assert_harmless(done)
         if words in ("backup", "rollback"):
             assert f"{SHOWN}.db.v3." in done.stdout + done.stderr

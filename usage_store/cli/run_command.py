@@ -119,12 +119,19 @@ class _Lines(logging.Formatter):
 def _logged(*, verbose: bool) -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines("%(message)s"))
+    loggers = logging.getLogger(), logging.getLogger("peewee")
+    levels = [logger.level for logger in loggers]
     if verbose:
-        logging.basicConfig(handlers=[handler], level=logging.INFO)
-        logging.getLogger("peewee").setLevel(logging.DEBUG)
+        if not loggers[0].handlers:
+            loggers[0].addHandler(handler)
+            loggers[0].setLevel(logging.INFO)
+        loggers[1].setLevel(logging.DEBUG)
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
     usual, logging.lastResort = logging.lastResort, handler  # for what is logged where nobody configures logging
     try:
         yield
     finally:
         logging.lastResort = usual
+        loggers[0].removeHandler(handler)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.schema_objects import Changes, SchemaObject
-from usage_store.engines.sqlite.schema.sql_tokens import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,8 +64,8 @@ class Fingerprint:
         return self._added
 
     def names(self) -> set[str]:
-        """Give the folded name of everything that was there at the last `read()`."""
-        return {fold(name) for _, name, _, _ in self._rows}
+        """Give the name of everything that was there at the last `read()`."""
+        return {name for _, name, _, _ in self._rows}
 
     @property
     def objects(self) -> dict[str, SchemaObject]:

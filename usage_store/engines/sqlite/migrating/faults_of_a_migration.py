@@ -70,7 +70,7 @@ class Watch:
             self._losses = Losses(self._database)
         self._losses.start()
         if self._missing is None or self._missing:
-            self._missing = set(map(fold, self.own)) - self._fingerprint.names()
+            self._missing = set(map(fold, self.own)) - set(map(fold, self._fingerprint.names()))
 
     @contextmanager
     def inside(self) -> Iterator[None]:
