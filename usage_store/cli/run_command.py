@@ -119,7 +119,7 @@ class _Lines(logging.Formatter):
 def _logged(*, verbose: bool) -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines("%(message)s"))
-    loggers = logging.getLogger(), logging.getLogger("peewee")
+    loggers = logging.root, logging.getLogger("peewee")
     levels = [logger.level for logger in loggers]
     if verbose:
         if not loggers[0].handlers:
