@@ -84,12 +84,15 @@ def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping
     shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     versions = str(rows[0]) if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
     return (
-        f"not compared: {shown or 'what they made'}; nothing is recorded of {versions} ({len(rows)}), and "
+        f"not compared: {shown or 'what else they made'}; nothing is recorded of {versions} ({len(rows)}), and "
         "`validate --replay` runs them on an empty copy, compares, and records what they make"
     )
 
 
 def _cause(records: Records) -> str:
     if records.log.is_current():
-        return "the schema is as the last migration left it: a migration is not what it was, or depends on rows"
+        return (
+            "the schema is as the last migration left it: it was changed by hand before that one, or a migration is "
+            "not what it was, or depends on rows"
+        )
     return "the schema was changed by hand since the last migration"

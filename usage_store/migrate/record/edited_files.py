@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from usage_store.errors import EditedMigration
 from usage_store.migrate.record.source_text import as_text, checksum, harmless_edit
-from usage_store.migrate.record.stored_source import stored_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +29,10 @@ def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigra
         and migration.version in logged
         and checksum(source := migration.read()) != logged[migration.version]
     ]
+    if not edited:
+        return [], []
+    from usage_store.migrate.record.stored_source import stored_source  # noqa: PLC0415  `check` mostly does without
+
     problems, notices = [], []
     for migration, now in edited:
         before = stored_source(log, migration)

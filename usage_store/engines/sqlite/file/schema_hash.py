@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from usage_store.engines.interface.schema_objects import Changes, SchemaObject
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import peewee
+
+    from usage_store.engines.interface.schema_objects import Changes, SchemaObject
 
     _Row = tuple[str, str, str, str | None]
 
@@ -78,6 +78,8 @@ class Fingerprint:
     @property
     def changes(self) -> Changes:
         """What became of these objects between the last two calls of `read()`. Reads only."""
+        from usage_store.engines.interface.schema_objects import Changes  # noqa: PLC0415  `check` does without
+
         made = self._objects_of(self._made)
         if not self._gone:
             return Changes(tuple(made))
@@ -86,6 +88,8 @@ class Fingerprint:
         return Changes(tuple(made), tuple(changed), tuple(key for key in gone if key not in changed))
 
     def _objects_of(self, rows: Iterable[_Row]) -> list[SchemaObject]:
+        from usage_store.engines.interface.schema_objects import SchemaObject  # noqa: PLC0415  as above
+
         found = [SchemaObject(kind, name, table, sql) for kind, name, table, sql in rows if sql is not None]
         shadows: set[str] = set()
         if any(each.sql.startswith("CREATE VIRTUAL") for each in found):
