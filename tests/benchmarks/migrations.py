@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files
 from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.files.migrations_folder import Project
+from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.history_table import History
 from usage_store.migrate.record.log_table import Log
+from usage_store.migrate.record.which_to_run import with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,12 +80,32 @@ def floor(folder: Path, count: int) -> dict[str, float]:
         }
 
 
+def an_application(path: Path) -> peewee.SqliteDatabase:
+    """Make the file that an application has, the same for all: one of ours gives pages back, which moves pages."""
+    database = peewee.SqliteDatabase(str(path), pragmas={"journal_mode": "wal", "synchronous": 2})
+    database.connect()
+    return database
+
+
+def checks_alone(runner: MigrationRunner) -> None:
+    """Do what a run looks at besides its migrations: files and edits, damage before and after, references, schema."""
+    records, engine, database = runner.records, runner.records.engine, runner.database
+    files = records.files()
+    find_edits(records.log, with_paths(records.history.applied(files), files))
+    for _ in range(2):
+        engine.damage(database)
+    engine.violations(database)
+    engine.Fingerprint(database).read()
+
+
 def ours(folder: Path, count: int) -> dict[str, float]:
-    database = open_database(folder / "ours.db")
+    database = an_application(folder / "ours.db")
     files = folder / f"ours{count}"
     runner = MigrationRunner(database, write_files(files, "ours", count))
     figures = {f"apply {count}": timed(runner.migrate), f"nothing pending at {count}": timed(runner.migrate)}
     figures[f"nothing pending at {count}, checksums"] = timed(runner.check)
+    figures[f"one pending at {count}, its checks alone"] = timed(partial(checks_alone, runner))
+    figures[f"validate at {count}"] = timed(runner.validate)
     write_files(files, "ours", count + 1)
     figures[f"one pending at {count}"] = timed(runner.migrate)
     (files / f"{count + 1:03d}_t{count + 1}.py").unlink()
@@ -98,7 +119,7 @@ def without_log(folder: Path, count: int) -> dict[str, float]:
     Log.append = lambda *_: None  # type: ignore[method-assign]
     Fingerprint.read = lambda _, **__: ""  # type: ignore[method-assign]
     try:
-        database = open_database(folder / "without.db")
+        database = an_application(folder / "without.db")
         runner = MigrationRunner(database, write_files(folder / f"ours{count}", "ours", count))
         figures = {f"apply {count}": timed(runner.migrate)}
         database.close()
@@ -109,8 +130,7 @@ def without_log(folder: Path, count: int) -> dict[str, float]:
 
 def bare(folder: Path, count: int) -> dict[str, float]:
     """Time the protocol alone: find and load the files, and run each in a transaction with its history row."""
-    database = open_database(folder / "bare.db")
-    database.pragma("synchronous", 2)
+    database = an_application(folder / "bare.db")
     directory = write_files(folder / f"ours{count}", "ours", count)
     history = History(database, Project(str(directory), ("schema_migrations",)))
 
@@ -130,7 +150,7 @@ def bare(folder: Path, count: int) -> dict[str, float]:
 def playhouse(folder: Path, count: int) -> dict[str, float]:
     from playhouse.migrations import Runner
 
-    database = peewee.SqliteDatabase(str(folder / "play.db"), pragmas={"journal_mode": "wal", "synchronous": 2})
+    database = an_application(folder / "play.db")
     files = folder / f"ours{count}"
     runner = Runner(database, str(write_files(files, "ours", count)))
     figures = {f"apply {count}": timed(runner.up), f"nothing pending at {count}": timed(runner.up)}
@@ -144,7 +164,7 @@ def playhouse(folder: Path, count: int) -> dict[str, float]:
 def peewee_migrate(folder: Path, count: int) -> dict[str, float]:
     from peewee_migrate import Router
 
-    database = peewee.SqliteDatabase(str(folder / "router.db"), pragmas={"journal_mode": "wal", "synchronous": 2})
+    database = an_application(folder / "router.db")
     files = write_files(folder / f"router{count}", "peewee_migrate", count)
     quiet = logging.getLogger("benchmark")
     quiet.setLevel(logging.ERROR)
