@@ -24,6 +24,7 @@ __all__ = [
     "check_sqlite",
     "check_version",
     "driver_errors",
+    "files_by_name",
     "frees_functions_without_lock",
     "is_in_memory",
     "is_standard",
@@ -89,15 +90,20 @@ def owns(kind: type[peewee.Database]) -> bool:
     return True
 
 
-def main_file(database: peewee.SqliteDatabase) -> str:
-    """Give the absolute path of a database, empty for one in memory. Reads only."""
+def files_by_name(database: peewee.SqliteDatabase) -> dict[str, str]:
+    """Give the absolute paths of a connection's databases, empty in memory: `main`, and those attached. Reads only."""
     connection = database.connection()
     usual, connection.text_factory = connection.text_factory, os.fsdecode  # a file's name may be no text
     try:
         # No SELECT, which would read the schema: this is asked within a backup into the same connection, too.
-        return next(row[2] or "" for row in database.execute_sql("PRAGMA database_list") if row[1] == "main")
+        return {row[1]: row[2] or "" for row in database.execute_sql("PRAGMA database_list").fetchall()}
     finally:
         connection.text_factory = usual
+
+
+def main_file(database: peewee.SqliteDatabase) -> str:
+    """Give the absolute path of a database, empty for one in memory. Reads only."""
+    return files_by_name(database)["main"]
 
 
 def is_in_memory(database: peewee.SqliteDatabase) -> bool:

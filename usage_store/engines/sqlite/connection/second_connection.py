@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import peewee
 
-from usage_store.engines.sqlite.connection.driver import driver_errors, main_file
+from usage_store.engines.sqlite.connection.driver import driver_errors, files_by_name, main_file
 from usage_store.engines.sqlite.connection.plain_connection import plain
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile, file_uri
 
@@ -106,7 +106,7 @@ def _connected(like: peewee.SqliteDatabase, pragmas: Mapping[str, str | int]) ->
         with plain(connection):
             for name, value in pragmas.items():  # again: the application's hooks may have set others
                 like.pragma(name, value)
-            for _, name, _ in like.execute_sql("PRAGMA database_list").fetchall():
+            for name in files_by_name(like):
                 if name not in ("main", "temp"):  # what runs on a copy would change the real one
                     like.execute_sql("DETACH ?", (name,))
             yield like
