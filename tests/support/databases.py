@@ -27,6 +27,11 @@ def opened(path: Path) -> Iterator[peewee.SqliteDatabase]:
             database.close()
 
 
+def close_for_good(database: Any) -> None:
+    """Close a database, of whose connections a pool keeps what is closed."""
+    getattr(database, "close_all", database.close)()
+
+
 @contextmanager
 def raw(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a database as any other program would: no pragmas, autocommit."""

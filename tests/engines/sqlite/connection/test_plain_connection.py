@@ -10,7 +10,7 @@ import peewee
 import pytest
 from playhouse.pool import PooledSqliteDatabase
 
-from tests.support.databases import raw, rows
+from tests.support.databases import close_for_good, raw, rows
 from tests.support.driver import sqlite3
 from tests.support.migrations import THREE, python, sql, table, write
 from tests.support.projects import model
@@ -111,7 +111,7 @@ def test_every_call_works_and_leaves_what_is_set(
     if name == "an authorizer":
         with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
             database.connection().execute("SELECT 1")
-    database.close()
+    close_for_good(database)
 
 
 @tells_its_authorizer

@@ -9,7 +9,7 @@ import pytest
 from playhouse.pool import PooledSqliteDatabase
 
 from tests.support.commands import called
-from tests.support.databases import raw, rows, script
+from tests.support.databases import close_for_good, raw, rows, script
 from tests.support.migrations import python, sql, write
 from tests.support.projects import model
 from usage_store.engines import connected
@@ -110,7 +110,8 @@ KINDS: dict[str, Callable[[Path], peewee.SqliteDatabase]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_command_works_on_a_schema_that_needs_them(path: Path, tmp_path: Path, kind: str) -> None:
     directory = write(tmp_path / "own", FILES)
-    runner = MigrationRunner(KINDS[kind](path), directory, on_wait=lambda _: None)
+    database = KINDS[kind](path)
+    runner = MigrationRunner(database, directory, on_wait=lambda _: None)
     assert len(runner.plan()[0].statements) == len(UP)
     assert rehearse(runner).ok
     assert len(runner.migrate()) == 1
@@ -123,6 +124,7 @@ def test_every_command_works_on_a_schema_that_needs_them(path: Path, tmp_path: P
     assert len(runner.migrate()) == 1
     assert len(runner.rollback(0)) == 2
     assert len(list(path.parent.glob("*.backup"))) == 1
+    close_for_good(database)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,6 +141,7 @@ def test_copies_and_second_connections_have_them(path: Path, kind: str) -> None:
                     name for (name,) in second.execute_sql("SELECT name FROM sqlite_master")
                 }
         assert back_up_rows(database, 1) is not None
+    close_for_good(database)
 
 
 def test_a_migration_is_written_from_models_beside_such_tables(path: Path) -> None:
@@ -289,6 +292,7 @@ def test_a_set_up_that_asks_for_tables_does_not_keep_copies_from_being_made(
     assert len(runner.migrate()) == 1
     with connected(database):
         assert back_up_rows(database, 1) is not None
+    close_for_good(database)
 
 
 def test_what_is_made_at_connecting_is_there_once(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ import peewee
 import pytest
 
 from tests.support.databases import PAGE, overwrite, raw, script
-from tests.support.migrations import sql, write
+from tests.support.migrations import runner_of, sql, table, write
 from usage_store import errors
 from usage_store.engines import connected
 from usage_store.engines.sqlite.copies.back_up import back_up
@@ -204,3 +204,15 @@ def test_an_attached_database_is_not_checked_for_this_one(database: peewee.Sqlit
     database.close()
     database.connect()
     assert damage(database) == []
+
+
+def test_a_full_text_index_that_does_not_fit_its_text_is_no_damage_of_the_file(path: Path, tmp_path: Path) -> None:
+    script(
+        path,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'a');"
+        "CREATE VIRTUAL TABLE k USING fts4(v, content='t'); CREATE VIRTUAL TABLE f USING fts5(v, content='t');",
+    )
+    write(tmp_path / "own", {"001_one": table("one")})
+    with runner_of(path, tmp_path / "own") as runner:
+        assert len(runner.migrate()) == 1
+        assert runner.validate(full=True).ok

@@ -76,7 +76,7 @@ def _catalog_of(
             else:
                 try:
                     _make(scratch, each)
-                except (peewee.DatabaseError, ValueError) as error:
+                except Exception as error:  # noqa: BLE001  drivers differ in what they say of a text that is no statement
                     unknown[name] = str(error)
         made = read_catalog(scratch, named)
     tables.update(made.tables)

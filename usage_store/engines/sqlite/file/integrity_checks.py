@@ -25,6 +25,7 @@ logger = logging.getLogger("usage_store.migrate")
 _NULL = "NULL value in "
 _NOT_LOOKED_AT = "unable to validate the inverted index for "
 _READ_ONLY = ": attempt to write a readonly database"
+_FULL_TEXT = "malformed inverted index for FTS"  # 3.44 and newer look at it
 _ALL = 2**31 - 1  # lines
 
 
@@ -37,27 +38,31 @@ def damage(
 ) -> list[str]:
     """Give what quick_check finds, or with `full` integrity_check: a line each, so many at most. Reads only."""
     check = f"PRAGMA main.{'integrity' if full else 'quick'}_check"
+    beside: list[str] = []
     try:
         lines = list(_lines(database, f"{check}({most})"))
-        real = list(_real(database, lines))
+        real = list(_real(database, lines, beside))
         if len(real) < len(lines):  # the others had no room
+            beside.clear()
             with closing(_lines(database, f"{check}({_ALL})")) as every:
-                real = list(islice(_real(database, every), most))
+                real = list(islice(_real(database, every, beside), most))
     except driver_errors(peewee.DatabaseError) as error:
         if not is_lacking(error):
             raise
-        real = list(islice(_by_table(database, check, on_unchecked), most))
+        real = list(islice(_by_table(database, check, beside), most))
+    for line in beside:
+        on_unchecked(line)
     return [" ".join(line.split()) for line in real]
 
 
-def _by_table(database: peewee.SqliteDatabase, check: str, on_unchecked: Callable[[str], object]) -> Iterator[str]:
+def _by_table(database: peewee.SqliteDatabase, check: str, beside: list[str]) -> Iterator[str]:
     for table in _tables(database):
         try:
-            yield from _real(database, _lines(database, f"{check}('{_escaped(table)}')"))
+            yield from _real(database, _lines(database, f"{check}('{_escaped(table)}')"), beside)
         except driver_errors(peewee.DatabaseError) as error:
             if not is_lacking(error):
                 raise
-            on_unchecked(f"{table} was not checked: {error}; {HINT}")
+            beside.append(f"{table} was not checked: {error}; {HINT}")
 
 
 def _tables(database: peewee.SqliteDatabase) -> list[str]:
@@ -76,11 +81,12 @@ def _lines(database: peewee.SqliteDatabase, check: str) -> Generator[str]:
                 yield str(line)
 
 
-def _real(database: peewee.SqliteDatabase, lines: Iterable[str]) -> Iterator[str]:
-    """Leave out what some versions of SQLite say of sound tables.
+def _real(database: peewee.SqliteDatabase, lines: Iterable[str], beside: list[str]) -> Iterator[str]:
+    """Leave out what some versions of SQLite say of sound tables, and put what is no damage of the file `beside`.
 
     3.40.0 to 3.41.0 find NULLs in WITHOUT ROWID tables whose columns do not begin with the key, 3.44.0 to 3.45.0 want
-    to write to full-text tables.
+    to write to full-text tables. A full-text index that does not fit its text, which may be another table's, is no
+    damage: it is made again from that.
     """
     false: set[str] = set()
     for line in lines:
@@ -88,6 +94,10 @@ def _real(database: peewee.SqliteDatabase, lines: Iterable[str]) -> Iterator[str
             continue
         if line.startswith(_NULL) and not _has_null(database, line.removeprefix(_NULL)):
             false.add(line)
+        elif line.startswith(_FULL_TEXT):
+            beside.append(f"{line}: it does not fit its text, from which its 'rebuild' makes it again")
+        elif line.startswith(_NOT_LOOKED_AT):
+            beside.append(line)  # the table that it takes its text from is gone, say
         else:
             yield line
 
