@@ -1,6 +1,7 @@
 """SQLite: the names that `usage_store.engines.interface.engine` asks for.
 
-Its rooms are loaded when they are first asked for: all of them would double what the command line takes to start.
+Its rooms, and what `check` does without, are loaded when they are asked for: all of them would double what the command
+line takes to start.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from usage_store.engines.sqlite.connection.driver import check_version, driver_e
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
 from usage_store.engines.sqlite.connection.open_file import hear_signals, lent, open_database
 from usage_store.engines.sqlite.connection.plain_connection import plain_connection
-from usage_store.engines.sqlite.file.integrity_checks import damage, violations
 from usage_store.engines.sqlite.file.list_tables import hidden, kind_of, own_tables, rename_table, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
-from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.engine import Engine
     from usage_store.engines.sqlite import copies, from_models, migrating, schema
+    from usage_store.engines.sqlite.file.integrity_checks import damage, violations
+    from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 
 __all__ = [
     "ANY_VALUE",
@@ -63,7 +64,17 @@ VIOLATIONS_HINT = "PRAGMA foreign_key_check lists them"
 ANY_VALUE = "CAST({} AS BLOB)"
 
 
+_LATER = {
+    "damage": "integrity_checks",
+    "in_transaction": "write_transaction",
+    "violations": "integrity_checks",
+    "write_transaction": "write_transaction",
+}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"{__name__}.file.{_LATER[name]}"), name)
     if name not in ("copies", "from_models", "migrating", "schema"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f"{__name__}.{name}")
