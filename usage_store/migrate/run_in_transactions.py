@@ -175,7 +175,8 @@ class Execution:
 
     def _finish(self, loaded: Loaded, started: float, *, only_added: bool) -> None:
         records, migration = self.records, loaded.migration
-        if not self.done:
+        made = not self.done and not records.exist()
+        if made:
             records.create()
         if self.direction == "up":
             records.history.record(migration)
@@ -183,7 +184,7 @@ class Execution:
         else:
             records.history.forget(migration)
             self._versions.discard(migration.version)
-        fingerprint = self._fingerprint.read(only_added=only_added and bool(self.done))
+        fingerprint = self._fingerprint.read(only_added=only_added and not made)
         self._followed = True
         ddl = None
         if migration.version not in self._brought:

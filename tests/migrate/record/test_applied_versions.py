@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.databases import dump, script
+from tests.support.databases import dump, names, script
 from tests.support.migrations import history, migrate_all, runner_of, table, write
 from usage_store import errors
 
@@ -163,3 +163,12 @@ def test_what_a_status_holds_is_frozen(path: Path, directory: Path) -> None:
 
     with runner_of(path, directory) as runner, pytest.raises(AttributeError):
         spoil(runner)
+
+
+def test_an_index_that_a_history_has_lost_is_made_again_by_the_next_run(path: Path, directory: Path) -> None:
+    with runner_of(path, directory) as runner:
+        runner.migrate(2)
+        script(path, "DROP INDEX idx_schema_migrations_applied_at")
+        runner.migrate()
+        assert runner.check() == ((), 0)
+    assert "idx_schema_migrations_applied_at" in names(path)

@@ -56,6 +56,10 @@ class Records(NamedTuple):
         """Name the tables of the history and the log, which no migration makes. Reads only."""
         return (self.history.table_name, *self.log.names())
 
+    def exist(self) -> bool:
+        """Tell whether these tables are there, the log in its present form and under its present name. Reads only."""
+        return self.history.is_present() and self.log.is_present()
+
     def create(self) -> None:
         """Make these tables where they are missing, and bring an older log to its present form and name."""
         self.history.create()

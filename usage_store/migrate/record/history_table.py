@@ -43,6 +43,11 @@ class History:
         """Tell whether the table is there. Reads only."""
         return self._engine.kind_of(self.database, self.table_name) is not None
 
+    def is_present(self) -> bool:
+        """Tell whether the table and its index are there. Reads only."""
+        index = f"idx_{self.table_name}_applied_at".lower()
+        return self.exists() and any(each.name.lower() == index for each in self.database.get_indexes(self.table_name))
+
     def create(self) -> None:
         """Make the table and its index where they are missing."""
         integer = self._engine.COLUMN_TYPES["int"]

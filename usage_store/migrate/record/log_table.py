@@ -82,6 +82,10 @@ class Log:
         self._found = history, found or log_name(history)
         return found is not None
 
+    def is_present(self) -> bool:
+        """Tell whether the table is there, with a column for DDL and under the name that it is to have. Reads only."""
+        return self.exists() and len(self.names()) == 1 and self._has_ddl()
+
     def create(self) -> None:
         """Make the table where it is missing, and the column for DDL where it is older.
 
