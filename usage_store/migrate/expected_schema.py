@@ -52,7 +52,7 @@ def compared(records: Records, found: Recorded, applied: Sequence[Migration]) ->
         own = tuple(table.lower() for table in records.tables())
         rest = {key: each for key, each in live.items() if key not in expected and each.table.lower() not in own}
         texts = [text or _text_of(row) for row in applied if (text := found.unrecorded.get(row.version)) is not None]
-        lines += _missing(texts, {*expected, *live})
+        lines += _missing(texts, {*expected, *live, *found.gone})
         notices.append(_not_compared([row for row in applied if row.version in found.unrecorded], texts, rest))
     if lines and records.log.exists():
         notices.append(_cause(records))

@@ -33,7 +33,7 @@ def replay_and_record(
     schema, failure = _replayed(records, applied)
     if failure is not None:
         return Drift([], [f"the schema was not compared: {failure}"])
-    found = compared(records, Recorded(schema, {}), applied)
+    found = compared(records, Recorded(schema, {}, set()), applied)
     _record(records, applied, schema, wait, on_wait)
     return found
 

@@ -304,3 +304,36 @@ def test_what_a_migration_outside_a_transaction_makes_is_recorded_though_others_
     assert problems(path, directory) == []
     script(path, "DROP INDEX one_title; DROP TABLE e")
     assert problems(path, directory) == ["table e is missing", "index one_title on one is missing"]
+
+
+def test_what_recorded_migrations_drop_or_rename_is_not_asked_for_though_older_ones_made_it(
+    path: Path, directory: Path
+) -> None:
+    migrate_all(path, directory)
+    script(path, f"ALTER TABLE {LOG} DROP COLUMN ddl")
+    changes = sql("DROP TABLE two", "ALTER TABLE three RENAME TO drei", down=["ALTER TABLE drei RENAME TO three"])
+    write(directory, {"004_gone": changes})
+    migrate_all(path, directory)
+    assert problems(path, directory) == []
+    script(path, "DROP TABLE one")
+    assert problems(path, directory) == ["table one is missing"]
+    with runner_of(path, directory) as runner:
+        runner.rollback()
+    script(path, "DROP TABLE three")
+    assert problems(path, directory) == ["table three is missing", "table one is missing"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "db.execute_sql('DROP TABLE two')",
+        "db.execute_sql(f'DROP TABLE {\"tw\"}o')\nfrom peewee import Table\n# two",
+        "from peewee import Model\nclass Two(Model):\n    pass\nTwo.bind(db)\ndb.drop_tables([Two])",
+        "from playhouse.migrate import migrate\nmigrate(migrator.rename_table('two', 'zwei'))",
+    ],
+)
+def test_what_was_dropped_before_the_record_is_not_asked_for(path: Path, directory: Path, change: str) -> None:
+    write(directory, {"004_change": "deletes = ('two',)\n" + python(change)})
+    migrate_all(path, directory)
+    forget(path)
+    assert problems(path, directory) == []

@@ -16,7 +16,9 @@ _CREATE = re.compile(
     re.IGNORECASE,
 )
 _GOES = re.compile(r"\b(?:DROP|RENAME)\b", re.IGNORECASE)
+_PUT_TOGETHER = re.compile(r"\0|%[sr(]|\{|\s$")
 _UNDOING = ("down", "rollback")
+_ANYTHING = "*"  # dropped by a call that says no names, such as drop_tables([Model]), or by SQL with a name put in
 _MAYBE = (ast.If, ast.IfExp, ast.Try, ast.Match)
 
 
@@ -37,8 +39,11 @@ def made_in(sources: Iterable[str]) -> Iterator[tuple[str, str]]:
             _read(ast.parse(source), texts, gone)
         except (SyntaxError, ValueError, RecursionError):
             continue
-    gone.update(word.lower() for text in texts if _GOES.search(text) for word in re.findall(r"\w+", text))
-    for text in texts:
+    for text in filter(_GOES.search, texts):
+        gone.update(word.lower() for word in re.findall(r"\w+", text))
+        if _PUT_TOGETHER.search(text):
+            gone.add(_ANYTHING)
+    for text in texts if _ANYTHING not in gone else ():
         for kind, name, table in _CREATE.findall(text):
             if not {_plain(name), _plain(table)} & gone:
                 yield kind.lower(), _plain(name)
@@ -59,7 +64,8 @@ def _read(node: ast.AST, texts: list[str], gone: set[str]) -> None:
         gone.update(word.lower() for text in _strings(node) for word in re.findall(r"\w+", text))
     else:
         if isinstance(node, ast.Call) and _called(node).startswith(("drop", "rename", "remove")):
-            gone.update(text.lower() for text in _strings(node))
+            named = {text.lower() for text in _strings(node)}
+            gone.update(named or {_ANYTHING} if _called(node).startswith("drop") else named)
         for child in ast.iter_child_nodes(node):
             _read(child, texts, gone)
 

@@ -25,10 +25,14 @@ _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Recorded(NamedTuple):
-    """A schema, and the source of each applied version that it says nothing of, so far as the log has that."""
+    """A schema, and the source of each applied version that it says nothing of, so far as the log has that.
+
+    `gone` has the keys of what was there before there was a record, and was dropped or renamed since.
+    """
 
     schema: Schema
     unrecorded: dict[int, str]
+    gone: set[str]
 
 
 def as_text(changes: Changes, optional: Collection[str] = (), *, of_all: bool = False) -> str:
@@ -45,14 +49,14 @@ def recorded(
     `brought` gives the schema after each version of migrations that bring it along, for lines without one. Raises
     HistoryError for a line that no runner wrote.
     """
-    schema, known = Schema(), set[int]()
+    schema, known, gone = Schema(), set[int](), set[str]()
     undone = {line.version: line.row_id for line in lines if line.action == "down"}
     versions = {row.version for row in applied}
     for line in lines:
         if line.version not in versions and line.row_id > undone.get(line.version, 0):
             continue  # somebody took it out of the history by hand
         if line.ddl is not None:
-            _take(schema, known, line, versions)
+            _take(schema, known, gone, line, versions)
         elif brought is not None:
             schema = _state(brought, line.version - (line.action == "down"))
             known.add(line.version)
@@ -61,20 +65,22 @@ def recorded(
             known.discard(line.version)
             schema.objects = {k: each for k, each in schema.objects.items() if not mentions(line.source, each.name)}
     if brought is not None and newest(applied) not in known:
-        return Recorded(_state(brought, newest(applied)), {})
+        return Recorded(_state(brought, newest(applied)), {}, gone)
     sources = {line.version: line.source for line in lines if line.action != "down"}
-    return Recorded(schema, {version: sources.get(version, "") for version in versions - known})
+    return Recorded(schema, {version: sources.get(version, "") for version in versions - known}, gone)
 
 
-def _take(schema: Schema, known: set[int], line: DDL, versions: set[int]) -> None:
+def _take(schema: Schema, known: set[int], gone: set[str], line: DDL, versions: set[int]) -> None:
     content = _parsed(line)
     for key in content.get("gone", ()):
+        gone.add(key)
         schema.objects.pop(key, None)
         schema.found.discard(key)
     schema.found.update(key for key in content.get("changed", ()) if key not in schema.objects)
     for each in content.get("made", ()):
         made = SchemaObject(*each)
         schema.objects[made.key] = made
+        gone.discard(made.key)
     schema.optional.update(content.get("optional", ()))
     if line.action == "down":
         known.discard(line.version)
