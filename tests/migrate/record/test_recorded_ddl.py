@@ -337,3 +337,10 @@ def test_what_was_dropped_before_the_record_is_not_asked_for(path: Path, directo
     migrate_all(path, directory)
     forget(path)
     assert problems(path, directory) == []
+
+
+def test_a_notice_that_the_package_and_its_migrations_both_have_is_given_once(path: Path) -> None:
+    init_database(path)
+    with opened(path) as database:
+        (notice,) = MigrationRunner(database).status(notices=True).notices
+    assert notice.startswith("no events table with a session_id")

@@ -81,7 +81,8 @@ class Records(NamedTuple):
             return tuple(said)
         from usage_store.migrate.record.asked_notices import asked  # noqa: PLC0415  it loads migrations
 
-        return (*said, *asked(self.database, applied))
+        # The migrations of a project may say the same themselves.
+        return tuple(dict.fromkeys((*said, *asked(self.database, applied))))
 
     def stamp(self, migrations: Sequence[Migration], applied: Collection[int] = (), ddl: str | None = None) -> None:
         """Record migrations that were not run, and log them as their files and the schema are now.
