@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.interface.schema_objects import key_of
 from usage_store.errors import SchemaDrift
-from usage_store.migrate.record.names_in_source import made_in, mentions
+from usage_store.migrate.record.names_in_source import made_in, squeezed
 from usage_store.migrate.record.recorded_ddl import Recorded, recorded
+from usage_store.migrate.record.source_text import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ def recorded_schema(records: Records, applied: Sequence[Migration]) -> Recorded:
 def compared(records: Records, found: Recorded, applied: Sequence[Migration]) -> Drift:
     """Compare the schema with one that was recorded or replayed. Reads only."""
     fingerprint = records.engine.Fingerprint(records.database)
-    fingerprint.read()
+    now = fingerprint.read()
     live = fingerprint.objects
     expected = _expected(found.schema, live)
     lines, notices = records.engine.copies.compare(records.database, expected, live, found.schema.found)
@@ -55,7 +56,7 @@ def compared(records: Records, found: Recorded, applied: Sequence[Migration]) ->
         lines += _missing(texts, {*expected, *live, *found.gone})
         notices.append(_not_compared([row for row in applied if row.version in found.unrecorded], texts, rest))
     if lines and records.log.exists():
-        notices.append(_cause(records))
+        notices.append(_cause(current=records.log.is_current(now)))
     return Drift([SchemaDrift(line) for line in lines], notices)
 
 
@@ -75,12 +76,12 @@ def _missing(texts: Sequence[str], there: set[str]) -> Iterator[str]:
 
 
 def _text_of(row: Migration) -> str:
-    return "" if row.file is None else row.read().decode(errors="replace")
+    return "" if row.file is None else as_text(row.read())
 
 
 def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping[str, SchemaObject]) -> str:
-    squeezed = "\n".join(texts)
-    found = sorted(f"{each.kind} {each.name}" for each in rest.values() if mentions(squeezed, each.name))
+    said = squeezed("\n".join(texts))
+    found = sorted(f"{each.kind} {each.name}" for each in rest.values() if squeezed(each.name) in said)
     shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     versions = str(rows[0]) if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
     return (
@@ -89,8 +90,8 @@ def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping
     )
 
 
-def _cause(records: Records) -> str:
-    if records.log.is_current():
+def _cause(*, current: bool) -> str:
+    if current:
         return (
             "the schema is as the last migration left it: it was changed by hand before that one, or a migration is "
             "not what it was, or depends on rows"

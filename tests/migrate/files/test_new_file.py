@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.disks import forked_with_small_files
 from tests.support.migrations import table, write
-from tests.support.programs import READY, await_ready, forked, start
+from tests.support.programs import READY, forked, together
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import find_files, new_file
 
@@ -83,16 +83,9 @@ def create_killed_at(line: int, directory: Path) -> None:
 
 def test_files_that_are_made_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
     code = "import sys\nfrom usage_store.migrate.files import new_file\n"
-    code += READY + "for n in range(40): new_file.create(sys.argv[1], f'{sys.argv[2]} {n}')"
+    code += "import os\n" + READY + "for n in range(40): new_file.create(sys.argv[1], f'{os.getpid()} {n}')"
     directory = tmp_path / "m"
-    processes = [start(code, directory, str(name), cwd=tmp_path) for name in range(4)]
-    for process in processes:
-        await_ready(process)
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert [process.communicate()[1] for process in processes] == [""] * 4
+    assert [ended.err for ended in together(4, code, directory, cwd=tmp_path)] == [""] * 4
     assert [migration.version for migration in find_files.numbered(directory, "")] == list(range(1, 161))
 
 

@@ -179,13 +179,13 @@ class Log:
             f"{self.table_name}: the line with id {row_id}, of version {values[0]!r}, is damaged{damage}; delete it"
         )
 
-    def is_current(self) -> bool:
-        """Tell whether the schema is to the letter what the last logged run left. Reads only."""
+    def is_current(self, fingerprint: str | None = None) -> bool:
+        """Tell whether the schema, of which this is the fingerprint, is what the last logged run left. Reads only."""
         if not self.exists():
             return False
         sql = f'SELECT fingerprint FROM "{self.table_name}" ORDER BY id DESC LIMIT 1'  # noqa: S608
         row = self.database.execute_sql(sql).fetchone()
-        return row is not None and row[0] == self._engine.Fingerprint(self.database).read()
+        return row is not None and row[0] == (fingerprint or self._engine.Fingerprint(self.database).read())
 
     def checksums(self) -> dict[int, str]:
         """Give the checksum of each version as it was last applied or stamped. Reads only."""

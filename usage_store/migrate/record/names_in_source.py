@@ -22,9 +22,9 @@ _ANYTHING = "*"  # dropped by a call that says no names, such as drop_tables([Mo
 _MAYBE = (ast.If, ast.IfExp, ast.Try, ast.Match)
 
 
-def mentions(source: str, name: str) -> bool:
-    """Tell whether a text may speak of a name, as it is or as that of a class of models."""
-    return name.lower().replace("_", "") in source.lower().replace("_", "")
+def squeezed(text: str) -> str:
+    """Spell a text, or a name to look for in one, in a way that is the same for a table and the class of its model."""
+    return text.lower().replace("_", "")
 
 
 def made_in(sources: Iterable[str]) -> Iterator[tuple[str, str]]:

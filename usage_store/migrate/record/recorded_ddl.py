@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from usage_store.engines.interface.schema_objects import Changes, SchemaObject
 from usage_store.errors import HistoryError
 from usage_store.migrate.files.brought_schemas import Schema
-from usage_store.migrate.record.names_in_source import mentions
+from usage_store.migrate.record.names_in_source import squeezed
 from usage_store.migrate.record.which_to_run import newest
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def recorded(
         elif line.action != "stamp":
             # Written by a version that records nothing: what its migration speaks of may be another thing now.
             known.discard(line.version)
-            schema.objects = {k: each for k, each in schema.objects.items() if not mentions(line.source, each.name)}
+            said = squeezed(line.source)
+            schema.objects = {key: each for key, each in schema.objects.items() if squeezed(each.name) not in said}
     if brought is not None and newest(applied) not in known:
         return Recorded(_state(brought, newest(applied)), {}, gone)
     sources = {line.version: line.source for line in lines if line.action != "down"}

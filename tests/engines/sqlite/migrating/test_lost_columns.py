@@ -12,7 +12,6 @@ from tests.support.migrations import python, sql, write
 from usage_store import MigrationRunner, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.quick
@@ -27,16 +26,6 @@ MAKE = "CREATE TABLE new (id INTEGER PRIMARY KEY, v TEXT)"
 REBUILT = """
 migrator.migrate(migrator.rebuild_table('t', 'CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)', drop=['w', 'n']))
 """
-
-
-@pytest.fixture(params=["wal", "delete", "memory"])
-def database(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.SqliteDatabase]:
-    memory = request.param == "memory"
-    database = peewee.SqliteDatabase(":memory:" if memory else str(tmp_path / "app.db"))
-    database.connect()
-    database.connection().executescript(f"PRAGMA journal_mode = {'wal' if memory else request.param};" + HOST)
-    yield database
-    database.close()
 
 
 def runner(database: peewee.SqliteDatabase, tmp_path: Path, source: str) -> MigrationRunner:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import peewee
 import pytest
 
 from tests.support.databases import contents
@@ -12,8 +11,9 @@ from tests.support.migrations import sql, write
 from usage_store import MigrationRunner, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    import peewee
 
 pytestmark = pytest.mark.quick
 
@@ -33,16 +33,6 @@ CREATE VIRTUAL TABLE four USING fts4(body); INSERT INTO four SELECT body FROM po
 CREATE VIRTUAL TABLE box USING rtree(id, a, b); INSERT INTO box SELECT id, id, id + 1 FROM posts;
 CREATE VIRTUAL TABLE words USING fts5vocab(own, 'row');
 """
-
-
-@pytest.fixture(params=["wal", "delete", "memory"])
-def database(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.SqliteDatabase]:
-    memory = request.param == "memory"
-    database = peewee.SqliteDatabase(":memory:" if memory else str(tmp_path / "app.db"))
-    database.connect()
-    database.connection().executescript(f"PRAGMA journal_mode = {'wal' if memory else request.param};" + HOST)
-    yield database
-    database.close()
 
 
 @pytest.mark.parametrize(
