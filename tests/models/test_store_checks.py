@@ -12,7 +12,7 @@ from tests.support.commands import command
 from tests.support.databases import opened, rows, script
 from tests.support.migrations import runner_of, table, write
 from usage_store import init_database, maintain, reset_usage_config, run_migrations, validate_database
-from usage_store.errors import CorruptDatabase, MigrationError, SchemaDrift
+from usage_store.errors import CorruptDatabase, SchemaDrift, UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.testing import seed_usage
 
@@ -38,7 +38,7 @@ def store(path: Path) -> Path:
     return path
 
 
-def problems(path: Path, *, full: bool = False) -> list[MigrationError]:
+def problems(path: Path, *, full: bool = False) -> list[UsageStoreError]:
     with opened(path) as database:
         return list(MigrationRunner(database).validate(full=full).problems)
 
@@ -117,7 +117,7 @@ def test_a_table_that_is_not_as_migrated_is_told_as_such(path: Path, change: str
 def test_a_runner_takes_checks_of_ones_own(path: Path) -> None:
     asked = []
 
-    def check(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[MigrationError | str]:
+    def check(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[UsageStoreError | str]:
         asked.append(full)
         (count,) = database.execute_sql("SELECT count(*) FROM users").fetchone()
         yield f"{count} users"

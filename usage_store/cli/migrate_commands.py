@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from usage_store.errors import MigrationError
+    from usage_store.errors import UsageStoreError
     from usage_store.migrate import Migration, Step
 
 _PENDING = 1
@@ -57,17 +57,17 @@ def _migration(migration: Migration) -> dict[str, Any]:
     return {"version": migration.version, "name": migration.name, "applied_at": migration.applied_at}
 
 
-def _problem(problem: MigrationError) -> dict[str, Any]:
+def _problem(problem: UsageStoreError) -> dict[str, Any]:
     diff = getattr(problem, "diff", None)
     return {"error": type(problem).__name__, "message": str(problem), **({"diff": diff} if diff else {})}
 
 
-def _problem_lines(problem: MigrationError) -> list[str]:
+def _problem_lines(problem: UsageStoreError) -> list[str]:
     diff = getattr(problem, "diff", "")
     return [f"problem: {one_line(problem)}", *([Block(diff)] if diff else [])]
 
 
-def _worst(problems: Sequence[MigrationError]) -> int:
+def _worst(problems: Sequence[UsageStoreError]) -> int:
     return max((problem.exit_code for problem in problems), default=0)
 
 

@@ -6,7 +6,14 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from usage_store.errors import DatabaseUnreadable, DiskFailed, GuardTripped, MigrationFailed, NotEnoughDisk
+from usage_store.errors import (
+    CorruptDatabase,
+    DatabaseUnreadable,
+    DiskFailed,
+    GuardTripped,
+    MigrationFailed,
+    ReadOnlyDatabase,
+)
 from usage_store.migrate.files.migration import file_name_of, line_in
 
 if TYPE_CHECKING:
@@ -84,7 +91,9 @@ class Attempt:
         )
 
     def _is_the_disk(self, error: BaseException) -> bool:
-        return isinstance(error, (DatabaseUnreadable, NotEnoughDisk)) or self.engine.is_disk_failure(error)
+        if self.error is not None and isinstance(error, (CorruptDatabase, ReadOnlyDatabase)):
+            return False  # a statement of the migration raised it
+        return isinstance(error, DatabaseUnreadable) or self.engine.is_disk_failure(error)
 
 
 def _discard(result: object) -> None:

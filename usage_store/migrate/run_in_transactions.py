@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import partial
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from usage_store.errors import BackupFailed, CorruptDatabase, GuardTripped, MigrationError, MigrationLocked
+from usage_store.errors.raised_by_a_run import migration_errors_too
 from usage_store.migrate.failure_message import Attempt
 from usage_store.migrate.files.migration import Step
 from usage_store.migrate.record.recorded_ddl import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
@@ -65,10 +66,11 @@ class Execution:
     def run(self, plan: Sequence[Loaded]) -> tuple[Step, ...]:
         """Run a plan and give the steps that were taken; the error that stops it carries them too."""
         try:
-            self._check_integrity()
-            for loaded in plan:
-                self._step(loaded)
-            self._check_integrity()
+            with migration_errors_too():
+                self._check_integrity()
+                for loaded in plan:
+                    self._step(loaded)
+                self._check_integrity()
         except MigrationError as error:
             error.applied = tuple(self.done)
             raise
@@ -102,7 +104,7 @@ class Execution:
 
     def _inside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
-            self._alone.check_lock()
+            self._check_lock()
             if not self._wanted(loaded.migration):
                 return False
             self._follow_schema()
@@ -121,7 +123,7 @@ class Execution:
 
     def _outside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
-            self._alone.check_lock()
+            self._check_lock()
             if not self._wanted(loaded.migration):
                 return False
             self._follow_schema()
@@ -145,9 +147,17 @@ class Execution:
         return True
 
     def _begin(self) -> AbstractContextManager[None]:
-        # What BEGIN and COMMIT raise is the database's trouble; what comes between them is the migration's.
-        ends = partial(self._engine.readable_errors, str(self._database.database))
-        return self._engine.write_transaction(self._database, ends)
+        return self._engine.write_transaction(self._database, self._begin_and_commit)
+
+    @contextmanager
+    def _begin_and_commit(self) -> Iterator[None]:
+        """Let what BEGIN and COMMIT raise be an error of the database; what comes between them is the migration's."""
+        with migration_errors_too(), self._engine.readable_errors(str(self._database.database)):
+            yield
+
+    def _check_lock(self) -> None:
+        with migration_errors_too():
+            self._alone.check_lock()
 
     def _wanted(self, migration: Migration) -> bool:
         """Tell whether nobody else ran the migration; the history is read again only if another process wrote."""

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from usage_store.engines import connected, unwrap
-from usage_store.errors import BackupFailed, HistoryError, MigrationError, UsageStoreError
+from usage_store.errors import BackupFailed, HistoryError, UsageStoreError
+from usage_store.errors.raised_by_a_run import migration_errors_too
 from usage_store.migrate.files.migrations_folder import project_of
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.files_history_and_log import Records
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import peewee
 
+    from usage_store.errors import MigrationError
     from usage_store.migrate.files.load_file import Loaded, Loader
     from usage_store.migrate.files.migration import Direction, Migration, Step
     from usage_store.migrate.files.migrations_folder import Check
@@ -194,8 +196,11 @@ class MigrationRunner:
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        """Be connected for the block, with one-line errors for a database that is broken or locked."""
-        with connected(self.database):
+        """Be connected for the block, with one-line errors for a database that is broken or locked.
+
+        In this release these errors are DatabaseErrors and MigrationErrors.
+        """
+        with migration_errors_too(), connected(self.database):
             yield
 
     def _run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from usage_store.errors import CorruptDatabase, ForeignKeyViolations, HistoryError, MigrationError
+from usage_store.errors import CorruptDatabase, ForeignKeyViolations, HistoryError, UsageStoreError
 from usage_store.migrate.expected_schema import Drift, drift
 from usage_store.migrate.files.passed_over import passed_over
 from usage_store.migrate.record.edited_files import find_edits
@@ -25,7 +25,7 @@ _MAX_DAMAGE_LINES = 10
 class Report:
     """What is wrong (`problems`, each an error with one line) and what is worth knowing (`notices`)."""
 
-    problems: tuple[MigrationError, ...]
+    problems: tuple[UsageStoreError, ...]
     notices: tuple[str, ...]
 
     @property
@@ -56,7 +56,7 @@ def validate(
         applied = with_paths(records.history.applied(files), files)
     except HistoryError as error:
         return Report((error,), tuple(said))
-    problems: list[MigrationError] = [
+    problems: list[UsageStoreError] = [
         ForeignKeyViolations(f"{line} ({count}); {engine.VIOLATIONS_HINT}")
         for line, count in engine.violations(database, on_unchecked=said.append).items()
     ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import ModuleType
 
-    from usage_store.errors import MigrationError
+    from usage_store.errors import UsageStoreError
     from usage_store.models.fields.retention_limits import Forecast, Goals
     from usage_store.models.fields.snapshot_input import Row
 
@@ -137,7 +137,7 @@ class Maintenance(Protocol[D]):
     def delete_sessions(self, database: D, session_ids: Iterable[str]) -> int:
         """Delete sessions and their snapshots, and give the number of these."""
 
-    def check_rows(self, database: D, *, full: bool) -> Iterator[MigrationError | str]:
+    def check_rows(self, database: D, *, full: bool) -> Iterator[UsageStoreError | str]:
         """Give what is wrong with the rows, and a line of text for what is worth knowing. Reads only."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.errors import MigrationError
+    from usage_store.errors import UsageStoreError
     from usage_store.migrate.files.brought_schemas import Schema
 
 COMMON = "schema_migrations"  # a name that many tools give to their history
@@ -30,7 +30,7 @@ class Check(Protocol):
     minutes on a large database. It is called on a connected database where at least one migration is applied.
     """
 
-    def __call__(self, database: peewee.Database, *, full: bool) -> Iterable[MigrationError | str]:
+    def __call__(self, database: peewee.Database, *, full: bool) -> Iterable[UsageStoreError | str]:
         """Look, and tell what was found."""
 
 
@@ -104,7 +104,7 @@ def _usage_directory() -> str:
     return os.path.join(os.path.dirname(package), "migrations")
 
 
-def _usage_checks(database: Any, *, full: bool) -> Iterator[MigrationError | str]:
+def _usage_checks(database: Any, *, full: bool) -> Iterator[UsageStoreError | str]:
     # With the models behind it, half of what `check` takes to start.
     from usage_store.models.storage_interface import storage_of  # noqa: PLC0415  as said above
 

@@ -125,5 +125,5 @@ def test_a_file_that_cannot_grow_is_no_matter_of_rows(database: peewee.SqliteDat
     with pytest.raises(Exception, match="database or disk is full") as caught:
         rebuild(database, "t", "CREATE TABLE t (a, b TEXT, c, d)")
     assert not isinstance(caught.value, ChangeRefused)
-    assert isinstance(caught.value.__context__, sqlite3.OperationalError)
+    assert isinstance(getattr(caught.value, "orig", None), sqlite3.OperationalError)
     assert state(database) == before

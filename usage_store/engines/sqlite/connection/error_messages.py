@@ -1,4 +1,4 @@
-"""What SQLite says of a broken or locked file, in one line."""
+"""What SQLite reports of a broken, full or locked file, as errors of this package with one line."""
 
 from __future__ import annotations
 
@@ -10,24 +10,47 @@ import peewee
 
 from usage_store.engines.sqlite.connection.driver import driver_errors
 from usage_store.engines.sqlite.connection.lacking_functions import HINT, is_lacking
-from usage_store.errors import DatabaseUnreadable, MigrationLocked, UsageStoreError
+from usage_store.errors import (
+    CorruptDatabase,
+    DatabaseError,
+    DatabaseFull,
+    DatabaseLocked,
+    DatabaseUnreadable,
+    ReadOnlyDatabase,
+    UsageStoreError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CANNOT_OPEN = "cannot be opened; does its folder exist, and may this user write there?"
-_UNREADABLE = {
-    "SQLITE_NOTADB": "not a database",
-    "SQLITE_CORRUPT": "the database is corrupt; restore a backup, or save what can be read (README: Troubleshooting)",
-    "SQLITE_CANTOPEN": CANNOT_OPEN,
-    "SQLITE_READONLY_ROLLBACK": "has a hot journal, of a writer that died; a user who may write must open it once",
-    "SQLITE_READONLY": "read-only for this user",
-    "SQLITE_PERM": "access denied",
-    "SQLITE_AUTH": "access denied",
-    "SQLITE_FULL": "the disk is full",
-    "SQLITE_IOERR": "the disk failed to read or write",
+OPENED_TO_READ = "was opened for reading only, so nothing can be written to it"
+_LOCKED = (
+    "another process holds the database's lock; try again, or wait longer (--wait, or `timeout` and `wait` of "
+    "init_database())"
+)
+_KINDS: dict[str, tuple[type[DatabaseError], str]] = {
+    "SQLITE_BUSY": (DatabaseLocked, _LOCKED),
+    "SQLITE_LOCKED": (DatabaseLocked, _LOCKED),
+    "SQLITE_NOTADB": (DatabaseUnreadable, "not a database"),
+    "SQLITE_CORRUPT": (
+        CorruptDatabase,
+        "the database is corrupt; restore a backup, or save what can be read (README: Troubleshooting)",
+    ),
+    "SQLITE_CANTOPEN": (DatabaseUnreadable, CANNOT_OPEN),
+    "SQLITE_READONLY_ROLLBACK": (
+        DatabaseUnreadable,
+        "has a hot journal, of a writer that died; a user who may write must open it once",
+    ),
+    "SQLITE_READONLY": (ReadOnlyDatabase, "read-only for this user"),
+    "SQLITE_PERM": (DatabaseUnreadable, "access denied"),
+    "SQLITE_AUTH": (DatabaseUnreadable, "access denied"),
+    "SQLITE_FULL": (DatabaseFull, "the disk is full"),
+    "SQLITE_IOERR": (DatabaseUnreadable, "the disk failed to read or write"),
 }
-# Of a backup, drivers other than the standard library's raise SQLite's text alone (sqlite3ErrStr in its main.c).
+# A statement may also fail for a file that it attaches. These codes tell of the connection's own files, almost always.
+_OF_A_STATEMENT = ("SQLITE_BUSY", "SQLITE_CORRUPT", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR")
+# For a backup, drivers other than the standard library's give only SQLite's text (sqlite3ErrStr in its main.c).
 _SAID = {
     "attempt to write a readonly database": "SQLITE_READONLY",
     "database disk image is malformed": "SQLITE_CORRUPT",
@@ -41,7 +64,7 @@ _SAID = {
 
 @contextmanager
 def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
-    """Turn what SQLite says of a broken or locked file into DatabaseUnreadable or MigrationLocked, in one line.
+    """Turn what SQLite reports of a broken or locked file into a DatabaseError with one line that begins with `name`.
 
     `reading` says that the block does not try to write.
     """
@@ -49,10 +72,22 @@ def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
         yield
     # peewee leaves alone what fetching a row raises, and so does Python what SQLite quotes of a damaged schema.
     except driver_errors(peewee.DatabaseError, UnicodeDecodeError) as error:
-        known = _translate(error, name, reading=reading)
+        known = None if isinstance(error, UsageStoreError) else _translate(error, name, reading=reading)
         if known is None:
             raise
         raise known from error
+
+
+def of_a_statement(error: Exception, name: str, *, readonly: bool) -> DatabaseError | None:
+    """Give the DatabaseError for what a statement raised, or None if the database is not to blame.
+
+    `readonly` says that the connection was opened for reading only.
+    """
+    if isinstance(error, UsageStoreError) or not _code(error).startswith(_OF_A_STATEMENT) or is_lacking(error):
+        return None
+    if readonly and _code(error).startswith("SQLITE_READONLY"):
+        return _with_cause(ReadOnlyDatabase(f"{name}: {OPENED_TO_READ} ({error})"), error)
+    return _translate(error, name, reading=False)
 
 
 def is_disk_failure(error: BaseException) -> bool:
@@ -71,21 +106,24 @@ def is_damage(error: BaseException | None) -> bool:
 
 
 def _code(error: BaseException) -> str:
-    first = getattr(error, "orig", error)
+    first = getattr(error, "orig", None) or error
     return getattr(first, "sqlite_errorname", None) or _SAID.get(str(first), "")
 
 
-def _translate(error: Exception, name: str, *, reading: bool) -> UsageStoreError | None:
+def _translate(error: Exception, name: str, *, reading: bool) -> DatabaseError | None:
     code = _code(error)
-    if is_locked(error):
-        return MigrationLocked(f"{name}: another process holds the database's lock; try again, or wait longer (--wait)")
-    if is_lacking(error):  # of a schema that cannot be read for it, SQLite says SQLITE_CORRUPT
-        return DatabaseUnreadable(f"{name}: {error}; {HINT}")
+    if is_lacking(error):  # where a schema cannot be read because of it, SQLite reports SQLITE_CORRUPT
+        return _with_cause(DatabaseUnreadable(f"{name}: {error}; {HINT}"), error)
     if code == "SQLITE_READONLY" and reading and os.path.exists(f"{name}-journal"):
         code = "SQLITE_READONLY_ROLLBACK"  # drivers other than the standard library's give the first half alone
-    for prefix, meaning in _UNREADABLE.items():
+    for prefix, (kind, meaning) in _KINDS.items():
         if code.startswith(prefix):
-            return DatabaseUnreadable(f"{name}: {meaning} ({error})")
+            return _with_cause(kind(f"{name}: {meaning} ({error})"), error)
     if isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
-        return DatabaseUnreadable(f"{name}: holds text that is not UTF-8 ({error})")
+        return _with_cause(DatabaseUnreadable(f"{name}: holds text that is not UTF-8 ({error})"), error)
     return None
+
+
+def _with_cause(known: DatabaseError, error: Exception) -> DatabaseError:
+    known.orig = getattr(error, "orig", None) or error
+    return known

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
-from usage_store.engines.sqlite.connection.error_messages import is_locked
+from usage_store.engines.sqlite.connection.error_messages import is_locked, of_a_statement, readable_errors
 from usage_store.engines.sqlite.connection.forks import watch
 from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
 from usage_store.engines.sqlite.connection.path_and_inode import absolute
@@ -53,6 +53,38 @@ class SqliteFile(peewee.SqliteDatabase):
             connection.close()
             raise
         return connection
+
+    def connect(self, reuse_if_open: bool = False) -> bool:  # noqa: FBT001, FBT002  peewee's signature
+        """Connect this thread as peewee does. Raises DatabaseUnreadable, DatabaseLocked and their like."""
+        with readable_errors(str(self.database), reading=True):
+            return super().connect(reuse_if_open)
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull, ..., which are peewee's errors, too."""
+        try:
+            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # not in its stubs
+        except peewee.DatabaseError as error:
+            self._raise(error)
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction as peewee does. Raises as `execute_sql`."""
+        try:
+            super().begin(lock_type)
+        except peewee.DatabaseError as error:
+            self._raise(error)
+
+    def commit(self) -> Any:
+        """Commit as peewee does. Raises as `execute_sql`."""
+        try:
+            return super().commit()
+        except peewee.DatabaseError as error:
+            self._raise(error)
+
+    def _raise(self, error: peewee.DatabaseError) -> NoReturn:
+        known = of_a_statement(error, str(self.database), readonly=self._readonly)
+        if known is None:
+            raise error
+        raise known from error
 
     def connection(self) -> FileConnection:
         """Give this thread's connection, made if need be."""

@@ -21,7 +21,7 @@ from usage_store.engines.sqlite.copies.copy_database import copy
 from usage_store.engines.sqlite.file.free_disk_space import check_disk, on_disk, reserve, size
 from usage_store.engines.sqlite.file.integrity_checks import first_damage
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
-from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked
+from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseLocked, DatabaseUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,7 +167,7 @@ class _Follow:
 
     def _wait(self) -> None:
         if time.monotonic() >= self._deadline:
-            raise MigrationLocked(f"{self.file}: another process is writing; waited {self.wait:g} s, restored nothing")
+            raise DatabaseLocked(f"{self.file}: another process is writing; waited {self.wait:g} s, restored nothing")
         if self.on_wait is not None:
             self.on_wait(f"another process is writing to this database; waiting up to {self.wait:g} s")
             self.on_wait = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.path_and_inode import permissions
-from usage_store.errors import DatabaseUnreadable, MigrationLocked
+from usage_store.errors import DatabaseLocked, DatabaseUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def exclusive(
 
 def _check_held(descriptor: int, path: Path) -> None:
     if not _is_current(descriptor, path):
-        raise MigrationLocked(
+        raise DatabaseLocked(
             f"{path}: this lock file was removed or replaced while it was held, so another process may be migrating "
             "this database; nothing more was run"
         )
@@ -98,7 +98,7 @@ def _acquire(path: Path, mode: int, wait: float, on_wait: Callable[[str], None])
             raise
         os.close(descriptor)
         if time.monotonic() >= deadline:
-            raise MigrationLocked(f"another process is migrating this database; waited {wait:g} s for {path.name}")
+            raise DatabaseLocked(f"another process is migrating this database; waited {wait:g} s for {path.name}")
         if not told:
             on_wait(f"another process is migrating this database; waiting up to {wait:g} s")
             told = True

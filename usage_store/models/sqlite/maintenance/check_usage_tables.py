@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from usage_store.errors import CorruptDatabase, MigrationError, NoActiveConfiguration, SchemaDrift
+from usage_store.errors import CorruptDatabase, NoActiveConfiguration, SchemaDrift, UsageStoreError
 from usage_store.models.sqlite.maintenance import count_references
 from usage_store.models.sqlite.rows import block_format
 from usage_store.models.sqlite.rows.list_rows import count
@@ -20,7 +20,7 @@ _DAY = 86_400
 _EXAMPLES = 3
 
 
-def check_rows(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[MigrationError | str]:
+def check_rows(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[UsageStoreError | str]:
     """Give what is wrong with the rows of the usage tables, and a line of text for what is worth knowing. Reads only.
 
     Every block of compacted snapshots is read; `full` reads every snapshot's text as well. Tables that are not there,
@@ -44,7 +44,7 @@ def _has(database: peewee.SqliteDatabase, table: str, *columns: str) -> bool:
     return {name for (name,) in found}.issuperset(columns)
 
 
-def _configuration(database: peewee.SqliteDatabase) -> Iterator[MigrationError]:
+def _configuration(database: peewee.SqliteDatabase) -> Iterator[UsageStoreError]:
     if database.execute_sql("SELECT 1 FROM usage_config WHERE is_active = 1").fetchone() is None:
         yield SchemaDrift(f"usage_config: {NoActiveConfiguration()}")
 
@@ -57,7 +57,7 @@ def _ahead_of_the_clock(database: peewee.SqliteDatabase) -> Iterator[str]:
         yield f"snapshots with a timestamp more than a day ahead of this machine's clock ({clock}): {ahead}"
 
 
-def _references(database: peewee.SqliteDatabase) -> Iterator[MigrationError]:
+def _references(database: peewee.SqliteDatabase) -> Iterator[UsageStoreError]:
     wrong = list(count_references.wrong_refs(database))
     if wrong:
         shown = "; ".join(f"block {block} says {refs}, counted {counted}" for block, refs, counted in wrong[:_EXAMPLES])

@@ -1,0 +1,55 @@
+"""Errors of input: a value, field or session that a function does not accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from usage_store.errors.base import UsageStoreError
+
+
+class RejectedInput(UsageStoreError):
+    """Input was refused; nothing was written."""
+
+
+class InvalidValue(RejectedInput):
+    """A field does not allow this value."""
+
+    def __init__(self, field: str, value: Any, allowed: str) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{field}: {_shown(value)} is not allowed; allowed: {allowed}")
+
+
+def _shown(value: Any) -> str:
+    try:
+        shown = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or an int with more digits than Python prints
+        return f"a value of type {type(value).__name__}"
+    if len(shown) > 80:  # noqa: PLR2004  one line, whatever the payload
+        shown = f"{shown[:60]}... ({type(value).__name__}, {len(shown)} characters)"
+    return shown
+
+
+class UnknownField(RejectedInput):
+    """The field does not exist, or the caller may not set it."""
+
+    def __init__(self, field: object, allowed: tuple[str, ...]) -> None:
+        self.field = field
+        self.allowed = allowed
+        super().__init__(f"{field!r} is not a field that can be set; allowed: {', '.join(allowed)}")
+
+
+class UnknownSession(RejectedInput):
+    """The session of a snapshot is not registered."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"session {session_id!r} is unknown; register_session() makes it known")
+
+
+class NoActiveConfiguration(RejectedInput):
+    """No configuration row is active."""
+
+    def __init__(self) -> None:
+        super().__init__("no configuration is active; reset_usage_config() makes one active, with the defaults")
