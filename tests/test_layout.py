@@ -25,7 +25,18 @@ SQLITE = re.compile(r"PRAGMA|pragma|sqlite_(master|schema|sequence)")
 A_DATABASE = re.compile(r"\b\w*Database(Proxy)?\b")
 USAGE_TABLES = re.compile(r"\busage_(config|sessions|snapshot\w*|store_state)\b")
 USAGE = [
-    [name] for name in ("models", "run_maintenance", "maintenance_after_inserts", "database", "api", "convert", "cli")
+    [name]
+    for name in (
+        "models",
+        "run_maintenance",
+        "maintenance_after_inserts",
+        "bind_models",
+        "migrate_usage_tables",
+        "database",
+        "api",
+        "convert",
+        "cli",
+    )
 ]
 PROJECT = (
     "usage_store.migrate.files.migrations_folder"  # knows the usage tables, whose migrations and checks are the default

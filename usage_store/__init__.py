@@ -1,4 +1,12 @@
-"""The storage layer of a usage monitor for coding agents, as a Peewee package."""
+"""The storage layer of a usage monitor for coding agents, as a Peewee package.
+
+Public are the names of `usage_store`, `usage_store.errors`, `usage_store.migrate` and `usage_store.testing`, and the
+pytest fixtures of `usage_store.pytest_plugin`. All other modules may change in any release.
+
+Before version 1.0 a release may also change public names, arguments and messages; CHANGELOG.md then says what changed
+and what to write instead. A database that an earlier release made can always be migrated to the newest version, since
+the usage tables' migrations are never edited.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
         update_usage_config,
         validate_database,
     )
-    from usage_store.database import init_database, link_events
+    from usage_store.database import close_database, init_database, link_events, opened
     from usage_store.migrate import Migration, MigrationRunner, MigrationStatus
     from usage_store.models import SessionSize, SnapshotRow, UsageConfig, UsageSession, UsageSnapshot
     from usage_store.models.sqlite.rows.sql_functions import register_usage_json
@@ -46,6 +54,7 @@ __all__ = [
     "UsageSession",
     "UsageSnapshot",
     "__version__",
+    "close_database",
     "delete_old_usage_snapshots",
     "errors",
     "get_migration_runner",
@@ -59,6 +68,7 @@ __all__ = [
     "insert_usage_snapshots",
     "link_events",
     "maintain",
+    "opened",
     "register_session",
     "register_sessions",
     "register_usage_json",

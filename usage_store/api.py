@@ -1,17 +1,21 @@
-"""The functions for a monitor that must not die of bad input.
+"""The functions of this package, for a monitor that must not stop because of bad input.
 
-Those that take a user's data give False or None for what is refused, and log one error that says why, which is seen
-on stderr where no logging is configured. All others raise InvalidValue for a bad argument. A broken database always
-raises.
+Functions that take a user's data return False or None for data that they refuse, and log one error that says why.
+Without a logging configuration Python prints that error on stderr. All other functions raise InvalidValue for a bad
+argument. A database that is locked, full, corrupt or read-only always raises a DatabaseError, which is peewee's
+OperationalError or DatabaseError, too.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+import peewee
 
 from usage_store.database import bound_database
+from usage_store.engines import driver_errors, engine_of
 from usage_store.errors import RejectedInput
 from usage_store.migrate import Migration, MigrationRunner, MigrationStatus, Step
 from usage_store.models import SessionSize, UsageConfig, UsageSession, UsageSnapshot
@@ -58,12 +62,35 @@ def _refusing(refusal: Refusal) -> Callable[[Callable[P, T]], Callable[P, T | Re
             except RejectedInput as error:
                 logger.error("%s refused: %s", function.__name__, error)  # noqa: TRY400  the line says it all
                 return refusal
+            except driver_errors(peewee.DatabaseError) as error:
+                _raise(error)
 
         return refusing
 
     return decorate
 
 
+def _raising(function: Callable[P, T]) -> Callable[P, T]:
+    @functools.wraps(function)
+    def raising(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except driver_errors(peewee.DatabaseError) as error:
+            _raise(error)
+
+    return raising
+
+
+def _raise(error: Exception) -> NoReturn:
+    """Raise a DatabaseError in place of what the driver or peewee raised of the database, also of an adopted one."""
+    database = bound_database()
+    known = engine_of(database).of_a_statement(error, str(database.database))
+    if known is None:
+        raise error
+    raise known from error
+
+
+@_raising
 def get_usage_config() -> UsageConfig | None:
     """Give the active configuration, broken fields replaced by their defaults, or None. Reads only."""
     return UsageConfig.active()
@@ -75,6 +102,7 @@ def update_usage_config(updates: Mapping[str, Any]) -> bool:
     return UsageConfig.update_active(updates)
 
 
+@_raising
 def reset_usage_config() -> bool:
     """Give the active configuration its defaults again, in the same row; True.
 
@@ -97,11 +125,13 @@ def register_sessions(session_ids: Iterable[str]) -> int:
     return UsageSession.register_many(session_ids)
 
 
+@_raising
 def remove_sessions(session_ids: Iterable[str]) -> int:
     """Delete sessions and their snapshots, and give how many snapshots those were. Raises InvalidValue."""
     return UsageSession.remove_many(session_ids)
 
 
+@_raising
 def get_session_sizes(session_id: str | None = None) -> list[SessionSize]:
     """List how many snapshots each session holds, or one, and their bytes. Reads only. Raises InvalidValue."""
     return UsageSession.sizes(session_id)
@@ -119,16 +149,19 @@ def insert_usage_snapshots(snapshots: Iterable[Mapping[str, Any]]) -> int:
     return UsageSnapshot.record_many(snapshots)
 
 
+@_raising
 def get_usage_snapshots(session_id: str | None = None, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
     """List the snapshots of the last hours, newest first, of one session or of all. Reads only. Raises InvalidValue."""
     return UsageSnapshot.recent(session_id, limit=limit, hours_back=hours_back)
 
 
+@_raising
 def get_usage_snapshots_by_session(session_id: str) -> list[UsageSnapshot]:
     """List all snapshots of a session, newest first. Reads only. Raises InvalidValue."""
     return UsageSnapshot.of_session(session_id)
 
 
+@_raising
 def delete_old_usage_snapshots(days_old: float = 30) -> int:
     """Delete the snapshots older than so many days, with 0 all, and give their number. Raises InvalidValue."""
     return UsageSnapshot.prune(days_old)

@@ -1,27 +1,68 @@
-"""Bring a database and the usage models together."""
+"""Bind the usage models to a database, and unbind them again."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
-from usage_store.engines import engine_of, inner, open_database, unwrap
+from usage_store.bind_models import (
+    bind,
+    bind_again,
+    binding,
+    close_all,
+    in_transaction,
+    is_connected,
+    is_initialised,
+    prepare,
+    unbind,
+)
+from usage_store.engines import engine_of, inner, is_database, open_database, unwrap
 from usage_store.engines.interface.paths_and_urls import default_target
-from usage_store.errors import ConfigurationError, SchemaDrift
+from usage_store.errors import ConfigurationError, InvalidValue, TransactionOpen
+from usage_store.errors.rejected_input import shown
 from usage_store.maintenance_after_inserts import Upkeep
 from usage_store.migrate import MigrationRunner
-from usage_store.migrate.files.load_file import Loader
-from usage_store.models import MODELS, UsageConfig, UsageSnapshot
+from usage_store.migrate_usage_tables import event_triggers, migrate, refuse_pending
+from usage_store.models import UsageConfig
 from usage_store.models.fields.retention_limits import checked_goals
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import ModuleType
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import peewee
 
-__all__ = ["bound_database", "init_database", "link_events"]
+__all__ = ["bound_database", "close_database", "event_triggers", "init_database", "link_events", "opened"]
+
+D = TypeVar("D", bound="peewee.Database | peewee.DatabaseProxy")
+CompactAfter = float | Literal["auto"] | None
+
+_COMPACTED = 7  # days: the default of `compact_after_days` where maintenance was asked for
+
+
+class Options(TypedDict, total=False):
+    """The options of `init_database()` and `opened()`."""
+
+    timeout: float
+    wait: float
+    retention_days: float | None
+    max_bytes: int | None
+    compact_after_days: CompactAfter
+    mode: int | None
+    follow_events: bool
+    readonly: bool
+
+
+# A DatabaseProxy comes first: to a type checker, its attributes could be those of a path.
+@overload
+def init_database(database: D, **options: Unpack[Options]) -> D: ...
+
+
+@overload
+def init_database(database: str | os.PathLike[str] | None = None, **options: Unpack[Options]) -> peewee.Database: ...
 
 
 def init_database(
@@ -31,102 +72,181 @@ def init_database(
     wait: float = 30,
     retention_days: float | None = None,
     max_bytes: int | None = None,
+    compact_after_days: CompactAfter = "auto",
     mode: int | None = None,
     follow_events: bool = True,
+    readonly: bool = False,
 ) -> peewee.Database | peewee.DatabaseProxy:
-    """Open or adopt a database, bind the usage models to it, run pending migrations, and give it back.
+    """Open a database, run its pending migrations, bind the usage models to it, and return it.
 
-    A path or `sqlite:///` URL is opened, made if missing, with WAL, foreign keys on and synchronous NORMAL; None is
-    `$USAGE_STORE_DATABASE`, else `usage.db` in the current folder. It comes back closed, and connects when it is used
-    (one in memory stays open). `mode` (0o600) are the permissions of a file that is made now, and of what is made
-    beside it later; one that is there keeps its own. A Peewee Database or DatabaseProxy is adopted as it is: its
-    settings stay, and it is closed again if it was closed and is not in memory. A proxy that is not initialised yet is
-    bound now and migrated when it is. `timeout` is how many seconds a statement waits for a lock, `wait` how many a
-    migration waits for another one. With `retention_days` or `max_bytes`, what `maintain()` does for these is done
-    after inserts, a transaction of about 10 ms at a time. A host's `events` table is followed: the triggers on it are
-    made again where they are missing or on another table. With `follow_events=False` this call makes none, and removes
-    none that were there before. Raises UsageStoreError.
+    `database` is one of these:
+
+    - A path or a `sqlite:///` URL. The file is created if it is missing. In a path, a leading `~/` or `~user/` is a
+      home folder; in a URL it is not. The connections use WAL, foreign keys and synchronous NORMAL. The database is
+      returned closed and connects when it is used. (One in memory stays open.)
+    - None: the path or URL in `$USAGE_STORE_DATABASE`, or else `usage.db` in the current folder.
+    - A Peewee Database or DatabaseProxy. It keeps its settings, and it is closed again if it was closed and is not in
+      memory. A proxy without a database is bound now and migrated when it is initialised.
+
+    `timeout` is how many seconds a statement waits for a lock, `wait` how many seconds a migration waits for another
+    process. `mode`, such as 0o600, are the permissions of a file that is created now and of the files beside it; a file
+    that exists keeps its own. A host's `events` table is followed: missing triggers on it are created. With
+    `follow_events=False` no triggers are created, and triggers that exist stay.
+
+    With `retention_days`, `max_bytes` or a number as `compact_after_days`, inserts do what `maintain()` does, one
+    transaction of about 10 ms at a time. "auto" compacts after 7 days where one of the other two asks for maintenance;
+    None never compacts.
+
+    `readonly=True` opens a path or URL for reading: no file is created, nothing is migrated, and a write raises
+    ReadOnlyDatabase. Pending migrations raise MigrationsPending.
+
+    `with init_database(...) as db:` is Peewee's: it connects, runs the block in one transaction, and closes. Use
+    `with opened(...) as db:` to be connected for a block without a transaction.
+
+    Raises UsageStoreError. Then the models stay bound to what they were bound to before, and nothing stays open.
     """
-    checked_goals(retention_days, max_bytes, None)  # before anything is touched
-    if database is None or isinstance(database, (str, os.PathLike)):
-        database = open_database(default_target() if database is None else database, timeout=timeout, mode=mode)
-        keep_open = False
-        try:
-            _migrate(database, wait, follow_events=follow_events)
-            keep_open = engine_of(database).is_in_memory(database)
-        finally:
-            if not keep_open:
-                database.close()
+    wanted = _maintenance(retention_days, max_bytes, compact_after_days)
+    if readonly:
+        _refuse_readonly_with(database, mode=mode, maintenance=wanted is not None)
+    make_ready = refuse_pending if readonly else partial(migrate, wait=wait, follow_events=follow_events)
+    given: Any = database
+    if not is_database(given):
+        given = open_database(_target(given), readonly=readonly, timeout=timeout, mode=mode)
+        _use_first(given, make_ready)
     elif mode is not None:
-        raise ConfigurationError("mode is for a file that init_database() makes itself; give it a path")
-    elif getattr(database, "obj", True) is None:  # a DatabaseProxy
-        _when_initialised(database, lambda inner: _migrate(inner, wait, follow_events=follow_events))
-    else:
-        _migrate(database, wait, follow_events=follow_events)
-    _bind(database)
-    asked = retention_days is not None or max_bytes is not None
-    UsageSnapshot.upkeep = staticmethod(Upkeep(database, retention_days, max_bytes)) if asked else None
-    return database
+        raise ConfigurationError("mode is for a file that init_database() creates; pass a path instead of an object")
+    elif is_initialised(given):
+        make_ready(given)
+        prepare(inner(given))
+    waiting = () if is_initialised(given) else (make_ready,)
+    bind(given, None if wanted is None else Upkeep(given, *wanted), *waiting, prepare)
+    return given  # type: ignore[no-any-return]
+
+
+def close_database() -> None:
+    """Close the database that the usage models are bound to, and unbind the models. Does nothing if none is bound.
+
+    Of a path or URL, the connections of all threads are closed, unless another thread is in a transaction. Of a
+    database object that you passed in, they are the connection of this thread and the idle ones of its pool. Call it
+    when no other thread uses the database.
+
+    Maintenance after inserts ends, and a DatabaseProxy forgets what `init_database()` added to it. Raises
+    TransactionOpen inside an open transaction, and then changes nothing.
+    """
+    bound = UsageConfig._meta.database
+    if bound is None:
+        return
+    if in_transaction(bound):
+        raise TransactionOpen("close_database() cannot close inside a transaction; commit or leave it first")
+    try:
+        close_all(bound)
+    finally:
+        unbind()
+
+
+@overload
+def opened(database: D, **options: Unpack[Options]) -> AbstractContextManager[D]: ...
+
+
+@overload
+def opened(
+    database: str | os.PathLike[str] | None = None, **options: Unpack[Options]
+) -> AbstractContextManager[peewee.Database]: ...
+
+
+@contextmanager
+def opened(database: Any = None, **options: Unpack[Options]) -> Iterator[Any]:
+    """Open a database for a block, and close it at the end of the block.
+
+    Write `with opened("usage.db") as db:`. The arguments are those of `init_database()`. The database is connected for
+    the block. The block is no transaction: each statement commits by itself, unless you write `with db.atomic():`. At
+    the end, the database is closed as by `close_database()`, and the models are bound again to what they were bound to
+    before. A database object that was connected before the block stays connected. Raises UsageStoreError.
+    """
+    before, was_connected = binding(), is_database(database) and is_connected(database)
+    try:
+        found = init_database(database, **options)
+        try:
+            inner(found).connect(reuse_if_open=True)
+            yield found
+        finally:
+            if not was_connected:
+                close_all(found)
+    finally:
+        bind_again(before)
 
 
 def bound_database() -> peewee.Database:
-    """Give the database that the usage models are bound to, or raise ConfigurationError."""
+    """Return the database that the usage models are bound to. Raises ConfigurationError if there is none."""
     bound: peewee.Database = unwrap(UsageConfig._db())  # noqa: SLF001  a model of ours
     return bound
 
 
 def link_events() -> None:
-    """Follow a host's `events` table that was made after the usage tables: register its sessions, now and in future.
+    """Follow a host's `events` table that was created after the usage tables: register its sessions, from now on too.
 
-    Harmless when they are followed already. Raises ConfigurationError without an `events` table that has a
-    `session_id`.
+    Does nothing if the table is followed already. Raises ConfigurationError without an `events` table that has a
+    `session_id`, and ReadOnlyDatabase.
     """
     database = bound_database()
+    engine_of(database).refuse_readonly(database)
     recording = MigrationRunner(database).records.recording
     storage_of(database).follow_events.link(database, event_triggers, recording)
 
 
-def event_triggers(database: peewee.Database) -> ModuleType:
-    """Load the newest migration that makes the triggers on `events`: what they are stands there, and nowhere else."""
-    files = MigrationRunner(database).records.files()
-    return Loader().module(next(file for file in reversed(files) if b"def event_triggers(" in file.read()))
+def _maintenance(
+    retention_days: float | None, max_bytes: int | None, compact_after_days: CompactAfter
+) -> tuple[float | None, int | None, float | None] | None:
+    """Return what maintenance after inserts is to reach, or None for no maintenance. Raises InvalidValue."""
+    others = retention_days is not None or max_bytes is not None
+    if compact_after_days == "auto":
+        compact_after_days = _COMPACTED if others else None
+    elif compact_after_days is None and not others:
+        raise ConfigurationError(
+            "compact_after_days=None leaves nothing to do without retention_days or max_bytes; leave it out"
+        )
+    elif isinstance(compact_after_days, str):
+        raise InvalidValue("compact_after_days", compact_after_days, "a number of days above 0, None or 'auto'")
+    if not others and compact_after_days is None:
+        return None
+    wanted = (retention_days, max_bytes, compact_after_days)
+    checked_goals(*wanted)
+    return wanted
 
 
-def _bind(database: peewee.Database | peewee.DatabaseProxy) -> None:
-    _when_initialised(database, _prepare)
-    if getattr(database, "obj", database) is not None:
-        _prepare(inner(database))
-    for model in MODELS:
-        model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours stay
+def _refuse_readonly_with(database: object, *, mode: int | None, maintenance: bool) -> None:
+    if is_database(database):
+        raise ConfigurationError("readonly=True opens a path or a URL; a database object is opened as you made it")
+    if mode is not None:
+        raise ConfigurationError("readonly=True creates no file, so it takes no mode")
+    if maintenance:
+        raise ConfigurationError(
+            "readonly=True writes nothing, so it takes no retention_days, max_bytes or compact_after_days"
+        )
 
 
-def _when_initialised(
-    database: peewee.Database | peewee.DatabaseProxy, call: Callable[[peewee.Database], None]
-) -> None:
-    if hasattr(database, "attach_callback"):  # a DatabaseProxy
-        database.attach_callback(lambda inner: None if inner is None else call(inner))
+def _use_first(database: peewee.Database, make_ready: Callable[[peewee.Database], None]) -> None:
+    """Use a database that was just opened for the first time, and leave it closed, unless it is in memory now."""
+    keep_open = False
+    try:
+        make_ready(database)
+        prepare(database)
+        keep_open = engine_of(database).is_in_memory(database)
+    finally:
+        if not keep_open:
+            database.close()
 
 
-def _prepare(database: peewee.Database) -> None:
-    storage_of(database).prepare(database)
-
-
-def _migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, follow_events: bool) -> None:
-    runner = MigrationRunner(database, wait=wait)
-    found = runner.database
-    with runner.connected():
-        events = storage_of(found).follow_events
-        were_there = not follow_events and events.made(found)
-        ran = runner.migrate()
-        missing = {model._meta.table_name for model in MODELS}.difference(found.get_tables())
-        if missing:
-            raise SchemaDrift(
-                f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
-                "`python -m usage_store.migrate validate` says what else differs"
-            )
-        if follow_events:
-            events.follow(found, event_triggers, runner.records.recording)
-            if ran:
-                events.register(found, event_triggers)  # those of kinds that migration 001 does not know
-        elif ran and not were_there:
-            events.unfollow(found, runner.records.recording)  # migration 001 made them
+def _target(database: object) -> str:
+    """Return the path or URL to open. Raises ConfigurationError for what is none."""
+    target = os.fspath(database) if isinstance(database, os.PathLike) else database
+    if target is None:
+        return default_target()
+    if isinstance(target, bytes):
+        raise ConfigurationError(f"{target!r} is bytes, and a path is a str; os.fsdecode() makes a str of it")
+    if not isinstance(target, str):
+        raise ConfigurationError(
+            "init_database() takes a path, a sqlite:/// URL, a peewee.Database or a peewee.DatabaseProxy, not "
+            f"{shown(target)}"
+        )
+    return target

@@ -1,4 +1,4 @@
-"""Maintenance between inserts, a transaction at a time, where init_database() was asked for it."""
+"""Maintenance after inserts, one transaction at a time, if init_database() was asked for it."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("usage_store")
 
 _PAUSE = 0.2  # seconds to the next transaction while there is more to do
-_INTERVAL = 5.0  # seconds between two looks while there is nothing to do
-_PATIENCE = 600.0  # seconds that it is put off for a lock before that is said, and between two lines on one thing
+_INTERVAL = 5.0  # seconds between two checks while there is nothing to do
+_PATIENCE = 600.0  # seconds of waiting for a lock before that is logged, and between two equal log lines
 _DAY = 86_400
 
 
 class Upkeep:
-    """Called after inserts: a transaction of pruning, compacting, evicting or giving back, five times a second at most.
+    """Called after inserts: one transaction of pruning, compacting, evicting or freeing pages, at most five a second.
 
-    It holds up no insert: it waits for no lock and sleeps nowhere. What goes wrong is logged and tried again later; the
-    insert has been committed by then. Inside a transaction of the host, and in another database that the models are
-    bound to for a while, nothing is done. Nothing is deleted for its age just after a step in the stored times.
+    It never delays an insert: it waits for no lock and does not sleep. The insert is committed before it begins, so an
+    error is only logged, and the work is tried again later. It does nothing inside a transaction of the host, and
+    nothing while the models are bound to another database. It deletes nothing because of its age for an hour after the
+    stored times made a long step, as with a wrong clock.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Upkeep:
         self._database = database
         self._wanted = (retention_days, max_bytes, compact_after_days)
         checked_goals(*self._wanted)
-        self._inner: peewee.Database | None = None  # whose steps they are
+        self._inner: peewee.Database | None = None  # the database of the steps
         self._steps: Steps
         self._begin_anew()
 
@@ -61,11 +62,11 @@ class Upkeep:
         self._process = os.getpid()
 
     def __call__(self, database: peewee.Database) -> None:
-        """Do one transaction, if one is due and the lock is free."""
+        """Do one transaction, if it is time for one and the lock is free."""
         if time.monotonic() < self._due:
             return
         if self._process != os.getpid():
-            self._begin_anew()  # after a fork, in which another thread may have held the lock
+            self._begin_anew()  # after a fork: another thread may have held the lock
         if not self._lock.acquire(blocking=False):
             return
         try:
@@ -84,7 +85,7 @@ class Upkeep:
             self._lock.release()
 
     def _step(self, room: Maintenance[Any], database: peewee.Database) -> bool:
-        """Tell whether there may be more to do."""
+        """Do one transaction, and tell whether there may be more to do."""
         if self._inner is not database:
             self._inner, self._steps, self._slices = database, room.Steps(database, passing=True), None
         with room.without_waiting(database):
@@ -96,7 +97,7 @@ class Upkeep:
         return self._slices is not None
 
     def _goals(self, room: Maintenance[Any], database: peewee.Database) -> Goals:
-        """Give the goals, without those that must not or cannot be reached now."""
+        """Return the goals, without those that cannot or must not be reached now."""
         goals = checked_goals(*self._wanted)
         retention_days = self._wanted[0]
         step = None if retention_days is None else room.step_in_times(database, retention_days * _DAY)

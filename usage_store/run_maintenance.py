@@ -1,7 +1,7 @@
-"""Keep a usage store small: delete what is old, compact what is not new, give the pages back to the disk.
+"""Keep a usage store small: delete old snapshots, compact older ones, and return free pages to the disk.
 
-The steps are the storage's. For how long a transaction of them holds the lock: `HOLD` in
-`engines/sqlite/file/short_transactions.py`.
+The storage defines the steps. `HOLD` in `engines/sqlite/file/short_transactions.py` says how long a transaction of them
+holds the write lock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from usage_store.engines import connected, unwrap
+from usage_store.engines import connected, engine_of, unwrap
 from usage_store.models.configuration import UsageConfig
 from usage_store.models.fields import allowed_values
 from usage_store.models.fields.retention_limits import checked_goals
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 
 class Maintained(NamedTuple):
-    """What `maintain()` did, or with `dry_run` would do.
+    """What `maintain()` did, or what it would do with `dry_run`.
 
-    `pruned` and `evicted` snapshots were deleted for their age and for the size, `compacted` ones were made small;
-    `forgotten` sessions had nothing and were deleted.
-    `bytes_before` and `bytes_after` are those of the file and its -wal; with `dry_run` the latter is an estimate.
-    `longest_lock` and `seconds` are seconds. `left` are lines on what remains to be done; empty means all is done.
+    `pruned` snapshots were deleted because of their age, `evicted` ones because of the size of the file. `compacted`
+    snapshots were compressed. `forgotten` sessions had no snapshots and no events and were deleted. `bytes_before` and
+    `bytes_after` are the size of the file and its -wal; with `dry_run`, `bytes_after` is an estimate. `longest_lock` is
+    for how many seconds others were locked out at most, `seconds` how many seconds all took. Each line of `left` is
+    something that remains to be done.
     """
 
     pruned: int
@@ -59,22 +60,30 @@ def maintain(
     renumber: bool = False,
     on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> Maintained:
-    """Delete snapshots older than `retention_days`, compact those older than `compact_after_days`, free the disk.
+    """Delete snapshots older than `retention_days`, compact those older than `compact_after_days`, free disk space.
 
-    Above `max_bytes` (file and -wal) the oldest snapshots go, too. Sessions that have no snapshots and no events go
-    once they are `forget_sessions_after_days` old. None leaves a step out. Everything happens in
-    transactions of about 10 ms, between which others write; it ends after `budget` seconds, or whenever it is stopped,
-    and the next call goes on. Pages go back to the disk where the file allows that: one that this package made does,
-    another one once `rewrite` has run VACUUM on it, which locks others out meanwhile. `dry_run` only reads.
-    `renumber` gives blocks of version 2 numbers that no other store has; blocks that count their references wrongly
-    are set right in any case.
-    `on_progress` is told what is being done, how much is, and of how much. The database is the models' own by default.
+    If the file and its -wal are larger than `max_bytes`, the oldest snapshots are deleted, too. Sessions without
+    snapshots and events are deleted when they are `forget_sessions_after_days` old. None leaves a step out.
 
-    Raises InvalidValue, TransactionOpen, MigrationLocked, DatabaseUnreadable and, for `rewrite`, NotEnoughDisk.
+    The work is done in transactions of about 10 ms, and others can write between them. It ends when all is done or
+    after `budget` seconds; you may also stop it at any time. The next call continues.
+
+    Files created by this package shrink by themselves. Another file keeps its size until `rewrite=True` runs VACUUM on
+    it once, which blocks all other connections while it rewrites the file. `dry_run=True` only reads. `renumber=True`
+    gives the blocks of version 2 numbers that no other store has. Blocks whose count of references is wrong are
+    corrected in any case.
+
+    `on_progress` is called with the name of the step, how much is done, and how much there is in all. `database` is the
+    one that the models are bound to by default.
+
+    Raises InvalidValue, TransactionOpen, ReadOnlyDatabase, DatabaseLocked, DatabaseUnreadable and, with `rewrite`,
+    NotEnoughDisk.
     """
     inner = unwrap(UsageConfig._db() if database is None else database)  # noqa: SLF001  a model of ours
     seconds = math.inf if budget is None else allowed_values.checked_span("budget", budget, 1)
     with connected(inner):
+        if not dry_run:
+            engine_of(inner).refuse_readonly(inner)
         room = storage_of(inner).maintenance
         room.require_blocks(inner)
         goals = checked_goals(retention_days, max_bytes, compact_after_days, forget_sessions_after_days)

@@ -21,6 +21,11 @@ ENGINES: tuple[Engine[Any], ...] = (sqlite,)
 NAMES = ("postgresql", "sqlite")  # for which a migration may have a variant, before this package has the engine too
 
 
+def is_database(thing: object) -> bool:
+    """Tell whether a thing is a Peewee Database or DatabaseProxy of any kind."""
+    return hasattr(type(thing), "connection_context")
+
+
 def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
     """Give the engine of a database, or raise ConfigurationError for one that cannot be used. Nothing is opened."""
     found = inner(database)

@@ -18,17 +18,18 @@ class InvalidValue(RejectedInput):
         self.field = field
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{field}: {_shown(value)} is not allowed; allowed: {allowed}")
+        super().__init__(f"{field}: {shown(value)} is not allowed; allowed: {allowed}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Show a value in at most 120 characters."""
     try:
-        shown = repr(value)
+        text = repr(value)
     except (RecursionError, ValueError):  # nested too deeply, or an int with more digits than Python prints
         return f"a value of type {type(value).__name__}"
-    if len(shown) > 80:  # noqa: PLR2004  one line, whatever the payload
-        shown = f"{shown[:60]}... ({type(value).__name__}, {len(shown)} characters)"
-    return shown
+    if len(text) > 80:  # noqa: PLR2004  one line, whatever the payload
+        text = f"{text[:60]}... ({type(value).__name__}, {len(text)} characters)"
+    return text
 
 
 class UnknownField(RejectedInput):

@@ -6,14 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from usage_store.errors import (
-    CorruptDatabase,
-    DatabaseUnreadable,
-    DiskFailed,
-    GuardTripped,
-    MigrationFailed,
-    ReadOnlyDatabase,
-)
+from usage_store.errors import DatabaseUnreadable, DiskFailed, GuardTripped, MigrationFailed
 from usage_store.migrate.files.migration import file_name_of, line_in
 
 if TYPE_CHECKING:
@@ -91,8 +84,8 @@ class Attempt:
         )
 
     def _is_the_disk(self, error: BaseException) -> bool:
-        if self.error is not None and isinstance(error, (CorruptDatabase, ReadOnlyDatabase)):
-            return False  # a statement of the migration raised it
+        if self.error is not None and getattr(error, "orig", None) is not None:
+            return self.engine.is_disk_failure(error)  # a statement of the migration raised it
         return isinstance(error, DatabaseUnreadable) or self.engine.is_disk_failure(error)
 
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from usage_store.engines import connected, unwrap
-from usage_store.errors import BackupFailed, HistoryError, UsageStoreError
+from usage_store.engines import connected, is_database, unwrap
+from usage_store.errors import BackupFailed, ConfigurationError, HistoryError, UsageStoreError
 from usage_store.errors.raised_by_a_run import migration_errors_too
+from usage_store.errors.rejected_input import shown
 from usage_store.migrate.files.migrations_folder import project_of
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.files_history_and_log import Records
@@ -65,6 +66,12 @@ class MigrationRunner:
         backup: bool = True,
         on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
     ) -> None:
+        if not is_database(database):
+            given = repr(database) if isinstance(database, str) else '"app.db"'
+            raise ConfigurationError(
+                f"MigrationRunner takes a Peewee database, not {shown(database)}; pass one: "
+                f'MigrationRunner(SqliteDatabase({given}), "migrations")'
+            )
         self.database = unwrap(database)
         project = project_of(directory, table_name)
         self.checks = project.checks if checks is None else tuple(checks)

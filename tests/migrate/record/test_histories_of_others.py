@@ -82,7 +82,7 @@ def test_every_command_finds_the_history_beside_another_one(path: Path) -> None:
     assert f"{FILES[-1]}\n" in output_of(path, "rehearse")
     assert output_of(path, "stamp", str(NEWEST)) == f"stamped {FILES[-1]}\n"
     with closing(init_database(path)) as database:
-        assert convert_original(database) is None  # type: ignore[arg-type]  # a path was given
+        assert convert_original(database) is None
     _, _, kept = output_of(path, "restore", str(backup)).partition("kept as ")
     assert f"app.db.v{NEWEST}." in kept
     assert output_of(path, "rollback", "0", "--no-backup").count("rolled back") == NEWEST

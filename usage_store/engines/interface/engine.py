@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.schema_objects import SchemaObject
     from usage_store.engines.interface.table_changes import Change
     from usage_store.engines.interface.watch_and_meter import Alone, Meter, SchemaHash, Watch
+    from usage_store.errors import DatabaseError
 
 Missing = Literal["create", "refuse", "empty"]  # what becomes of a database that is not there
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
@@ -78,6 +79,15 @@ class Engine(Protocol[D]):
 
     def readable_errors(self, name: str, *, reading: bool = False) -> AbstractContextManager[None]:
         """Turn what the engine says of a broken, locked or unreachable database into one line of ours."""
+
+    def of_a_statement(self, error: Exception, name: str) -> DatabaseError | None:
+        """Give the DatabaseError for what a statement raised, or None if the database is not to blame."""
+
+    def refuse_readonly(self, database: D) -> None:
+        """Raise ReadOnlyDatabase if the connection was opened for reading only. Reads only."""
+
+    def close_all(self, database: D) -> None:
+        """Close the connection of this thread, and those of other threads and pools that can be closed from here."""
 
     def is_disk_failure(self, error: BaseException) -> bool:
         """Tell whether an error says that the disk is full or fails."""

@@ -10,8 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
-from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
-from usage_store.engines.sqlite.connection.open_file import hear_signals, lent, open_database
+from usage_store.engines.sqlite.connection.error_messages import (
+    is_disk_failure,
+    is_locked,
+    of_a_statement,
+    readable_errors,
+)
+from usage_store.engines.sqlite.connection.open_file import (
+    close_all,
+    hear_signals,
+    lent,
+    open_database,
+    refuse_readonly,
+)
 from usage_store.engines.sqlite.connection.plain_connection import plain_connection
 from usage_store.engines.sqlite.file.list_tables import hidden, kind_of, own_tables, rename_table, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
@@ -33,6 +44,7 @@ __all__ = [
     "VIOLATIONS_HINT",
     "Fingerprint",
     "check_version",
+    "close_all",
     "copies",
     "damage",
     "driver_errors",
@@ -46,11 +58,13 @@ __all__ = [
     "kind_of",
     "lent",
     "migrating",
+    "of_a_statement",
     "open_database",
     "own_tables",
     "owns",
     "plain_connection",
     "readable_errors",
+    "refuse_readonly",
     "rename_table",
     "schema",
     "tables_with",

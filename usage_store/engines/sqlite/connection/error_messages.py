@@ -78,16 +78,17 @@ def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
         raise known from error
 
 
-def of_a_statement(error: Exception, name: str, *, readonly: bool) -> DatabaseError | None:
+def of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> DatabaseError | None:
     """Give the DatabaseError for what a statement raised, or None if the database is not to blame.
 
     `readonly` says that the connection was opened for reading only.
     """
     if isinstance(error, UsageStoreError) or not _code(error).startswith(_OF_A_STATEMENT) or is_lacking(error):
         return None
-    if readonly and _code(error).startswith("SQLITE_READONLY"):
-        return _with_cause(ReadOnlyDatabase(f"{name}: {OPENED_TO_READ} ({error})"), error)
-    return _translate(error, name, reading=False)
+    known = _translate(error, name, reading=readonly)
+    if readonly and isinstance(known, ReadOnlyDatabase):
+        known.args = (f"{name}: {OPENED_TO_READ} ({error})",)
+    return known
 
 
 def is_disk_failure(error: BaseException) -> bool:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
 from usage_store.engines.sqlite.connection.driver import check_sqlite, main_file, sqlite3
-from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, readable_errors
+from usage_store.engines.sqlite.connection.error_messages import CANNOT_OPEN, OPENED_TO_READ, readable_errors
 from usage_store.engines.sqlite.connection.path_and_inode import absolute, make
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.engines.sqlite.connection.read_only_wal import QuietFile, is_quiet
-from usage_store.errors import ConfigurationError, DatabaseUnreadable
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, ReadOnlyDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +102,25 @@ def hear_signals(database: peewee.SqliteDatabase) -> None:
     database.connection().set_progress_handler(lambda: 0, _INSTRUCTIONS)
 
 
+def close_all(database: peewee.SqliteDatabase) -> None:
+    """Close the connection of this thread, and those of other threads and pools that can be closed from here.
+
+    Of a database that `open_database` opened, these are all connections, unless another thread is in a transaction. Of
+    an application's own database, they are this thread's and the idle ones of its pool.
+    """
+    if isinstance(database, SqliteFile):
+        database.close_all()
+    else:
+        database.close()
+        getattr(database, "close_idle", lambda: None)()
+
+
+def refuse_readonly(database: peewee.SqliteDatabase) -> None:
+    """Raise ReadOnlyDatabase if the connection was opened for reading only. Reads only."""
+    if database.pragma("query_only"):
+        raise ReadOnlyDatabase(f"{database.database}: {OPENED_TO_READ}")
+
+
 def _own_file(database: peewee.SqliteDatabase) -> str:
     """Give the file that an application's database names, empty for one in memory, also while it is closed."""
     if not database.is_closed():
@@ -158,13 +177,30 @@ def _readonly_file(name: str, timeout: float) -> SqliteFile:
 
 
 def file_name(target: str) -> str:
-    """Give the file that a path or `sqlite:///` URL names, which may be `:memory:`, or raise ConfigurationError."""
+    """Give the file that a path or `sqlite:///` URL names, which may be `:memory:`. Raises ConfigurationError.
+
+    In a path, a leading `~/` or `~user/` is that user's home folder; in a URL it is not.
+    """
     if not target:
         raise ConfigurationError("the database is an empty string; give a path or a sqlite:/// URL")
-    name = _file_of_url(target) if "://" in target else target
+    name = _file_of_url(target) if "://" in target else _expanded(target)
     if "\0" in name:
         raise ConfigurationError(f"{redact(target)}: holds a NUL character, which no path can")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{redact(target)!a}: holds a character that no path can ({error.reason})") from error
     return name
+
+
+def _expanded(path: str) -> str:
+    """Replace a leading `~/` or `~user/` by that user's home folder; a file may be called `~a.db`."""
+    if not path.startswith("~") or os.sep not in path:
+        return path
+    expanded = os.path.expanduser(path)
+    if expanded == path:
+        raise ConfigurationError(f"{path}: {path.partition(os.sep)[0]} has no home folder here; give an absolute path")
+    return expanded
 
 
 def _file_of_url(target: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 import peewee
 
@@ -12,7 +13,7 @@ from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.connection.error_messages import is_locked, of_a_statement, readable_errors
 from usage_store.engines.sqlite.connection.forks import watch
 from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
-from usage_store.engines.sqlite.connection.path_and_inode import absolute
+from usage_store.engines.sqlite.connection.path_and_inode import GATE, absolute
 from usage_store.errors import DatabaseReplaced, ForkedConnection
 
 logger = logging.getLogger("usage_store")
@@ -28,6 +29,7 @@ class SqliteFile(peewee.SqliteDatabase):
     """
 
     path: str
+    _state: Any  # peewee's, not in its stubs
 
     def __init__(
         self, database: str, *, readonly: bool = False, access: str = "", timeout: float = 5, **options: Any
@@ -35,6 +37,7 @@ class SqliteFile(peewee.SqliteDatabase):
         self._readonly = readonly
         self.access = access
         self._told = False  # that WAL was refused
+        self._made: WeakSet[FileConnection] = WeakSet()  # by all threads
         super().__init__(database, timeout=timeout, **options)
         watch(self)
 
@@ -47,6 +50,8 @@ class SqliteFile(peewee.SqliteDatabase):
         opens = file_uri(self.path, self.access) if self.access else self.path or self.database
         options = {"timeout": self.timeout, "isolation_level": None, "uri": bool(self.access), **self.connect_params}
         connection = FileConnection(self.path, opens, **options)
+        with GATE:
+            self._made.add(connection)
         try:
             self._add_conn_hooks(connection)
         except BaseException:
@@ -97,7 +102,7 @@ class SqliteFile(peewee.SqliteDatabase):
         try:
             super().rollback()
         except (DatabaseReplaced, ForkedConnection):
-            self._state.conn.rollback()  # type: ignore[attr-defined]  # peewee's, not in its stubs
+            self._state.conn.rollback()
 
     def manual_commit(self) -> Any:
         """Leave BEGIN and COMMIT to the caller; connects first, since peewee would forget it at connecting."""
@@ -106,10 +111,21 @@ class SqliteFile(peewee.SqliteDatabase):
 
     def close_at_rest(self) -> None:
         """Close this thread's connection, unless it is in the middle of something."""
-        state = self._state  # type: ignore[attr-defined]  # peewee's, not in its stubs
+        state = self._state
         # Within connection_context() peewee needs what it would forget.
         if not (state.closed or state.transactions or state.ctx) and self.path and state.conn.at_rest():
             self.close()
+
+    def close_all(self) -> None:
+        """Close this thread's connection and, unless another thread is in a transaction, those of all other threads.
+
+        Python closes a connection that nobody refers to. So what a thread is reading at this moment stays readable.
+        """
+        self.close()
+        with GATE:
+            others = list(self._made)
+        if not any(connection.in_transaction or connection.kept for connection in others):
+            self._state = type(self._state)()
 
     def _add_conn_hooks(self, conn: sqlite3.Connection) -> None:
         conn.execute("PRAGMA foreign_keys = ON")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.connection.forks import keeping_its_connection
+from usage_store.engines.sqlite.connection.open_file import refuse_readonly
 from usage_store.engines.sqlite.connection.plain_connection import plain
 from usage_store.engines.sqlite.file.write_transaction import in_transaction
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
-from usage_store.errors import DatabaseUnreadable, TransactionOpen
+from usage_store.errors import ReadOnlyDatabase, TransactionOpen
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,8 +44,9 @@ def alone(database: peewee.SqliteDatabase, table: str, wait: float, on_wait: Cal
     if in_transaction(database):
         raise TransactionOpen("migrations need transactions of their own; commit or leave the open one first")
     file = main_file(database)
+    refuse_readonly(database)
     if file and not os.access(file, os.W_OK):
-        raise DatabaseUnreadable(f"{database.database}: read-only for this user")
+        raise ReadOnlyDatabase(f"{database.database}: read-only for this user")
     # What is set on the connection holds until the end: another one would have foreign keys on.
     with (
         exclusive(file, wait, on_wait) as check_lock,

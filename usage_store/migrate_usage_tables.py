@@ -1,0 +1,69 @@
+"""Bring the usage tables of a database up to date, or refuse a database whose tables are not."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from usage_store.engines import connected
+from usage_store.errors import MigrationsPending, SchemaDrift
+from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files.load_file import Loader
+from usage_store.models import MODELS
+from usage_store.models.storage_interface import storage_of
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import peewee
+
+
+def migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, follow_events: bool) -> None:
+    """Run the pending migrations, and follow a host's `events` table or not. Raises UsageStoreError.
+
+    A closed database is closed again afterwards, unless it is in memory.
+    """
+    runner = MigrationRunner(database, wait=wait)
+    found = runner.database
+    with connected(found):
+        events = storage_of(found).follow_events
+        were_there = not follow_events and events.made(found)
+        ran = runner.migrate()
+        _require_tables(found)
+        if follow_events:
+            events.follow(found, event_triggers, runner.records.recording)
+            if ran:
+                events.register(found, event_triggers)  # sessions of kinds that migration 001 does not know
+        elif ran and not were_there:
+            events.unfollow(found, runner.records.recording)  # migration 001 made the triggers
+
+
+def refuse_pending(database: peewee.Database) -> None:
+    """Raise MigrationsPending, or the first problem of the history, unless all migrations are applied. Reads only."""
+    with connected(database):
+        status = MigrationRunner(database).status()
+        for problem in status.problems:
+            raise problem
+        if status.pending_count:
+            path = os.path.abspath(str(database.database))  # noqa: PTH100  a name that is not UTF-8 stays as it is
+            raise MigrationsPending(
+                f"{path}: {status.pending_count} of {status.latest_version} migrations are pending, and this database "
+                f"was opened for reading only; `usage-store migrate --database {shlex.quote(path)}` runs them"
+            )
+        _require_tables(database)
+
+
+def event_triggers(database: peewee.Database) -> ModuleType:
+    """Load the newest migration that makes the triggers on `events`; only that file defines what they are."""
+    files = MigrationRunner(database).records.files()
+    return Loader().module(next(file for file in reversed(files) if b"def event_triggers(" in file.read()))
+
+
+def _require_tables(database: peewee.Database) -> None:
+    missing = {model._meta.table_name for model in MODELS}.difference(database.get_tables())
+    if missing:
+        raise SchemaDrift(
+            f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
+            "`python -m usage_store.migrate validate` says what else differs"
+        )
