@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ import peewee
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.connection.error_messages import is_locked, of_a_statement, readable_errors
 from usage_store.engines.sqlite.connection.forks import watch
-from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
+from usage_store.engines.sqlite.connection.notice_replaced_file import OPEN, FileConnection
 from usage_store.engines.sqlite.connection.path_and_inode import GATE, absolute
 from usage_store.errors import DatabaseReplaced, ForkedConnection
 
@@ -123,9 +124,11 @@ class SqliteFile(peewee.SqliteDatabase):
         """
         self.close()
         with GATE:
-            others = list(self._made)
-        if not any(connection.in_transaction or connection.kept for connection in others):
+            others = [connection for connection in OPEN if connection in self._made]
+        if others and not any(connection.in_transaction or connection.kept for connection in others):
             self._state = type(self._state)()
+            others.clear()
+            gc.collect()  # a connection and its cache of statements refer to each other
 
     def _add_conn_hooks(self, conn: sqlite3.Connection) -> None:
         conn.execute("PRAGMA foreign_keys = ON")

@@ -1,0 +1,283 @@
+"""The three public ways to end: database.close(), close_database() and `with opened()` leave nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import peewee
+import pytest
+from playhouse.pool import PooledSqliteDatabase
+
+import usage_store as store
+from tests.support.databases import raw
+from tests.support.programs import TIMEOUT
+from tests.support.snapshots import new_store
+from usage_store import UsageConfig, UsageSession, UsageSnapshot, close_database, errors, init_database, opened
+from usage_store.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.quick
+
+DESCRIPTORS = Path("/proc/self/fd")
+needs_proc = pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="needs /proc")
+
+
+def by_close(path: Path) -> Any:
+    database = init_database(path, retention_days=30)
+    store.register_session("s")
+    database.close()
+    return database
+
+
+def by_close_database(path: Path) -> Any:
+    database = init_database(path, retention_days=30)
+    store.register_session("s")
+    close_database()
+    return database
+
+
+def by_opened(path: Path) -> Any:
+    with opened(path, retention_days=30) as database:
+        store.register_session("s")
+    return database
+
+
+def by_opened_that_raises(path: Path) -> Any:
+    with suppress(KeyboardInterrupt), opened(path, retention_days=30) as database, database.atomic():
+        store.register_session("s")
+        raise KeyboardInterrupt
+    return database
+
+
+def by_a_pool(path: Path) -> Any:
+    with opened(PooledSqliteDatabase(str(path), max_connections=3)) as database:
+        store.register_session("s")
+    return database
+
+
+def in_memory(path: Path) -> Any:  # noqa: ARG001  as the others
+    with opened(":memory:") as database:
+        store.register_session("s")
+    return database
+
+
+WAYS: dict[str, Callable[[Path], Any]] = {
+    way.__name__: way for way in (by_close, by_close_database, by_opened, by_opened_that_raises, by_a_pool, in_memory)
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a migrated database."""
+    return new_store(tmp_path / "usage.db")
+
+
+def files(folder: Path) -> list[str]:
+    """The files of a folder that this process has open."""
+    found = []
+    for descriptor in DESCRIPTORS.iterdir():
+        with suppress(OSError):
+            found.append(str(descriptor.readlink()))
+    return sorted(name for name in found if name.startswith(str(folder)))
+
+
+def bound() -> set[Any]:
+    return {model._meta.database for model in MODELS} | {UsageSnapshot.upkeep}
+
+
+@needs_proc
+@pytest.mark.parametrize("name", WAYS)
+def test_no_file_stays_open_no_thread_and_nothing_else(path: Path, name: str) -> None:
+    threads = threading.active_count()
+    database = WAYS[name](path)
+    assert (files(path.parent), threading.active_count()) == ([], threads)
+    if name != "by_close":
+        assert bound() == {None}
+    assert database.is_closed()
+
+
+@needs_proc
+@pytest.mark.parametrize("name", WAYS)
+def test_two_hundred_rounds_leave_no_database_and_no_descriptor(path: Path, name: str) -> None:
+    before = len(list(DESCRIPTORS.iterdir()))
+    kept = [weakref.ref(WAYS[name](path)) for _ in range(20 if name == "in_memory" else 200)]
+    close_database()
+    gc.collect()
+    assert [each for each in kept if each() is not None] == []
+    assert len(list(DESCRIPTORS.iterdir())) <= before
+
+
+@needs_proc
+@pytest.mark.parametrize("how", ["close_database", "opened"])
+def test_connections_of_other_threads_that_are_at_rest_are_closed_too(path: Path, how: str) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        gate = threading.Barrier(3)
+
+        def use() -> None:
+            assert store.get_usage_config() is not None
+            gate.wait(TIMEOUT)
+
+        def all_use() -> None:
+            for future in [pool.submit(use) for _ in range(3)]:
+                future.result(TIMEOUT)
+
+        if how == "opened":
+            with opened(path):
+                all_use()
+        else:
+            init_database(path)
+            all_use()
+            assert files(path.parent)
+            close_database()
+        assert files(path.parent) == []
+        with pytest.raises(errors.ConfigurationError, match="call init_database"):
+            all_use()
+        init_database(path)
+        all_use()  # threads of before work with a new database
+        close_database()
+        assert files(path.parent) == []
+
+
+def test_a_transaction_of_another_thread_is_left_to_end(path: Path) -> None:
+    database = init_database(path)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with database.atomic():
+            UsageSession.insert(session_id="other").execute()
+            begun.set()
+            assert go_on.wait(TIMEOUT)
+            database.execute_sql("INSERT INTO usage_sessions (session_id) VALUES ('second')")
+        database.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        assert begun.wait(TIMEOUT)
+        close_database()
+        go_on.set()
+        done.result(TIMEOUT)
+    with raw(path) as other:
+        assert other.execute("SELECT session_id FROM usage_sessions ORDER BY 1").fetchall() == [("other",), ("second",)]
+
+
+def test_inside_a_transaction_it_raises_and_changes_nothing(path: Path) -> None:
+    database = init_database(path, retention_days=30)
+    before = bound()
+    with database.atomic():
+        UsageSession.insert(session_id="s").execute()
+        with pytest.raises(errors.TransactionOpen, match="commit or leave it first"):
+            close_database()
+        assert bound() == before
+    assert UsageSession.get_by_id("s")
+    close_database()
+
+
+def test_without_a_database_it_does_nothing_and_afterwards_the_models_ask_for_one(path: Path) -> None:
+    close_database()
+    init_database(path)
+    close_database()
+    close_database()
+    with pytest.raises(errors.ConfigurationError, match=r"call init_database\(\) first"):
+        store.get_usage_config()
+
+
+def test_a_replaced_file_can_be_closed(path: Path) -> None:
+    database = init_database(path)
+    database.connect()
+    path.unlink()
+    database.connection().look_again = 0  # as a second later
+    close_database()
+    assert files(path.parent) == []
+
+
+def test_a_proxy_forgets_what_was_added_to_it_and_keeps_what_others_added(path: Path) -> None:
+    proxy = peewee.DatabaseProxy()
+    told: list[object] = []
+    proxy.attach_callback(told.append)
+    init_database(proxy)
+    init_database(proxy)
+    proxy.initialize(peewee.SqliteDatabase(str(path)))
+    assert len(proxy._callbacks) == 2
+    with opened(proxy):
+        assert len(proxy._callbacks) == 2
+    assert (len(proxy._callbacks), {model._meta.database for model in MODELS}) == (2, {proxy})
+    close_database()
+    assert proxy._callbacks == [told.append]
+    other = path.with_name("other.db")
+    proxy.initialize(peewee.SqliteDatabase(str(other)))
+    assert (len(told), other.exists()) == (2, False)
+
+
+def test_a_proxy_without_a_database_is_let_go(path: Path) -> None:
+    proxy = peewee.DatabaseProxy()
+    init_database(proxy)
+    close_database()
+    assert (proxy._callbacks, bound()) == ([], {None})
+    with pytest.raises(errors.ConfigurationError, match="not initialised"), opened(proxy):
+        raise AssertionError
+    assert (proxy._callbacks, bound()) == ([], {None})
+    assert not path.with_name("other.db").exists()
+
+
+def test_opened_blocks_nest_and_give_back_what_was_bound(path: Path) -> None:
+    outer = init_database(path, retention_days=30)
+    before = bound()
+    with opened(path.with_name("one.db"), max_bytes=2**30) as one:
+        upkeep = UsageSnapshot.upkeep
+        store.register_session("of one")
+        with opened(path.with_name("two.db")) as two:
+            assert (UsageConfig._meta.database, UsageSnapshot.upkeep) == (two, None)
+            assert not two.is_closed()
+            with opened(one):  # it is connected, and stays so
+                assert [each.session_id for each in UsageSession.select()] == ["of one"]
+            assert not one.is_closed()
+        assert (UsageConfig._meta.database, UsageSnapshot.upkeep, two.is_closed()) == (one, upkeep, True)
+    assert (bound(), one.is_closed()) == (before, True)
+    assert UsageConfig._meta.database is outer
+
+
+def test_an_own_database_in_memory_that_was_open_stays(path: Path) -> None:  # noqa: ARG001
+    own = peewee.SqliteDatabase(":memory:")
+    own.connect()
+    with opened(own) as database:
+        assert database is own
+        store.register_session("s")
+    assert own.execute_sql("SELECT session_id FROM usage_sessions").fetchall() == [("s",)]
+    own.close()
+
+
+def test_the_block_is_no_transaction(path: Path) -> None:
+    with opened(path) as database:
+        assert not database.in_transaction()
+        store.register_session("s")
+        with raw(path) as other:
+            assert other.execute("SELECT count(*) FROM usage_sessions").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("way", [init_database, lambda target: opened(target).__enter__()], ids=["init", "opened"])
+def test_what_fails_leaves_bound_what_was_bound_and_nothing_open(path: Path, way: Callable[[Any], Any]) -> None:
+    init_database(path, retention_days=30)
+    before = bound()
+    for name, sql in (
+        ("gone", "DROP TABLE usage_config"),
+        ("newer", "INSERT INTO schema_migrations VALUES (9, 'x', 0)"),
+    ):
+        broken = new_store(path.with_name(f"{name}.db"))
+        with raw(broken) as other:
+            other.execute(sql)
+        for target in (broken, peewee.SqliteDatabase(str(broken)), PooledSqliteDatabase(str(broken))):
+            with pytest.raises(errors.UsageStoreError):
+                way(target)
+            if isinstance(target, PooledSqliteDatabase):
+                target.close_idle()
+            assert bound() == before
+            assert [file for file in files(path.parent) if name in file] == []
+    close_database()
