@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_type
 
 import peewee
 import pytest
@@ -14,8 +15,9 @@ import pytest
 import usage_store as store
 from tests.support.driver import sqlite3
 from tests.support.programs import ROOT, TIMEOUT, run_python
-from usage_store import UsageSession, init_database
-from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
+from tests.support.snapshots import filled
+from usage_store import UsageSession, UsageSnapshot, init_database
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, InvalidValue, UsageStoreError
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:
@@ -40,6 +42,13 @@ BAD_TARGETS = [
     ("postgresql://host/usage?user=admin&password=s3cret", ConfigurationError, r"password=\*\*\*"),
     (peewee.SqliteDatabase(None), ConfigurationError, "deferred"),
     (peewee.PostgresqlDatabase(None), ConfigurationError, "PostgresqlDatabase is not supported"),
+    (3, ConfigurationError, "a peewee.DatabaseProxy, not 3"),
+    (UsageSession, ConfigurationError, "not <Model: UsageSession>"),
+    (b"usage.db", ConfigurationError, r"b'usage\.db' is bytes, and a path is a str"),
+    ("a\0b.db", ConfigurationError, "holds a NUL character"),
+    ("\ud800.db", ConfigurationError, r"'\\ud800\.db': holds a character that no path can"),
+    ("~nobody-of-this-name/usage.db", ConfigurationError, "~nobody-of-this-name has no home folder here"),
+    (Path(), DatabaseUnreadable, "cannot be opened: it is not a file"),
 ]
 
 
@@ -242,3 +251,106 @@ def test_events_made_later_are_followed_once_linked(tmp_path: Path) -> None:
         assert store.insert_usage_snapshots({"session_id": name, "snapshot_data": 1} for name in "abc") == 3
         make(tmp_path / "usage.db", "DELETE FROM events WHERE id IN (1, 3)")
         assert {snapshot.session_id for snapshot in store.get_usage_snapshots() or ()} == {"a", "c"}
+
+
+def test_a_leading_tilde_is_the_home_folder_in_a_path_and_not_in_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for target in ("~/usage.db", Path("~/path.db"), "~file.db"):
+        with opened(target):
+            pass
+    monkeypatch.setenv("USAGE_STORE_DATABASE", "~/named.db")
+    init_database().close()
+    with pytest.raises(DatabaseUnreadable, match=r"~/usage\.db: its folder does not exist"):
+        init_database("sqlite:///~/usage.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["named.db", "path.db", "usage.db", "~file.db"]
+
+
+def test_a_name_that_is_not_utf_8_is_a_name_as_any_other(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.db")
+    try:
+        Path(path).touch()
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    with opened(path):
+        assert store.register_session("s") is True
+    with store.opened(path, readonly=True):
+        assert [size.session_id for size in store.get_session_sizes()] == ["s"]
+    assert os.listdir(os.fsencode(tmp_path)) == [b"caf\xe9.db"]  # noqa: PTH208  its names as bytes
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("app.db", r"not 'app\.db'; pass one: MigrationRunner\(SqliteDatabase\('app\.db'\), \"migrations\"\)"),
+        (None, r"not None; pass one: MigrationRunner\(SqliteDatabase\(\"app\.db\"\), \"migrations\"\)"),
+        (3, "not 3; pass one: "),
+        (Path("app.db"), r"not (Posix|Windows)Path\('app\.db'\); pass one: "),
+    ],
+)
+def test_a_runner_says_what_to_pass(tmp_path: Path, given: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"MigrationRunner takes a Peewee database, {says}") as caught:
+        store.MigrationRunner(given, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+MAINTENANCE: list[tuple[dict[str, Any], tuple[Any, ...] | None]] = [
+    ({}, None),
+    ({"compact_after_days": "auto"}, None),
+    ({"retention_days": 30}, (30, None, 7)),
+    ({"max_bytes": 2**30}, (None, 2**30, 7)),
+    ({"compact_after_days": 2}, (None, None, 2)),
+    ({"compact_after_days": 0.5, "retention_days": 3}, (3, None, 0.5)),
+    ({"compact_after_days": None, "retention_days": 3}, (3, None, None)),
+]
+
+
+@pytest.mark.parametrize(("options", "goals"), MAINTENANCE)
+def test_maintenance_after_inserts_is_what_was_asked_for(tmp_path: Path, options: Any, goals: Any) -> None:
+    with opened(tmp_path / "usage.db", **options):
+        upkeep: Any = UsageSnapshot.upkeep
+        assert (None if upkeep is None else upkeep._wanted) == goals
+
+
+def test_days_after_which_to_compact_are_enough_to_compact_after_an_insert(tmp_path: Path) -> None:
+    path = filled(tmp_path / "usage.db", 60)
+    with opened(path, compact_after_days=1):
+        store.register_session("s")
+        assert store.insert_usage_snapshot({"session_id": "s", "snapshot_data": {}}) is not None
+    with closing(sqlite3.connect(path)) as connection:
+        kinds = dict(connection.execute("SELECT typeof(snapshot_data), count(*) FROM usage_snapshots GROUP BY 1"))
+    assert kinds.get("blob", 0) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"compact_after_days": None}, ConfigurationError, "leaves nothing to do without retention_days or max_bytes"),
+        ({"compact_after_days": "weekly"}, InvalidValue, "allowed: a number of days above 0, None or 'auto'"),
+        ({"compact_after_days": 0}, InvalidValue, "compact_after_days: 0 is not allowed"),
+        ({"retention_days": -1}, InvalidValue, "retention_days: -1 is not allowed"),
+        ({"max_bytes": 1}, InvalidValue, "max_bytes: 1 is not allowed"),
+    ],
+)
+def test_maintenance_that_cannot_be_is_refused_before_anything_is_made(
+    tmp_path: Path, options: Any, error: type[UsageStoreError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        init_database(tmp_path / "usage.db", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_given_is_what_type_checkers_see_given_back(tmp_path: Path) -> None:
+    """mypy reads this; a path gives a Database, an object its own type."""
+    own = peewee.SqliteDatabase(str(tmp_path / "own.db"))
+    proxy = peewee.DatabaseProxy()
+    assert_type(init_database(str(tmp_path / "usage.db"), timeout=1), peewee.Database)
+    assert_type(init_database(tmp_path / "usage.db"), peewee.Database)
+    assert_type(init_database(own), peewee.SqliteDatabase)
+    assert_type(init_database(proxy), peewee.DatabaseProxy)
+    with store.opened(own) as same, store.opened(tmp_path / "usage.db", readonly=True) as found:
+        assert_type(same, peewee.SqliteDatabase)
+        assert_type(found, peewee.Database)
+    store.close_database()

@@ -6,8 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from usage_store.engines import connected
-from usage_store.errors import MigrationsPending, SchemaDrift
+from usage_store.engines import connected, engine_of
+from usage_store.errors import ConfigurationError, MigrationsPending, SchemaDrift
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.load_file import Loader
 from usage_store.models import MODELS
@@ -42,6 +42,8 @@ def migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, fo
 def refuse_pending(database: peewee.Database) -> None:
     """Raise MigrationsPending, or the first problem of the history, unless all migrations are applied. Reads only."""
     with connected(database):
+        if engine_of(database).is_in_memory(database):
+            raise ConfigurationError("a database in memory is empty, so there is nothing to read; name a file")
         status = MigrationRunner(database).status()
         for problem in status.problems:
             raise problem

@@ -1,0 +1,195 @@
+"""init_database(readonly=True): everything can be read, nothing is written, made or migrated."""
+
+from __future__ import annotations
+
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import peewee
+import pytest
+
+import usage_store as store
+from tests.support.databases import files_of, raw
+from tests.support.programs import TIMEOUT, forked
+from tests.support.snapshots import new_store
+from usage_store import UsageConfig, UsageSession, UsageSnapshot, close_database, errors, init_database, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.quick
+
+SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
+
+
+def changed() -> UsageSnapshot:
+    snapshot = UsageSnapshot.get()
+    snapshot.snapshot_type = "config"
+    return snapshot
+
+
+WRITES: dict[str, Callable[[], object]] = {
+    "insert_usage_snapshot": lambda: store.insert_usage_snapshot(SNAPSHOT),
+    "insert_usage_snapshots": lambda: store.insert_usage_snapshots([SNAPSHOT]),
+    "update_usage_config": lambda: store.update_usage_config({"plan": "max5"}),
+    "reset_usage_config": store.reset_usage_config,
+    "register_session": lambda: store.register_session("s"),
+    "register_sessions": lambda: store.register_sessions(["s", "t"]),
+    "remove_sessions": lambda: store.remove_sessions(["s"]),
+    "delete_old_usage_snapshots": lambda: store.delete_old_usage_snapshots(0),
+    "maintain": store.maintain,
+    "maintain with a rewrite": lambda: store.maintain(rewrite=True),
+    "link_events": store.link_events,
+    "rollback_migrations": store.rollback_migrations,
+    "stamp": lambda: store.get_migration_runner().stamp(3),
+    "record": lambda: UsageSnapshot.record("s", {}),
+    "create": lambda: UsageSession.create(session_id="t"),
+    "save": lambda: changed().save(),
+    "update": lambda: UsageConfig.update(plan="max5").execute(),
+    "delete": lambda: UsageSnapshot.delete().execute(),
+    "a table": lambda: UsageConfig._meta.database.execute_sql("CREATE TABLE t (x)"),
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database with two sessions and a snapshot."""
+    (tmp_path / "data").mkdir()
+    path = new_store(tmp_path / "data" / "usage.db")
+    with closing(init_database(path)):
+        store.register_sessions(["s", "t"])
+        store.insert_usage_snapshot(SNAPSHOT)
+    return path
+
+
+def read_everything() -> list[Any]:
+    return [
+        store.get_usage_config() is not None,
+        [snapshot.data for snapshot in store.get_usage_snapshots()],
+        [snapshot.data for snapshot in store.get_usage_snapshots_by_session("s")],
+        [(size.session_id, size.snapshots) for size in store.get_session_sizes()],
+        [each.session_id for each in UsageSession.select().order_by(UsageSession.session_id)],
+        store.get_migration_status().pending_count,
+        store.validate_database(),
+        store.run_migrations(),
+        store.maintain(dry_run=True, retention_days=1).pruned,
+    ]
+
+
+READ = [True, [{"n": 1}], [{"n": 1}], [("s", 1), ("t", 0)], ["s", "t"], 0, True, (), 0]
+
+
+def test_all_reads_work_and_the_folder_stays_as_it_is(path: Path) -> None:
+    before = files_of(path.parent)
+    with opened(path, readonly=True):
+        assert read_everything() == READ
+    assert files_of(path.parent) == before
+
+
+@pytest.mark.parametrize("target", ["path", "url", "relative"])
+def test_a_path_of_any_kind_is_opened_so(path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.chdir(path.parent)
+    named: Any = {"path": path, "url": f"sqlite:///{path}", "relative": path.name}[target]
+    database = init_database(named, readonly=True)
+    assert (database.is_closed(), read_everything()) == (True, READ)
+    close_database()
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_every_write_raises_one_sentence_that_names_the_file(path: Path, name: str) -> None:
+    before = files_of(path.parent)
+    with opened(path, readonly=True), pytest.raises(errors.ReadOnlyDatabase) as caught:
+        WRITES[name]()
+    assert str(caught.value).startswith(f"{path}: was opened for reading only, so nothing can be written to it")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, peewee.OperationalError)
+    assert caught.value.exit_code == 8
+    del caught  # with it, the statement that failed
+    gc.collect()
+    assert files_of(path.parent) == before
+
+
+def test_threads_and_forked_children_read_and_cannot_write(path: Path) -> None:
+    init_database(path, readonly=True)
+    with ThreadPoolExecutor(2) as pool:
+        assert pool.submit(read_everything).result(TIMEOUT) == READ
+        with pytest.raises(errors.ReadOnlyDatabase):
+            pool.submit(WRITES["register_session"]).result(TIMEOUT)
+    close_database()
+    init_database(path, readonly=True)
+    assert store.get_usage_config() is not None  # it is open at the fork
+
+    def in_child() -> None:
+        assert read_everything() == READ
+        with pytest.raises(errors.ReadOnlyDatabase):
+            WRITES["register_session"]()
+
+    assert forked(in_child) == 0
+    assert read_everything() == READ
+    close_database()
+
+
+def test_it_reads_what_a_writer_commits_meanwhile(path: Path) -> None:
+    with raw(path) as writer, opened(path, readonly=True):
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO usage_sessions (session_id) VALUES ('u')")
+        assert [size.session_id for size in store.get_session_sizes()] == ["s", "t"]
+        writer.execute("COMMIT")
+        assert [size.session_id for size in store.get_session_sizes()] == ["s", "t", "u"]
+
+
+def test_a_file_that_is_replaced_is_noticed(path: Path) -> None:
+    database: Any = init_database(path, readonly=True)
+    database.connect()
+    new_store(path.with_name("new.db")).replace(path)
+    database.connection().look_again = 0  # as a second later
+    with pytest.raises(errors.DatabaseReplaced):
+        store.get_usage_config()
+    database.close()
+    assert store.get_session_sizes() == []
+    close_database()
+
+
+def test_what_is_pending_is_refused_with_the_command_that_runs_it(path: Path, tmp_path: Path) -> None:
+    with closing(init_database(path)):
+        store.rollback_migrations()
+    before = files_of(tmp_path)
+    with pytest.raises(errors.MigrationsPending, match="1 of 3 migrations are pending") as caught:
+        init_database(path, readonly=True)
+    assert f"`usage-store migrate --database {path}`" in str(caught.value)
+    assert (caught.value.exit_code, UsageConfig._meta.database is None) == (1, False)
+    (tmp_path / "an empty file.db").touch()
+    with pytest.raises(errors.MigrationsPending, match=r"--database '/.*an empty file\.db'`"):
+        init_database(tmp_path / "an empty file.db", readonly=True)
+    (tmp_path / "an empty file.db").unlink()
+    assert files_of(tmp_path) == before
+
+
+def test_a_missing_file_is_not_made_and_a_newer_one_is_refused(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(errors.DatabaseUnreadable, match=r"nowhere\.db: no such database"):
+        init_database(tmp_path / "nowhere.db", readonly=True)
+    assert not (tmp_path / "nowhere.db").exists()
+    with raw(path) as other:
+        other.execute("INSERT INTO schema_migrations VALUES (9, 'later', 0)")
+    with pytest.raises(errors.DatabaseNewer):
+        init_database(path, readonly=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "says"),
+    [
+        (peewee.SqliteDatabase("app.db"), {}, "a database object is opened as you made it"),
+        (peewee.DatabaseProxy(), {}, "a database object is opened as you made it"),
+        (":memory:", {}, "a database in memory"),
+        ("usage.db", {"mode": 0o600}, "takes no mode"),
+        ("usage.db", {"retention_days": 3}, "takes no retention_days"),
+        ("usage.db", {"compact_after_days": 3}, "takes no retention_days"),
+    ],
+)
+def test_what_does_not_go_with_reading_is_said(target: Any, options: Any, says: str) -> None:
+    with pytest.raises(errors.ConfigurationError, match=says) as caught:
+        init_database(target, readonly=True, **options)
+    assert "\n" not in str(caught.value)
