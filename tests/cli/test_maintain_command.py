@@ -195,7 +195,7 @@ def test_a_locked_database_exits_with_6(path: Path, words: tuple[str, ...]) -> N
             maintain_command(*words, "--wait", "0.2", cwd=path.parent), 6, "another process holds the database's lock"
         )
         told = json.loads(maintain_command(*words, "--wait", "0.2", "--json", cwd=path.parent).stdout)
-        assert (told["error"], told["exit_code"]) == ("MigrationLocked", 6)
+        assert (told["error"], told["exit_code"]) == ("DatabaseLocked", 6)
         assert maintain_command(*words, "--dry-run", cwd=path.parent).returncode == 0
     assert len(plain_rows(path)) == 600
 

@@ -28,7 +28,7 @@ from usage_store import (
     update_usage_config,
     validate_database,
 )
-from usage_store.errors import MigrationLocked
+from usage_store.errors import DatabaseLocked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,7 +211,7 @@ def test_a_lock_is_waited_for_and_told_when_the_wait_is_over(tmp_path: Path, mod
         other.execute(f"PRAGMA journal_mode = {mode}")
         other.execute(f"BEGIN {lock}")  # IMMEDIATE: the switch to WAL does not wait for this one by itself
         other.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT)")
-        with pytest.raises(MigrationLocked, match=r"usage\.db: another process holds the database's lock"):
+        with pytest.raises(DatabaseLocked, match=r"usage\.db: another process holds the database's lock"):
             init_database(path, timeout=0.05, wait=0.05)
         release = threading.Timer(0.2, other.execute, ("COMMIT",))
         release.start()

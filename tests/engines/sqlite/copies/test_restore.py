@@ -24,7 +24,7 @@ from tests.support.programs import (
 from usage_store.engines.sqlite.copies.back_up import list_backups
 from usage_store.engines.sqlite.copies.restore_backup import restore
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
-from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseUnreadable, MigrationLocked
+from usage_store.errors import ConfigurationError, CorruptDatabase, DatabaseLocked, DatabaseUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ def test_a_writer_that_holds_the_lock_is_waited_for_and_then_refused(tmp_path: P
     with raw(file) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM item WHERE id = 1")
-        with pytest.raises(MigrationLocked):
+        with pytest.raises(DatabaseLocked):
             restore(file, backup, wait=0.2, on_wait=said.append)
         writer.execute("COMMIT")
     if mode == "wal":  # the other one is refused the switch to WAL
@@ -123,7 +123,7 @@ def test_a_reader_inside_a_transaction_of_a_rollback_journal_database_is_refused
     with raw(file) as reader:
         reader.execute("BEGIN")
         assert _count(reader) == OLD
-        with pytest.raises(MigrationLocked):
+        with pytest.raises(DatabaseLocked):
             restore(file, backup, wait=0.2)
         reader.execute("COMMIT")
         assert _count(reader) == OLD
@@ -278,6 +278,6 @@ def test_a_backup_with_pages_of_another_size_is_refused_until_the_database_is_mo
 
 def test_a_restore_waits_for_a_migration_and_then_gives_up(tmp_path: Path) -> None:
     file, backup = database_and_backup(tmp_path)
-    with exclusive(str(file), 1, print), pytest.raises(MigrationLocked, match="migrating"):
+    with exclusive(str(file), 1, print), pytest.raises(DatabaseLocked, match="migrating"):
         restore(file, backup, wait=0.1)
     assert rows(file, "SELECT count(*) FROM item") == [(OLD,)]

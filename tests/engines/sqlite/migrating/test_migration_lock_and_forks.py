@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this
 
 BEGINNING = """
 import os, signal, sys
-from usage_store.errors import MigrationLocked
+from usage_store.errors import DatabaseLocked
 from usage_store.engines.sqlite.migrating.migration_lock import exclusive
 
 def lock(wait=0):
@@ -29,7 +29,7 @@ def locked():
     try:
         with lock():
             return False
-    except MigrationLocked:
+    except DatabaseLocked:
         return True
 
 open("app.db", "w").close()
