@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,7 @@ import pytest
 
 import usage_store as store
 from tests.support.databases import files_of, raw
-from tests.support.programs import TIMEOUT, forked
+from tests.support.programs import TIMEOUT, environment, finish, forked, line_of, running
 from tests.support.snapshots import new_store
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, close_database, errors, init_database, opened
 
@@ -193,3 +196,66 @@ def test_what_does_not_go_with_reading_is_said(target: Any, options: Any, says: 
     with pytest.raises(errors.ConfigurationError, match=says) as caught:
         init_database(target, readonly=True, **options)
     assert "\n" not in str(caught.value)
+
+
+WHO_MAY_ONLY_READ = """
+import sys
+from usage_store import UsageSession, close_database, errors, get_session_sizes, init_database, register_session
+
+def say(*words):
+    print(*words, flush=True)
+    input()
+
+init_database(sys.argv[1], readonly=True)
+rows = UsageSession.select().order_by(UsageSession.session_id).iterator()
+say(next(rows).session_id)
+try:
+    say("read", *(row.session_id for row in rows))
+except errors.DatabaseUnreadable as error:
+    say(error)
+del rows
+say(*(size.session_id for size in get_session_sizes()))
+for _ in range(3):
+    say(*(size.session_id for size in get_session_sizes()))
+try:
+    register_session("s")
+except errors.ReadOnlyDatabase as error:
+    say(error)
+close_database()
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, to drop root's privileges")
+def test_who_may_not_write_the_file_reads_what_is_there_now_or_is_told(path: Path) -> None:
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    words = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--", sys.executable)
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    reader = subprocess.Popen(
+        [*words, "-c", WHO_MAY_ONLY_READ, path], cwd=path.parent, env=environment(), text=True, **pipes
+    )
+
+    def next_line() -> str:
+        assert reader.stdin is not None
+        reader.stdin.write("\n")
+        reader.stdin.flush()
+        return line_of(reader)
+
+    add = "INSERT INTO usage_sessions (session_id) VALUES (?)"
+    with running(reader):
+        assert line_of(reader) == "s\n"  # the first row
+        with raw(path) as writer:
+            writer.execute(add, ("u",))
+        assert next_line() == f"{path}: another user wrote to it while it was read; try again\n"
+        assert next_line() == "s t u\n"
+        assert next_line() == "s t u\n"
+        with raw(path) as writer:
+            writer.execute(add, ("v",))
+            assert next_line() == "s t u v\n"  # while the writer has it open
+        with raw(path) as writer:
+            writer.execute(add, ("w",))
+        assert next_line() == "s t u v w\n"  # nobody else has it open
+        assert "nothing can be written to it" in next_line()
+        ended = finish(reader)
+    path.parent.chmod(0o755)
+    assert (ended.code, ended.err) == (0, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakSet
 
 import peewee
@@ -18,6 +18,8 @@ from usage_store.engines.sqlite.connection.path_and_inode import GATE, absolute
 from usage_store.errors import DatabaseReplaced, ForkedConnection
 
 logger = logging.getLogger("usage_store")
+
+C = TypeVar("C", bound=FileConnection)
 
 
 class SqliteFile(peewee.SqliteDatabase):
@@ -48,9 +50,12 @@ class SqliteFile(peewee.SqliteDatabase):
         self.path = "" if database in (None, "", ":memory:") else absolute(str(database))
 
     def _connect(self) -> FileConnection:
-        opens = file_uri(self.path, self.access) if self.access else self.path or self.database
-        options = {"timeout": self.timeout, "isolation_level": None, "uri": bool(self.access), **self.connect_params}
-        connection = FileConnection(self.path, opens, **options)
+        return self._open(FileConnection, self.access)
+
+    def _open(self, kind: type[C], access: str) -> C:
+        opens = file_uri(self.path, access) if access else self.path or self.database
+        options = {"timeout": self.timeout, "isolation_level": None, "uri": bool(access), **self.connect_params}
+        connection = kind(self.path, opens, **options)
         with GATE:
             self._made.add(connection)
         try:

@@ -4,48 +4,112 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import Any
 
+from usage_store.engines.sqlite.connection.driver import sqlite3
+from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
 from usage_store.engines.sqlite.connection.pragmas_of_our_files import SqliteFile
 from usage_store.errors import DatabaseUnreadable
 
-if TYPE_CHECKING:
-    from usage_store.engines.sqlite.connection.driver import sqlite3
-    from usage_store.engines.sqlite.connection.notice_replaced_file import FileConnection
-
 _TICK = 0.02  # seconds
+_ALONE = "ro&immutable=1"
+_SHARED = "ro&readonly_shm=1"
+_WROTE = "another user wrote to it while it was read; try again"
 
 
 class QuietFile(SqliteFile):
     """A file in WAL mode that nobody has open, for a user who may not make the -shm that readers and writers share.
 
-    SQLite reads it without a lock (sqlite.org/uri.html, "immutable"), so another user may write meanwhile, and what was
-    read be half of that. Then to close it raises DatabaseUnreadable, before anybody is told what was read.
+    SQLite reads it without a lock (sqlite.org/uri.html, "immutable"), so another user may write at the same time. Each
+    row is handed out only if nobody has written by then; else DatabaseUnreadable is raised. The next statement outside
+    of a transaction connects again, and reads the file as it is then. To close a connection after another user wrote
+    raises DatabaseUnreadable, too.
     """
 
     def __init__(self, name: str, timeout: float) -> None:
-        self._before: tuple[int, ...] | None = None
-        super().__init__(name, readonly=True, access="ro&immutable=1", timeout=timeout)
+        super().__init__(name, readonly=True, access=_ALONE, timeout=timeout)
 
     def _connect(self) -> FileConnection:
+        if not is_quiet(self.path):
+            return self._open(FileConnection, _SHARED)
         # The clock of file times ticks every few milliseconds: a second write within a tick leaves the time as it is.
         deadline = time.monotonic() + self.timeout
         while (fresh := 0 <= time.time() - os.stat(self.path).st_mtime < _TICK) and time.monotonic() < deadline:
             time.sleep(_TICK)
-        self._before = None if fresh else self._last_write()
-        return super()._connect()
+        before = None if fresh else _last_write(self.path)
+        connection = self._open(QuietConnection, _ALONE)
+        connection.before = before
+        return connection
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        """Give a cursor as peewee does, of a new connection if another user wrote to the file."""
+        state = self._state
+        if isinstance(state.conn, QuietConnection) and not (state.transactions or state.ctx) and state.conn.is_stale():
+            state.conn.close()
+            state.reset()
+        return super().cursor(*args, **options)  # type: ignore[no-untyped-call]  # not in its stubs
+
+    def close_all(self) -> None:
+        """Close as a SqliteFile does; whoever wrote meanwhile is of no interest any more."""
+        with suppress(DatabaseUnreadable):
+            super().close_all()
 
     def _close(self, conn: sqlite3.Connection) -> None:
         super()._close(conn)  # type: ignore[misc]  # private in peewee
-        if self._before is None or self._before != self._last_write():
-            raise DatabaseUnreadable(f"{self.path}: another user wrote to it while it was read; try again")
+        if isinstance(conn, QuietConnection) and conn.is_stale():
+            raise DatabaseUnreadable(f"{self.path}: {_WROTE}")
 
-    def _last_write(self) -> tuple[int, ...] | None:
-        """Give what every write changes, or None while somebody has the file open to write."""
-        if _anything_beside(self.path):
-            return None
-        stat = os.stat(self.path)
-        return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+class QuietConnection(FileConnection):
+    """A connection that reads without a lock; its cursors give no row once another user has written to the file."""
+
+    before: tuple[int, ...] | None = ()  # what every write changes, as it was at connecting; () while connecting
+
+    def cursor(self, factory: Any = None) -> Any:
+        """Give a cursor that checks the file. Raises DatabaseReplaced."""
+        return super().cursor(factory or _QuietCursor)
+
+    def is_stale(self) -> bool:
+        """Tell whether another user may have written to the file since it was connected to. Reads only."""
+        return self.before != () and (self.before is None or self.before != _last_write(self.path))
+
+    def refuse_stale(self) -> None:
+        """Raise DatabaseUnreadable if another user may have written to the file. Reads only."""
+        if self.is_stale():
+            raise DatabaseUnreadable(f"{self.path}: {_WROTE}")
+
+
+class _QuietCursor(sqlite3.Cursor):
+    """A cursor that gives a row only if the file was as it is when that row was read."""
+
+    def fetchone(self) -> Any:
+        row = super().fetchone()
+        self.connection.refuse_stale()  # type: ignore[attr-defined]  # of a QuietConnection
+        return row
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        rows = super().fetchmany(self.arraysize if size is None else size)
+        self.connection.refuse_stale()  # type: ignore[attr-defined]  # of a QuietConnection
+        return rows
+
+    def fetchall(self) -> list[Any]:
+        rows = super().fetchall()
+        self.connection.refuse_stale()  # type: ignore[attr-defined]  # of a QuietConnection
+        return rows
+
+    def __next__(self) -> Any:
+        row = super().__next__()
+        self.connection.refuse_stale()  # type: ignore[attr-defined]  # of a QuietConnection
+        return row
+
+
+def _last_write(path: str) -> tuple[int, ...] | None:
+    """Give what every write changes, or None while somebody has the file open to write."""
+    if _anything_beside(path):
+        return None
+    stat = os.stat(path)
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def is_quiet(path: str) -> bool:
