@@ -231,7 +231,7 @@ def test_a_row_without_a_file_is_refused(other: Other) -> None:
     other.run()
     other.record("0009_gone")
     refused(
-        other, errors.MissingMigration, f"{other.table} has 0009_gone", "no 0009_gone.py; restore it", "--directory"
+        other, errors.MissingMigration, f"{other.table} records 0009_gone", "no 0009_gone.py; restore", "--directory"
     )
 
 
@@ -245,7 +245,7 @@ def test_a_pending_file_below_an_applied_one_is_refused(other: Other) -> None:
 def test_a_history_of_ours_that_is_not_empty_is_refused(other: Other) -> None:
     other.run()
     other.adopt()
-    refused(other, errors.HistoryError, "schema_migrations has 001_users already", "choose another --table")
+    refused(other, errors.HistoryError, "schema_migrations already records 001_users", "with --table")
 
 
 def test_two_files_of_one_number_are_refused_until_one_is_renamed_in_both_places(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_table_that_is_missing_or_no_history_is_refused(other: Other) -> None:
         pass
     refused(other, errors.ConfigurationError, f"{other.table}: no such table", "--from-table")
     script(other.path, f"CREATE TABLE {other.table} (id INTEGER PRIMARY KEY, name TEXT)")
-    refused(other, errors.HistoryError, f"not the history to adopt (columns id, name; needed id, name, {other.time})")
+    refused(other, errors.HistoryError, f"it has the columns id, name, and needs id, name, {other.time};")
 
 
 @pytest.mark.parametrize("time", ["soon", ""])
@@ -272,7 +272,7 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path, time: str) -> None:
     other = playhouse(tmp_path)
     other.run()
     script(other.path, f"UPDATE {other.table} SET applied = '{time}' WHERE name = '0002_karma'")
-    refused(other, errors.HistoryError, f"0002_karma has applied '{time}', which is not a time; correct that row")
+    refused(other, errors.HistoryError, f"of 0002_karma, applied is '{time}', which is not a time; correct that row")
 
 
 def test_a_source_that_nobody_knows_is_refused(tmp_path: Path) -> None:

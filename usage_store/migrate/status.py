@@ -1,4 +1,4 @@
-"""Where a database stands."""
+"""Which migrations are applied to a database, and which are pending."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class MigrationStatus(NamedTuple):
-    """Where a database stands: versions are integers, 0 is "nothing applied".
+    """Which migrations are applied and which are pending. Version 0 means that nothing is applied.
 
-    `problems` are the errors that `migrate()` would raise, `notices` what the applied migrations have to say.
+    `problems` has the errors that `migrate()` would raise. `notices` has lines about things that are worth knowing and
+    are no errors.
     """
 
     current_version: int
@@ -31,7 +32,10 @@ class MigrationStatus(NamedTuple):
 
 
 def status(records: Records, *, ask: bool = False) -> MigrationStatus:
-    """Compare the files with the history; with `ask`, the migrations' own `notices(db)` are asked. Reads only."""
+    """Compare the files with the history. Reads only.
+
+    With `ask`, the `notices(db)` functions of the applied migrations are called.
+    """
     from usage_store.migrate.files.passed_over import passed_over  # noqa: PLC0415  as below
 
     files = records.files()
@@ -62,7 +66,7 @@ def status(records: Records, *, ask: bool = False) -> MigrationStatus:
 
 
 def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
-    """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only."""
+    """Return the problems of history, files and schema, and the number of pending migrations. Reads only."""
     files = records.files()
     applied = with_paths(records.history.applied(files), files)
     edited, _ = find_edits(records.log, applied)

@@ -96,5 +96,5 @@ def test_a_title_that_is_no_text_is_escaped(tmp_path: Path) -> None:
 
 
 def test_a_title_without_letters_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"'!': a migration's name needs letters or digits"):
+    with pytest.raises(ConfigurationError, match=r"'!': the name of a migration needs letters or digits"):
         new_file.create(tmp_path, "!")

@@ -158,7 +158,9 @@ def test_an_earlier_file_that_cannot_be_replayed_is_named(tmp_path: Path) -> Non
     before = dump(tmp_path / "app.db")
     with (
         runner_of(tmp_path / "app.db", tmp_path / "own") as runner,
-        pytest.raises(errors.MigrationFailed, match=r"^003_last.py: .*001_users.py, line 4, replayed for its models"),
+        pytest.raises(
+            errors.MigrationFailed, match=r"^003_last.py: .*001_users.py, line 4, replayed to find its models"
+        ),
     ):
         runner.migrate()
     assert dump(tmp_path / "app.db") == before
@@ -222,6 +224,6 @@ def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, 
     done = run_python("-S", "-m", "usage_store.migrate", *OWN, cwd=tmp_path, PYTHONPATH=str(site))
     assert done.returncode == 2
     assert done.stderr.startswith("error: 001_users.py")
-    assert done.stderr.endswith("; pip install peewee-migrate\n")
+    assert done.stderr.endswith("; install it with `pip install peewee-migrate`\n")
     assert done.stderr.count("\n") == 1
     assert rows(tmp_path / "app.db", "SELECT * FROM sqlite_master") == []

@@ -91,7 +91,7 @@ def test_without_a_source_in_the_log_a_request_says_so(folder: Path) -> None:
 
 
 DAMAGE = {
-    "another text": ({"noted": "0" * 64}, "is not the one that its checksum was made of"),
+    "another text": ({"noted": "0" * 64}, "does not match its checksum"),
     "no text": ({"kept": b"\0\1"}, "cannot be inflated"),
     "half a text": ({"kept": zlib.compress(PLANTED)[:-9]}, "is cut off"),
     "a bomb": ({"kept": zlib.compress(bytes(17 * 2**20))}, "inflates to more than 16 MB"),
