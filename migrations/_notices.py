@@ -1,4 +1,4 @@
-"""What a person should know of the usage tables: where their sessions come from."""
+"""Notices about the usage tables: how sessions are registered. The texts are those of the migrations' own notices."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _BY_HAND = "sessions are those that register_session() makes known"
 
 
 def notices(db: SqliteDatabase) -> Iterator[str]:
-    """Say where snapshots' sessions come from, if not from the host's events, and what keeps events from it."""
+    """Yield notices about how sessions are registered, if the host's events table is not followed, and why. Reads only.
+
+    The same texts are in the migrations, and equal notices are shown once.
+    """
     if not _found(db, _THERE, "usage_sessions"):
         if _found(db, _THERE, "usage_snapshots"):
             yield "these are the original monitor's tables: `python -m usage_store.convert` brings them to this schema"
