@@ -14,7 +14,7 @@ _THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
 _FOLLOWED = f"""
 SELECT count(*) = 3 AND min(tbl_name = 'events' COLLATE NOCASE)
 FROM sqlite_master WHERE type = 'trigger' AND name IN {_TRIGGERS}
-"""  # noqa: S608  names of ours
+"""  # noqa: S608  constant names
 _KIND = """
 SELECT t.type, max(c.name = 'session_id' COLLATE NOCASE AND c.hidden <> 1)
 FROM pragma_table_list AS t LEFT JOIN pragma_table_xinfo(t.name, 'main') AS c

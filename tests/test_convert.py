@@ -1,4 +1,4 @@
-"""A database that the original TypeScript monitor made, brought to this schema with every row kept."""
+"""A database of the original TypeScript monitor is converted to this schema, and every row is kept."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ print(k)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name the database of a test."""
+    """Return the path of the test's database."""
     return tmp_path / "monitor.db"
 
 
@@ -127,7 +127,7 @@ def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 def _dump(path: Path) -> dict[str, list[Any]]:
-    """Give the whole database, but for when sessions were registered and the conversion was logged."""
+    """Return the content of the database, without the times of registered sessions and of the log."""
     found = dump(path)
     for table in ("usage_sessions", "schema_migration_log"):
         found[table] = [row[0] for row in found.get(table, ())]

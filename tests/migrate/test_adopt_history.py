@@ -1,4 +1,4 @@
-"""`adopt` takes over what playhouse.migrations and peewee_migrate have applied, and runs nothing."""
+"""`adopt` records the migrations that playhouse.migrations and peewee_migrate have applied, and runs none of them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def rollback(migrator, database, fake=False, **kwargs):
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A folder with `app.db`, which another runner keeps, and `own`, its files."""
+    """A folder with `app.db`, which another migration tool has migrated, and the folder `own` with its files."""
 
     source: Literal["playhouse", "peewee_migrate"]
     path: Path
@@ -89,7 +89,7 @@ class Other:
     time: str
 
     def run(self, last: str | None = None) -> None:
-        """Apply its files with the other runner itself, all or up to one."""
+        """Apply the files with the other tool itself: all files, or the files up to one."""
         with closing(peewee.SqliteDatabase(str(self.path))) as database:
             if self.source == "playhouse":
                 Runner(database, self.directory, self.table).up(last)
@@ -103,7 +103,7 @@ class Other:
             return runner.adopt(self.source)
 
     def record(self, name: str, time: str = "2024-07-01 12:00:00") -> None:
-        """Add a row to its history, as it writes them."""
+        """Add a row to the history table, in the form of the other tool."""
         script(self.path, f"INSERT INTO {self.table} (name, {self.time}) VALUES ('{name}', '{time}')")
 
 
@@ -197,7 +197,7 @@ def test_a_name_that_was_recorded_twice_counts_once_at_its_first_time(tmp_path: 
     for time in ("2024-07-01 12:00:00", "2024-07-01 14:30:00.250000+02:00", "2025-01-01 00:00:00"):
         other.record("001_users", time)
     other.record("002_karma", "2024-07-01 14:30:00.250000+02:00")
-    # Before its 2.0 peewee_migrate wrote utcnow(); since then it writes the zone.
+    # peewee_migrate before 2.0 wrote utcnow(); since 2.0 it writes the zone.
     expected = [datetime(2024, 7, 1, 12, tzinfo=UTC), datetime(2024, 7, 1, 12, 30, tzinfo=UTC)]
     assert [migration.applied_at for migration in other.adopt()] == [int(time.timestamp()) for time in expected]
     assert rows(other.path, f"SELECT count(*) FROM {other.table}") == [(4,)]
@@ -217,7 +217,7 @@ def test_times_of_playhouse_are_local(tmp_path: Path) -> None:
 
 
 def refused(other: Other, error: type[errors.UsageStoreError], *messages: str) -> None:
-    """Adopt fails with one line that says all this, and changes nothing."""
+    """Check that adopt fails with one line that contains all these texts, and changes nothing."""
     before = dump(other.path)
     with pytest.raises(error) as caught:
         other.adopt()

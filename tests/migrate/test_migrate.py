@@ -1,4 +1,4 @@
-"""What migrate() runs, in which order, and what is left when it fails."""
+"""Which migrations migrate() runs, in which order, and the state after a failure."""
 
 from __future__ import annotations
 

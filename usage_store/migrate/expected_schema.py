@@ -31,9 +31,9 @@ class Drift(NamedTuple):
 def drift(records: Records, applied: Sequence[Migration]) -> Drift:
     """Compare the schema with the recorded one. Reads only.
 
-    Some migrations may have run before the log recorded schemas. A notice names what they created as not compared, as
-    far as their sources show the names. What such a source creates by plain SQL must exist, or it is a problem. Raises
-    HistoryError for a line of the log that no runner wrote.
+    Some migrations may have run before the log recorded schemas. One notice names the objects that they created, as far
+    as their sources show the names, and says that these objects were not compared. But an object that such a source
+    creates by plain SQL must exist. Raises HistoryError for a damaged line of the log.
     """
     return compared(records, recorded_schema(records, applied), applied)
 
@@ -90,7 +90,7 @@ def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping
     shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     versions = str(rows[0]) if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
     return (
-        f"not compared: {shown or 'what else they created'}; the log has no schema for {versions} ({len(rows)}); "
+        f"not compared: {shown or 'other objects'}; the log has no schema for {versions} ({len(rows)}); "
         "`validate --replay` runs them on an empty copy, compares the schema with the result, and records the result"
     )
 

@@ -55,7 +55,10 @@ class Storage(Protocol[D]):
         """
 
     def insert(self, database: D, row: Row) -> int | None:
-        """Insert a snapshot and return its id. None: the session is unknown or the text is no JSON, nothing is inserted."""
+        """Insert a snapshot, and return its id. Inserts nothing, and returns None, if a rule refuses the row.
+
+        The rules are that the session is registered and the text is JSON.
+        """
 
     def insert_many(self, database: D, rows: Sequence[Row]) -> int:
         """Insert snapshots, and return how many were inserted. The others are such as `insert` refuses."""

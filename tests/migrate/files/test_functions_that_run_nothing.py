@@ -1,4 +1,4 @@
-"""A migration whose call runs nothing (a coroutine, a generator) is refused, not recorded as applied."""
+"""A migration whose code would not run (a coroutine, a generator) is refused and not recorded as applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new migration's file: its number, and that it is there as a whole or not at all."""
+"""The file of a new migration: its number, and that it is never written partially."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_killed_at_any_line_it_leaves_a_whole_migration_or_none(tmp_path: Path) 
 
 
 def create_killed_at(line: int, directory: Path) -> None:
-    """Make a file in this process, which is killed when it comes to the so-many-th line of that."""
+    """Create a file in this process, which is killed at the line with this number."""
     lines = itertools.count()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:

@@ -1,4 +1,4 @@
-"""Variants of a migration for one engine: which file is taken, and what is said of it."""
+"""Variants of a migration for one engine: which file runs, and how it is named in output and errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Make two migrations, the second with variants for SQLite and for another engine."""
+    """Create two migrations; the second has variants for SQLite and for another engine."""
     files = {"001_one": table("one"), "002_two": PLAIN, "002_two.sqlite": OWN, "002_two.postgresql": "no python"}
     return write(tmp_path / "app", files)
 

@@ -1,4 +1,4 @@
-"""Which models `create --from` takes from a module, and what it says of the others."""
+"""Which models of a module `create --from` uses, and which lines it prints about the others."""
 
 from __future__ import annotations
 

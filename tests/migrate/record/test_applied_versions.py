@@ -1,4 +1,4 @@
-"""Histories that do not fit the files: status lists what is wrong, migrate raises it."""
+"""Histories that do not match the files: status lists each problem, and migrate raises the first one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANY_TYPES = "CREATE TABLE schema_migrations (version, name, applied_at)"
 def check(
     path: Path, directory: Path, error: type[errors.HistoryError], exit_code: int, *messages: str
 ) -> errors.HistoryError:
-    """Status lists it, migrate raises it, validate reports it, and none of them changes a thing."""
+    """Check that status lists the error, migrate raises it and validate reports it, and that none changes anything."""
     before = dump(path)
     write(directory, {"009_pending": table("nine")} if error is not errors.DatabaseNewer else {})
     with runner_of(path, directory) as runner:

@@ -1,4 +1,4 @@
-"""Histories of others: the usage tables and own migrations find their place beside them, and leave them as they are."""
+"""History tables of other programs: the runner does not change them, and finds or creates its own tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Own migrations need no name for their history: it is found, or named after their folder, and never another one's."""
+"""A history table needs no --table: it is found by its rows, or named after its folder, and never another folder's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each history has a log of its own; one that has its name by the older rule is found, and renamed in the next run."""
+"""Each history has its own log. A log with a name by the older rule is found, and the next run renames it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def first(path: Path, name: str) -> Path:
 
 
 def with_old_log(path: Path, history: str, old: str, *, name: str = "one") -> Path:
-    """Make a history whose log has its name by the older rule."""
+    """Create a history whose log has a name by the older rule."""
     directory = first(path, name)
     migrate_all(path, directory, table_name=history)
     script(path, f"ALTER TABLE {history}_log RENAME TO {old}")

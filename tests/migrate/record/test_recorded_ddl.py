@@ -1,4 +1,4 @@
-"""The schema is compared with what the log has recorded, and no migration is loaded for that."""
+"""The schema is compared with the schema that the log has recorded. No migration is loaded for that."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def problems(path: Path, directory: Path | None = None, **options: bool) -> list
 
 
 def forget(path: Path, versions: str = "version") -> None:
-    """Make the log that of a package that recorded no DDL."""
+    """Change the log to that of an older package, which recorded no DDL."""
     script(path, f"UPDATE {LOG} SET ddl = NULL WHERE version IN ({versions})")
 
 

@@ -1,4 +1,4 @@
-"""A file that another one has replaced, or that is gone: what each command says of it, and what leads out."""
+"""The file of an applied migration is missing or replaced by another file: the output and the ways out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARED = {"001_one": table("one"), "002_two": table("two")}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Apply 003_mine; then the main branch brings another 003, and mine is renumbered."""
+    """Apply 003_mine. Then another branch adds another 003, and 003_mine gets another number."""
     write(tmp_path / "own", {**SHARED, "003_mine": table("mine")})
     migrate_all(tmp_path / "app.db", tmp_path / "own")
     (tmp_path / "own" / "003_mine.py").rename(tmp_path / "own" / "004_mine.py")

@@ -1,4 +1,4 @@
-"""The log: what ran and from which source; edited files; stamps."""
+"""The log records what ran and from which source. Edited files and stamps."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def _usage_notices(database: peewee.Database) -> Iterable[str]:
 
 
 def _usage_schemas(engine: str) -> Mapping[int, Schema] | None:
-    from usage_store.migrate.files.brought_schemas import read_brought  # noqa: PLC0415  only where schemas are compared
+    from usage_store.migrate.files.brought_schemas import read_brought  # noqa: PLC0415  only needed when schemas are compared
 
     return read_brought(os.path.join(_usage_directory(), f"_schemas.{engine}.json"))
 

@@ -100,7 +100,7 @@ class Records(NamedTuple):
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Log the schema changes of the block, which are not made by a migration. Needs an open transaction."""
-        from usage_store.migrate.record.recorded_ddl import as_text  # noqa: PLC0415  only for what writes
+        from usage_store.migrate.record.recorded_ddl import as_text  # noqa: PLC0415  only needed when something is written
 
         fingerprint = self.engine.Fingerprint(self.database)
         fingerprint.read()

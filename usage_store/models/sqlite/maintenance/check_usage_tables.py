@@ -60,7 +60,9 @@ def _ahead_of_the_clock(database: peewee.SqliteDatabase) -> Iterator[str]:
 def _references(database: peewee.SqliteDatabase) -> Iterator[MigrationError]:
     wrong = list(count_references.wrong_refs(database))
     if wrong:
-        shown = "; ".join(f"block {block} says {refs}, counted {counted}" for block, refs, counted in wrong[:_EXAMPLES])
+        shown = "; ".join(
+            f"block {block} has refs {refs}, counted {counted}" for block, refs, counted in wrong[:_EXAMPLES]
+        )
         more = "; ..." if len(wrong) > _EXAMPLES else ""
         yield SchemaDrift(
             f"usage_snapshot_blocks: refs of {len(wrong)} blocks are wrong ({shown}{more}); `maintain` corrects them"
