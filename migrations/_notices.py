@@ -1,4 +1,4 @@
-"""Notices about the usage tables: how sessions are registered. The texts are those of the migrations' own notices."""
+"""Notices about the usage tables. They replace the notices of the migrations, which are older."""
 
 from __future__ import annotations
 
@@ -25,28 +25,25 @@ SELECT 1 FROM (SELECT session_id AS id FROM events LIMIT 1000) WHERE typeof(id) 
 """
 _WITHOUT_INDEX = "SELECT 1 FROM usage_store_state WHERE name = 'events_indexed' AND number = 0"
 _MANY = "SELECT 1 FROM events LIMIT 1 OFFSET 10000"
-_BY_HAND = "sessions are those that register_session() makes known"
+_BY_HAND = "register sessions with register_session()"
 
 
 def notices(db: SqliteDatabase) -> Iterator[str]:
-    """Yield notices about how sessions are registered, if the host's events table is not followed, and why. Reads only.
-
-    The same texts are in the migrations, and equal notices are shown once.
-    """
+    """Yield a notice if the host's events table does not register the sessions, or not all of them. Reads only."""
     if not _found(db, _THERE, "usage_sessions"):
         if _found(db, _THERE, "usage_snapshots"):
-            yield "these are the original monitor's tables: `python -m usage_store.convert` brings them to this schema"
+            yield "these are the tables of the original monitor: `python -m usage_store.convert` converts them"
         return
     kind, session_id = db.execute_sql(_KIND).fetchone() or ("nothing", None)
     if kind in ("view", "virtual") and session_id:
-        yield f"events is a {kind}{' table' * (kind == 'virtual')}, which can have no triggers: {_BY_HAND}"
+        yield f"events is a {kind}{' table' * (kind == 'virtual')}, which cannot have triggers: {_BY_HAND}"
     elif kind != "table" or not session_id:
-        yield f"no events table with a session_id: {_BY_HAND}"
+        yield f"no events table with a session_id column: {_BY_HAND}"
     else:
         if db.execute_sql(_FOLLOWED).fetchone() != (1,):
-            yield "the events table is not followed: link_events() does it"
+            yield "the events table does not register sessions: call link_events()"
         if _found(db, _ODD_IDS):
-            yield "events has session ids that are blobs or fractions, which no session has: they are not followed"
+            yield "events has session ids that are blobs or fractions: they register no sessions"
         if _found(db, _THERE, "usage_store_state") and _found(db, _WITHOUT_INDEX) and _found(db, _MANY):
             yield (
                 "events has no index on session_id, so deleting events may read all of them: "

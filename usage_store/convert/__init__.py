@@ -64,7 +64,10 @@ def _one_line_for_rows() -> Iterator[None]:
 def _is_original(runner: MigrationRunner) -> bool:
     applied = runner.history.applied()
     if not applied:
-        raise ConfigurationError("no migration was applied to this database; `python -m usage_store.migrate` does it")
+        raise ConfigurationError(
+            "no migration was applied to this database, so there is nothing to convert; run `python -m "
+            "usage_store.migrate` instead"
+        )
     tables = set(runner.database.get_tables())
     if "usage_sessions" in tables:
         return False

@@ -40,8 +40,9 @@ class Project(NamedTuple):
     `tables` has one or two names. One name is the name of the history table. Of two names, the first is COMMON, which
     another program may use already. A new history table gets the second name; with `takes_common`, it gets COMMON if
     that is free. `is_known` returns True if the history in COMMON belongs to this project, even if none of its rows
-    names a file of the project. `checks` are run by `validate`. `notices` returns lines about a database. `brought`
-    returns the schema after each version for the engine of this name, for databases whose log has no recorded schema.
+    names a file of the project. `checks` are run by `validate`. `notices` returns lines about a database. They replace
+    the `notices(db)` functions of the versions in `speaks_for`. `brought` returns the schema after each version for the
+    engine of this name, for databases whose log has no recorded schema.
 
     The `seeded` tables have one row of defaults from a migration. The rows of the `upkeep` tables can be created again.
     Neither kind of rows needs a backup.
@@ -56,13 +57,14 @@ class Project(NamedTuple):
     brought: Callable[[str], Mapping[int, Schema] | None] = lambda _engine: None
     seeded: tuple[str, ...] = ()
     upkeep: tuple[str, ...] = ()
+    speaks_for: tuple[int, ...] = ()
 
 
 def usage_tables() -> Project:
     """Return the project of the usage tables. Only this function and its helpers know the usage tables here."""
     names = COMMON, f"usage_{COMMON}"
     project = Project(_usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas)
-    return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",))
+    return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",), speaks_for=(1, 3))
 
 
 def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.migrate.files.load_file import Loader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from types import ModuleType
 
     import peewee
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
 
 
-def asked(database: peewee.Database, applied: Sequence[Migration]) -> Iterator[str]:
+def asked(database: peewee.Database, applied: Sequence[Migration], replaced: Collection[int] = ()) -> Iterator[str]:
     """Return the notices of the applied migrations that define `notices(db)`. These functions must only read.
 
-    A migration is not asked if another one has its version in `speaks_for`.
+    A migration is not asked if its version is in `replaced`, or in `speaks_for` of another migration.
     """
     with Loader() as loader:
-        modules = _modules(loader, applied)
+        modules = _modules(loader, [row for row in applied if row.version not in replaced])
         spoken_for = {version for module in modules.values() for version in getattr(module, "speaks_for", ())}
         for version, module in modules.items():
             if version not in spoken_for:

@@ -81,8 +81,7 @@ class Records(NamedTuple):
             return tuple(said)
         from usage_store.migrate.record.asked_notices import asked  # noqa: PLC0415  it loads migrations
 
-        # A notice of the project and one of a migration may be the same text. It is returned once.
-        return tuple(dict.fromkeys((*said, *asked(self.database, applied))))
+        return (*said, *asked(self.database, applied, self.project.speaks_for))
 
     def stamp(self, migrations: Sequence[Migration], applied: Collection[int] = (), ddl: str | None = None) -> None:
         """Record migrations without running them, and log their files and the schema's fingerprint as they are now.
