@@ -1,4 +1,4 @@
-"""A database that the original TypeScript monitor made, brought to this schema with every row kept."""
+"""A database of the original TypeScript monitor is converted to this schema, and every row is kept."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ REFERENCES = ORIGINAL.replace(
 ).replace("'add_usage_tracking_tables'", "'Add usage tracking tables'")
 RULE = "typeof ( timestamp ) = 'integer' and timestamp >= 0 and timestamp < 100000000000"
 CASCADE = "(session_id) on delete cascade on update no action"
-RENAMED = "version 1 was applied as 'Add usage tracking tables' and its file is 001_add_usage_tracking_tables.py; "
+RENAMED = "version 1 was applied as 'Add usage tracking tables', but its file is 001_add_usage_tracking_tables.py; "
 DIFFERENCES = [
     "usage_config: option (strict) is missing",
     "table usage_sessions is missing",
@@ -79,7 +79,7 @@ DIFFERENCES = [
 ]
 DIFFERENCES_WITH_REFERENCES = [
     'foreign key mismatch - "usage_snapshots" referencing "events" (1); PRAGMA foreign_key_check lists them',
-    f"{RENAMED}restore the name, or give this directory a history of its own with --table",
+    f"{RENAMED}restore the name of the file, or name another history table with --table",
     *DIFFERENCES[:4],
     f"usage_snapshots: foreign key (session_id) to events {CASCADE} is not from a migration",
     *DIFFERENCES[4:],
@@ -108,7 +108,7 @@ print(k)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name the database of a test."""
+    """Return the path of the test's database."""
     return tmp_path / "monitor.db"
 
 
@@ -127,7 +127,7 @@ def _rows(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 def _dump(path: Path) -> dict[str, list[Any]]:
-    """Give the whole database, but for when sessions were registered and the conversion was logged."""
+    """Return the content of the database, without the times of registered sessions and of the log."""
     found = dump(path)
     for table in ("usage_sessions", "schema_migration_log"):
         found[table] = [row[0] for row in found.get(table, ())]

@@ -1,4 +1,4 @@
-"""Where things stand: which module may import which, who knows SQLite, and how large a folder or a module gets."""
+"""The structure of the package: which module may import which, which may use SQLite, and how large each may be."""
 
 from __future__ import annotations
 
@@ -38,18 +38,16 @@ USAGE = [
         "cli",
     )
 ]
-PROJECT = (
-    "usage_store.migrate.files.migrations_folder"  # knows the usage tables, whose migrations and checks are the default
-)
+PROJECT = "usage_store.migrate.files.migrations_folder"  # has the usage tables as its default
 CONTAINER = re.compile(r"(\w+\.)*(dict|list|set|defaultdict|deque|Counter|OrderedDict|Weak\w+)\b")
 CHANGES = re.compile(
     r"add|append|appendleft|clear|discard|extend|insert|pop\w*|remove|setdefault|update\w*|__setitem__"
 )
 
-# What a model is made of is known before its database is; and SQLite's own function is public.
+# Model classes are created before their database is known, and the SQLite function of the package is public.
 INTO_THE_ROOMS = {"usage_store", "usage_store.models.base", "usage_store.models.snapshots"}
 FOR_EVER = {"usage_store.models.sqlite.rows.sql_functions._kept"}  # functions that a driver must never free
-# Python calls the hooks of a fork without arguments: they find here what they have to close, or to keep.
+# Python calls fork hooks without arguments, so they need this list of connections to close or to keep.
 OF_THE_FORK_HOOKS = {
     "usage_store.engines.sqlite.connection.notice_replaced_file.INHERITED",
     "usage_store.engines.sqlite.connection.notice_replaced_file.OPEN",
@@ -62,14 +60,14 @@ OF_THE_FORK_HOOKS = {
 
 @dataclass(frozen=True)
 class Module:
-    """A file of the package."""
+    """One file of the package."""
 
     name: str
     path: Path
 
     @property
     def folder(self) -> str:
-        """The folder that it stands in; a file at the top of the package stands for itself."""
+        """The folder of the file. A file at the top of the package is its own folder."""
         inside = self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
         return self.name if inside == "usage_store" else inside
 
@@ -105,9 +103,9 @@ def modules() -> Mapping[str, Module]:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Name what is imported: deferred, for the types alone, or by a name in a string, too.
+    """Return the names that a module imports, including deferred, typing-only and string imports.
 
-    The package itself is there before any of its modules, so that a plain `import usage_store` is none.
+    A plain `import usage_store` is not counted, because the package is always imported before its modules.
     """
     loggers = {id(node.args[0]) for node in ast.walk(tree) if isinstance(node, ast.Call) and names_a_logger(node)}
     for node in ast.walk(tree):
@@ -125,7 +123,7 @@ def names_a_logger(call: ast.Call) -> bool:
 
 
 def home(name: str) -> str | None:
-    """The module of the package that an imported name comes from."""
+    """Return the module of the package that defines an imported name."""
     while name and name not in modules():
         name = name.rpartition(".")[0]
     return name or None
@@ -151,7 +149,7 @@ def strings_and_names(tree: ast.AST) -> Iterator[str]:
 
 
 def circles(graph: Mapping[str, Iterable[str]]) -> set[str]:
-    """The groups of nodes from each of which every other one can be reached."""
+    """Return the groups of nodes in which each node can reach every other node."""
     reached = {node: reach(graph, node) for node in graph}
     return {
         " ".join(sorted(other for other in reached[node] if node in reached[other]))
@@ -170,7 +168,7 @@ def reach(graph: Mapping[str, Iterable[str]], start: str) -> set[str]:
 
 
 def compare(found: set[str], left: Iterable[str] = ()) -> None:
-    """Fail with every name that is new, and every one that can be taken off its list."""
+    """Fail if a name is found that is not on the list, or if a name on the list is not found."""
     told = [f"new: {name}" for name in sorted(found.difference(left))]
     told += [f"no longer so: {name}" for name in sorted(set(left) - found)]
     if told:
@@ -203,7 +201,7 @@ def test_a_module_has_at_most_three_hundred_lines() -> None:
 
 
 def test_nothing_imports_a_door() -> None:
-    """`maintain` would hide the function of this name; what has the name `__main__` runs when it is imported."""
+    """Importing `maintain` would replace the function of this name. A `__main__` module runs when it is imported."""
     doors = {name for name, module in modules().items() if module.is_door}
     assert doors >= {"usage_store.maintain", "usage_store.migrate.__main__"}
     compare({f"{name}: {door}" for name, module in modules().items() for door in imports(module) & doors})
@@ -268,7 +266,7 @@ def test_one_function_asks_the_usage_tables_for_the_runner() -> None:
 
 
 def test_no_module_remembers_anything_by_itself() -> None:
-    """A container at the top of a module that a function changes is shared by all databases of a process."""
+    """No function changes a container at the top of a module, because all databases of a process would share it."""
     made = {f"{m.name}.{name}" for m in modules().values() for name in containers(m.tree)}
     changed = {changed for module in modules().values() for changed in changes(module)}
     rebound = {
@@ -291,7 +289,7 @@ def containers(tree: ast.Module) -> Iterator[str]:
 
 
 def changes(module: Module) -> Iterator[str]:
-    """Name what functions change: `package.module.NAME`."""
+    """Return the containers that functions change, as `package.module.NAME`."""
     known = {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in ast.walk(module.tree)

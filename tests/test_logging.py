@@ -1,4 +1,4 @@
-"""What was refused or broken is seen by people who configured no logging, and told once."""
+"""Without any logging configuration, each refusal and each problem is printed exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a database that is not there, when it is opened: it is made, refused, or empty for a while."""
+"""A database file that does not exist: opening it creates the file, is refused, or reads as empty."""
 
 from __future__ import annotations
 

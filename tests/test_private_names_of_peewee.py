@@ -1,6 +1,6 @@
-"""What the package leans on in peewee that is private or nowhere documented: an upgrade that breaks it shows here.
+"""Check the private and undocumented names of peewee that the package uses. An upgrade that breaks one fails here.
 
-Each check uses peewee alone, and says in its failure what the package needs the name for.
+Each check uses only peewee, and its failure names the purpose for which the package needs the name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEANED_ON: dict[str, tuple[str, Callable[[], None]]] = {}
 
 
 def needed(names: str, why: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Have a check stand for some names, with what they are needed for."""
+    """Register a check for some names, with the purpose for which they are needed."""
 
     def register(check: Callable[[], None]) -> Callable[[], None]:
         assert names not in LEANED_ON
@@ -50,10 +50,10 @@ class Child(peewee.Model):
     parent = peewee.ForeignKeyField(Parent, on_delete="CASCADE", null=True)
 
     class Meta:
-        table_name = "a_child"  # before its parent in the alphabet
+        table_name = "a_child"  # sorted before its parent
 
 
-@needed("Database._state", "to know whether a connection is at rest before a fork, and to roll back one out of reach")
+@needed("Database._state", "to know whether a connection is unused before a fork, and to roll back an unreachable one")
 def _() -> None:
     with memory() as database:
         state = database._state
@@ -78,7 +78,7 @@ def _() -> None:
             assert not database.is_closed()
 
 
-@needed("Database._lock, Database.thread_safe", "to free a lock after a fork that a thread held which is gone")
+@needed("Database._lock, Database.thread_safe", "to free a lock after a fork, if a thread of the parent held it")
 def _() -> None:
     with memory() as database:
         assert database.thread_safe
@@ -165,7 +165,7 @@ def _() -> None:
         assert [row[1] for row in database.execute_sql("PRAGMA database_list")] == ["main"]
 
 
-@needed("PooledSqliteDatabase._connections, ._in_use", "to open a second connection that is none of a pool's")
+@needed("PooledSqliteDatabase._connections, ._in_use", "to open a second connection that is not in the pool")
 def _() -> None:
     pool: Any = PooledSqliteDatabase(":memory:")
     first = pool.connection()
@@ -271,7 +271,7 @@ def _() -> None:
             assert database.in_transaction()
 
 
-@needed("DatabaseProxy.obj, Database.deferred", "to tell a database that is not there yet from one that is")
+@needed("DatabaseProxy.obj, Database.deferred", "to know whether a DatabaseProxy is initialised")
 def _() -> None:
     proxy = peewee.DatabaseProxy()
     assert proxy.obj is None
@@ -304,7 +304,7 @@ def _() -> None:
 
 
 class Probed(peewee.TextField):
-    """A field that says which of its conversions peewee asks for."""
+    """A field that records which of its conversions peewee calls."""
 
     calls: list[str]
 
@@ -343,7 +343,7 @@ def _() -> None:
 
 
 class Watched(peewee.TextField):
-    """A field that says where in a statement peewee writes it: assigned, within something, selected, or elsewhere."""
+    """A field that records its place in a statement: assigned, inside an expression, selected, or elsewhere."""
 
     written: list[str]
     databases: list[Any]
@@ -368,7 +368,8 @@ class Watching(peewee.Model):
 
 
 @needed(
-    "ctx.state.scope, .in_expr, .in_function, ctx.stack", "to know where a text stands, and so what to write for it"
+    "ctx.state.scope, .in_expr, .in_function, ctx.stack",
+    "to know the place of a text in a statement, which decides its SQL",
 )
 def _() -> None:
     watched, model = Watching.text, Watching
@@ -400,7 +401,7 @@ def _() -> None:
             assert Watching.text.databases == [each]
 
 
-@needed("ctx._sql", "to write a column once and its name several times")
+@needed("ctx._sql", "to write a column once and copy its SQL")
 def _() -> None:
     with memory() as database:
         context = database.get_sql_context()
@@ -422,7 +423,7 @@ def _() -> None:
 
 
 class Queried(peewee.ModelSelect):
-    """A query that says what peewee asks of it."""
+    """A query that records the methods that peewee calls."""
 
     seen: list[tuple[Any, ...]]
 
@@ -437,7 +438,7 @@ class Queried(peewee.ModelSelect):
 
 
 class Narrow:
-    """What peewee takes of a cursor."""
+    """A cursor that has only those attributes that peewee uses."""
 
     def __init__(self, cursor: Any) -> None:
         self.fetchone, self.description, self.close = cursor.fetchone, cursor.description, cursor.close
@@ -445,7 +446,7 @@ class Narrow:
 
 @needed(
     "_execute, _get_cursor_wrapper, _row_type, default_row_type, _constructor, _returning",
-    "to read each text by its row's connection, and let one that cannot be read cost one row",
+    "to read each text by the connection of its row, so that an unreadable text affects only one row",
 )
 def _() -> None:
     kinds: dict[str, Any] = {
@@ -501,7 +502,7 @@ def _() -> None:
 
 
 @needed(
-    "FieldAlias.create, .source, .field; ModelAlias.get_field_aliases", "to spell a text under a model's other name"
+    "FieldAlias.create, .source, .field; ModelAlias.get_field_aliases", "to write the SQL of a text for a model alias"
 )
 def _() -> None:
     alias: Any = Parent.alias("p")
@@ -536,7 +537,7 @@ def _() -> None:
     assert meta.indexes == []
 
 
-@needed("playhouse.migrate.operation, Operation", "to have operations run in migrate(), and one give another")
+@needed("playhouse.migrate.operation, Operation", "to run operations in migrate(), where one can return another")
 def _() -> None:
     class Migrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhouse is not typed
         @migrate.operation  # type: ignore[untyped-decorator]
@@ -557,7 +558,7 @@ def _() -> None:
         assert migrator.ran == ["a", "b", "inner"]
 
 
-@needed("playhouse.migrate.make_index_name", "to name a foreign key as playhouse does, in so many letters")
+@needed("playhouse.migrate.make_index_name", "to name a foreign key as playhouse does, with its length limit")
 def _() -> None:
     assert migrate.make_index_name("t", ("a", "b")) == "t_a_b"
     assert len(migrate.make_index_name("t" * 100, ())) <= 64
@@ -587,13 +588,13 @@ def _() -> None:
         assert migrator.database is database
 
 
-@needed("peewee.sqlite3", "to use the library that peewee uses: two on one file drop each other's locks")
+@needed("peewee.sqlite3", "to use the same library as peewee: two libraries on one file drop locks")
 def _() -> None:
     with memory() as database:
         assert isinstance(database.connection(), sqlite3.Connection)
 
 
-@needed("SqliteDatabase._functions", "to add to what new connections get, and leave the host's on this one alone")
+@needed("SqliteDatabase._functions", "to add functions for new connections, without replacing those of the host")
 def _() -> None:
     with memory() as database:
         database.register_function(abs, "theirs", 1)

@@ -1,4 +1,4 @@
-"""The fixtures in an application's own test suite, run by a pytest of its own."""
+"""The fixtures in the test suite of an application, which is run by another pytest process."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ MODELS = """
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Give a folder for an application's tests; the package is found as this test run finds it."""
+    """Return a folder for the tests of an application. The package is imported from the same place as here."""
     monkeypatch.setenv("PYTHONPATH", str(Path(usage_store.__file__).parents[1]))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins of this environment cost seconds
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading other plugins of this environment takes seconds
     return pytester
 
 

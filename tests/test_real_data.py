@@ -1,4 +1,4 @@
-"""The main job on real input: a host's `events`, migrated with rows in it, and 2,616 snapshots through the API."""
+"""The main job with real data: a database with `events` rows is migrated, and 2,616 snapshots are stored."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ CREATE INDEX idx_session_id ON events(session_id);
 CREATE INDEX idx_hook_event_type ON events(hook_event_type);
 CREATE INDEX idx_timestamp ON events(timestamp);
 """
-BOTH = "91c1aab5-fbfe-40ba-8a9f-98f5bbd841cc"  # the one session that is in the hook payloads and the snapshots
+BOTH = "91c1aab5-fbfe-40ba-8a9f-98f5bbd841cc"  # the only session that is in the hook payloads and in the snapshots
 Snapshot = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def snapshots() -> list[Snapshot]:
-    """Read the snapshots, in the order in which a monitor wrote them."""
+    """Return the snapshots in the order in which a monitor wrote them."""
     with gzip.open(DATA / "snapshots" / "templar.snapshots.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Give the existing system's connection, its events filled from the hooks' payloads; foreign keys stay off."""
+    """Return the connection of the existing system, with events from the hook payloads. Its foreign keys are off."""
     with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -66,7 +66,7 @@ def host(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def migrated(host: sqlite3.Connection, tmp_path: Path) -> sqlite3.Connection:
-    """Give the host's connection after the documented command; the API is bound to the same file."""
+    """Return the host's connection after the documented command. The API is bound to the same file."""
     before = _host_rows(host)
     path = tmp_path / "events.db"
     result = command("--database", path, cwd=tmp_path)
@@ -175,7 +175,7 @@ def test_every_snapshot_is_stored_as_it_came_and_goes_as_it_should(
 
 
 def _check_time_filters(snapshots: list[Snapshot]) -> None:
-    # The widest pause between two snapshots is hours long: a place to cut that no clock can miss.
+    # The longest gap between two snapshots is hours long, so a cut there does not depend on the exact time.
     before, after = max(pairwise(s["timestamp"] // 1000 for s in snapshots), key=lambda pair: pair[1] - pair[0])
     assert after - before > 3600
     hours_back = (time.time() - (before + after) / 2) / 3600
@@ -214,7 +214,7 @@ def test_pruning_by_age_deletes_the_older_snapshots_and_no_others(
     assert left == seconds[older:]
 
     assert usage_store.delete_old_usage_snapshots(newest_days / 2) == 2616 - older
-    assert len(_sessions(migrated, "usage_sessions")) == 24  # pruning takes snapshots, never sessions
+    assert len(_sessions(migrated, "usage_sessions")) == 24  # pruning deletes snapshots and never sessions
 
 
 def test_compacted_they_take_at_most_297_bytes_each_and_read_as_they_came(
@@ -223,7 +223,7 @@ def test_compacted_they_take_at_most_297_bytes_each_and_read_as_they_came(
     database = usage_store.init_database(tmp_path / "usage.db")
     usage_store.register_sessions({snapshot["session_id"] for snapshot in snapshots})
     assert usage_store.insert_usage_snapshots(map(_given, snapshots)) == 2616
-    assert compact_at_once(unwrap(database)) == 2616  # into as many blocks, whatever else the machine does
+    assert compact_at_once(unwrap(database)) == 2616  # the number of blocks does not depend on the load of the machine
     done = usage_store.maintain()
     assert (done.compacted, done.left) == (0, ())
     assert done.bytes_after <= 297 * 2616

@@ -1,4 +1,4 @@
-"""Seeding, dumping and loading test data, without pytest's help."""
+"""Creating, dumping and loading test data, without the fixtures of pytest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TABLES = ("usage_config", "usage_sessions", "usage_snapshots")
 
 @pytest.fixture
 def another(tmp_path: Path) -> peewee.SqliteDatabase:
-    """Give a second migrated database; nothing is bound to it, and it is closed."""
+    """Return a second migrated database. It is closed, and no model is bound to it."""
     database = open_database(tmp_path / "another.db")
     MigrationRunner(database).migrate()
     database.close()

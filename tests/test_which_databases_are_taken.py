@@ -1,4 +1,4 @@
-"""Which Peewee databases are taken: those that are work as our own do, the others are refused at once."""
+"""Which Peewee databases are accepted. Accepted ones work like those of this package; others are refused at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY = "it's a secret"
 
 
 class OfTheirOwn(peewee.SqliteDatabase):
-    """A class that nobody knows, with a collation that its tables need."""
+    """An unknown database class, with a collation that its tables need."""
 
     def _add_conn_hooks(self, conn: Any) -> None:
         super()._add_conn_hooks(conn)  # type: ignore[misc]  # private in peewee

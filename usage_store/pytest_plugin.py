@@ -1,6 +1,6 @@
-"""Fixtures: a fresh, migrated, bound database per test, and a seeded one.
+"""Pytest fixtures: a new, migrated database for each test with the models bound to it, empty or with data.
 
-Override `usage_store_models` and `usage_store_migrations` in a conftest.py to have an application's own tables in it.
+To have the tables of your application in it, override `usage_store_models` and `usage_store_migrations` in conftest.py.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 
     from usage_store.testing import Seeded
 
-# usage_store is imported in the fixtures: a test run that uses none of them does not pay 80 ms for it.
+# usage_store is imported inside the fixtures, so that a test run without these fixtures does not need 80 ms for it.
 # ruff: noqa: PLC0415
 
 
 @pytest.fixture
 def usage_store_models() -> Sequence[type[peewee.Model]]:
-    """Name the application's models to bind besides the usage models; none by default."""
+    """Return the models of the application that `usage_database` binds too. Override it; by default there are none."""
     return ()
 
 
 @pytest.fixture
 def usage_store_migrations() -> Sequence[tuple[str | Path, str]]:
-    """Name the application's migrations to run after the usage tables' own: (directory, history table) pairs."""
+    """Return the migrations of the application that run after the usage tables' migrations. Override it.
+
+    Each item is a pair of a directory and the name of its history table. By default there are none.
+    """
     return ()
 
 
@@ -39,7 +42,10 @@ def usage_database(
     usage_store_models: Sequence[type[peewee.Model]],
     usage_store_migrations: Sequence[tuple[str | Path, str]],
 ) -> Iterator[peewee.Database]:
-    """Give a migrated SQLite file of this test's own, the models bound to it; unbound and closed afterwards."""
+    """Return a migrated SQLite database in the test's `tmp_path`, with the models bound to it.
+
+    After the test, the models are unbound and the database is closed.
+    """
     from usage_store.engines import open_database
     from usage_store.migrate import MigrationRunner
     from usage_store.models import MODELS
@@ -60,7 +66,7 @@ def usage_database(
 
 @pytest.fixture
 def seeded_usage_database(usage_database: peewee.Database) -> tuple[peewee.Database, Seeded]:
-    """Give `usage_database` with `seed_usage`'s data in it, and what was written."""
+    """Return `usage_database` filled by `seed_usage`, and the data that was written."""
     from usage_store.testing import seed_usage
 
     return usage_database, seed_usage(usage_database)

@@ -1,4 +1,4 @@
-"""Seed, dump and load usage data for tests; needs no pytest."""
+"""Create, dump and load usage data for tests. This module does not need pytest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MODELS = ("claude-sonnet-4-20250514", "claude-opus-4-20250514")
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """What was written: session ids, the changed configuration fields, and the snapshots, oldest first."""
+    """The data that `seed_usage` wrote: session ids, changed configuration fields, and snapshots, oldest first."""
 
     sessions: tuple[str, ...]
     config: Mapping[str, Any]
@@ -49,10 +49,11 @@ def seed_usage(
     seed: int = 1,
     now: float | None = None,
 ) -> Seeded:
-    """Write sessions, a configuration and snapshots into a migrated database, and give what was written.
+    """Write sessions, a configuration and snapshots into a migrated database, and return what was written.
 
-    `snapshots` in all are spread over the last `days`; counters only grow within a session, as a monitor's do. The
-    same arguments write the same data; `now` (seconds, default the current time) is where it ends. All or nothing.
+    `snapshots` is the total number of snapshots. Their times are spread over the last `days` before `now` (seconds,
+    UTC; default: the current time). The counters of a session only grow, as those of a monitor do. The same arguments
+    write the same data. Everything is written in one transaction. Raises ConfigurationError for wrong arguments.
     """
     if sessions < 1 or snapshots < 0 or days <= 0:
         raise ConfigurationError("seed_usage needs sessions >= 1, snapshots >= 0 and days > 0")
@@ -98,15 +99,15 @@ def _snapshots(
 
 
 def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
-    """Write all sessions, configurations and snapshots as a JSON fixture. The database is only read.
+    """Write all sessions, configurations and snapshots to a JSON file. The database is only read.
 
-    A row that holds a text that cannot be read, or one that is not UTF-8, is left out, and a warning names it.
+    A row with a text that cannot be read or is not UTF-8 is left out, and one warning names all such rows.
     """
     left_out: list[str] = []
     with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
         tables = {model._meta.table_name: list(_rows(model, left_out)) for model in MODELS}
     if left_out:
-        logger.warning("%s: left out what cannot be read: %s", path, ", ".join(left_out))
+        logger.warning("%s: left out rows that cannot be read: %s", path, ", ".join(left_out))
     text = json.dumps({"format": _FORMAT, **tables}, indent=1)
     Path(path).write_text(text + "\n", encoding="utf-8")
 
@@ -133,16 +134,16 @@ def _rows(model: type[peewee.Model], left_out: list[str]) -> Iterator[dict[str, 
 
 
 def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
-    """Replace the usage data of a migrated database by a fixture that `dump_usage` wrote, ids included.
+    """Replace all usage data of a migrated database by the content of a file that `dump_usage` wrote. Ids are kept.
 
-    All or nothing. Raises ConfigurationError for a file that is no such fixture.
+    Everything is replaced in one transaction. Raises ConfigurationError if the file is not such a file.
     """
     try:
         fixture = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigurationError(f"{path}: not a JSON fixture ({error})") from None
     if not isinstance(fixture, dict) or fixture.get("format") != _FORMAT:
-        raise ConfigurationError(f"{path}: not a fixture of dump_usage(); its format is not {_FORMAT}")
+        raise ConfigurationError(f"{path}: not a file of dump_usage(): its format is not {_FORMAT}")
     for model in MODELS:
         table, columns = model._meta.table_name, model._meta.columns.keys()
         rows = fixture.get(table)
@@ -153,5 +154,5 @@ def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
             model.delete().execute()
         for model in MODELS:
             for row in fixture[model._meta.table_name]:
-                # Values that peewee passes on as they are: the rules for them are the database's.
+                # AsIs passes each value to the database unchanged, and the database checks it.
                 model.insert({name: peewee.AsIs(value, converter=False) for name, value in row.items()}).execute()

@@ -65,7 +65,7 @@ def test_status_as_json(folder: Path) -> None:
             {
                 "error": "MissingMigration",
                 "message": "001_one was applied and its file is gone; restore 001_one.py, or undo it with "
-                "`rollback 0 --stored-source`, which runs the Python that the log kept of it",
+                "`rollback 0 --stored-source`, which runs its Python from the log",
             }
         ],
         "notices": [],

@@ -44,7 +44,7 @@ def test_odd_arguments_are_a_usage_error(tmp_path: Path, words: tuple[str, ...])
         (("--database", "postgres://host/db"), "stores in SQLite"),
         (("--database", "sqlite://relative.db"), "a SQLite URL is sqlite:/// and a path"),
         (("--database", "gone/app.db"), "its folder does not exist"),
-        (("--table", "a b"), "'a b': a history table's name is a plain identifier"),
+        (("--table", "a b"), "'a b': not a name for a history table; allowed: letters, digits and _"),
         (("--directory", "gone"), "gone: no such directory"),
     ],
 )

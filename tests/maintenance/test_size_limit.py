@@ -71,7 +71,7 @@ def test_nothing_is_evicted_where_other_tables_are_larger_than_max_bytes(
         done = maintain(max_bytes=LEAST_BYTES, dry_run=dry_run)
         assert done.evicted == 0
         (line,) = done.left
-        assert line.endswith(" bytes too many, more than the snapshots take, so none was evicted")
+        assert line.endswith(" bytes too many, more than all snapshots use, so no snapshot was evicted")
     assert ids_in(path) == ids
 
 
@@ -83,7 +83,7 @@ def test_a_file_that_was_made_elsewhere_shrinks_once_it_is_rewritten(
     done = maintain(foreign, retention_days=30)
     assert on_disk(path) >= done.bytes_before
     (line,) = done.left
-    assert line.endswith(" bytes to give back, which this file can only after one VACUUM (--vacuum, rewrite=True)")
+    assert line.endswith(" bytes to give back, possible only after one VACUUM of this file (--vacuum, rewrite=True)")
     done = maintain(foreign, rewrite=True)
     assert done.left == ()
     assert on_disk(path) < done.bytes_before * 0.7

@@ -108,7 +108,7 @@ def test_a_clock_ten_years_ahead_for_nine_seconds_costs_nothing(
     assert entry.levelname == "WARNING"
     assert entry.getMessage() == (
         "nothing is deleted for its age until an hour is stored after it: "
-        "the stored times make a step of 3,652 days, less than an hour ago; is the clock right?"
+        "the stored times have a gap of 3,652 days that ended less than an hour ago; check the clock of this machine"
     )
 
 
@@ -176,8 +176,8 @@ def test_whoever_asks_for_it_has_it_done_and_one_line(
         assert ids_in(path) == [601]
         (entry,) = caplog.records
         assert entry.getMessage() == (
-            "snapshots are deleted for their age, as asked, and "
-            "the stored times make a step of 3,652 days, less than an hour ago; is the clock right?"
+            "old snapshots are deleted, as asked, although the stored times have a gap of 3,652 days that ended less "
+            "than an hour ago; check the clock of this machine"
         )
         assert call() == 0
         assert len(caplog.records) == 1, "nothing was deleted, so nothing is said"
@@ -216,7 +216,7 @@ def test_a_step_is_a_gap_of_more_than_half_the_retention_with_less_than_an_hour_
             database.execute_sql(FILL, ("{}", NOW - age))
         told = step_in_times(unwrap(database), retention)
     assert (told is None) is (found is None)
-    assert found is None or f"a step of {found}, less than an hour ago" in str(told)
+    assert found is None or f"a gap of {found} that ended less than an hour ago" in str(told)
 
 
 def test_a_step_is_looked_for_by_two_look_ups_in_an_index(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of the runner share."""
+"""Fixtures for the tests of the migration runner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name a database that is still to be made, alone in its folder."""
+    """Return the path of a database that does not exist yet, in an empty folder."""
     path = tmp_path / "data" / "app.db"
     path.parent.mkdir()
     return path
@@ -22,5 +22,5 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Make a directory of three migrations."""
+    """Create a directory with three migrations."""
     return write(tmp_path / "own", THREE)

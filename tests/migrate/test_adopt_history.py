@@ -1,4 +1,4 @@
-"""`adopt` takes over what playhouse.migrations and peewee_migrate have applied, and runs nothing."""
+"""`adopt` records the migrations that playhouse.migrations and peewee_migrate have applied, and runs none of them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def rollback(migrator, database, fake=False, **kwargs):
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A folder with `app.db`, which another runner keeps, and `own`, its files."""
+    """A folder with `app.db`, which another migration tool has migrated, and the folder `own` with its files."""
 
     source: Literal["playhouse", "peewee_migrate"]
     path: Path
@@ -89,7 +89,7 @@ class Other:
     time: str
 
     def run(self, last: str | None = None) -> None:
-        """Apply its files with the other runner itself, all or up to one."""
+        """Apply the files with the other tool itself: all files, or the files up to one."""
         with closing(peewee.SqliteDatabase(str(self.path))) as database:
             if self.source == "playhouse":
                 Runner(database, self.directory, self.table).up(last)
@@ -103,7 +103,7 @@ class Other:
             return runner.adopt(self.source)
 
     def record(self, name: str, time: str = "2024-07-01 12:00:00") -> None:
-        """Add a row to its history, as it writes them."""
+        """Add a row to the history table, in the form of the other tool."""
         script(self.path, f"INSERT INTO {self.table} (name, {self.time}) VALUES ('{name}', '{time}')")
 
 
@@ -197,7 +197,7 @@ def test_a_name_that_was_recorded_twice_counts_once_at_its_first_time(tmp_path: 
     for time in ("2024-07-01 12:00:00", "2024-07-01 14:30:00.250000+02:00", "2025-01-01 00:00:00"):
         other.record("001_users", time)
     other.record("002_karma", "2024-07-01 14:30:00.250000+02:00")
-    # Before its 2.0 peewee_migrate wrote utcnow(); since then it writes the zone.
+    # peewee_migrate before 2.0 wrote utcnow(); since 2.0 it writes the zone.
     expected = [datetime(2024, 7, 1, 12, tzinfo=UTC), datetime(2024, 7, 1, 12, 30, tzinfo=UTC)]
     assert [migration.applied_at for migration in other.adopt()] == [int(time.timestamp()) for time in expected]
     assert rows(other.path, f"SELECT count(*) FROM {other.table}") == [(4,)]
@@ -217,7 +217,7 @@ def test_times_of_playhouse_are_local(tmp_path: Path) -> None:
 
 
 def refused(other: Other, error: type[errors.UsageStoreError], *messages: str) -> None:
-    """Adopt fails with one line that says all this, and changes nothing."""
+    """Check that adopt fails with one line that contains all these texts, and changes nothing."""
     before = dump(other.path)
     with pytest.raises(error) as caught:
         other.adopt()
@@ -231,7 +231,7 @@ def test_a_row_without_a_file_is_refused(other: Other) -> None:
     other.run()
     other.record("0009_gone")
     refused(
-        other, errors.MissingMigration, f"{other.table} has 0009_gone", "no 0009_gone.py; restore it", "--directory"
+        other, errors.MissingMigration, f"{other.table} records 0009_gone", "no 0009_gone.py; restore", "--directory"
     )
 
 
@@ -245,7 +245,7 @@ def test_a_pending_file_below_an_applied_one_is_refused(other: Other) -> None:
 def test_a_history_of_ours_that_is_not_empty_is_refused(other: Other) -> None:
     other.run()
     other.adopt()
-    refused(other, errors.HistoryError, "schema_migrations has 001_users already", "choose another --table")
+    refused(other, errors.HistoryError, "schema_migrations already records 001_users", "with --table")
 
 
 def test_two_files_of_one_number_are_refused_until_one_is_renamed_in_both_places(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_table_that_is_missing_or_no_history_is_refused(other: Other) -> None:
         pass
     refused(other, errors.ConfigurationError, f"{other.table}: no such table", "--from-table")
     script(other.path, f"CREATE TABLE {other.table} (id INTEGER PRIMARY KEY, name TEXT)")
-    refused(other, errors.HistoryError, f"not the history to adopt (columns id, name; needed id, name, {other.time})")
+    refused(other, errors.HistoryError, f"it has the columns id, name, and needs id, name, {other.time};")
 
 
 @pytest.mark.parametrize("time", ["soon", ""])
@@ -272,7 +272,7 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path, time: str) -> None:
     other = playhouse(tmp_path)
     other.run()
     script(other.path, f"UPDATE {other.table} SET applied = '{time}' WHERE name = '0002_karma'")
-    refused(other, errors.HistoryError, f"0002_karma has applied '{time}', which is not a time; correct that row")
+    refused(other, errors.HistoryError, f"of 0002_karma, applied is '{time}', which is not a time; correct that row")
 
 
 def test_a_source_that_nobody_knows_is_refused(tmp_path: Path) -> None:

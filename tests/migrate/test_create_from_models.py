@@ -1,4 +1,4 @@
-"""What a migration written from models is, and how its file is named."""
+"""The content of a migration that is generated from models, and the name of its file."""
 
 from __future__ import annotations
 

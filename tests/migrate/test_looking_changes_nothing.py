@@ -1,4 +1,4 @@
-"""status(), validate() and plan() change nothing, and say so when a file is damaged."""
+"""status(), validate() and plan() change nothing, and raise one clear line if the database is damaged."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_looking_writes_nothing(path: Path, directory: Path, mode: str, *, in_us
         assert runner.validate(full=True).ok
         assert len(runner.plan()) == 1
         database.close()
-        # The -shm is an index that readers keep; it holds no data.
+        # The -shm file is an index that readers write; it contains no data.
         before.pop("app.db-shm", None)
         after = files_of(path.parent)
         assert after.pop("app.db-shm", b"") == b"" or in_use

@@ -1,4 +1,4 @@
-"""What migrate() runs, in which order, and what is left when it fails."""
+"""Which migrations migrate() runs, in which order, and the state after a failure."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_target_ends_the_run_there(path: Path, directory: Path) -> None:
         assert history(path) == [1, 2]
         with pytest.raises(errors.ConfigurationError, match="version 4; allowed: 1, 2, 3"):
             runner.migrate(4)
-        with pytest.raises(errors.ConfigurationError, match="below the current 2; use rollback"):
+        with pytest.raises(errors.ConfigurationError, match="below the current version 2; use rollback"):
             runner.migrate(1)
     assert history(path) == [1, 2]
 

@@ -1,4 +1,4 @@
-"""plan() gives the statements that would run, and runs none of them on the database."""
+"""plan() returns the statements that would run, and runs none of them on the database."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def planned(path: Path, directory: Path, target: int | None = None) -> list[tuple[str, str, tuple[str, ...]]]:
-    """The plan, after a look that the database stayed as it was."""
+    """Return the plan, after a check that the database has not changed."""
     before = dump(path)
     with runner_of(path, directory) as runner:
         files = files_of(path.parent)

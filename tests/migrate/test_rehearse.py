@@ -1,4 +1,4 @@
-"""A rehearsal says what the pending migrations would do, up and down, and leaves the database alone."""
+"""A rehearsal reports what the pending migrations would do, up and down, and does not change the database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CREATE VIEW items AS SELECT * FROM item;
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """Make a database with rows of every kind."""
+    """Create a database with rows of every type."""
     script(tmp_path / "app.db", BASE)
     return tmp_path / "app.db"
 
@@ -69,7 +69,7 @@ def test_a_migration_reports_its_time_its_rows_and_what_it_writes(database: Path
     first, second = (each.up for each in result.migrations)
     assert first.tables == (TableRows("item", 5, 4), TableRows("made", None, 2))
     assert second.tables == (TableRows("blob", None, 1), TableRows("item", 4, 4), TableRows("made", 2, None))
-    assert first.rows_written == 3 + 2  # a row of history and one of the log
+    assert first.rows_written == 3 + 2  # one row of the history table and one of the log
     assert 0 < first.seconds < TIMEOUT
     assert 100_000 < second.bytes_written < 200_000 < second.disk_needed < 400_000
     assert first.bytes_written < 100_000

@@ -1,4 +1,4 @@
-"""What rollback() undoes, and what it refuses."""
+"""Which migrations rollback() undoes, and when it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner and the connection that it is given: what it refuses, what it puts back, what it keeps apart."""
+"""The connection of the runner: which connections it refuses, and which settings it restores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `status` says of a history that cannot be read, and when `check` looks at the schema."""
+"""The output of `status` for a history that cannot be read, and when `check` compares the schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""validate() names every way in which a database is not what its migrations make, and writes nothing."""
+"""validate() names every difference between a database and the result of its migrations, and writes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def report(path: Path, directory: Path, *, full: bool = False) -> Report:
 
 
 def rewrite(path: Path, old: str, new: str) -> None:
-    """Change the schema as written, which is what a hand-made rebuild comes to."""
+    """Change the stored text of the schema, which has the same effect as a rebuild by hand."""
     with raw(path) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         changed = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE instr(sql, ?)"
@@ -141,7 +141,7 @@ def test_every_difference_is_listed_at_once(path: Path, directory: Path) -> None
 
 
 def check_compared(path: Path, directory: Path) -> None:
-    """Nothing is found, and not because nothing was looked at."""
+    """Check that no difference is found, and that the schema was compared."""
     found = report(path, directory)
     assert found.problems == ()
     assert found.notices == ()

@@ -62,7 +62,7 @@ def test_refs_that_do_not_add_up_are_not_valid(store: Path) -> None:
     script(store, f"UPDATE usage_snapshot_blocks SET refs = refs + 5 WHERE id = {block}")
     (problem,) = problems(store)
     assert (type(problem), problem.exit_code) == (SchemaDrift, 4)
-    assert f"block {block} says {refs + 5}, counted {refs}" in str(problem)
+    assert f"block {block} has refs {refs + 5}, counted {refs}" in str(problem)
 
 
 def test_an_unreadable_block_is_not_valid_and_full_names_each_snapshot_that_needs_it(store: Path) -> None:

@@ -1,4 +1,4 @@
-"""Bring a database that the original TypeScript monitor made to this schema.
+"""Convert a database of the original TypeScript monitor to the schema of this package.
 
 The command is `python -m usage_store.convert [DATABASE]`.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """How many rows were kept, and how many sessions were registered for them."""
+    """How many configurations and snapshots were converted, and how many sessions were registered."""
 
     configurations: int
     snapshots: int
@@ -32,11 +32,15 @@ class Converted:
 
 
 def convert_original(database: peewee.Database) -> Converted | None:
-    """Rebuild the original's tables as this package's version 1, every row and id kept; None if they are already.
+    """Rebuild the tables of the original monitor as version 1 of this package. Every row and every id is kept.
 
-    Milliseconds become seconds, every session that has snapshots or events is registered, and so is the history's
-    row. One transaction: it raises and changes nothing if a table has columns that ours lacks, a row breaks a
-    rule, or the history has more than version 1.
+    Milliseconds are converted to seconds. Every session with snapshots or events is registered. The row of the history
+    table gets the name of this package's version 1. All of this is one transaction. Returns None, and changes nothing,
+    if the tables are converted already.
+
+    If an error is raised, nothing was changed. Raises ConfigurationError if the database is not one of the original
+    monitor at version 1, or if a table has columns, indexes or triggers that would be lost; SchemaDrift if a row breaks
+    a rule of the new tables; and MigrationError if rows would refer to missing rows.
     """
     runner = MigrationRunner(database)
     first = runner.records.files()[0]
@@ -54,13 +58,16 @@ def _one_line_for_rows() -> Iterator[None]:
     try:
         yield
     except peewee.IntegrityError as error:
-        raise SchemaDrift(f"a row breaks a rule of this schema ({error}); mend or delete it first") from error
+        raise SchemaDrift(f"a row breaks a rule of this schema ({error}); correct or delete it first") from error
 
 
 def _is_original(runner: MigrationRunner) -> bool:
     applied = runner.history.applied()
     if not applied:
-        raise ConfigurationError("no migration was applied to this database; `python -m usage_store.migrate` does it")
+        raise ConfigurationError(
+            "no migration was applied to this database, so there is nothing to convert; run `python -m "
+            "usage_store.migrate` instead"
+        )
     tables = set(runner.database.get_tables())
     if "usage_sessions" in tables:
         return False
@@ -81,5 +88,5 @@ def _convert(runner: MigrationRunner, first: Migration) -> Converted:
     original.mend_history(database, runner.history.table_name, first.name)
     runner.records.stamp([first], {first.version})
     if engine.violations(database) - violated:
-        raise MigrationError("rows would be left without the rows that they refer to; nothing was changed")
+        raise MigrationError("rows would refer to rows that do not exist; nothing was changed")
     return converted

@@ -1,4 +1,4 @@
-"""A migration runner for any Peewee application; the command line is `python -m usage_store.migrate`."""
+"""Run the migrations of any Peewee application. The command line is `python -m usage_store.migrate`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the command line is to hear Ctrl-C while it imports them.
+    # Each name is imported at its first use, so that the command line can handle Ctrl-C during the import.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return globals().setdefault(name, getattr(importlib.import_module(_HOMES[name]), name))

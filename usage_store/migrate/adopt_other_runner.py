@@ -1,4 +1,4 @@
-"""Take over the history of a database that another runner kept, without running anything."""
+"""Copy the history of another migration tool into this runner's history table. No migration is run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ logger = logging.getLogger("usage_store.migrate")
 
 @dataclass(frozen=True, slots=True)
 class _Keeper:
-    """How another runner keeps its history; `naive` is the zone of its times without one, None for local time."""
+    """How another tool stores its history: the table, its column of times, and the zone of times without a zone.
+
+    `naive` is that zone. None means local time.
+    """
 
     table: str
     time: str
@@ -44,17 +47,19 @@ def adopt(
     wait: float,
     on_wait: Callable[[str], None],
 ) -> tuple[Migration, ...]:
-    """Record what the other runner applied as applied, in one transaction; give it, lowest version first.
+    """Record the migrations that the other tool applied as applied, in one transaction.
 
-    `table` is the other runner's history; it is read and stays as it is. Its names are matched with the files of
-    the runner's directory; the first of several rows of one name counts. Times become seconds UTC: those without a
-    zone are local time in playhouse (`datetime.now`) and UTC in peewee_migrate (`utcnow` before its 2.0, which writes
-    the zone). Each file goes to the log as a stamp. Raises, and changes nothing: ConfigurationError without such a
-    table, RegistryError for files that cannot be ordered, HistoryError for rows without a file, for a pending file
-    below an applied one and for a history of ours that is not empty.
+    Returns them, lowest version first. `table` is the history table of the other tool. That table is only read. Each
+    name in it must be the name of a file in the runner's directory. If a name has several rows, the first row counts.
+    Times are converted to seconds, UTC. A time without a zone is local time in playhouse (`datetime.now`) and UTC in
+    peewee_migrate (`utcnow` before version 2.0; later versions write the zone). Each file is logged as a stamp.
+
+    If an error is raised, nothing was changed. Raises ConfigurationError if the table does not exist, RegistryError
+    for files that cannot be ordered, and HistoryError for a row without a file, for a pending file below an applied
+    one, and if this runner's history table is not empty.
     """
     if source not in _KEEPERS:
-        raise ConfigurationError(f"{source!r}: not a history that can be adopted; allowed: {', '.join(_KEEPERS)}")
+        raise ConfigurationError(f"{source!r}: its history cannot be adopted; allowed: {', '.join(_KEEPERS)}")
     keeper = _KEEPERS[source]
     if table is not None:
         keeper = replace(keeper, table=table)
@@ -73,21 +78,21 @@ def _require_empty(records: Records) -> None:
     applied = records.history.applied()
     if applied:
         raise HistoryError(
-            f"{records.history.table_name} has {applied[0]} already, and only an empty history can adopt another; "
-            "if this is not that history, choose another --table"
+            f"{records.history.table_name} already records {applied[0]}, and only an empty history table can adopt "
+            "another history; name another table with --table"
         )
 
 
 def _times(database: peewee.Database, keeper: _Keeper) -> dict[str, int]:
-    """Read when each name was first applied, in seconds UTC."""
+    """Return the time at which each name was first applied, in seconds, UTC."""
     if engine_of(database).kind_of(database, keeper.table) is None:
         raise ConfigurationError(f"{keeper.table}: no such table; name the history to adopt with --from-table")
     columns = {column.name for column in database.get_columns(keeper.table)}
     wanted = ("id", "name", keeper.time)
     if not columns.issuperset(wanted):
         raise HistoryError(
-            f"{keeper.table}: not the history to adopt (columns {', '.join(sorted(columns))}; "
-            f"needed {', '.join(wanted)}); name it with --from-table"
+            f"{keeper.table}: not the history to adopt: it has the columns {', '.join(sorted(columns))}, and needs "
+            f"{', '.join(wanted)}; name the right table with --from-table"
         )
     other = peewee.Table(keeper.table).bind(database)
     times: dict[str, int] = {}
@@ -104,7 +109,7 @@ def _seconds(name: str, time: str, keeper: _Keeper) -> int:
         return int(moment.timestamp())
     except (TypeError, ValueError, OverflowError):
         raise HistoryError(
-            f"{keeper.table}: {name} has {keeper.time} {time!r}, which is not a time; correct that row"
+            f"{keeper.table}: in the row of {name}, {keeper.time} is {time!r}, which is not a time; correct that row"
         ) from None
 
 
@@ -113,8 +118,8 @@ def _matched(files: Sequence[Migration], times: Mapping[str, int], keeper: _Keep
     for name in times:
         if name not in by_name:
             raise MissingMigration(
-                f"{keeper.table} has {name} and there is no {name}.py; restore it, point --directory at it, "
-                f"or, if the file was renamed, correct the name in {keeper.table}"
+                f"{keeper.table} records {name}, but there is no {name}.py; restore the file, name its folder with "
+                f"--directory, or, if the file was renamed, correct the name in {keeper.table}"
             )
     adopted = tuple(file._replace(applied_at=times[str(file)]) for file in files if str(file) in times)
     problems = find_problems(files, adopted)

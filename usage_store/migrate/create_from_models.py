@@ -1,7 +1,8 @@
-"""Write migrations from the difference between Peewee models and a live SQLite database.
+"""Write a migration from the differences between Peewee models and a SQLite database.
 
-playhouse.schema_diff does not look at types, NULL, defaults, CHECKs and foreign-key actions, and knows partial and
-expression indexes by name alone; so peewee makes the models' tables in memory, and the two catalogs are compared.
+Peewee creates the tables of the models in memory, and the two schemas are compared. playhouse.schema_diff is not used,
+because it ignores types, NULL, defaults, CHECKs and foreign-key actions, and compares partial and expression indexes
+only by name.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A migration that is not in a file yet.
+    """A migration that is not written to a file yet.
 
-    `source` is what follows the docstring in its file, `todo` what it could not write, a line each. Without a source
-    there is nothing to run: the database has what the models say, or only a person can write what differs.
+    `source` is the text of the file after its docstring. `todo` has one line for each difference that only a person
+    can write. An empty `source` means that there is nothing to run: the database already matches the models, or all
+    differences are in `todo`.
     """
 
     source: str = ""
@@ -34,7 +36,7 @@ class Generated:
 
     @property
     def empty(self) -> bool:
-        """Whether the database has what the models say."""
+        """Whether the database already matches the models."""
         return not self.source and not self.todo
 
 
@@ -44,12 +46,12 @@ def generate(
     *,
     renames: Mapping[str, str] | None = None,
 ) -> Generated:
-    """Write the migration that gives a connected database the tables of the models. Reads only.
+    """Generate the migration that gives the database the tables of the models. Reads only.
 
-    `renames` maps an old table to its new name, and "table.old" to a column's new name. Only the models' tables are
-    looked at, with their indexes; triggers and views stay. The source runs SQL and rebuilds tables, up and down, and
-    imports nothing. Raises ConfigurationError for models that SQLite refuses, that share a table or refer to a model
-    that was not loaded, and for renames that do not fit.
+    `renames` maps an old table name to the new one, and "table.column" to the new name of that column. Only the tables
+    of the models and their indexes are compared; triggers and views are kept. The generated source executes SQL and
+    rebuilds tables, up and down, and imports nothing. Raises ConfigurationError for models that SQLite refuses, for
+    models that share a table or refer to a model that was not loaded, and for wrong renames.
     """
     with connected(inner(database)):
         changes = engine_of(database).from_models.model_changes(inner(database), models, renames or {})
@@ -59,10 +61,10 @@ def generate(
 
 
 def write(directory: Path, title: str, generated: Generated) -> Path:
-    """Write a generated migration under the next number and return its path; make the directory if need be.
+    """Write a generated migration to a file with the next number, and return the path of the file.
 
-    Raises as `new_file.create`, and ConfigurationError where there is nothing to run.
+    A missing directory is created. Raises ConfigurationError if there is nothing to run, and as `new_file.create`.
     """
     if not generated.source:
-        raise ConfigurationError("nothing was written: there is nothing that a migration could run")
+        raise ConfigurationError("nothing was written: the migration would have nothing to run")
     return new_file.create(directory, title, generated.source)

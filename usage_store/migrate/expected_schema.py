@@ -1,4 +1,4 @@
-"""How the schema differs from what the log has recorded of it. No migration is loaded."""
+"""Compare the schema of a database with the schema that the log has recorded. No migration is loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = 10
 
 
 class Drift(NamedTuple):
-    """Differences, and what a person should know of the comparison."""
+    """The differences that were found, and notices about the comparison itself."""
 
     problems: list[SchemaDrift]
     notices: list[str]
@@ -31,19 +31,20 @@ class Drift(NamedTuple):
 def drift(records: Records, applied: Sequence[Migration]) -> Drift:
     """Compare the schema with the recorded one. Reads only.
 
-    Of what migrations made before there was a record, their sources tell the names: it is said not to be compared, and
-    is asked for all the same where plain SQL makes it. Raises HistoryError for a line of the log that no runner wrote.
+    Some migrations may have run before the log recorded schemas. One notice names the objects that they created, as far
+    as their sources show the names, and says that these objects were not compared. But an object that such a source
+    creates by plain SQL must exist. Raises HistoryError for a damaged line of the log.
     """
     return compared(records, recorded_schema(records, applied), applied)
 
 
 def recorded_schema(records: Records, applied: Sequence[Migration]) -> Recorded:
-    """Put together what the log has recorded of the schema, or what the migrations bring along. Reads only."""
+    """Return the schema that the log has recorded, or the schema that is stored beside the migrations. Reads only."""
     return recorded(list(records.log.ddl()), applied, records.brought())
 
 
 def compared(records: Records, found: Recorded, applied: Sequence[Migration]) -> Drift:
-    """Compare the schema with one that was recorded or replayed. Reads only."""
+    """Compare the schema with a recorded or replayed schema. Reads only."""
     fingerprint = records.engine.Fingerprint(records.database)
     now = fingerprint.read()
     live = fingerprint.objects
@@ -61,7 +62,11 @@ def compared(records: Records, found: Recorded, applied: Sequence[Migration]) ->
 
 
 def _expected(schema: Schema, live: Mapping[str, SchemaObject]) -> dict[str, SchemaObject]:
-    """Leave out what may be missing, unless some of it is there; what moved to another table is not."""
+    """Return the objects that must exist.
+
+    Optional objects are included only if at least one optional object exists on its own table. If an object has one of
+    its allowed alternative texts, that text is expected.
+    """
     optional = {key: each for key, each in schema.objects.items() if each.name.lower() in schema.optional}
     there = {key for key, each in optional.items() if key in live and live[key].table.lower() == each.table.lower()}
     expected = {key: each for key, each in schema.objects.items() if key not in optional or there}
@@ -85,15 +90,15 @@ def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping
     shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     versions = str(rows[0]) if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
     return (
-        f"not compared: {shown or 'what else they made'}; nothing is recorded of {versions} ({len(rows)}), and "
-        "`validate --replay` runs them on an empty copy, compares, and records what they make"
+        f"not compared: {shown or 'other objects'}; the log has no schema for {versions} ({len(rows)}); "
+        "`validate --replay` runs them on an empty copy, compares the schema with the result, and records the result"
     )
 
 
 def _cause(*, current: bool) -> str:
     if current:
         return (
-            "the schema is as the last migration left it: it was changed by hand before that one, or a migration is "
-            "not what it was, or depends on rows"
+            "the schema has not changed since the last migration: somebody changed it by hand before that, or a "
+            "migration does something else now, or its result depends on rows"
         )
     return "the schema was changed by hand since the last migration"

@@ -1,4 +1,4 @@
-"""What is known of a migration that fails, as one line: where, what, the statement, and what stays."""
+"""Describe a failed migration in one line: the place, the error, the statement, and what was kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """One try at a migration: collects what its error message needs."""
+    """One attempt to run a migration. It collects the parts of the error message."""
 
     def __init__(self, migration: Migration, direction: Direction, engine: Engine[Any], *, atomic: bool) -> None:
         self.migration = migration
@@ -34,7 +34,7 @@ class Attempt:
 
     @contextmanager
     def noting(self, database: peewee.Database) -> Iterator[None]:
-        """Remember the statement of the block that failed last."""
+        """Remember the last statement that fails in the block."""
         database.query_hooks.append(self._note)
         try:
             yield
@@ -46,28 +46,29 @@ class Attempt:
             self._failed = event
 
     def call(self, module: ModuleType, migrator: SchemaMigrator, database: peewee.Database) -> None:
-        """Call the migration's function, and remember what it raises.
+        """Call the `up` or `down` of the migration, and remember the error that it raises.
 
-        Raises GuardTripped if that gives a coroutine or a generator, since nobody runs one.
+        Raises GuardTripped if the function returns a coroutine or a generator, because its code would never run.
         """
         try:
             result = getattr(module, self.direction)(migrator, database)
             if result is not None and isinstance(result, (Awaitable, AsyncGenerator, Generator)):
                 _discard(result)
                 kind = type(result).__name__
-                raise GuardTripped(f"{self.direction} gave a {kind}, which nobody runs; use def")  # noqa: TRY301
+                said = f"{self.direction} returned a {kind}, which never runs; use a plain def without yield"
+                raise GuardTripped(said)  # noqa: TRY301
         except (Exception, SystemExit) as error:
             self.error = error
             raise
 
     def _statement(self) -> str | None:
-        # Only if its error is the one that ended the migration, which may have handled another one.
+        # The statement is shown only if its error ended the migration: a migration may handle other errors itself.
         if self._failed is None or self._failed.exception not in (self.error, getattr(self.error, "__cause__", None)):
             return None
         return " ".join(self._failed.sql.split())
 
     def failure(self, error: BaseException, done: Sequence[Step]) -> MigrationFailed:
-        """Make the error to raise; the first that the migration raised counts, not what came of it."""
+        """Return the error to raise. If the migration raised an error, that error is shown, not a later one."""
         first = self.error or error
         line = line_in(first, file_name_of(self.migration))
         where = self.migration.file_name if line is None else f"{self.migration.file_name}, line {line}"
@@ -91,4 +92,4 @@ class Attempt:
 
 def _discard(result: object) -> None:
     if isinstance(result, Coroutine):
-        result.close()  # else Python warns that nobody awaited it
+        result.close()  # without this, Python warns that the coroutine was never awaited

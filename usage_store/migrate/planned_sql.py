@@ -1,4 +1,4 @@
-"""The statements that a migration would send: it runs where nothing can break, on an empty copy of the schema."""
+"""Collect the statements of a migration by running it on an empty copy of the schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A migration that would run, and the statements it would send."""
+    """A migration that would run, and the statements that it would execute."""
 
     migration: Migration
     direction: Direction
@@ -30,10 +30,10 @@ class Planned:
 
 
 def planned(records: Records, steps: Sequence[Loaded], direction: Direction) -> tuple[Planned, ...]:
-    """Collect the statements of each step. The database is only read.
+    """Return the statements of each step. The database is only read.
 
-    Statements that depend on rows are those of empty tables. Raises MigrationFailed for a migration that cannot run
-    on them.
+    The steps run on empty tables, so statements that depend on rows may be missing. Raises MigrationFailed for a
+    migration that fails on empty tables.
     """
     engine = records.engine
     with engine.copies.empty_copy(records.database) as scratch:
@@ -41,9 +41,9 @@ def planned(records: Records, steps: Sequence[Loaded], direction: Direction) -> 
 
 
 def run(engine: Engine[Any], scratch: peewee.Database, step: Loaded, direction: Direction) -> tuple[str, ...]:
-    """Run one migration on a scratch database and give the statements that it sent, parameters filled in.
+    """Run one migration on a scratch database, and return its statements with the parameters filled in.
 
-    Raises MigrationFailed for what the guard refuses, and for whatever the migration raises.
+    Raises MigrationFailed if the migration raises any error, or does something that migrations may not do.
     """
     attempt = Attempt(step.migration, direction, engine, atomic=step.atomic)
     watch = engine.migrating.Watch(scratch, engine.Fingerprint(scratch))
@@ -60,7 +60,7 @@ def run(engine: Engine[Any], scratch: peewee.Database, step: Loaded, direction: 
             finally:
                 attempt.refused = watch.refused
             if watch.refused:
-                raise GuardTripped(watch.refused)  # noqa: TRY301  the migration swallowed it
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised on
+                raise GuardTripped(watch.refused)  # noqa: TRY301  the migration caught the error and went on
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised again below
         raise attempt.failure(error, ()) from (attempt.error or error)
     return tuple(statements)

@@ -1,4 +1,4 @@
-"""Run the pending migrations on a copy of the database, forward and back, and say what they did."""
+"""Run the pending migrations on a copy of the database, forward and back, and report what they did."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One migration, run in one direction on the copy.
+    """One run of a migration on the copy, in one direction.
 
-    `rows_written` counts rows inserted, updated and deleted, the history's own among them. `bytes_written` is what went
-    through the -wal, `disk_needed` that and what the database grew. `failure` is the error that it raised, if any.
+    `rows_written` is the number of rows inserted, updated and deleted, including rows of the history table.
+    `bytes_written` is the number of bytes written to the -wal file. `disk_needed` is `bytes_written` plus the growth of
+    the database, in bytes. `failure` is the error that the migration raised, or None.
     """
 
     seconds: float
@@ -36,11 +37,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """One migration, up and, if it was rolled back, down.
+    """What one migration did on the copy: `up`, and `down` if it was rolled back.
 
-    `restored` tells whether `down` brought schema and rows back exactly, and is None if it did not run to its end.
-    `differences` name what it did not bring back, a line each; what a newer migration's `down` left is said there. What
-    a migration declares to delete, no `down` has to bring back: rows of tables, values of columns.
+    `restored` is True if `down` restored schema and rows exactly, and None if `down` did not finish. `differences` has
+    one line for each thing that `down` did not restore. A difference that the `down` of a newer migration left is
+    listed only there. `down` need not restore rows and column values that the migration declares in `deletes`.
     """
 
     migration: Migration
@@ -52,9 +53,9 @@ class Rehearsed:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What the pending migrations did on a copy of `database_bytes` bytes, in the order of their versions.
+    """What the pending migrations did on a copy of `database_bytes` bytes, lowest version first.
 
-    `notice` says why not all of them were rolled back, if a migration without `down` is why.
+    If a migration has no `down`, the rollback stops there, and `notice` says so.
     """
 
     database_bytes: int
@@ -80,16 +81,17 @@ def rehearse(
     directory: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Rehearsal:
-    """Run the pending migrations, all or up to version `target`, on a copy, and then each one's `down`, newest first.
+    """Run the pending migrations on a copy of the database, and then their `down` functions, newest first.
 
-    Their Python runs, with `migrator.dry_run` True. The database is only read. The copy is one consistent state of it,
-    in a temporary folder inside `directory` (default: the database's own folder, so the same disk), and is removed in
-    any case; a kill alone leaves it. The first failure ends the rehearsal; it is in the result, not raised.
-    `on_progress` is told pages copied and pages in all.
+    All pending migrations run, or those up to version `target`. Their Python runs, with `migrator.dry_run` set to True.
+    The database itself is only read. The copy is one consistent state of the database. It is made in a temporary folder
+    inside `directory` (default: the folder of the database, which is on the same disk). The copy is deleted afterwards,
+    unless the process is killed. The first failure ends the rehearsal: it is in the result, and is not raised.
+    `on_progress` is called with the number of copied pages and of all pages.
 
-    Raises the first problem of `status()`, NotEnoughDisk (three times the database is asked for: the copy, and a
-    rebuild's twofold -wal), CorruptDatabase, and ConfigurationError for a `target` that is not pending or a database
-    in memory.
+    Raises the first problem of `status()`; NotEnoughDisk if less is free than three times the size of the database (for
+    the copy, and for the -wal of a rebuild, which may take twice that size); CorruptDatabase; and ConfigurationError
+    for a `target` that is not pending, or for a database in memory.
     """
     with runner.connected():
         copies = runner.records.engine.copies
@@ -112,7 +114,7 @@ def _pending(runner: MigrationRunner, target: int | None) -> list[Migration]:
 
 
 class _Stage:
-    """A runner on the copy, which knows the copy's state after each step."""
+    """A runner on the copy. It keeps the state of the copy after each step."""
 
     def __init__(self, runner: MigrationRunner) -> None:
         self.runner = runner
@@ -170,7 +172,7 @@ class _Stage:
 
 
 def _without(state: State, meant: Collection[str]) -> State:
-    """Leave out what may go: rows and counters of tables that are named, and values where a column is."""
+    """Return a state without the declared losses: rows and counters of named tables, and values of named columns."""
     of_columns = {name.rpartition(".")[0] for name in meant}
     rows = {
         table: (count, 0 if table.lower() in of_columns else total)

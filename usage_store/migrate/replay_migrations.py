@@ -1,4 +1,4 @@
-"""What the applied migrations make when they run again, on empty tables: compared with the schema, and recorded."""
+"""Run the applied migrations again on empty tables, compare the result with the schema, and record it in the log."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 def replay_and_record(
     records: Records, applied: Sequence[Migration], wait: float, on_wait: Callable[[str], None]
 ) -> Drift:
-    """Run the applied migrations on empty tables, compare the schema with what they make, and record that in the log.
+    """Run the applied migrations on empty tables, compare the schema with the result, and record the result in the log.
 
-    Their Python runs. Nothing is compared or recorded while a file is gone, or where a migration cannot run on empty
-    tables. Raises as a run that waits for its lock.
+    The Python of the migrations runs. If a file is missing, or a migration fails on empty tables, nothing is compared
+    or recorded, and a notice says why. Raises MigrationLocked if the lock is not free within `wait` seconds.
     """
     gone = [row for row in applied if row.file is None]
     if gone:
-        return Drift([], [f"the schema was not compared: the file of {gone[0]} is gone"])
+        return Drift([], [f"the schema was not compared: the file of {gone[0]} is missing"])
     schema, failure = _replayed(records, applied)
     if failure is not None:
         return Drift([], [f"the schema was not compared: {failure}"])
@@ -39,7 +39,8 @@ def replay_and_record(
 
 
 def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Schema, str | None]:
-    # Run twice: on nothing, which tells the migrations' own tables from the host's, then beside the host's.
+    # The first run has no other tables, and shows which tables belong to the migrations. The second run, if there are
+    # other tables, has empty copies of those beside it.
     alone, failure = _run(records, lambda _kind, _name: False, applied)
     own = {each.name.lower() for each in alone.objects.values()} | {table.lower() for table in records.tables()}
     if set(map(str.lower, records.database.get_tables())) <= own:
@@ -69,7 +70,10 @@ def _run(records: Records, host: Callable[[str, str], bool], applied: Sequence[M
 def _record(
     records: Records, applied: Sequence[Migration], schema: Schema, wait: float, on_wait: Callable[[str], None]
 ) -> None:
-    """Log what is not recorded yet, as one stamp of the newest version that speaks for all of them."""
+    """Add one line to the log, as a stamp of the newest version, if some schema is not recorded yet.
+
+    The line is valid for all applied versions.
+    """
     with records.alone(wait, on_wait), records.engine.write_transaction(records.database):
         before = recorded_schema(records, applied)
         changes = changes_between(before.schema.objects, schema.objects)

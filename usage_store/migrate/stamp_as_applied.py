@@ -18,10 +18,11 @@ logger = logging.getLogger("usage_store.migrate")
 
 
 def stamp(records: Records, version: int, wait: float, on_wait: Callable[[str], None]) -> tuple[Migration, ...]:
-    """Record every pending version up to this one, or this one's file again if it is applied; in one transaction.
+    """Record every pending version up to `version` as applied, without running it, in one transaction.
 
-    Raises ConfigurationError for a version without a file, MissingMigration for one that another migration was applied
-    as, and changes nothing.
+    If `version` is applied already, only its file is recorded again, as it is now. Returns the recorded migrations.
+    If an error is raised, nothing was changed. Raises ConfigurationError for a version without a file, and
+    MissingMigration for a version that was applied under another name.
     """
     files = records.files()
     known = [file.version for file in files]

@@ -1,4 +1,4 @@
-"""Where a database stands."""
+"""Which migrations are applied to a database, and which are pending."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class MigrationStatus(NamedTuple):
-    """Where a database stands: versions are integers, 0 is "nothing applied".
+    """Which migrations are applied and which are pending. Version 0 means that nothing is applied.
 
-    `problems` are the errors that `migrate()` would raise, `notices` what the applied migrations have to say.
+    `problems` has the errors that `migrate()` would raise. `notices` has lines about things that are worth knowing and
+    are no errors.
     """
 
     current_version: int
@@ -31,8 +32,11 @@ class MigrationStatus(NamedTuple):
 
 
 def status(records: Records, *, ask: bool = False) -> MigrationStatus:
-    """Compare the files with the history; with `ask`, the migrations' own `notices(db)` are asked. Reads only."""
-    from usage_store.migrate.files.passed_over import passed_over  # noqa: PLC0415  as below
+    """Compare the files with the history. Reads only.
+
+    With `ask`, the `notices(db)` functions of the applied migrations are called.
+    """
+    from usage_store.migrate.files.passed_over import passed_over  # noqa: PLC0415  `check` does not need it
 
     files = records.files()
     try:
@@ -62,13 +66,13 @@ def status(records: Records, *, ask: bool = False) -> MigrationStatus:
 
 
 def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
-    """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only."""
+    """Return the problems of history, files and schema, and the number of pending migrations. Reads only."""
     files = records.files()
     applied = with_paths(records.history.applied(files), files)
     edited, _ = find_edits(records.log, applied)
     problems: list[MigrationError] = [*find_problems(files, applied), *edited]
     if applied and not records.log.is_current():
-        from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of what `check` takes to start
+        from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of the start-up time of `check`
 
         problems += drift(records, applied).problems
     return tuple(problems), len(pending(files, applied))

@@ -1,4 +1,4 @@
-"""Tell whether a database is what its migrations say it is."""
+"""Check whether a database is intact and has the schema that its migrations create."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _MAX_DAMAGE_LINES = 10
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is wrong (`problems`, each an error with one line) and what is worth knowing (`notices`)."""
+    """The result of a validation: `problems` has errors of one line each, `notices` has lines that are no errors."""
 
     problems: tuple[UsageStoreError, ...]
     notices: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no problem."""
         return not self.problems
 
 
@@ -42,10 +42,10 @@ def validate(
     full: bool,
     ask: bool,
 ) -> Report:
-    """Check integrity, foreign keys, history, schema, and last what an application's own checks look at. Reads only.
+    """Check integrity, foreign keys, history and schema, and then run the application's own checks. Reads only.
 
-    A corrupt database is reported as such and not looked at further. `compare` tells how the schema differs; with
-    `ask`, the migrations' own `notices(db)` are asked.
+    If the database is corrupt, only that is reported. `compare` compares the schema with the expected one. With `ask`,
+    the `notices(db)` functions of the applied migrations are called.
     """
     database, engine, files = records.database, records.engine, records.files()
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""What is asked of how the usage tables are stored: for each engine a module with these names, and two rooms."""
+"""The interface between the models and the storage of the usage tables. Each engine has a module that implements it."""
 
 from __future__ import annotations
 
@@ -25,171 +25,199 @@ D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 
 
 class Storage(Protocol[D]):
-    """How the usage tables are stored in one kind of database."""
+    """The functions that store and read the usage tables in one kind of database."""
 
     @property
     def follow_events(self) -> FollowEvents[D]:
-        """The triggers on a host's `events`."""
+        """The functions for the triggers on the host's `events` table."""
 
     @property
     def maintenance(self) -> Maintenance[D]:
-        """The room for keeping the tables small."""
+        """The functions that keep the tables small."""
 
     @property
     def typescript_tables(self) -> TypescriptTables[D]:
-        """The room for the tables of the original monitor."""
+        """The functions that convert the tables of the original monitor."""
 
     def prepare(self, database: D) -> None:
-        """See that the connections of a database have what the models' queries call. Opens none."""
+        """Register the SQL functions of the models' queries on the connections of a database. Opens no connection."""
 
     def active_configuration(self, database: D) -> dict[str, Any] | None:
-        """Give the columns of the active configuration but `is_active`, whatever they hold, or None. Reads only."""
+        """Return the columns of the active configuration without `is_active`, or None if none is active. Reads only.
+
+        The values are not checked.
+        """
 
     def reset_configuration(self, database: D, defaults: Sequence[Any]) -> None:
-        """Give the active configuration these values, in the order of the rules; else the newest; else make one."""
+        """Set the fields of the active configuration to `defaults`, which are in the order of the configuration rules.
+
+        If none is active, the newest configuration is reset and becomes active. If there is none, one is created.
+        """
 
     def insert(self, database: D, row: Row) -> int | None:
-        """Insert a snapshot and give its id; None, and nothing is inserted, for no JSON or an unknown session."""
+        """Insert a snapshot, and return its id. Inserts nothing, and returns None, if a rule refuses the row.
+
+        The rules are that the session is registered and the text is JSON.
+        """
 
     def insert_many(self, database: D, rows: Sequence[Row]) -> int:
-        """Insert snapshots and give how many were; the others are as those that `insert` refuses."""
+        """Insert snapshots, and return how many were inserted. The others are such as `insert` refuses."""
 
     def refused_because(self, database: D, text: str, session_id: str) -> tuple[bool, bool]:
-        """Tell whether a text is JSON to the database, and a session known. Reads only."""
+        """Return whether the database accepts a text as JSON, and whether a session is registered. Reads only."""
 
     def recent(self, database: D, since: int, most: int, session_id: str | None) -> list[tuple[Any, ...]]:
-        """List so many snapshots from a time on, newest first: id, session, text or why not, type, time. Reads only."""
+        """List at most `most` snapshots that are not older than `since` (seconds, UTC), newest first. Reads only.
+
+        Each row has id, session id, text, type and timestamp. A text that cannot be read is a blob with the reason.
+        """
 
     def of_session(self, database: D, session_id: str) -> list[tuple[Any, ...]]:
-        """List all snapshots of a session in the same way. Reads only."""
+        """List all snapshots of a session as `recent` does. Reads only."""
 
     def register(self, database: D, session_ids: Iterable[str]) -> int:
-        """Make sessions known, all or none, and give how many were not."""
+        """Register sessions, all or none, and return how many were not registered before."""
 
     def session_sizes(self, database: D, session_id: str | None) -> list[tuple[str, int, float]]:
-        """List each session, or one, with its snapshots and the bytes of their texts on disk. Reads only."""
+        """List each session, or only one, with the number of its snapshots and the bytes of their texts on disk.
+
+        Reads only.
+        """
 
 
 class FollowEvents(Protocol[D]):
-    """The triggers on a host's `events`; `triggers` gives the migration that makes them.
+    """The functions for the triggers on the host's `events` table.
 
-    What becomes of them happens in a block of `recording`, in a transaction.
+    `triggers` returns the module of the migration that creates the triggers. Each change of the triggers is made in a
+    transaction and in a block of `recording`.
     """
 
     def made(self, database: D) -> bool:
-        """Tell whether any of them is there. Reads only."""
+        """Return whether at least one of the triggers exists. Reads only."""
 
     def follow(self, database: D, triggers: Callable[[Any], ModuleType], recording: Recording) -> None:
-        """Make them again where they are not as they should be. Reads only where all is well."""
+        """Create the triggers again if they are missing or wrong. If they are right, this only reads."""
 
     def link(self, database: D, triggers: Callable[[Any], ModuleType], recording: Recording) -> None:
-        """Make them, and register the sessions of all events. Raises ConfigurationError."""
+        """Create the triggers, and register the sessions of all events.
+
+        Raises ConfigurationError without a usable events table.
+        """
 
     def register(self, database: D, triggers: Callable[[Any], ModuleType]) -> None:
-        """Register the sessions of the events that are there, if they are followed."""
+        """Register the sessions of the existing events, if the triggers exist."""
 
     def unfollow(self, database: D, recording: Recording) -> None:
-        """Drop them."""
+        """Drop the triggers."""
 
 
 class Maintenance(Protocol[D]):
-    """Keeping the tables small, in transactions between which others write."""
+    """The functions that keep the tables small, in short transactions. Other connections can write between them."""
 
     def require_blocks(self, database: D) -> None:
-        """Raise TransactionOpen in a transaction, ConfigurationError where the tables cannot be maintained."""
+        """Raise TransactionOpen inside a transaction, and ConfigurationError if tables or triggers are missing."""
 
     def Steps(self, database: D, *, passing: bool = False) -> Steps:  # noqa: N802  a class
-        """Make the steps; in `passing`, what comes between has something else to do and waits for nothing."""
+        """Create the steps of maintenance. With `passing`, they run between inserts: short, and without waiting."""
 
     def at_work(self, database: D) -> AbstractContextManager[None]:
-        """Set the connection up for long work within the block."""
+        """Set up the connection for long work inside the block."""
 
     def without_waiting(self, database: D) -> AbstractContextManager[None]:
-        """Let nothing in the block wait for a lock."""
+        """Do not wait for locks inside the block: a locked database raises at once."""
 
     def estimate(self, database: D, goals: Goals) -> Forecast:
         """Estimate what maintenance would do. Reads only."""
 
     def waiting(self, database: D, goals: Goals) -> dict[str, int]:
-        """Count the rows of the steps that can be known before they are done. Reads only."""
+        """Return how many snapshots are to be pruned and to be compacted, by the name of the step. Reads only."""
 
     def remaining(self, database: D, goals: Goals, *, renumber: bool = False) -> tuple[str, ...]:
-        """Say what is left to do, a line for each thing. Reads only."""
+        """Return one line for each thing that is left to do. Reads only."""
 
     def unreachable(self, database: D, goals: Goals) -> int | None:
-        """Give the bytes that would be too few even without snapshots, or None. Reads only."""
+        """Return the allowed bytes if deleting all snapshots does not reach `max_bytes`, else None. Reads only."""
 
     def disk_use(self, database: D) -> int:
-        """Give the bytes that the database takes on disk. Reads only."""
+        """Return how many bytes the database uses on disk. Reads only."""
 
     def free_pages(self, database: D) -> int:
-        """Count the pages to give back. Reads only."""
+        """Return the number of free pages, which can be given back to the disk. Reads only."""
 
     def step_in_times(self, database: D, retention: float) -> str | None:
-        """Describe a long step that the stored times made within the last hour, if they did. Reads only."""
+        """Describe a long gap between stored times that ended within the last hour, or return None. Reads only.
+
+        `retention` is in seconds.
+        """
 
     def warn_of_step(self, database: D, before: int, retention: float) -> None:
-        """Log one line where snapshots are about to be deleted just after such a step. Reads only."""
+        """Log one line if there are snapshots older than `before`, and there is such a gap. Reads only."""
 
     def delete_older(self, database: D, before: int) -> int:
-        """Delete the snapshots older than a time, and give their number."""
+        """Delete the snapshots older than `before` (seconds, UTC), and return their number."""
 
     def delete_sessions(self, database: D, session_ids: Iterable[str]) -> int:
-        """Delete sessions and their snapshots, and give the number of these."""
+        """Delete sessions and their snapshots, and return the number of deleted snapshots."""
 
     def check_rows(self, database: D, *, full: bool) -> Iterator[UsageStoreError | str]:
-        """Give what is wrong with the rows, and a line of text for what is worth knowing. Reads only."""
+        """Return an error for each problem of the rows, and a line of text for each notice. Reads only."""
 
 
 class Steps(Protocol):
-    """The steps of maintenance on a database; each gives its name and a number of rows after each transaction."""
+    """The steps of maintenance on a database.
+
+    After each transaction, they yield the name of the step and the number of rows or pages of the transaction.
+    """
 
     @property
     def longest_lock(self) -> float:
-        """How long others were locked out at most, in seconds."""
+        """The longest time for which other writers were locked out, in seconds."""
 
     def on_rows(self, goals: Goals) -> Iterator[tuple[str, int]]:
-        """Prune, compact, evict and forget."""
+        """Prune, compact and evict snapshots, and forget sessions."""
 
     def on_references(self, *, renumber: bool) -> Iterator[tuple[str, int]]:
-        """Count references again where that is wrong, and renumber."""
+        """Correct wrong counts of references. With `renumber`, give blocks of version 2 new numbers too."""
 
     def on_pages(self) -> Iterator[tuple[str, int]]:
         """Give pages back to the disk."""
 
     def in_passing(self, goals: Goals) -> Iterator[tuple[str, int]]:
-        """Do what there is to do on rows and pages."""
+        """Do the steps on rows and pages."""
 
     def rewrite(self) -> None:
-        """Rewrite the database so that it can shrink, if it cannot. Raises NotEnoughDisk."""
+        """Rewrite a database that cannot shrink, so that it can. Raises NotEnoughDisk."""
 
 
 class TypescriptTables(Protocol[D]):
-    """The tables of the original monitor."""
+    """The functions that convert the tables of the original monitor."""
 
     def refuse_losses(self, database: D) -> None:
-        """Raise ConfigurationError if they have columns, indexes or triggers that would be lost. Reads only."""
+        """Raise ConfigurationError if the tables have columns, indexes or triggers that would be lost. Reads only."""
 
     def set_aside(self, database: D) -> Any:
-        """Copy their rows, and drop them; give what `bring_back` needs besides."""
+        """Copy the rows to temporary tables, and drop the original tables. Returns a value for `bring_back`."""
 
     def bring_back(self, database: D, aside: Any) -> tuple[int, int, int]:
-        """Put the rows into the new tables; count configurations, snapshots and sessions."""
+        """Insert the copied rows into the new tables. Returns the numbers of configurations, snapshots and sessions."""
 
     def mend_history(self, database: D, table: str, name: str) -> None:
-        """Give the only row of the history this name, and its time in seconds."""
+        """Change the only row of the history table: set its name, and convert its time to seconds."""
 
 
 _STORAGES: dict[str, Storage[Any]] = {"sqlite": sqlite}
 
 
 def storage_of(database: peewee.Database) -> Storage[Any]:
-    """Give the storage of a database, not of a DatabaseProxy. Raises ConfigurationError. Nothing is opened."""
+    """Return the storage of a database, which must not be a DatabaseProxy. The database is not opened.
+
+    Raises ConfigurationError for a kind of database without a storage.
+    """
     kind: Any = type(database)
     return _storage_of_kind(kind)
 
 
-@functools.cache  # asked at every insert
+@functools.cache  # each insert calls this function
 def _storage_of_kind(kind: type[peewee.Database]) -> Storage[Any]:
     return _STORAGES[engine_of_kind(kind).NAME]
 

@@ -1,4 +1,4 @@
-"""A migration whose call runs nothing (a coroutine, a generator) is refused, not recorded as applied."""
+"""A migration whose code would not run (a coroutine, a generator) is refused and not recorded as applied."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def test_such_a_function_is_refused_at_load(path: Path, tmp_path: Path, name: st
     with runner_of(path, tmp_path / "own") as runner:
         with pytest.raises(errors.MalformedMigration) as caught:
             runner.migrate()
-        assert str(caught.value) == f"002_later.py: {name} is {kind}, and its call runs nothing; use def"
+        said = f"002_later.py: {name} is {kind}, so a call runs nothing; use a plain def without yield"
+        assert str(caught.value) == said
     assert "schema_migrations" not in names(path)
 
 
@@ -59,7 +60,7 @@ def test_a_call_that_gives_one_fails_the_migration(
     with runner_of(path, tmp_path / "own") as runner, warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(
-            errors.MigrationFailed, match=rf"002_later\.py: GuardTripped: up gave a {kind}, which nobody"
+            errors.MigrationFailed, match=rf"002_later\.py: GuardTripped: up returned a {kind}, which never"
         ):
             runner.migrate()
     assert history(path) == [1]

@@ -1,4 +1,4 @@
-"""Which files are migrations, and what is said of those that cannot be."""
+"""Which files are migrations, and the errors for wrong files."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_same_names_in_two_directories_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_a_file_mended_within_the_same_second_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Python's cache knows a file by its whole seconds and its length: what failed must not run again from there.
+    # Python's bytecode cache compares only the whole seconds and the length of a file: it must not be used here.
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     write(tmp_path, {"001_a": sql()})
     (migration,) = find_files.discover(tmp_path, "sqlite")

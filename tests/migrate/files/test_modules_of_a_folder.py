@@ -1,4 +1,4 @@
-"""A migration is a module like others while it is loaded and run, and leaves nothing behind."""
+"""A migration is a normal module while it is loaded and run. Afterwards no module is left in sys.modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new migration's file: its number, and that it is there as a whole or not at all."""
+"""The file of a new migration: its number, and that it is never written partially."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_killed_at_any_line_it_leaves_a_whole_migration_or_none(tmp_path: Path) 
 
 
 def create_killed_at(line: int, directory: Path) -> None:
-    """Make a file in this process, which is killed when it comes to the so-many-th line of that."""
+    """Create a file in this process, which is killed at the line with this number."""
     lines = itertools.count()
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -96,5 +96,5 @@ def test_a_title_that_is_no_text_is_escaped(tmp_path: Path) -> None:
 
 
 def test_a_title_without_letters_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"'!': a migration's name needs letters or digits"):
+    with pytest.raises(ConfigurationError, match=r"'!': the name of a migration needs letters or digits"):
         new_file.create(tmp_path, "!")

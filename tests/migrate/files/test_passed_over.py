@@ -1,4 +1,4 @@
-"""What looks like a migration and is not run is named, and so are numbers that seem to be missing."""
+"""Notices name files that look like migrations but are not run, and numbers that seem to be missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.quick
 
 
 def said(path: Path, directory: Path) -> list[str]:
-    """The notices of `status`, which are those of `validate`; `check` says nothing of them."""
+    """Return the notices of `status`, after checks that `validate` has the same and `check` finds no problem."""
     with runner_of(path, directory) as runner:
         assert runner.check()[0] == ()
         notices = [notice for notice in runner.status().notices if "pending" not in notice]
@@ -26,10 +26,10 @@ def said(path: Path, directory: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "notice"),
     [
-        ("004_four.sql", "004_four.sql is not run: a migration is a .py file, which can send what is in it"),
-        ("004_four.SQL", "004_four.SQL is not run: a migration is a .py file, which can send what is in it"),
-        ("004_four.PY", "004_four.PY is not run: the name of a migration ends in .py, in small letters"),
-        ("004_four.Py", "004_four.Py is not run: the name of a migration ends in .py, in small letters"),
+        ("004_four.sql", "004_four.sql is not run: migrations are .py files; write one that executes this SQL"),
+        ("004_four.SQL", "004_four.SQL is not run: migrations are .py files; write one that executes this SQL"),
+        ("004_four.PY", "004_four.PY is not run: the name of a migration must end in .py, in lower case"),
+        ("004_four.Py", "004_four.Py is not run: the name of a migration must end in .py, in lower case"),
     ],
 )
 def test_a_file_that_only_looks_like_a_migration_is_named(path: Path, directory: Path, name: str, notice: str) -> None:
@@ -60,10 +60,8 @@ def test_other_files_are_left_alone(path: Path, directory: Path, name: str) -> N
 )
 def test_a_gap_in_the_numbers_is_named(path: Path, tmp_path: Path, versions: tuple[int, ...], missing: str) -> None:
     directory = write(tmp_path / "numbered", {f"{version:03d}_t": table(f"t{version}") for version in versions})
-    expected = (
-        [] if missing is None else [f"no migration has the number {missing}: if there is one, its file is not he"]
-    )
-    assert [notice[:-2] for notice in said(path, directory)] == expected
+    notice = f"no migration has the number {missing}; check whether a file is missing"
+    assert said(path, directory) == ([] if missing is None else [notice])
 
 
 def test_what_was_applied_and_is_gone_is_no_gap(path: Path, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files written for peewee_migrate run under this runner as they do under its Router."""
+"""Files written for peewee_migrate have the same effect in this runner as in the Router of peewee_migrate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ needs_peewee_migrate = pytest.mark.skipif(
 
 
 def source(migrate: str, rollback: str | None = None) -> str:
-    """A peewee_migrate file from the bodies of its functions."""
+    """Return the text of a peewee_migrate file with these function bodies."""
     parts = ["import peewee as pw"]
     parts += [
         f"def {name}(migrator, database, fake=False, **kwargs):\n    " + body.strip().replace("\n", "\n    ")
@@ -36,7 +36,7 @@ def source(migrate: str, rollback: str | None = None) -> str:
 
 
 def model(name: str, *fields: str) -> str:
-    """The body of a `migrate` that makes a table."""
+    """Return the body of a `migrate` function that creates a table."""
     body = "\n    ".join([*fields, "class Meta:", f'    table_name = "{name}"'])
     return f"@migrator.create_model\nclass {name.title()}(pw.Model):\n    {body}"
 
@@ -69,7 +69,7 @@ FILES = {
 
 
 def made(path: Path) -> dict[str, object]:
-    """Everything but the histories."""
+    """Return all rows and the schema without the history tables."""
     found = dump(path)
     schema = found.pop("schema")
     own = {"migratehistory", "schema_migrations", "schema_migration_log", "sqlite_sequence"}
@@ -134,7 +134,7 @@ Host.create()
     native = f"from playhouse.migrate import *\n\n{table('native')}"
     migrated(tmp_path, {"001_direct": source(direct), "002_users": USERS, "003_native": native})
     write(tmp_path / "own", {"004_last": source('migrator.sql("INSERT INTO users (name) VALUES (?)", "ada")')})
-    # In a process of its own, which has run none of the earlier files.
+    # In another process, which has not run the earlier files.
     done = command(*OWN, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(path, "SELECT (SELECT count(*) FROM host), (SELECT count(*) FROM users)") == [(2, 1)]
@@ -158,7 +158,9 @@ def test_an_earlier_file_that_cannot_be_replayed_is_named(tmp_path: Path) -> Non
     before = dump(tmp_path / "app.db")
     with (
         runner_of(tmp_path / "app.db", tmp_path / "own") as runner,
-        pytest.raises(errors.MigrationFailed, match=r"^003_last.py: .*001_users.py, line 4, replayed for its models"),
+        pytest.raises(
+            errors.MigrationFailed, match=r"^003_last.py: .*001_users.py, line 4, replayed to find its models"
+        ),
     ):
         runner.migrate()
     assert dump(tmp_path / "app.db") == before
@@ -213,7 +215,7 @@ def test_a_migrate_that_was_only_imported_is_not_a_migration(tmp_path: Path) -> 
 @pytest.mark.parametrize("text", [USERS, f"from peewee_migrate import Migrator\n{USERS}"])
 def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, text: str) -> None:
     write(tmp_path / "own", {"001_users": text})
-    # Another site: this package and peewee, and nothing else that is installed.
+    # A folder of packages that contains only this package and peewee.
     site = tmp_path / "site"
     site.mkdir()
     peewee_file = Path(peewee.__file__)
@@ -222,6 +224,6 @@ def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, 
     done = run_python("-S", "-m", "usage_store.migrate", *OWN, cwd=tmp_path, PYTHONPATH=str(site))
     assert done.returncode == 2
     assert done.stderr.startswith("error: 001_users.py")
-    assert done.stderr.endswith("; pip install peewee-migrate\n")
+    assert done.stderr.endswith("; install it with `pip install peewee-migrate`\n")
     assert done.stderr.count("\n") == 1
     assert rows(tmp_path / "app.db", "SELECT * FROM sqlite_master") == []

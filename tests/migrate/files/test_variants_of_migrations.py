@@ -1,4 +1,4 @@
-"""Variants of a migration for one engine: which file is taken, and what is said of it."""
+"""Variants of a migration for one engine: which file runs, and how it is named in output and errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Make two migrations, the second with variants for SQLite and for another engine."""
+    """Create two migrations; the second has variants for SQLite and for another engine."""
     files = {"001_one": table("one"), "002_two": PLAIN, "002_two.sqlite": OWN, "002_two.postgresql": "no python"}
     return write(tmp_path / "app", files)
 
@@ -148,7 +148,7 @@ def test_one_without_its_plain_file_is_refused_by_every_engine(directory: Path, 
     write(directory, {"003_three.postgresql": table("three")})
     with pytest.raises(
         errors.MalformedMigration,
-        match=r"^003_three\.postgresql\.py: a variant for the engine postgresql of 003_three\.py, which is not there",
+        match=r"^003_three\.postgresql\.py: a variant of 003_three\.py for the engine postgresql, but 003_three\.py",
     ) as caught:
         find_files.discover(directory, engine)
     assert "\n" not in str(caught.value)
@@ -157,7 +157,7 @@ def test_one_without_its_plain_file_is_refused_by_every_engine(directory: Path, 
 @pytest.mark.parametrize("name", ["002_two.PostgreSQL", "002_two.sqlite.old", "002_two.", "002_two.1", "two.sqlite"])
 def test_a_name_that_is_no_variant_s_is_no_migration_s(directory: Path, name: str) -> None:
     write(directory, {name: OWN})
-    with pytest.raises(errors.MalformedMigration, match="not a migration's name"):
+    with pytest.raises(errors.MalformedMigration, match="not the name of a migration"):
         find_files.discover(directory, "sqlite")
 
 
@@ -179,10 +179,10 @@ def test_two_migrations_of_one_version_are_refused_whatever_their_variants(direc
 
 def test_the_plain_file_of_another_name_is_not_its_own(directory: Path) -> None:
     write(directory, {"002_zwei.sqlite": OWN, "1_one.sqlite": OWN})
-    with pytest.raises(errors.MalformedMigration, match=r"002_zwei\.py, which is not there"):
+    with pytest.raises(errors.MalformedMigration, match=r"but 002_zwei\.py does not exist"):
         find_files.discover(directory, "sqlite")
     (directory / "002_zwei.sqlite.py").unlink()
-    with pytest.raises(errors.MalformedMigration, match=r"1_one\.py, which is not there"):
+    with pytest.raises(errors.MalformedMigration, match=r"but 1_one\.py does not exist"):
         find_files.discover(directory, "sqlite")
 
 

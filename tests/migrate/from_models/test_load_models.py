@@ -1,4 +1,4 @@
-"""Which models `create --from` takes from a module, and what it says of the others."""
+"""Which models of a module `create --from` uses, and which lines it prints about the others."""
 
 from __future__ import annotations
 
@@ -126,15 +126,15 @@ def test_a_base_is_a_model_if_another_refers_to_it(package: str, tmp_path: Path)
 def test_why_a_model_is_left_out_is_said_and_how_to_name_it(package: str) -> None:
     _, (_, person, counter) = load_models(f"{package}.bases").in_use(())
     assert person == (
-        "Person is left out: Employee derives from it, and the database has no table person; if it is to have one, "
-        "name it with the others, as MODULE:NAME of a list of models"
+        "Person is left out: Employee derives from it, and the database has no table person; to create one, name "
+        "a list that contains this model and the others, as MODULE:NAME"
     )
     assert counter.startswith("Counter is left out: it has no field of its own, and the database has no table counter;")
 
 
 def test_a_module_of_nothing_but_bases_is_refused(package: str, tmp_path: Path) -> None:
     (tmp_path / package / "only.py").write_text("from peewee import *\nclass Base(Model):\n    pass\n")
-    with pytest.raises(ConfigurationError, match=r"^Base: without a table in the database"):
+    with pytest.raises(ConfigurationError, match=r"^Base: no table in the database"):
         load_models(f"{package}.only").in_use(())
 
 

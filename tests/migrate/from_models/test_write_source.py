@@ -1,4 +1,4 @@
-"""Any text, as Python writes it."""
+"""Every text is written as a Python literal with the same value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from usage_store.migrate.from_models.write_source import _literal
 
-TEXT = st.characters(exclude_characters="\0", exclude_categories=["Cs"])  # what SQL can hold
+TEXT = st.characters(exclude_characters="\0", exclude_categories=["Cs"])  # characters that SQL can contain
 
 
 @settings(max_examples=50)

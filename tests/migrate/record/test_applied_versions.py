@@ -1,4 +1,4 @@
-"""Histories that do not fit the files: status lists what is wrong, migrate raises it."""
+"""Histories that do not match the files: status lists each problem, and migrate raises the first one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANY_TYPES = "CREATE TABLE schema_migrations (version, name, applied_at)"
 def check(
     path: Path, directory: Path, error: type[errors.HistoryError], exit_code: int, *messages: str
 ) -> errors.HistoryError:
-    """Status lists it, migrate raises it, validate reports it, and none of them changes a thing."""
+    """Check that status lists the error, migrate raises it and validate reports it, and that none changes anything."""
     before = dump(path)
     write(directory, {"009_pending": table("nine")} if error is not errors.DatabaseNewer else {})
     with runner_of(path, directory) as runner:
@@ -50,7 +50,7 @@ def test_an_applied_file_that_is_gone(path: Path, directory: Path) -> None:
 def test_an_applied_file_that_was_renamed(path: Path, directory: Path) -> None:
     migrate_all(path, directory)
     (directory / "002_two.py").rename(directory / "002_second.py")
-    error = check(path, directory, errors.MissingMigration, 3, "applied as 'two'", "002_second.py", "restore the name")
+    error = check(path, directory, errors.MissingMigration, 3, "applied as 'two'", "002_second.py", "restore its name")
     assert error.version == 2
 
 
@@ -121,7 +121,7 @@ def test_a_table_that_is_not_a_history(path: Path, directory: Path, sql: str, me
 
 def test_the_same_version_twice_in_a_foreign_history(path: Path, directory: Path) -> None:
     script(path, f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (1, 'one', 1), (1, 'one', 2)")
-    check(path, directory, errors.HistoryError, 3, "version 1", "twice")
+    check(path, directory, errors.HistoryError, 3, "version 1", "two rows")
 
 
 def test_absurd_times_and_huge_versions_are_only_data(path: Path, directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which edits of an applied migration leave its meaning as it is."""
+"""Which edits of an applied migration do not change its meaning."""
 
 from __future__ import annotations
 

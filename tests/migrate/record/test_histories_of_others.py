@@ -1,4 +1,4 @@
-"""Histories of others: the usage tables and own migrations find their place beside them, and leave them as they are."""
+"""History tables of other programs: the runner does not change them, and finds or creates its own tables."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_usage_tables_live_beside_the_history_of_another_program(path: Path,
         assert insert_usage_snapshot({"session_id": "s", "snapshot_data": {}})
         status = get_migration_status()
         assert (status.current_version, status.pending_count, status.problems) == (NEWEST, 0, ())
-        assert "schema_migrations holds another history" in status.notices[0]
+        assert "schema_migrations belongs to another program" in status.notices[0]
         assert validate_database()
         assert MigrationRunner(init_database(path)).migrate() == ()
     assert history(path, "usage_schema_migrations") == VERSIONS
@@ -70,7 +70,7 @@ def test_every_command_finds_the_history_beside_another_one(path: Path) -> None:
     assert output_of(path, "check") == ""
     status = output_of(path, "status")
     assert f"version {NEWEST} of {NEWEST}, 0 pending" in status
-    assert "notice: schema_migrations holds another history, and stays as it is" in status
+    assert "notice: schema_migrations belongs to another program and stays as it is" in status
     assert not {"convert", "stamp", "problem"}.intersection(status.split())
     assert output_of(path, "validate").endswith("valid\n")
     assert output_of(path, "log").count(" up ") == NEWEST
@@ -183,6 +183,6 @@ def test_naming_the_history_of_another_directory_gives_no_advice_that_would_spoi
     for words in (["status"], ["validate"], ["check"], []):
         said = output_of(path, "--table", "schema_migrations", *words, code=3)
         assert "version 1 was applied as 'users'" in said
-        assert "a history of its own with --table" in said
+        assert "name another history table with --table" in said
         assert "`stamp" not in said
         assert "convert" not in said

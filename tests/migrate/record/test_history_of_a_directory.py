@@ -1,4 +1,4 @@
-"""Own migrations need no name for their history: it is found, or named after their folder, and never another one's."""
+"""A history table needs no --table: it is found by its rows, or named after its folder, and never another folder's."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ def test_two_folders_of_one_name_are_told_to_name_their_histories(path: Path) ->
     output_of(path, "--directory", "one/migrations")
     for words in ([], ["status"], ["check"], ["plan"], ["log"], ["stamp", "1"]):
         said = output_of(path, "--directory", "two/migrations", *words, code=2)
-        assert "app_migrations is the history of other migrations: it has version 1, 'users', and none of" in said
+        assert (
+            "app_migrations is the history of other migrations: it records version 1, 'users', and no migration of"
+            in said
+        )
         assert "--table NAME" in said
     assert output_of(path, "--directory", "two/migrations", "--table", "jobs_history").startswith("applied 001_jobs")
     assert output_of(path, "--directory", "one/migrations").startswith("nothing to migrate")
@@ -88,7 +91,7 @@ def test_two_folders_with_files_of_one_name_and_other_texts_are_not_taken_for_on
     output_of(path, "--directory", "one/migrations")
     for words in ([], ["status"], ["check"], ["validate"], ["rollback", "0"]):
         said = output_of(path, "--directory", "two/migrations", *words, code=2)
-        assert "app_migrations has 002_more, but with another text than in two/migrations" in said
+        assert "app_migrations records 002_more, but its log has another text than 002_more.py in two/migra" in said
         assert "--table" in said
     assert "jobs" not in names(path)
     assert output_of(path, "--directory", "two/migrations", "--table", "jobs_history").count("applied ") == 2
@@ -125,7 +128,9 @@ def test_a_file_that_was_edited_is_still_this_directorys(path: Path) -> None:
     (directory / "002_two.py").write_text(table("another"), encoding="utf-8")
     assert "002_two.py was edited" in output_of(path, "--directory", "own", "status", code=3)
     (directory / "001_one.py").write_text(table("yet_another"), encoding="utf-8")
-    assert "say so with --table own_migrations;" in output_of(path, "--directory", "own", "status", code=2)
+    assert "if that file was edited, use --table own_migrations;" in output_of(
+        path, "--directory", "own", "status", code=2
+    )
     assert "001_one.py was edited" in output_of(
         path, "--directory", "own", "--table", "own_migrations", "status", code=3
     )

@@ -1,4 +1,4 @@
-"""Each history has a log of its own; one that has its name by the older rule is found, and renamed in the next run."""
+"""Each history has its own log. A log with a name by the older rule is found, and the next run renames it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def first(path: Path, name: str) -> Path:
 
 
 def with_old_log(path: Path, history: str, old: str, *, name: str = "one") -> Path:
-    """Make a history whose log has its name by the older rule."""
+    """Create a history whose log has a name by the older rule."""
     directory = first(path, name)
     migrate_all(path, directory, table_name=history)
     script(path, f"ALTER TABLE {history}_log RENAME TO {old}")
@@ -116,8 +116,8 @@ def test_a_log_that_does_not_agree_is_left_with_a_notice(path: Path, disagreemen
     script(path, f"ALTER TABLE jobs_log RENAME TO job_log; {disagreement}")
     before = rows(path, "SELECT * FROM job_log")
     with runner_of(path, directory, "jobs") as runner:
-        assert any(notice.startswith("job_log does not say what jobs says") for notice in runner.status().notices)
-        assert any(notice.startswith("job_log does not say what jobs says") for notice in runner.validate().notices)
+        assert any(notice.startswith("job_log does not agree with jobs") for notice in runner.status().notices)
+        assert any(notice.startswith("job_log does not agree with jobs") for notice in runner.validate().notices)
         assert runner.log.entries() == ()
         assert rows(path, "SELECT * FROM job_log") == before
     assert "jobs_log" not in names(path)
@@ -140,7 +140,7 @@ def test_of_two_histories_that_a_log_agrees_with_the_one_of_its_name_keeps_it(pa
         assert [entry.action for entry in runner.log.entries()] == ["up", "stamp"]
     with runner_of(path, first(path, "b"), "jobs") as runner:
         assert runner.log.entries() == ()
-        assert any(notice.startswith("job_log does not say what jobs says") for notice in runner.status().notices)
+        assert any(notice.startswith("job_log does not agree with jobs") for notice in runner.status().notices)
         write(path.parent / "bs_files", {"002_more": table("more")})
         runner.migrate()
         assert [entry.version for entry in runner.log.entries()] == [2]
@@ -200,10 +200,7 @@ def test_a_log_of_the_host_is_not_ours(path: Path, theirs: str) -> None:
         done = called(*words, *options, "--table", "app", cwd=path.parent)
         said = done.stdout + done.stderr
         assert done.returncode == 3, (words, said)
-        assert (
-            "app_log: not the log of app, which has to have that name (columns id, what); choose another --table"
-            in said
-        )
+        assert "app_log: the log of app needs this name, but it is something else, with the columns id, what" in said
     assert dump(path) == before
     assert called(*options, "--table", "apps", cwd=path.parent).returncode == 0
 
@@ -213,7 +210,10 @@ def test_a_rollback_is_refused_before_it_runs_if_the_log_s_name_is_taken(path: P
     migrate_all(path, directory, table_name="app")
     script(path, f"DROP TABLE app_log; {HOSTS['a table']}")
     before = dump(path)
-    with runner_of(path, directory, "app") as runner, pytest.raises(errors.HistoryError, match="app_log: not the log"):
+    with (
+        runner_of(path, directory, "app") as runner,
+        pytest.raises(errors.HistoryError, match="app_log: the log of app"),
+    ):
         runner.rollback()
     assert dump(path) == before
 

@@ -1,4 +1,4 @@
-"""Whatever stands in the history and the log, a run ends right or refuses in one line and changes nothing."""
+"""With any content of history and log, a run succeeds, or it raises one line and changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.long
 NAMES = ("one", "two", "three", "four")
 ODD = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=5), st.binary(max_size=20))
 VERSIONS = st.integers(1, 6)
-# Mostly plausible, so that a run gets past the first check.
+# Most values are valid, so that a run passes the first check.
 HISTORY = st.lists(
     st.tuples(
         st.one_of(VERSIONS, VERSIONS, VERSIONS, ODD),
@@ -47,7 +47,7 @@ LOG = st.lists(
 )
 FILES = st.sets(st.sampled_from(range(1, 5)), min_size=1)
 COMMANDS = ("status", "check", "validate", "plan", "log", "rollback --no-backup")
-TABLES = ((), ("--table", "schema_migrations"))  # without one, it is looked for
+TABLES = ((), ("--table", "schema_migrations"))  # without a name, the table is searched
 LOOSE = "CREATE TABLE schema_migrations (version, name, applied_at)"
 LOG_COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"
 
@@ -57,7 +57,7 @@ def name_of(version: Any, name: Any) -> Any:
 
 
 def made(folder: Path, history: list[Any], log: list[Any], files: set[int]) -> tuple[Path, Path]:
-    """A database with that history and log, where each applied migration has left its mark, and the directory."""
+    """Create a database with this history and log, and a directory. Each applied migration has a row in `mark`."""
     path = folder / "app.db"
     with raw(path) as connection:
         connection.execute("PRAGMA journal_mode = WAL")

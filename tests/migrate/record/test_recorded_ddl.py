@@ -1,4 +1,4 @@
-"""The schema is compared with what the log has recorded, and no migration is loaded for that."""
+"""The schema is compared with the schema that the log has recorded. No migration is loaded for that."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def problems(path: Path, directory: Path | None = None, **options: bool) -> list
 
 
 def forget(path: Path, versions: str = "version") -> None:
-    """Make the log that of a package that recorded no DDL."""
+    """Change the log to that of an older package, which recorded no DDL."""
     script(path, f"UPDATE {LOG} SET ddl = NULL WHERE version IN ({versions})")
 
 
@@ -100,7 +100,7 @@ def test_the_records_of_an_old_log_are_named_as_not_compared(path: Path, directo
     assert found.problems == ()
     (notice,) = found.notices
     assert notice.startswith(
-        "not compared: table one, table three, table two; nothing is recorded of 001_one to 003_three"
+        "not compared: table one, table three, table two; the log has no schema for 001_one to 003_three"
     )
     assert "validate --replay" in notice
 
@@ -127,7 +127,7 @@ def test_after_a_log_without_ddl_new_migrations_are_compared(path: Path, directo
     script(path, "ALTER TABLE one DROP COLUMN more; ALTER TABLE four ADD COLUMN b")
     found = report(path, directory)
     assert [str(problem) for problem in found.problems] == ["one.more is missing", "four.b is not from a migration"]
-    assert "not compared: table three, table two; nothing is recorded of 001_one to 003_three" in found.notices[0]
+    assert "not compared: table three, table two; the log has no schema for 001_one to 003_three" in found.notices[0]
 
 
 def test_a_replay_compares_with_what_the_migrations_make_and_records_it(path: Path, directory: Path) -> None:
@@ -190,7 +190,7 @@ def test_what_an_older_package_did_after_recorded_runs_is_not_guessed(path: Path
     forget(path, "4")
     found = report(path, directory)
     assert found.ok
-    assert "not compared: table one; nothing is recorded of 004_alter (1)" in found.notices[0]
+    assert "not compared: table one; the log has no schema for 004_alter (1)" in found.notices[0]
     script(path, "DROP TABLE two")
     assert problems(path, directory) == ["table two is missing"]
 
@@ -343,4 +343,4 @@ def test_a_notice_that_the_package_and_its_migrations_both_have_is_given_once(pa
     init_database(path)
     with opened(path) as database:
         (notice,) = MigrationRunner(database).status(notices=True).notices
-    assert notice.startswith("no events table with a session_id")
+    assert notice == "no events table with a session_id column: register sessions with register_session()"

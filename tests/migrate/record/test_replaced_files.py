@@ -1,4 +1,4 @@
-"""A file that another one has replaced, or that is gone: what each command says of it, and what leads out."""
+"""The file of an applied migration is missing or replaced by another file: the output and the ways out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARED = {"001_one": table("one"), "002_two": table("two")}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Apply 003_mine; then the main branch brings another 003, and mine is renumbered."""
+    """Apply 003_mine. Then another branch adds another 003, and 003_mine gets another number."""
     write(tmp_path / "own", {**SHARED, "003_mine": table("mine")})
     migrate_all(tmp_path / "app.db", tmp_path / "own")
     (tmp_path / "own" / "003_mine.py").rename(tmp_path / "own" / "004_mine.py")
@@ -40,7 +40,7 @@ def test_after_a_merge_the_applied_file_is_undone_from_the_log_and_both_are_appl
     for words in ([], ["plan"], ["rehearse"], ["rollback"], ["plan", "2"], ["stamp", "3"], ["stamp", "4"]):
         line = error(folder, *words, code=3, by=called)
         assert (
-            "version 3 was applied as 'mine' and its file is 003_theirs.py; undo it with `rollback 2 --stored-so"
+            "version 3 was applied as 'mine', but its file is 003_theirs.py; undo it with `rollback 2 --stored-so"
             in line
         )
     assert run(folder, "check", code=3, by=called).stdout.startswith("problem: version 3 was applied as 'mine'")
@@ -119,7 +119,7 @@ def test_what_is_only_in_an_own_history_is_said_to_be_its_with_its_name(tmp_path
     (tmp_path / "own" / "001_mine.py").rename(tmp_path / "own" / "002_mine.py")
     write(tmp_path / "own", {"001_theirs": table("theirs")})
     refused = called("status", *words, cwd=tmp_path)
-    assert (refused.returncode, refused.stderr[-29:]) == (2, " with --table own_migrations\n")
+    assert (refused.returncode, refused.stderr[-28:]) == (2, " use --table own_migrations\n")
     named = ("--table", "own_migrations", "--no-backup")
     assert called("rollback", "--stored-source", *words, *named, cwd=tmp_path).returncode == 0
     assert called(*words, cwd=tmp_path).stdout.count("applied ") == 2

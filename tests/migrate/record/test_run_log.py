@@ -1,4 +1,4 @@
-"""The log: what ran and from which source; edited files; stamps."""
+"""The log records what ran and from which source. Edited files and stamps."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_validate_says_whether_a_hand_or_a_migration_made_the_difference(path: P
         assert runner.validate().ok
         write(directory, {"002_two": EDITED})
         (notice,) = runner.validate(replay=True).notices
-    assert notice.startswith("the schema is as the last migration left it")
+    assert notice.startswith("the schema has not changed since the last migration")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The source that the log keeps: run on request alone, whole or not at all, and never at the cost of memory."""
+"""The source in the log is run only on request, never if it is damaged, and a huge one does not fill the memory."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 def plant(
     folder: Path, source: bytes, *, kept: bytes | None = None, noted: str | None = None, version: int = 3
 ) -> None:
-    """Note a migration whose file nobody has, with a source of one's own."""
+    """Record a migration without a file, with this source in the log."""
     with raw(folder / "app.db") as connection:
         connection.execute("INSERT INTO schema_migrations VALUES (?, 'harmless', 1)", (version,))
         connection.execute(
@@ -91,7 +91,7 @@ def test_without_a_source_in_the_log_a_request_says_so(folder: Path) -> None:
 
 
 DAMAGE = {
-    "another text": ({"noted": "0" * 64}, "is not the one that its checksum was made of"),
+    "another text": ({"noted": "0" * 64}, "does not match its checksum"),
     "no text": ({"kept": b"\0\1"}, "cannot be inflated"),
     "half a text": ({"kept": zlib.compress(PLANTED)[:-9]}, "is cut off"),
     "a bomb": ({"kept": zlib.compress(bytes(17 * 2**20))}, "inflates to more than 16 MB"),
@@ -118,8 +118,10 @@ BOMB = zlib.compress(bytes(2**30), 9)
 
 
 def ended(folder: Path, *words: str) -> tuple[int, str]:
-    """Run a command, which may not take a fraction of what the bomb would, and give its code and what it said."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # a process counts its parent's till its start
+    """Run a command, check that it needs little memory, and return its exit code and its output."""
+    before = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    )  # until its start, a process counts the memory of its parent
     done = run_python("-c", MEASURED, *words, cwd=folder)
     code, megabytes = map(int, done.stdout.split()[-2:])
     assert megabytes < before + 200

@@ -198,6 +198,6 @@ def test_a_database_in_utf_16_stays_plain_and_it_is_said_why(tmp_path: Path) -> 
         expected = dict(zip(record(*TEXTS), TEXTS, strict=True))
         done = maintain(compact_after_days=1)
         assert done.compacted == 0
-        assert "8 snapshots to be compacted, which takes a database in UTF-8" in done.left
+        assert "8 snapshots to be compacted, but this database is not UTF-8" in done.left
         assert texts_of(UsageSnapshot.of_session("s")) == expected
     assert stored(tmp_path / "wide.db") == expected

@@ -200,7 +200,7 @@ def test_a_dump_leaves_these_rows_out_and_names_them(
     dumped = json.loads(path.with_name("dump.json").read_text(encoding="utf-8"))["usage_snapshots"]
     assert [(row["id"], row["snapshot_data"]) for row in dumped] == [(3, TEXTS[0]), (4, TEXTS[1]), (5, "[]")]
     [warning] = caplog.messages
-    assert warning.endswith("left out what cannot be read: usage_snapshots 1, usage_snapshots 2")
+    assert warning.endswith("left out rows that cannot be read: usage_snapshots 1, usage_snapshots 2")
 
 
 def test_no_flipped_bit_gives_another_text(path: Path) -> None:

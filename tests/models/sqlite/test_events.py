@@ -31,10 +31,10 @@ CREATE INDEX idx_source_app ON events(source_app); CREATE INDEX idx_session_id O
 CREATE INDEX idx_hook_event_type ON events(hook_event_type); CREATE INDEX idx_timestamp ON events(timestamp);
 """
 NULLABLE = EVENTS.replace("session_id TEXT NOT NULL", "session_id TEXT")
-NOT_FOLLOWED = "the events table is not followed: link_events() does it"
-NO_TRIGGERS = "events is a {}, which can have no triggers: sessions are those that register_session() makes known"
+NOT_FOLLOWED = "the events table does not register sessions: call link_events()"
+NO_TRIGGERS = "events is a {}, which cannot have triggers: register sessions with register_session()"
 KINDS = {"CREATE TABLE l": "view", "CREATE VIRTUAL": "virtual table"}
-NO_EVENTS = "no events table with a session_id: sessions are those that register_session() makes known"
+NO_EVENTS = "no events table with a session_id column: register sessions with register_session()"
 ODD = (None, "", b"", b"blob", 7, 1.5, "' OR 1=1 --", "line\nbreak", "nul\x00byte", "🦊", " ", "x" * 100_000)
 
 

@@ -12,8 +12,8 @@ from usage_store import MigrationRunner, UsageSession, UsageSnapshot, init_datab
 if TYPE_CHECKING:
     from pathlib import Path
 
-ODD = "events has session ids that are blobs or fractions, which no session has: they are not followed"
-BY_HAND = "sessions are those that register_session() makes known"
+ODD = "events has session ids that are blobs or fractions: they register no sessions"
+BY_HAND = "register sessions with register_session()"
 JSON = "json_extract(payload, '$.id')"
 INSERT, DELETE = "INSERT INTO events (session_id) VALUES ({0})", "DELETE FROM events WHERE session_id IS {0}"
 PAYLOAD = """INSERT INTO events (payload) VALUES (json_object('id', {0}))"""
@@ -149,7 +149,7 @@ def test_blobs_and_fractions_are_not_followed_and_a_notice_says_so(tmp_path: Pat
     [
         ("CREATE TABLE log (session_id TEXT); CREATE VIEW events AS SELECT * FROM log", "events is a view, which can"),
         ("CREATE VIRTUAL TABLE events USING fts5(session_id)", "events is a virtual table, which can"),
-        ("CREATE TABLE events (sessionId TEXT)", "no events table with a session_id: "),
+        ("CREATE TABLE events (sessionId TEXT)", "no events table with a session_id column: "),
     ],
 )
 def test_what_cannot_be_followed_is_said_with_its_reason(tmp_path: Path, sql: str, why: str) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EVENTS = "CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT, payload TEXT)"
 NAMES = {f"usage_events_{done}" for done in ("inserted", "deleted", "moved")}
-FOLLOWED = "the events table is followed from now on: triggers were missing, on another table, or older"
+FOLLOWED = "the events table is followed from now on: its triggers were missing, on another table, or too old"
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_one_trigger_that_is_missing_or_another_makes_the_database_invalid(
 def test_triggers_of_version_3_are_not_made_for_tables_of_version_2(path: Path) -> None:
     start(path)
     rollback_migrations(2)
-    with pytest.raises(errors.ConfigurationError, match="usage tables of version 3 are not here"):
+    with pytest.raises(errors.ConfigurationError, match="usage tables of version 3 are missing"):
         link_events()
     with raw(path) as connection:
         connection.execute("DELETE FROM events WHERE session_id = 'a'")

@@ -128,7 +128,7 @@ def test_plain_rows_raise_at_that_row_by_its_id(path: Path, kind: str) -> None:
     assert len([next(found) for _ in range(3)]) == 3
     with pytest.raises(DamagedSnapshot, match=r"^snapshot 2: .*block 1"):
         next(found)
-    with pytest.raises(DamagedSnapshot, match=r"^a snapshot \(select its id to know which\): .*block 1"):
+    with pytest.raises(DamagedSnapshot, match=r"^a snapshot \(select its id to see which\): .*block 1"):
         list(select(S.select(S.snapshot_data)))
     for query in (
         S.select(S.snapshot_data.alias("text"), S.id),
@@ -166,7 +166,7 @@ def test_a_plain_text_that_is_not_utf8_costs_its_row_only(
         assert len(UsageSession.sizes()) == 3
         assert [row for row, line in damaged_snapshots(usage_database) if "not UTF-8" in line] == [6]
         dump_usage(usage_database, path.with_name("dump.json"))
-        assert caplog.messages.pop().endswith("left out what cannot be read: usage_snapshots 6")
+        assert caplog.messages.pop().endswith("left out rows that cannot be read: usage_snapshots 6")
         caplog.clear()
         compact_at_once(usage_database)  # and once more, now that it stands in a block
     assert UsageSession.remove_many(["s"]) == 1

@@ -1,1 +1,1 @@
-"""The files of a migration directory."""
+"""Find, load and create the files of a migrations directory."""

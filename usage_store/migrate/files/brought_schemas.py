@@ -1,4 +1,7 @@
-"""The schema after each version, where migrations bring it along: for databases whose log has recorded none."""
+"""Read the file that stores the schema after each version.
+
+Some migration directories contain such a file. It is used for databases whose log has no recorded schema.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Schema:
-    """The objects that are expected, by their keys.
+    """The schema objects that are expected, by their keys.
 
-    `optional` names, in lower case, indexes and triggers that may be missing; `alternatives` has by key other DDL that
-    is as good. `found` has the keys of those that were there before they were changed: what else is on such a table
-    may be anybody's.
+    `optional` has the names of indexes and triggers that may be missing, in lower case. `alternatives` has, by key,
+    other DDL texts that are also accepted. `found` has the keys of objects that existed before a migration changed
+    them. The application may have other indexes and triggers on such a table.
     """
 
     objects: dict[str, SchemaObject] = field(default_factory=dict)
@@ -28,12 +31,12 @@ class Schema:
     found: set[str] = field(default_factory=set)
 
     def copy(self) -> Schema:
-        """Give one whose objects can be changed."""
+        """Return a copy whose objects can be changed."""
         return Schema(dict(self.objects), set(self.optional), self.alternatives, set(self.found))
 
 
 def read_brought(path: str) -> dict[int, Schema] | None:
-    """Read the schema after each version; None without the file. Reads only."""
+    """Return the schema after each version, or None if the file does not exist. Reads only."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Find, check and load the files of a migration directory.
+"""List the migration files of a directory. No file is loaded.
 
-A migration is a file `NNN_name.py` that defines `up(migrator, db)`, usually `down(migrator, db)`, and may say
-`atomic = False`: the form that `playhouse.migrations` uses. One that defines `migrate` instead is peewee_migrate's.
-Beside it may stand variants, `NNN_name.postgresql.py`: the same migration as it is to run on one database engine.
+A migration is a file `NNN_name.py` that defines `up(migrator, db)` and usually `down(migrator, db)`. It may contain
+`atomic = False`. This is the format of `playhouse.migrations`. A file that defines `migrate` instead is in the format
+of peewee_migrate. A variant such as `NNN_name.postgresql.py` replaces the file `NNN_name.py` on one database engine.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ _MANY_DIGITS = 2 * len(str(_MAX_VERSION))
 def discover(directory: str | os.PathLike[str], engine: str) -> tuple[Migration, ...]:
     """List the migrations of a directory for an engine, lowest version first, without loading them.
 
-    Its variants stand in the place of the plain files, those for other engines are passed over. Names that start with
-    `_` or `.` are left to the application. Raises ConfigurationError if there is no such directory or no migration in
-    it, MalformedMigration and DuplicateVersion for files that cannot be ordered and for variants of none.
+    A variant for the engine replaces the plain file. Variants for other engines are ignored. Files whose names start
+    with `_` or `.` are ignored too; the application may use them. Raises ConfigurationError if the directory does not
+    exist or has no migration, DuplicateVersion for two files with one version, and MalformedMigration for a wrong name
+    and for a variant without a plain file.
     """
     found = numbered(directory, engine)
     if not found:
-        raise ConfigurationError(f"{directory}: no migrations here; their files are named like 001_add_users.py")
+        raise ConfigurationError(f"{directory}: no migrations here; name their files like 001_add_users.py")
     return found
 
 
 def numbered(directory: str | os.PathLike[str], engine: str) -> tuple[Migration, ...]:
-    """List the migrations of a directory, of which there may be none; otherwise as `discover`.
+    """List the migrations of a directory as `discover` does, but return an empty tuple if there are none.
 
-    Without the name of an engine, these are the plain files.
+    With an empty `engine`, no variant is used.
     """
     try:
         names = sorted(os.listdir(directory))
@@ -65,13 +66,13 @@ def _take_variants(by_version: dict[int, Migration], variants: list[tuple[Migrat
     for variant, name in variants:
         if name not in allowed:
             raise MalformedMigration(
-                f"{variant.file_name}: no database engine is called {name} (allowed: {', '.join(allowed)}); a plain "
-                "migration is named like 001_add_users.py"
+                f"{variant.file_name}: no database engine is called {name} (allowed: {', '.join(allowed)}); name a "
+                "migration for all engines like 001_add_users.py"
             )
         if str(variant) != str(by_version.get(variant.version)):
             raise MalformedMigration(
-                f"{variant.file_name}: a variant for the engine {name} of {variant}.py, which is not there; write that "
-                "too, for all other engines, or rename this like 001_add_users.py"
+                f"{variant.file_name}: a variant of {variant}.py for the engine {name}, but {variant}.py does not "
+                "exist; write that file too, for all other engines, or rename this file like 001_add_users.py"
             )
         if name == engine:
             by_version[variant.version] = variant
@@ -81,8 +82,8 @@ def _parse(folder: str, name: str) -> tuple[Migration, str | None]:
     match = _FILE_NAME.fullmatch(name)
     if match is None:
         raise MalformedMigration(
-            f"{name}: not a migration's name; rename it like 001_add_users.py (letters, digits and _), "
-            "or start it with _ if it is not a migration"
+            f"{name}: not the name of a migration; rename it like 001_add_users.py (letters, digits and _), "
+            "or, if it is not a migration, let its name start with _"
         )
     digits, title, engine = match.groups()
     version = int(digits) if len(digits) < _MANY_DIGITS else _MAX_VERSION + 1

@@ -1,4 +1,4 @@
-"""Import what somebody names on the command line: code of the application, which runs."""
+"""Import a module or an object that is named on the command line. This runs code of the application."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 
 def import_module(name: str) -> ModuleType:
-    """Import a module, with the current folder importable. Raises ConfigurationError for whatever that raises."""
+    """Import a module. Modules of the current folder can be imported too.
+
+    Raises ConfigurationError for any error that the import raises, except KeyboardInterrupt.
+    """
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
         return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # sys.exit() among them, which is no success
+    except BaseException as error:  # includes SystemExit, which must not end the program as a success
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{name}: cannot be imported: {type(error).__name__}: {reason}") from error
     finally:
@@ -32,7 +35,7 @@ def import_module(name: str) -> ModuleType:
 
 
 def import_object(spec: str) -> Any:
-    """Import `package.module:name`, or `:name.attribute`, as `import_module` does."""
+    """Import `package.module:name` or `package.module:name.attribute`. Raises as `import_module`."""
     module, _, name = spec.partition(":")
     try:
         return attrgetter(name)(import_module(module))

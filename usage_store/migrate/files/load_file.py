@@ -1,4 +1,4 @@
-"""Load the file of a migration, and check it."""
+"""Load the file of a migration and check its content."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _DECLARATIONS = ("deletes", "drops", "optional")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A migration ready to run: its module, the text that it was loaded from, and what it says of itself.
+    """A migration that is ready to run: its module, its source, and its declarations.
 
-    `atomic` is whether it runs in a transaction. `deletes` names the tables that may lose rows, and as `table.column`
-    the columns that may go with their values; `drops` the indexes and triggers that may vanish with something else, and
-    `optional` those that may be missing.
+    `atomic` is True if it runs in a transaction. `deletes` has the tables that may lose rows, and as `table.column` the
+    columns that may be dropped with values in them. `drops` has the indexes and triggers that may be dropped together
+    with something else. `optional` has the indexes and triggers that may be missing.
     """
 
     migration: Migration
@@ -40,10 +40,10 @@ class Loaded:
 
 
 class Loader:
-    """Load the migrations of one run, from their files or from sources kept of them, and check them.
+    """Load and check the migrations of one run, from their files or from stored sources.
 
-    Run them within its `with` block, where their modules can be imported. Modules beside them are those of `directory`,
-    by default of the first file's.
+    Run the migrations inside the `with` block of the loader: only there can their modules be imported. A migration can
+    import other modules of `directory`, which is by default the folder of the first loaded file.
     """
 
     def __init__(self, directory: str | None = None) -> None:
@@ -58,19 +58,19 @@ class Loader:
         self._modules.__exit__()
 
     def load(self, migration: Migration, direction: Direction, source: bytes | None = None) -> Loaded:
-        """Load a migration that is to go in a direction. Raises as `module()`."""
+        """Load a migration that will run in this direction. Raises as `module()`."""
         source = migration.read() if source is None else source
         module = self.module(migration, direction, source)
-        said = vars(module)  # asked for what is not there, a module takes ten times as long
+        said = vars(module)  # getattr() for a missing name takes ten times as long on a module
         names = (tuple(said.get(declaration, ())) for declaration in _DECLARATIONS)
         return Loaded(migration, module, source, said.get("atomic", True), *names)
 
     def module(self, migration: Migration, direction: Direction = "up", source: bytes | None = None) -> ModuleType:
-        """Load a migration's module, and check that it can go that way.
+        """Load the module of a migration, and check that it can run in this direction.
 
-        Raises LoadError (with file and line) for a file that fails to load, MalformedMigration without a callable
-        `up`, with an `up` or `down` whose call runs nothing, or with an `atomic` that is not a bool, Irreversible when
-        `down` is asked for and missing.
+        Raises LoadError, which names file and line, for a file that fails to load; MalformedMigration if `up` is
+        missing or no function, if `up` or `down` is async or a generator, or if a declaration has a wrong type; and
+        Irreversible if the direction is "down" and `down` is missing.
         """
         file_name = file_name_of(migration)
         source = migration.read() if source is None else source
@@ -91,7 +91,7 @@ def _load_message(migration: Migration, file_name: str, error: BaseException) ->
     else:
         line, what = line_in(error, file_name), f"{type(error).__name__}: {error}"
     if isinstance(error, ModuleNotFoundError) and error.name == "peewee_migrate":
-        what += "; pip install peewee-migrate"
+        what += "; install it with `pip install peewee-migrate`"
     return f"{migration.file_name}, line {line}: {what}" if line else f"{migration.file_name}: {what}"
 
 
@@ -102,7 +102,9 @@ def _check(migration: Migration, module: ModuleType, direction: Direction) -> No
     for name in ("up", "down", "migrate", "rollback"):
         kind = _runs_later(said.get(name))
         if kind:
-            raise MalformedMigration(f"{migration.file_name}: {name} is {kind}, and its call runs nothing; use def")
+            raise MalformedMigration(
+                f"{migration.file_name}: {name} is {kind}, so a call runs nothing; use a plain def without yield"
+            )
     if not isinstance(said.get("atomic", True), bool):
         raise MalformedMigration(f"{migration.file_name}: atomic is {module.atomic!r}; allowed: True, False")
     for attribute in _DECLARATIONS:

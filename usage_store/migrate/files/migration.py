@@ -1,4 +1,4 @@
-"""A migration: its version, its name, its file."""
+"""The version, the name and the file of a migration."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 Direction = Literal["up", "down"]
 
-MOST_BYTES = 16 * 2**20  # of a file, which the log keeps, and which is read back from there
+MOST_BYTES = 16 * 2**20  # of one file: the log stores the whole file, and reading it back must not fill the memory
 
 
 class Migration(NamedTuple):
-    """One version: a file, a history row, or both.
+    """One version: a file, a row of the history table, or both.
 
-    `file` is None when the file is gone; `applied_at` (seconds, UTC) is None while it is pending.
+    `file` is None if the file is missing. `applied_at` (seconds, UTC) is None if the migration is pending.
     """
 
     version: int
@@ -33,20 +33,20 @@ class Migration(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """The file's name, with an engine's in it for a variant; the one that it had when it is gone."""
+        """The name of the file; for a missing file, the name that it had. The name of a variant contains its engine."""
         return os.path.basename(self.file) if self.file else f"{self}.py"
 
     @property
     def path(self) -> Path | None:
-        """The file, or None when it is gone."""
-        from pathlib import Path  # noqa: PLC0415  7 % of what `check` takes to start
+        """The path of the file, or None if the file is missing."""
+        from pathlib import Path  # noqa: PLC0415  7 % of the start-up time of `check`
 
         return None if self.file is None else Path(self.file)
 
     def read(self) -> bytes:
-        """Give the file's content, or raise LoadError if it is gone, cannot be read or is longer than any may be."""
+        """Return the content of the file. Raises LoadError if it is missing, cannot be read, or is too long."""
         if self.file is None:
-            raise LoadError(f"{self.file_name}: the file is gone")
+            raise LoadError(f"{self.file_name}: the file is missing")
         try:
             with open(self.file, "rb", buffering=0) as file:  # half the time of Path.read_bytes
                 source = file.read()
@@ -58,7 +58,7 @@ class Migration(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One migration that was run, in which direction, and how long it took."""
+    """One migration that ran, with its direction and its duration."""
 
     migration: Migration
     direction: Direction
@@ -66,16 +66,19 @@ class Step(NamedTuple):
 
 
 def alike(name: str, other: str) -> bool:
-    """Tell whether two names of a migration differ at most in letters' case, and in what no file's name may have."""
+    """Return whether two names of a migration are the same, ignoring case and characters that file names cannot have.
+
+    Such a character is any that is not a letter, a digit or `_`.
+    """
     return name == other or re.sub(r"\W", "_", name).lower() == re.sub(r"\W", "_", other).lower()
 
 
 def file_name_of(migration: Migration) -> str:
-    """Give the name that a migration's code has in tracebacks."""
+    """Return the file name that tracebacks show for the code of a migration."""
     return migration.file or f"<stored source of {migration}>"
 
 
 def line_in(error: BaseException, file_name: str) -> int | None:
-    """Give the line of a file that an exception passed through last, or None if it never did."""
+    """Return the last line of the file in the traceback of an exception, or None if the file is not in it."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file_name]
     return lines[-1] if lines else None

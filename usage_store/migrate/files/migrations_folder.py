@@ -1,4 +1,4 @@
-"""Whose migrations a runner runs: their directory, the names that their history may have, and their own checks."""
+"""Describe a directory of migrations: the possible names of its history table, its checks and its notices."""
 
 from __future__ import annotations
 
@@ -20,29 +20,32 @@ if TYPE_CHECKING:
     from usage_store.errors import UsageStoreError
     from usage_store.migrate.files.brought_schemas import Schema
 
-COMMON = "schema_migrations"  # a name that many tools give to their history
+COMMON = "schema_migrations"  # many tools use this name for their history table
 
 
 class Check(Protocol):
-    """A look at an application's own data, for `validate`. Reads only.
+    """A function that checks the data of an application during `validate`. It must only read.
 
-    It gives an error for each problem, and a line of text for what is only worth knowing. `full` asks for what takes
-    minutes on a large database. It is called on a connected database where at least one migration is applied.
+    It returns an error for each problem, and a line of text for each notice. With `full` it may take minutes on a large
+    database. It is called on a connected database that has at least one applied migration.
     """
 
     def __call__(self, database: peewee.Database, *, full: bool) -> Iterable[UsageStoreError | str]:
-        """Look, and tell what was found."""
+        """Check the data, and return errors and notices."""
 
 
 class Project(NamedTuple):
-    """A directory of migrations, the names that its history may have, and its own checks.
+    """A directory of migrations, the possible names of its history table, and its checks.
 
-    Of one name in `tables`, that is the history; of two, the first is COMMON, which others may have taken, and a new
-    history gets the second, or COMMON where it is free and the project `takes_common`. `is_known` tells of a database
-    whose history in COMMON is this project's though no row of it is. `notices` says what a person should know of a
-    database with the project's tables, and `brought` gives the schema after each version on an engine, by its name, for
-    databases that have recorded none. In the `seeded` tables its migrations put a row of defaults, in the `upkeep`
-    tables what it can do without: neither is a reason for a backup.
+    `tables` has one or two names. One name is the name of the history table. Of two names, the first is COMMON, which
+    another program may use already. A new history table gets the second name; with `takes_common`, it gets COMMON if
+    that is free. `is_known` returns True if the history in COMMON belongs to this project, even if none of its rows
+    names a file of the project. `checks` are run by `validate`. `notices` returns lines about a database. They replace
+    the `notices(db)` functions of the versions in `speaks_for`. `brought` returns the schema after each version for the
+    engine of this name, for databases whose log has no recorded schema.
+
+    The `seeded` tables have one row of defaults from a migration. The rows of the `upkeep` tables can be created again.
+    Neither kind of rows needs a backup.
     """
 
     directory: str
@@ -54,22 +57,26 @@ class Project(NamedTuple):
     brought: Callable[[str], Mapping[int, Schema] | None] = lambda _engine: None
     seeded: tuple[str, ...] = ()
     upkeep: tuple[str, ...] = ()
+    speaks_for: tuple[int, ...] = ()
 
 
 def usage_tables() -> Project:
-    """Give the project of the usage tables; nothing else in this folder knows them."""
+    """Return the project of the usage tables. Only this function and its helpers know the usage tables here."""
     names = COMMON, f"usage_{COMMON}"
     project = Project(_usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas)
-    return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",))
+    return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",), speaks_for=(1, 3))
 
 
 def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
-    """Give the project of a directory, by default the usage tables'; `table_name` is its history, if it was named.
+    """Return the project of a directory; without a directory, the project of the usage tables.
 
-    Raises ConfigurationError for a name that is no plain identifier.
+    `table_name` is the name of the history table, if the caller chose one. Raises ConfigurationError if it is not a
+    plain identifier.
     """
     if table_name is not None and not table_name.isidentifier():
-        raise ConfigurationError(f"{table_name!r}: a history table's name is a plain identifier")
+        raise ConfigurationError(
+            f"{table_name!r}: not a name for a history table; allowed: letters, digits and _, with no digit first"
+        )
     usage = usage_tables()
     if directory is None or os.path.realpath(directory) == os.path.realpath(usage.directory):
         project = usage
@@ -81,19 +88,19 @@ def project_of(directory: str | os.PathLike[str] | None, table_name: str | None)
 
 
 def _own_name(directory: str | os.PathLike[str]) -> str:
-    """Name the history of a directory: `<folder>_migrations`, but `app_migrations` for a folder called `migrations`."""
+    """Return the default name of a history table: `<folder>_migrations`, or `app_migrations` for `migrations`."""
     folder = os.path.basename(os.path.abspath(directory))
     if not folder.isascii():
-        from unicodedata import normalize  # noqa: PLC0415  a library of its own, for few folders
+        from unicodedata import normalize  # noqa: PLC0415  few folders need it, and the import takes time
 
-        folder = normalize("NFC", folder)  # macOS gives names decomposed
+        folder = normalize("NFC", folder)  # macOS returns names in decomposed form
     name = "app" if folder.lower() == "migrations" else re.sub(r"\W", "_", folder).lower()
     table = f"{name}_migrations"
     return table if table.isidentifier() and table not in {COMMON, f"usage_{COMMON}"} else f"app_{table}"
 
 
 def _usage_directory() -> str:
-    """Find the migrations of the usage tables: installed, in an editable install, or in a checkout."""
+    """Return the directory of the usage tables' migrations: of an installation, an editable one, or a checkout."""
     package = os.path.dirname(os.path.realpath(usage_store.__file__))
     installed = os.path.join(package, "migrations")
     if os.path.isdir(installed):
@@ -105,14 +112,14 @@ def _usage_directory() -> str:
 
 
 def _usage_checks(database: Any, *, full: bool) -> Iterator[UsageStoreError | str]:
-    # With the models behind it, half of what `check` takes to start.
-    from usage_store.models.storage_interface import storage_of  # noqa: PLC0415  as said above
+    # This imports the models, which would take half of the start-up time of `check`.
+    from usage_store.models.storage_interface import storage_of  # noqa: PLC0415  see above
 
     yield from storage_of(database).maintenance.check_rows(database, full=full)
 
 
 def _usage_notices(database: peewee.Database) -> Iterable[str]:
-    # By its path, as the migrations are: a checkout that is not installed has no such package.
+    # Loaded by its path, like the migrations: in a checkout that is not installed, the package cannot be imported.
     path = os.path.join(_usage_directory(), "_notices.py")
     module = ModuleType("usage_store.migrations._notices")
     SourceFileLoader(module.__name__, path).exec_module(module)
@@ -121,12 +128,12 @@ def _usage_notices(database: peewee.Database) -> Iterable[str]:
 
 
 def _usage_schemas(engine: str) -> Mapping[int, Schema] | None:
-    from usage_store.migrate.files.brought_schemas import read_brought  # noqa: PLC0415  only where schemas are compared
+    from usage_store.migrate.files.brought_schemas import read_brought  # noqa: PLC0415  only needed when schemas are compared
 
     return read_brought(os.path.join(_usage_directory(), f"_schemas.{engine}.json"))
 
 
 def _is_original(database: peewee.Database) -> bool:
-    """Tell whether the usage tables are those of the original monitor, whose history has another name for version 1."""
+    """Return whether the usage tables are those of the original monitor, which gave version 1 another name."""
     names = set(database.get_tables())
     return {"usage_config", "usage_snapshots"} <= names and "usage_sessions" not in names

@@ -1,4 +1,4 @@
-"""The modules of a folder of migrations: importable while they are loaded and run, and no longer."""
+"""Make the modules of a migrations folder importable, but only while migrations are loaded and run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class _Fresh(SourceFileLoader):
-    """Load a file as it is now, past cached bytecode."""
+    """Load the current content of a file, without cached bytecode."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.get_filename(fullname)), self.path)
 
 
 class _Source(_Fresh):
-    """Load one text: what was read is what runs."""
+    """Load a given source text, so that exactly the text that was read is run."""
 
     def __init__(self, fullname: str, path: str, source: bytes) -> None:
         super().__init__(fullname, path)
@@ -33,10 +33,10 @@ class _Source(_Fresh):
 
 
 class Modules:
-    """A package that stands for a folder of migrations, under a name that no other module has.
+    """A package with a unique name that represents a folder of migrations.
 
-    Within a `with` block, what was made here is in `sys.modules`, as dataclasses and pickle ask, and `from . import
-    _helpers` finds what stands in the folder, as it is now. The folder's own `__init__.py` is not run.
+    Inside its `with` block, the loaded modules are in `sys.modules`, because dataclasses and pickle need that. There
+    `from . import _helpers` imports the current content of the folder. The `__init__.py` of the folder is not run.
     """
 
     def __init__(self, folder: str | None) -> None:
@@ -63,15 +63,15 @@ class Modules:
         return name.startswith(f"{self._package.__name__}.")
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002  importlib's signature
-        """Find a module of the package; importlib asks."""
+        """Find a module of the package. importlib calls this method."""
         if not self._is_inside(fullname):
             return None
-        # Finders that are made anew have not listed the folder yet.
+        # A new finder has no old listing of the folder in its cache.
         specs = (FileFinder(folder, (_Fresh, SOURCE_SUFFIXES)).find_spec(fullname) for folder in path or ())
         return next((spec for spec in specs if spec is not None), None)
 
     def load(self, name: str, file_name: str, source: bytes) -> ModuleType:
-        """Run a text as a module of the package, within a block. Raises what it raises."""
+        """Run a source text as a module of the package, inside the `with` block. Raises what the text raises."""
         if not self._package.__path__:
             self._package.__path__ = [os.path.dirname(file_name)]
         fullname = f"{self._package.__name__}.{name}"

@@ -1,4 +1,4 @@
-"""Write a migration file."""
+"""Create a migration file."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ try:
 except ImportError:  # pragma: no cover  Windows
     fcntl = None  # type: ignore[assignment]
 
-_WIDTH = 3  # of the first number's digits
+_WIDTH = 3  # digits of the number of the first migration
 
 _EMPTY = '''
 
 def up(migrator, db):
-    """Apply; runs in one transaction together with its history row."""
+    """Apply the migration. This and its row in the history table are one transaction."""
     raise NotImplementedError("write {file} first")
 
 
 def down(migrator, db):
-    """Undo `up`; delete this function if that is impossible."""
+    """Undo `up`. Delete this function if that is impossible."""
     raise NotImplementedError("write {file} first")
 '''
 
 
 def create(directory: str | os.PathLike[str], title: str, source: str | None = None) -> Path:
-    """Write a migration with the next number and return its path; make the directory if need be.
+    """Create a migration file with the next number, and return its path. A missing directory is created.
 
-    `source` is what follows the docstring's line; without it the migration is empty and refuses to run. The number has
-    as many digits as the newest one's. The file is there as a whole or not at all, and never in another's place.
+    `source` is the text after the docstring. Without it, the migration is empty and raises an error when it is run. The
+    number has as many digits as the newest number. The file is never written partially and never replaces another
+    file. Raises ConfigurationError for a title without letters and digits, and OSError if the file cannot be written.
     """
     slug = "_".join(re.findall(r"\w+", title)).lower()
     if not slug:
-        raise ConfigurationError(f"{title!r}: a migration's name needs letters or digits")
+        raise ConfigurationError(f"{title!r}: the name of a migration needs letters or digits")
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -65,13 +66,16 @@ def _next_number(folder: Path) -> str:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Be the only one who gives out numbers in a folder; where it cannot be locked, two may get the same."""
+    """Lock the folder, so that only one process chooses a number at a time.
+
+    On Windows and some network file systems a folder cannot be locked. There, two processes may choose the same number.
+    """
     if fcntl is None:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):  # some network file systems lock no folders
+        with suppress(OSError):  # some network file systems cannot lock a folder
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -79,14 +83,14 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    # A name with a dot before it is no migration's: what a killed process leaves of it does no harm.
+    # A file whose name starts with a dot is no migration, so a file that a killed process leaves does no harm.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}-partial")
     try:
-        # What is no text, as from a file name in another encoding, stands in a string, and is escaped there.
+        # Characters that cannot be encoded, as in a path of another encoding, are written as escapes inside a string.
         partial.write_bytes(text.encode(errors="backslashreplace"))
         _put(partial, path)
     except FileExistsError:
-        raise ConfigurationError(f"{path}: somebody else has just written it; create again") from None
+        raise ConfigurationError(f"{path}: another process has just created this file; run create again") from None
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
@@ -95,10 +99,10 @@ def _write_whole(path: Path, text: str) -> None:
 
 def _put(partial: Path, path: Path) -> None:
     try:
-        os.link(partial, path)  # refuses a name that is taken, which rename does not
+        os.link(partial, path)  # unlike rename, this fails if the name exists
     except FileExistsError:
         raise
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no hard links
         if os.path.lexists(path):
             raise FileExistsError from None
         partial.rename(path)

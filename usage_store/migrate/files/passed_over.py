@@ -1,4 +1,4 @@
-"""What stands among migrations and looks like one, and what is missing among their numbers."""
+"""Find files that look like migrations but are not run, and numbers that no migration has."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LIKE_A_MIGRATION = re.compile(r"([0-9]+)_\w+\.(sql|py)", re.IGNORECASE)
 
 
 def passed_over(directory: str, files: Sequence[Migration], applied: Sequence[Migration]) -> list[str]:
-    """Say which files of a directory are not run though they look like migrations, and which numbers none has.
+    """Return notices about files that look like migrations but are not run, and about missing numbers. Reads only.
 
-    Numbers are missed only if fewer are missing than there are, since times as numbers leave gaps. Reads only.
+    Missing numbers are named only if there are fewer of them than migrations: numbers made from dates leave many gaps.
     """
     versions = {migration.version for migration in (*files, *applied)}
     return [*_no_migrations(directory, versions), *_gaps(sorted(versions))]
@@ -30,13 +30,13 @@ def _no_migrations(directory: str, versions: set[int]) -> Iterator[str]:
         if match is None or name.endswith(".py"):
             continue
         if match[2].lower() == "py":
-            yield f"{name} is not run: the name of a migration ends in .py, in small letters"
-        elif int(match[1]) not in versions:  # or else a migration may read it
-            yield f"{name} is not run: a migration is a .py file, which can send what is in it"
+            yield f"{name} is not run: the name of a migration must end in .py, in lower case"
+        elif int(match[1]) not in versions:  # a migration with the same number may read the file
+            yield f"{name} is not run: migrations are .py files; write one that executes this SQL"
 
 
 def _gaps(versions: Sequence[int]) -> Iterator[str]:
     gaps = [(low + 1, high - 1) for low, high in pairwise(versions) if high - low > 1]
     if 0 < sum(last - first + 1 for first, last in gaps) < len(versions):
         listed = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in gaps)
-        yield f"no migration has the number {listed}: if there is one, its file is not here"
+        yield f"no migration has the number {listed}; check whether a file is missing"

@@ -1,7 +1,8 @@
 """Run files that were written for peewee_migrate: `migrate(migrator, database, fake=False)` and `rollback`.
 
-Their migrator queues operations and knows, in `migrator.orm`, the models that earlier files made. So those files
-are replayed first, as peewee_migrate's Router does: with `fake=True`, operations dropped and queries unanswered.
+The migrator of peewee_migrate knows, in `migrator.orm`, the models that earlier files created. So the earlier files are
+replayed first, as the Router of peewee_migrate does it: they run with `fake=True`, their operations are discarded, and
+their queries return nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class Replays:
-    """The models that files leave, by replaying them; `load` gives a file's module.
+    """Find the models that exist after some files, by replaying these files. `load` returns the module of a file.
 
-    What the file that ran last left is kept: with a replay for each, a run would be quadratic.
+    The models after the last run file are kept. Without that, each file would replay all earlier files.
     """
 
     def __init__(self, load: Callable[[Migration], ModuleType]) -> None:
@@ -34,22 +35,25 @@ class Replays:
         self._left: tuple[object, Any] = None, None
 
     def before(self, migration: Migration, database: peewee.Database) -> Any:
-        """Give the models that the files below a migration leave."""
+        """Return the models that exist before a migration."""
         earlier = _earlier(migration, database)
         (files, orm), self._left = self._left, (None, None)
         return orm if files == _state(earlier) else self._replayed(map(self._load, earlier), database)
 
     def after(self, migration: Migration, module: ModuleType, database: peewee.Database) -> Any:
-        """Give the models that a migration leaves, whose module this is."""
+        """Return the models that exist after a migration. `module` is its module."""
         return self._replayed([*map(self._load, _earlier(migration, database)), module], database)
 
     def keep(self, migration: Migration, database: peewee.Database, orm: Any) -> None:
-        """Keep the models that a migration has left."""
+        """Keep the models that exist after a migration."""
         self._left = _state([*_earlier(migration, database), migration]), orm
 
     def _replayed(self, past: Iterable[ModuleType], database: peewee.Database) -> Any:
-        """Give the models as the adapted modules leave them; others are passed over."""
-        from peewee_migrate import Migrator  # noqa: PLC0415  there only where its migrations are
+        """Return the models that exist after these modules. Modules that are not in peewee_migrate's form are skipped.
+
+        Raises LoadError, which names file and line, for a module that fails.
+        """
+        from peewee_migrate import Migrator  # noqa: PLC0415  installed only if the application uses it
 
         with engine_of(database).copies.silent_database() as silent:
             migrator = Migrator(silent)
@@ -61,21 +65,23 @@ class Replays:
                 except Exception as error:
                     line = line_in(error, str(module.__file__))
                     raise LoadError(
-                        f"{module.__file__}, line {line}, replayed for its models: {type(error).__name__}: {error}"
+                        f"{module.__file__}, line {line}, replayed to find its models: {type(error).__name__}: {error}"
                     ) from error
             return migrator.orm
 
 
 def adapt(module: ModuleType, migration: Migration, replays: Replays) -> None:
-    """Give a module that defines `migrate` an `up`, and a `down` if it defines `rollback`.
+    """Add `up` to a module that defines `migrate`, and `down` if it defines `rollback`.
 
-    A `migrate` that the file only imported is left alone. Raises LoadError if peewee_migrate is not installed.
+    A module that only imported `migrate` is not changed. Raises LoadError if peewee_migrate is not installed.
     """
     if getattr(module.migrate, "__module__", None) != module.__name__:
         return
     if importlib.util.find_spec("peewee_migrate") is None:
         name = migration.file_name
-        raise LoadError(f"{name}: written for peewee_migrate, which is missing; pip install peewee-migrate")
+        raise LoadError(
+            f"{name}: written for peewee_migrate, which is not installed; install it with `pip install peewee-migrate`"
+        )
 
     def up(_: object, database: peewee.Database) -> None:
         orm = replays.before(migration, database)
@@ -91,7 +97,7 @@ def adapt(module: ModuleType, migration: Migration, replays: Replays) -> None:
 
 
 def _earlier(migration: Migration, database: peewee.Database) -> list[Migration]:
-    """List the files below this one; none if its own is gone, since nothing says where they are."""
+    """List the files with lower versions. If the file of the migration is missing, the list is empty."""
     if migration.path is None:
         return []
     files = discover(migration.path.parent, engine_of(database).NAME)
@@ -103,7 +109,7 @@ def _state(files: Sequence[Migration]) -> object:
 
 
 def _run(function: Callable[..., None], database: peewee.Database, orm: Any) -> None:
-    from peewee_migrate import Migrator  # noqa: PLC0415  there only where its migrations are
+    from peewee_migrate import Migrator  # noqa: PLC0415  installed only if the application uses it
 
     migrator = Migrator(database)
     migrator.orm = orm

@@ -1,1 +1,1 @@
-"""What `create --from` needs besides: the models, loaded, and the text of a migration."""
+"""Load Peewee models, and write the source of the migration that `create --from` generates."""

@@ -1,4 +1,4 @@
-"""Import a module of Peewee models, and tell the models that have tables from the bases that only others have."""
+"""Import a module of Peewee models, and find out which of its models have tables and which are only base classes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class Models(NamedTuple):
-    """Models that have tables, and those of which only a database can tell whether they have.
+    """The models of a module: `sure` have tables; `bases` may have tables or be only base classes.
 
-    `statements` made or changed tables, of whichever database, while the models were imported.
+    `statements` are the SQL statements that created or changed tables, in any database, during the import.
     """
 
     sure: tuple[type[peewee.Model], ...]
@@ -31,10 +31,10 @@ class Models(NamedTuple):
     statements: tuple[str, ...] = ()
 
     def in_use(self, tables: Collection[str]) -> tuple[list[type[peewee.Model]], list[str]]:
-        """Give the models that have tables, and a line for each that is left out though it may have one.
+        """Return the models that have tables, and one line for each model that was left out and may have a table.
 
-        A base counts if its table is one of `tables` (lower case), or if a model that counts refers to it.
-        Raises ConfigurationError if none does.
+        A base is included if its table is in `tables` (lower case), or if an included model refers to it. Raises
+        ConfigurationError if no model is included.
         """
         models, left = list(self.sure), list(self.bases)
         while used := [base for base in left if _is_used(base, models, tables)]:
@@ -43,18 +43,19 @@ class Models(NamedTuple):
         if not models:
             names = ", ".join(base.__name__ for base in left)
             raise ConfigurationError(
-                f"{names}: without a table in the database, and with no field or only as a base; "
-                "name what is to have one, as MODULE:NAME of a list of models"
+                f"{names}: no table in the database, and no field or only used as a base class; to create a table, "
+                "name a list that contains the model, as MODULE:NAME"
             )
         return models, [line for base in left for line in _left_out(base, models)]
 
 
 def load_models(spec: str) -> Models:
-    """Import `package.models` or `package.models:NAME`, with the current folder importable, and list its models.
+    """Import `package.models` or `package.models:NAME`, and return its models.
 
-    A module gives the models that it or its submodules define, with the through models of its many-to-many fields;
-    a model that others in it derive from, or that has no field of its own, may be a base. NAME is a model or an
-    iterable of models, taken as it is. Raises ConfigurationError if there is nothing to load.
+    Modules of the current folder can be imported too. A module without NAME stands for the models that it or its
+    submodules define, and for the through models of their many-to-many fields. In a module, a model that other models
+    derive from, or that has no field of its own, may be only a base class. NAME is a model or an iterable of models,
+    and all of these are taken. Raises ConfigurationError if the import fails or there is no model.
     """
     name, _, attribute = spec.partition(":")
     if not name:
@@ -64,7 +65,7 @@ def load_models(spec: str) -> Models:
     if not attribute:
         return _models_in(module)._replace(statements=tuple(statements))
     found = getattr(module, attribute, None)
-    # A model class is iterable too: it would select its rows.
+    # A model class is iterable too, and iterating over it would read its rows.
     listed = list(found) if isinstance(found, Iterable) and not _is_model(found) else [found]
     models = tuple(model for model in listed if _is_model(model))
     if not models or len(models) < len(listed):
@@ -74,7 +75,7 @@ def load_models(spec: str) -> Models:
 
 @contextmanager
 def _noted() -> Iterator[list[str]]:
-    """Collect the block's statements that make or change tables, as peewee logs them before it runs them."""
+    """Collect the statements of the block that create or change tables. Peewee logs each statement before it runs."""
     logger = logging.getLogger("peewee")
     level, wanted = logger.level, logger.isEnabledFor(logging.DEBUG)
     statements: list[str] = []
@@ -95,14 +96,14 @@ def _noted() -> Iterator[list[str]]:
 
 
 def check_unchanged(spec: str, before: Catalog, after: Catalog) -> None:
-    """Raise ConfigurationError if the schema is not what it was before the import: then nothing is left to compare."""
+    """Raise ConfigurationError if the import changed the schema, because then a comparison finds no difference."""
     changed = after.changed_since(before)
     gone = [*(before.tables.keys() - after.tables.keys()), *(before.others.keys() - after.others.keys())]
     names = sorted({*changed.tables, *changed.others, *gone})
     if names:
         raise ConfigurationError(
-            f"importing {spec} changed the database ({', '.join(names)}), so nothing is left to compare; take "
-            "create_tables() or what else makes tables out of the import, and undo what it did"
+            f"importing {spec} changed the database ({', '.join(names)}), so there is no difference to compare; do not "
+            "call create_tables() or other code that creates tables during the import, and undo its changes"
         )
 
 
@@ -122,7 +123,7 @@ def _models_in(module: ModuleType) -> Models:
 
 
 def _is_empty(model: type[peewee.Model]) -> bool:
-    """Tell whether a model has no field of its own, and no index."""
+    """Return whether a model has no field of its own and no index."""
     fields = model._meta.sorted_fields
     return len(fields) == 1 and type(fields[0]) is peewee.AutoField and not model._meta.indexes
 
@@ -138,17 +139,17 @@ def _is_used(base: type[peewee.Model], models: Iterable[type[peewee.Model]], tab
 
 
 def _has_handed_on(base: type[peewee.Model], models: Iterable[type[peewee.Model]]) -> bool:
-    """Tell whether a model that derives from the base has its table."""
+    """Return whether a model that derives from the base uses the same table."""
     return any(_table(model) == _table(base) for model in _derived(base, models))
 
 
 def _left_out(base: type[peewee.Model], models: Iterable[type[peewee.Model]]) -> list[str]:
     derived = [model.__name__ for model in base.__subclasses__()]
     if _has_handed_on(base, models) or (_is_empty(base) and derived):
-        return []  # nearly every application has one of the latter, for its database
+        return []  # most applications have an empty base model that only sets the database: no line for that
     why = f"{', '.join(derived)} derives from it" if derived else "it has no field of its own"
     line = f"{base.__name__} is left out: {why}, and the database has no table {base._meta.table_name}"
-    return [f"{line}; if it is to have one, name it with the others, as MODULE:NAME of a list of models"]
+    return [f"{line}; to create one, name a list that contains this model and the others, as MODULE:NAME"]
 
 
 def _table(model: type[peewee.Model]) -> str:

@@ -1,4 +1,4 @@
-"""Write what a migration from models does, as Python that anybody can read."""
+"""Write the Python source of a generated migration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH = 120
 
 
 def source_of(changes: Sequence[Change], todo: Sequence[str]) -> str:
-    """Give what follows the docstring of a migration's file; `todo` stands above it, a comment a line."""
+    """Return the text of a migration file after its docstring. Each line of `todo` becomes a comment at the top."""
     head = "".join(_comment(line) for line in todo)
     declared = "".join(
         _declaration(name, values)
@@ -27,7 +27,8 @@ def source_of(changes: Sequence[Change], todo: Sequence[str]) -> str:
     down = [step for change in reversed(changes) for step in change.down]
     return (
         ("\n" + head if head else "")
-        + '\n\ndef up(migrator, db):\n    """Apply; runs in one transaction together with its history row."""\n'
+        + "\n\ndef up(migrator, db):\n"
+        + '    """Apply the migration. This and its row in the history table are one transaction."""\n'
         + "".join(map(_step, up))
         + '\n\ndef down(migrator, db):\n    """Undo `up`."""\n'
         + "".join(map(_step, down))
@@ -66,10 +67,10 @@ def _entry(name: str, sql: str) -> str:
 
 
 def _literal(text: str, *, room: int = _WIDTH - 30) -> str:
-    """Write a string as Python: in one line if it fits, else with the breaks that it has, and escaped ones."""
+    """Return a Python literal for a string: on one line if it fits, else on several lines."""
     if len(text) <= room and "\n" not in text and not ("'" in text and '"' in text):
         return repr(text) if '"' in text else f'"{repr(text)[1:-1]}"'
-    # Python reads a carriage return as a line feed, and a quote at the end as one of the closing ones.
+    # Escaped, because Python reads a carriage return as a line feed, and a quote at the end as a closing quote.
     body = text.removesuffix('"')
     escaped = body.replace("\\", "\\\\").replace('"""', r"\"\"\"").replace("\r", r"\r")
     escaped += r"\"" * (len(text) - len(body))
@@ -77,6 +78,6 @@ def _literal(text: str, *, room: int = _WIDTH - 30) -> str:
 
 
 def _broken(line: str) -> str:
-    # A backslash at the end of a line joins it with the next one: the string stays what it is.
+    # A backslash at the end of a line joins it with the next line, so the value of the string does not change.
     pieces = re.findall(rf".{{1,{_WIDTH - 5}}}(?:\s|$)|\S+\s?|\s", line)
     return "\\\n".join(pieces)

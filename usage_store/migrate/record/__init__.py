@@ -1,1 +1,1 @@
-"""What was applied to a database."""
+"""Read and write the history table and the log, and decide which migrations to run."""

@@ -1,4 +1,4 @@
-"""What applied migrations have to say of a database, when they are asked: their Python runs for that."""
+"""Call the `notices(db)` functions of the applied migrations. This runs their Python."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.migrate.files.load_file import Loader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from types import ModuleType
 
     import peewee
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
 
 
-def asked(database: peewee.Database, applied: Sequence[Migration]) -> Iterator[str]:
-    """Ask the applied migrations that define `notices(db)`, but those that a newer one speaks for. They read only."""
+def asked(database: peewee.Database, applied: Sequence[Migration], replaced: Collection[int] = ()) -> Iterator[str]:
+    """Return the notices of the applied migrations that define `notices(db)`. These functions must only read.
+
+    A migration is not asked if its version is in `replaced`, or in `speaks_for` of another migration.
+    """
     with Loader() as loader:
-        modules = _modules(loader, applied)
+        modules = _modules(loader, [row for row in applied if row.version not in replaced])
         spoken_for = {version for module in modules.values() for version in getattr(module, "speaks_for", ())}
         for version, module in modules.items():
             if version not in spoken_for:
@@ -26,7 +29,7 @@ def asked(database: peewee.Database, applied: Sequence[Migration]) -> Iterator[s
 
 
 def _modules(loader: Loader, applied: Sequence[Migration]) -> dict[int, ModuleType]:
-    # Read before it is loaded: a long history has few of these.
+    # Each file is searched for the function before it is loaded, because few migrations define it.
     return {
         row.version: loader.module(row) for row in applied if row.file is not None and b"def notices(" in row.read()
     }

@@ -1,4 +1,4 @@
-"""Find applied migrations whose files were edited since, and judge the edit."""
+"""Find applied migrations whose files were edited later, and decide whether the edit changes their meaning."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.log_table import Log
 
-_MOST_SHOWN = 2**18  # characters of a text: a diff can take the square of them
+_MOST_SHOWN = 2**18  # bytes of a text: the time for a diff can grow with the square of the length
 
 
 def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigration], list[str]]:
-    """Compare the files of applied migrations with the log: edits of their meaning, and notices of others.
+    """Compare the files of applied migrations with the log. Reads only, and runs no migration.
 
-    Migrations that the log does not know, or whose files are gone, are left out. Reads only, and runs none.
+    Returns an error for each edit that may change what the migration does, and a notice for each other edit. A
+    migration is skipped if its file is missing or the log has no line for it.
     """
     logged = log.checksums()
     edited = [
@@ -31,7 +32,7 @@ def find_edits(log: Log, applied: Sequence[Migration]) -> tuple[list[EditedMigra
     ]
     if not edited:
         return [], []
-    from usage_store.migrate.record.stored_source import stored_source  # noqa: PLC0415  `check` mostly does without
+    from usage_store.migrate.record.stored_source import stored_source  # noqa: PLC0415  `check` rarely needs it
 
     problems, notices = [], []
     for migration, now in edited:
@@ -50,16 +51,16 @@ def _problem(migration: Migration, before: bytes, now: bytes) -> EditedMigration
     name = migration.file_name
     return EditedMigration(
         f"{name} was edited after it was applied; restore it and write a new migration, "
-        f"or accept it as it is with `stamp {migration.version}`",
+        f"or accept the edited file with `stamp {migration.version}`",
         version=migration.version,
         diff=_diff(name, before, now),
     )
 
 
 def _diff(name: str, before: bytes, now: bytes) -> str:
-    import difflib  # noqa: PLC0415  1 % of what `check` takes to start
+    import difflib  # noqa: PLC0415  1 % of the start-up time of `check`
 
     if max(len(before), len(now)) > _MOST_SHOWN:
-        return f"{name} is too long to show what was edited"
+        return f"{name} is too long to show the differences"
     old, new = as_text(before).splitlines(), as_text(now).splitlines()
     return "\n".join(difflib.unified_diff(old, new, f"{name} as applied", f"{name} now", lineterm=""))

@@ -1,4 +1,4 @@
-"""A project's migrations in one database, as one value: files, history, log."""
+"""The migration files of a project, and their history table and log in one database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Records(NamedTuple):
-    """The migrations of a directory, and what a database has noted of them."""
+    """The migrations of a directory, and their history table and log in a database."""
 
     database: peewee.Database
     engine: Engine[Any]
@@ -35,7 +35,7 @@ class Records(NamedTuple):
 
     @classmethod
     def of(cls, database: peewee.Database, project: Project) -> Records:
-        """Bring a database and a project together. Nothing is opened."""
+        """Return the records of a project in a database. The database is not opened."""
         history = History(database, project)
         return cls(database, engine_of(database), project, history, Log(database, history))
 
@@ -47,32 +47,32 @@ class Records(NamedTuple):
     def files(self) -> tuple[Migration, ...]:
         """List the migrations of the directory for this engine, lowest version first. Raises as `discover`.
 
-        There may be none where some were applied: then their files are gone.
+        An empty directory is no error if migrations are applied: their files are missing then.
         """
         found = numbered(self.directory, self.engine.NAME)
         return found if found or self.history.applied(found) else discover(self.directory, self.engine.NAME)
 
     def tables(self) -> tuple[str, ...]:
-        """Name the tables of the history and the log, which no migration makes. Reads only."""
+        """Return the names of the history table and the log table. No migration creates them. Reads only."""
         return (self.history.table_name, *self.log.names())
 
     def exist(self) -> bool:
-        """Tell whether these tables are there, the log in its present form and under its present name. Reads only."""
+        """Return whether both tables exist, and the log has its current columns and name. Reads only."""
         return self.history.is_present() and self.log.is_present()
 
     def create(self) -> None:
-        """Make these tables where they are missing, and bring an older log to its present form and name."""
+        """Create these tables if they are missing, and give an older log its current columns and name."""
         self.history.create()
         self.log.create()
 
     def brought(self) -> Mapping[int, Schema] | None:
-        """Give the schema after each version, where the migrations bring that along. Reads only."""
+        """Return the schema after each version, or None if the project stores no such schemas. Reads only."""
         return self.project.brought(self.engine.NAME)
 
     def notices(self, applied: Sequence[Migration], *, ask: bool = False) -> tuple[str, ...]:
-        """Say what a person should know of a database where these are applied. Reads only.
+        """Return notices about a database with these applied migrations. Reads only.
 
-        With `ask`, the migrations' own `notices(db)` are asked, which runs their Python.
+        With `ask`, the `notices(db)` functions of the migrations are called too, which runs their Python.
         """
         if not applied:
             return ()
@@ -81,14 +81,13 @@ class Records(NamedTuple):
             return tuple(said)
         from usage_store.migrate.record.asked_notices import asked  # noqa: PLC0415  it loads migrations
 
-        # The migrations of a project may say the same themselves.
-        return tuple(dict.fromkeys((*said, *asked(self.database, applied))))
+        return (*said, *asked(self.database, applied, self.project.speaks_for))
 
     def stamp(self, migrations: Sequence[Migration], applied: Collection[int] = (), ddl: str | None = None) -> None:
-        """Record migrations that were not run, and log them as their files and the schema are now.
+        """Record migrations without running them, and log their files and the schema's fingerprint as they are now.
 
-        Those whose versions are `applied` are in the history already. `ddl` is what is known of the schema by other
-        means.
+        `applied` has the versions that the history table already records. `ddl` is the schema change for the log, if
+        the caller knows it.
         """
         self.create()
         fingerprint = self.engine.Fingerprint(self.database).read()
@@ -99,8 +98,8 @@ class Records(NamedTuple):
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record what the block changes of the schema, besides migrations, in a transaction that is open."""
-        from usage_store.migrate.record.recorded_ddl import as_text  # noqa: PLC0415  only for what writes
+        """Log the schema changes of the block, which are not made by a migration. Needs an open transaction."""
+        from usage_store.migrate.record.recorded_ddl import as_text  # noqa: PLC0415  only needed when something is written
 
         fingerprint = self.engine.Fingerprint(self.database)
         fingerprint.read()
@@ -113,5 +112,8 @@ class Records(NamedTuple):
             self.log.note(newest(applied), fingerprint.read(), as_text(changes))
 
     def alone(self, wait: float, on_wait: Callable[[str], None]) -> AbstractContextManager[Alone]:
-        """Be the only run on this history, the connection set up for it."""
+        """Hold the lock of this history for the block, with the connection set up for migrations.
+
+        Waits up to `wait` seconds. Raises MigrationLocked.
+        """
         return self.engine.migrating.alone(self.database, self.history.table_name, wait, on_wait)

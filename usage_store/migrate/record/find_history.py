@@ -1,4 +1,4 @@
-"""Find the table that holds a project's history, beside the histories of others."""
+"""Find the history table of a project. The database may also have history tables of other programs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 def history_table(database: peewee.Database, project: Project, files: Sequence[Migration] | None = None) -> str:
-    """Name the table that holds a project's history, or is to hold it. Reads only.
+    """Return the name of the project's history table, which may not exist yet. Reads only.
 
-    A table is a project's if it holds one of its migrations, by version and name; `files` are those of its directory,
-    if they are known already. Raises ConfigurationError where that may as well be the history of another directory: no
-    text in its log is this one's, or no row is and its name is the one that is left.
+    A table belongs to the project if it records a migration with the version and the name of one of its files. `files`
+    are the files of its directory, if the caller knows them. Raises ConfigurationError if the table may belong to
+    another directory: if the log has another text for each file, or if the table has the project's own name and records
+    none of its files.
     """
     if len(project.tables) == 1:
         return project.tables[0]
@@ -35,7 +36,7 @@ def history_table(database: peewee.Database, project: Project, files: Sequence[M
     for table in project.tables:
         if is_history(database, table):
             histories.append(table)
-            for file in reversed(files):  # the newest is the last in the log, and so the first to be found there
+            for file in reversed(files):  # newest first, because its line is the last of the log and is found first
                 if _holds(database, table, file):
                     if project.takes_common or _has_its_text(database, table, file):
                         return table
@@ -57,13 +58,13 @@ def history_table(database: peewee.Database, project: Project, files: Sequence[M
 def _doubt(project: Project, table: str, file: Migration) -> str:
     other = project.tables[1] if project.tables[1] != table else "NAME"
     return (
-        f"{table} has {file}, but with another text than in {project.directory}; if the file was edited, say so with "
-        f"--table {table}; if that is the history of another directory, give this one its own with --table {other}"
+        f"{table} records {file}, but its log has another text than {file.file_name} in {project.directory}; if that "
+        f"file was edited, use --table {table}; if {table} is the history of another directory, use --table {other}"
     )
 
 
 def taken_name(database: peewee.Database, project: Project) -> str | None:
-    """Give the name that a project would have taken, where it is another program's. Reads only."""
+    """Return the usual name of the history table if another program uses it, else None. Reads only."""
     common = project.tables[0]
     if not project.takes_common or engine_of(database).kind_of(database, common) is None:
         return None
@@ -75,7 +76,7 @@ def _is_empty(database: peewee.Database, table: str) -> bool:
 
 
 def _require_empty(database: peewee.Database, table: str, project: Project, files: Sequence[Migration]) -> None:
-    if not files:  # those that were applied are gone
+    if not files:  # the files of the applied migrations are missing
         return
     version, name = map(engine_of(database).ANY_VALUE.format, ("version", "name"))
     sql = f'SELECT {version}, {name} FROM "{table}" LIMIT 1'  # noqa: S608
@@ -83,9 +84,9 @@ def _require_empty(database: peewee.Database, table: str, project: Project, file
     if row is not None:
         version, name = (bytes(value or b"").decode(errors="replace") for value in row)
         raise ConfigurationError(
-            f"{table} is the history of other migrations: it has version {version}, {name!r}, and none of those in "
-            f"{project.directory}; give this directory a history of its own with --table NAME, or restore its files; "
-            f"if that is this directory's history, say so with --table {table}"
+            f"{table} is the history of other migrations: it records version {version}, {name!r}, and no migration of "
+            f"{project.directory}; name another history table with --table NAME, or restore the missing files; if it "
+            f"is the history of this directory, use --table {table}"
         )
 
 
@@ -95,7 +96,10 @@ def _holds(database: peewee.Database, table: str, file: Migration) -> bool:
 
 
 def _has_its_text(database: peewee.Database, table: str, file: Migration, *, without_log: bool = True) -> bool:
-    """Tell whether the log has a file's text, comments and layout aside; `without_log` is the answer if it has none."""
+    """Return whether the log has the text of a file, ignoring comments and layout.
+
+    Returns `without_log` if there is no log, or if the log has no line for the file.
+    """
     log = find_log(database, table)
     if log is None:
         return without_log
@@ -117,7 +121,10 @@ def _has_its_text(database: peewee.Database, table: str, file: Migration, *, wit
 
 
 def _under_another_name(database: peewee.Database, files: Sequence[Migration]) -> str | None:
-    """Find the history that was kept with --table, or before the folder was renamed: its log has a file's text."""
+    """Return another history table whose log has the text of a file, or None.
+
+    It was named with --table, or by the folder before the folder was renamed.
+    """
     for table in engine_of(database).tables_with(database, "applied_at"):
         if table.isidentifier() and is_history(database, table):
             for file in files:

@@ -1,4 +1,4 @@
-"""Find the table that holds a history's log, which may have a name of an older rule until the next run."""
+"""Find the log table of a history table. Until the next run, a log may have a name by an older rule."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _ENDING = "_log"
 
 
 def log_name(history: str) -> str:
-    """Name the log of a history table, as that of no other one.
+    """Return the name of the log of a history table. No two history tables have the same one.
 
-    `schema_migrations` keeps the name that it always had; the one history that would have the same gets the other's.
+    The log of `schema_migrations` is `schema_migration_log`, as always. A history table called `schema_migration`
+    would have the same name for its log, so its log is `schema_migrations_log`.
     """
     if history.lower() == COMMON:
         return history[:-1] + _ENDING
@@ -28,32 +29,33 @@ def log_name(history: str) -> str:
 
 
 def _old_name(history: str) -> str:
-    """Name a log by the older rule, which gave `job` and `jobs` the same one."""
+    """Return the name of a log by the older rule, which gave the histories `job` and `jobs` the same log."""
     return history.removesuffix("s") + _ENDING
 
 
 def find_log(database: peewee.Database, history: str) -> str | None:
-    """Name the table that holds a history's log now, if there is one. Reads only.
+    """Return the name of the table that is now the log of a history, or None. Reads only.
 
-    A log that has its name by the older rule is this history's if the last line of each version in it says what this
-    history says, and the history that the name belongs to now does not say so too.
+    A log with a name by the older rule belongs to this history if two things are true: the last line of each version
+    in the log agrees with this history, and it does not agree with the history that owns this name by the current rule.
     """
     names = dict.fromkeys((log_name(history), _old_name(history)))
     return next((log for log in names if is_log(database, log) and _is_its(database, log, history)), None)
 
 
 def require_free(database: peewee.Database, history: str) -> None:
-    """Raise HistoryError if the name of a history's log is taken by something that is no log. Reads only."""
+    """Raise HistoryError if something else than a log has the name of a history's log. Reads only."""
     log = log_name(history)
     if engine_of(database).kind_of(database, log) is not None and not is_log(database, log):
         columns = ", ".join(sorted(column.name.lower() for column in database.get_columns(log)))
         raise HistoryError(
-            f"{log}: not the log of {history}, which has to have that name (columns {columns}); choose another --table"
+            f"{log}: the log of {history} needs this name, but it is something else, with the columns {columns}; "
+            "choose another history table with --table"
         )
 
 
 def rename_to_rule(database: peewee.Database, history: str) -> None:
-    """Give a log its name, and one that stands in its place its own."""
+    """Rename the log of a history by the current rule. If another log has that name, that log is renamed first."""
     name, engine = log_name(history), engine_of(database)
     if is_log(database, name) and not _is_its(database, name, history):
         other = next(each for each in _older_owners(name) if _claims(database, name, each))
@@ -64,15 +66,15 @@ def rename_to_rule(database: peewee.Database, history: str) -> None:
 
 
 def left_log(database: peewee.Database, history: str) -> str | None:
-    """Say that a log with a name of the older rule is not read for this history. Reads only."""
+    """Return a notice if a log with a name by the older rule is not read for this history, else None. Reads only."""
     name, old = log_name(history), _old_name(history)
     found = find_log(database, history)
     if old in (name, found) or not is_log(database, old) or not is_history(database, history):
         return None
     if found is None and _rows(database, history):
         return (
-            f"{old} does not say what {history} says, or is another history's log: it stays as it is, so edits of what "
-            f"was applied are not seen, and {name} begins with the next run"
+            f"{old} does not agree with {history}, or is the log of another history, so it is not used: edits of "
+            f"applied migrations are not found, and the next run starts a new log, {name}"
         )
     if found is not None and not is_history(database, _present_owner(old)):
         return f"{old} is not read, since {name} is the log of {history}; an older version may have written to it"
@@ -80,23 +82,23 @@ def left_log(database: peewee.Database, history: str) -> str | None:
 
 
 def is_history(database: peewee.Database, table: str) -> bool:
-    """Tell whether something is a table with the columns of a history. Reads only."""
+    """Return whether a name is a table with the columns of a history. Reads only."""
     return _is_table_with(database, table, _HISTORY)
 
 
 def is_log(database: peewee.Database, table: str) -> bool:
-    """Tell whether something is a table with the columns of a log. Reads only."""
+    """Return whether a name is a table with the columns of a log. Reads only."""
     return _is_table_with(database, table, _LOG)
 
 
 def _is_table_with(database: peewee.Database, table: str, columns: set[str]) -> bool:
-    # A view has columns, too.
+    # The kind is checked too, because a view also has columns.
     found = {column.name.lower() for column in database.get_columns(table)}
     return columns <= found and engine_of(database).kind_of(database, table) == "table"
 
 
 def _older_owners(log: str) -> list[str]:
-    """Name the histories that a log of this name belonged to by the older rule, and does not by the present one."""
+    """Return the histories that own a log of this name by the older rule and not by the current rule."""
     base = log.removesuffix(_ENDING)
     return [each for each in (base, f"{base}s") if _old_name(each) == log != log_name(each)]
 
@@ -113,12 +115,15 @@ def _is_its(database: peewee.Database, log: str, history: str) -> bool:
 
 
 def _claims(database: peewee.Database, log: str, history: str) -> bool:
-    """Tell whether a history that has no log under its own name would have this one."""
+    """Return whether this log agrees with the history, and the history has no log under its current name."""
     return _agrees(database, log, history) and engine_of(database).kind_of(database, log_name(history)) is None
 
 
 def _agrees(database: peewee.Database, log: str, history: str) -> bool:
-    """Tell whether the last line of each version says that it was applied, by this name, where the history does."""
+    """Return whether the last line of each version agrees with the history.
+
+    It agrees if the history records the version under the same name, or does not record it after a `down`.
+    """
     if not is_history(database, history):
         return False
     applied = _rows(database, history)

@@ -1,4 +1,4 @@
-"""The history table: which versions were applied, and when."""
+"""The history table. It records which versions are applied, and when they were applied."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class History:
     """The rows of one history table: version, name, applied_at (seconds, UTC).
 
-    Where its project leaves a choice, the table is found anew each time that the rows are read.
+    If its project has several possible table names, the table is searched again each time that the rows are read.
     """
 
     def __init__(self, database: peewee.Database, project: Project) -> None:
@@ -34,22 +34,22 @@ class History:
 
     @property
     def table_name(self) -> str:
-        """The table, as it was found last. Reads only."""
+        """The name of the table that was found last. Reads only."""
         if self._table_name is None:
             self._table_name = history_table(self.database, self._project)
         return self._table_name
 
     def exists(self) -> bool:
-        """Tell whether the table is there. Reads only."""
+        """Return whether the table exists. Reads only."""
         return self._engine.kind_of(self.database, self.table_name) is not None
 
     def is_present(self) -> bool:
-        """Tell whether the table and its index are there. Reads only."""
+        """Return whether the table and its index exist. Reads only."""
         index = f"idx_{self.table_name}_applied_at".lower()
         return self.exists() and any(each.name.lower() == index for each in self.database.get_indexes(self.table_name))
 
     def create(self) -> None:
-        """Make the table and its index where they are missing."""
+        """Create the table and its index if they are missing."""
         integer = self._engine.COLUMN_TYPES["int"]
         self.database.execute_sql(
             f'CREATE TABLE IF NOT EXISTS "{self.table_name}" '
@@ -60,18 +60,18 @@ class History:
         )
 
     def notices(self) -> tuple[str, ...]:
-        """Say where the history is if its usual name is taken, and where its log is not. Reads only."""
+        """Return notices about a usual table name that another program uses, and about an unused log. Reads only."""
         taken, table = taken_name(self.database, self._project), self.table_name
         said = [left_log(self.database, table)]
         if taken is not None and taken != table:
-            said.append(f"{taken} holds another history, and stays as it is: these migrations are noted in {table}")
+            said.append(f"{taken} belongs to another program and stays as it is; the history here is {table}")
         return tuple(line for line in said if line is not None)
 
     def applied(self, files: Sequence[Migration] | None = None) -> tuple[Migration, ...]:
-        """List what was applied, lowest version first; empty without the table. Reads only.
+        """List the applied migrations, lowest version first. Without the table, the list is empty. Reads only.
 
-        `files` are those of the directory, if they are known already. Raises HistoryError if the table is not a history
-        table or holds rows that are not history.
+        `files` are the files of the directory, if the caller knows them. Raises HistoryError if the table has not the
+        columns of a history table, or has a damaged row.
         """
         self._table_name = history_table(self.database, self._project, files)
         if not self.exists():
@@ -86,24 +86,27 @@ class History:
         applied = tuple(Migration(*self._checked(*row)) for row in rows)
         for row, following in pairwise(applied):
             if row.version == following.version:
-                raise HistoryError(f"{self.table_name}: version {row.version} is there twice; delete one of its rows")
+                raise HistoryError(f"{self.table_name}: version {row.version} has two rows; delete one of them")
         return applied
 
     def _checked(self, version: object, name: object, applied_at: object) -> tuple[int, str, None, int]:
         if not isinstance(version, int) or version < 1:
-            raise HistoryError(f"{self.table_name}: version {version!r} is not an integer from 1; delete that row")
+            raise HistoryError(f"{self.table_name}: version {version!r} is not an integer from 1 up; delete that row")
         if not isinstance(name, str) or not isinstance(applied_at, int):
-            raise HistoryError(f"{self.table_name}: version {version} has name {name!r}, applied_at {applied_at!r}")
+            raise HistoryError(
+                f"{self.table_name}: version {version} has name {name!r}, applied_at {applied_at!r}; allowed: a text, "
+                "an integer"
+            )
         return version, name, None, applied_at
 
     def record(self, migration: Migration) -> None:
-        """Note a migration as applied, at its `applied_at` or now."""
+        """Record a migration as applied, at its `applied_at`, or at the current time if that is None."""
         param = self.database.param
         sql = f'INSERT INTO "{self.table_name}" (version, name, applied_at) VALUES ({param}, {param}, {param})'  # noqa: S608
         applied_at = int(time.time()) if migration.applied_at is None else migration.applied_at
         self.database.execute_sql(sql, (migration.version, migration.name, applied_at))
 
     def forget(self, migration: Migration) -> None:
-        """Remove a migration's row."""
+        """Delete the row of a migration."""
         sql = f'DELETE FROM "{self.table_name}" WHERE version = {self.database.param}'  # noqa: S608
         self.database.execute_sql(sql, (migration.version,))

@@ -1,4 +1,4 @@
-"""What ran, when, and from which source: the append-only log beside the history table."""
+"""The log of a history table. It records what ran, when, and from which source. Lines are only added."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (int, str, str, int, (int, float),
 
 
 class Entry(NamedTuple):
-    """One line of the log: `logged_at` in seconds UTC, `source` the file's text as it ran, decoded as Python does."""
+    """One line of the log.
+
+    `logged_at` is in seconds, UTC. `source` is the text of the file that ran, decoded as Python decodes it.
+    """
 
     version: int
     name: str
@@ -40,7 +43,7 @@ class Entry(NamedTuple):
 
 
 class DDL(NamedTuple):
-    """What a line of the log holds of the schema, as `ddl`; without, `source` is the file's text as it ran."""
+    """The schema change of one line of the log, as `ddl`. If it is None, `source` is the text of the file that ran."""
 
     row_id: int
     version: int
@@ -50,30 +53,33 @@ class DDL(NamedTuple):
 
 
 class Log:
-    """The log of one history, in a table beside the history's."""
+    """The log of one history, in a table of its own."""
 
     def __init__(self, database: peewee.Database, history: History) -> None:
         self.database = database
         self._engine = engine_of(database)
         self._history = history
-        self._found: tuple[str, str] = "", ""  # for which history, and under which name
+        self._found: tuple[str, str] = "", ""  # the name of the history table, and the name of its log
 
     @property
     def table_name(self) -> str:
-        """The log's table, as it was found last, or as it is to be made. Reads only."""
+        """The name of the log table that was found last, or that will be created. Reads only."""
         history = self._history.table_name
         if self._found[0] != history:
             self._found = history, find_log(self.database, history) or log_name(history)
         return self._found[1]
 
     def names(self) -> tuple[str, ...]:
-        """Give the name that the log has and the one that the next run gives it: mostly the same. Reads only."""
+        """Return the current name of the log and the name that it has after the next run. Equal names are one entry.
+
+        Reads only.
+        """
         return tuple(dict.fromkeys((self.table_name, log_name(self._history.table_name))))
 
     def exists(self) -> bool:
-        """Tell whether anything may have been logged; databases from before the log have none. Reads only.
+        """Return whether the log table exists. Older databases have no log. Reads only.
 
-        Raises HistoryError if the log's name is taken by something else.
+        Raises HistoryError if something else has the name of the log.
         """
         history = self._history.table_name
         found = find_log(self.database, history)
@@ -83,14 +89,11 @@ class Log:
         return found is not None
 
     def is_present(self) -> bool:
-        """Tell whether the table is there, with a column for DDL and under the name that it is to have. Reads only."""
+        """Return whether the table exists with its current name and has a column for DDL. Reads only."""
         return self.exists() and len(self.names()) == 1 and self._has_ddl()
 
     def create(self) -> None:
-        """Make the table where it is missing, and the column for DDL where it is older.
-
-        One that has its name by an older rule is renamed.
-        """
+        """Create the table if it is missing. An older log is renamed by the current rule and gets a column for DDL."""
         rename_to_rule(self.database, self._history.table_name)
         if self.exists():
             if not self._has_ddl():
@@ -117,7 +120,7 @@ class Log:
         fingerprint: str,
         ddl: str | None = None,
     ) -> None:
-        """Add a line; `fingerprint` is the schema's after it, `ddl` what `recorded_ddl` makes of what was changed."""
+        """Add a line. `fingerprint` is that of the new schema. `ddl` is the schema change as `recorded_ddl` text."""
         row = (
             *(migration.version, migration.name, action, int(time.time()), round(seconds, 6)),
             *(checksum(source), deflated(source), fingerprint, __version__, ddl),
@@ -127,7 +130,10 @@ class Log:
         self.database.execute_sql(sql, row)
 
     def note(self, version: int, fingerprint: str, ddl: str) -> bool:
-        """Add a stamp of a version as it was logged last, with what became of the schema; tell whether it was."""
+        """Add a stamp of a version with the source that was logged last, the new fingerprint and the schema change.
+
+        Returns whether the log had a line for the version; if not, nothing is added.
+        """
         table, param = self.table_name, self.database.param
         last = f"SELECT max(id) FROM \"{table}\" WHERE version = {param} AND action <> 'down'"  # noqa: S608
         given = ", ".join([param] * 3)
@@ -140,7 +146,7 @@ class Log:
         return bool(self.database.execute_sql(sql, row).rowcount)
 
     def ddl(self) -> Iterator[DDL]:
-        """Give each line's DDL, oldest first. Reads only."""
+        """Return the schema change of each line, oldest first. Reads only. Raises HistoryError for a damaged line."""
         if not self.exists():
             return
         kept = "ddl" if self._has_ddl() else "NULL"
@@ -156,9 +162,9 @@ class Log:
                 raise HistoryError(f"{line} is damaged: {error}; delete it") from error
 
     def entries(self, *, latest_only: bool = False) -> tuple[Entry, ...]:
-        """List the log, oldest first; `latest_only` gives the last up or stamp of each version. Reads only.
+        """List the lines of the log, oldest first. Reads only. Raises HistoryError for a damaged line.
 
-        Raises HistoryError for a line that no runner wrote.
+        With `latest_only`, only the last "up" or "stamp" of each version is listed.
         """
         if not self.exists():
             return ()
@@ -180,7 +186,10 @@ class Log:
         )
 
     def is_current(self, fingerprint: str | None = None) -> bool:
-        """Tell whether the schema, of which this is the fingerprint, is what the last logged run left. Reads only."""
+        """Return whether the fingerprint of the schema is that of the last line of the log. Reads only.
+
+        Without `fingerprint`, it is computed.
+        """
         if not self.exists():
             return False
         sql = f'SELECT fingerprint FROM "{self.table_name}" ORDER BY id DESC LIMIT 1'  # noqa: S608
@@ -188,7 +197,7 @@ class Log:
         return row is not None and row[0] == (fingerprint or self._engine.Fingerprint(self.database).read())
 
     def checksums(self) -> dict[int, str]:
-        """Give the checksum of each version as it was last applied or stamped. Reads only."""
+        """Return the checksum of each version that was logged by its last "up" or "stamp". Reads only."""
         if not self.exists():
             return {}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608

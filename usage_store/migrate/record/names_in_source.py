@@ -1,4 +1,4 @@
-"""Which tables, views, indexes and triggers the text of a migration speaks of, without running it."""
+"""Find the names of tables, views, indexes and triggers in the source of a migration, without running it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _CREATE = re.compile(
 _GOES = re.compile(r"\b(?:DROP|RENAME)\b", re.IGNORECASE)
 _PUT_TOGETHER = re.compile(r"\0|%[sr(]|\{|\s$")
 _UNDOING = ("down", "rollback")
-_ANYTHING = "*"  # dropped by a call that says no names, such as drop_tables([Model]), or by SQL with a name put in
+_ANYTHING = "*"  # an unknown name is dropped: by a call such as drop_tables([Model]), or by SQL with an inserted name
 _MAYBE = (ast.If, ast.IfExp, ast.Try, ast.Match)
 
 
 def squeezed(text: str) -> str:
-    """Spell a text, or a name to look for in one, in a way that is the same for a table and the class of its model."""
+    """Return a text or a name in lower case and without `_`, so that a table and its model class look the same."""
     return text.lower().replace("_", "")
 
 
 def made_in(sources: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Give kind and name of what migrations make by plain SQL, in any case, and neither drop nor rename.
+    """Return kind and name of each object that the sources surely create by plain SQL and do not drop or rename.
 
-    What a text makes under a condition, puts together, or makes by a call is not seen.
+    An object is not found if it is created under a condition, by a function call, or by SQL that is put together.
     """
     texts: list[str] = []
     gone: set[str] = set()
@@ -58,7 +58,7 @@ def _read(node: ast.AST, texts: list[str], gone: set[str]) -> None:
         return
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         texts.append(node.value)
-    elif isinstance(node, ast.JoinedStr):  # with a mark where a value goes, which is part of no name
+    elif isinstance(node, ast.JoinedStr):  # each inserted value becomes a NUL, which no name contains
         texts.append("".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values))
     elif isinstance(node, _MAYBE):
         gone.update(word.lower() for text in _strings(node) for word in re.findall(r"\w+", text))

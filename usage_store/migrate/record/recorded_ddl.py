@@ -1,6 +1,7 @@
-"""The schema that the log has recorded: each line holds what its migration changed, and all of them together it.
+"""Write schema changes to lines of the log, and put these lines together to the expected schema.
 
-No migration is loaded for that. Lines from before there was a record, and those of `stamp` and `adopt`, have none.
+No migration is loaded for that. Lines of older versions of this package, and lines of `stamp` and `adopt`, have no
+schema change.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Recorded(NamedTuple):
-    """A schema, and the source of each applied version that it says nothing of, so far as the log has that.
+    """The schema that the log has recorded.
 
-    `gone` has the keys of what was there before there was a record, and was dropped or renamed since.
+    `unrecorded` has each applied version without a recorded change, with its source from the log, or "" if the log has
+    none. `gone` has the keys of objects that were dropped or renamed and are not created again by a later line.
     """
 
     schema: Schema
@@ -36,7 +38,10 @@ class Recorded(NamedTuple):
 
 
 def as_text(changes: Changes, optional: Collection[str] = (), *, of_all: bool = False) -> str:
-    """Write down what was changed, as a line of the log holds it; `of_all` speaks for all versions that are applied."""
+    """Return a schema change as the text that a line of the log stores.
+
+    With `of_all`, the line is valid for all applied versions up to its own.
+    """
     content = {**changes._asdict(), "optional": sorted(optional), "of_all": of_all}
     return _encoded({name: value for name, value in content.items() if value})
 
@@ -44,24 +49,24 @@ def as_text(changes: Changes, optional: Collection[str] = (), *, of_all: bool = 
 def recorded(
     lines: Sequence[DDL], applied: Sequence[Migration], brought: Mapping[int, Schema] | None = None
 ) -> Recorded:
-    """Put the lines of a log together, oldest first.
+    """Put the lines of a log together, oldest first, and return the recorded schema.
 
-    `brought` gives the schema after each version of migrations that bring it along, for lines without one. Raises
-    HistoryError for a line that no runner wrote.
+    `brought` has the schema after each version, if it is stored beside the migrations. It is used for lines without a
+    schema change. Raises HistoryError for a line that no runner wrote.
     """
     schema, known, gone = Schema(), set[int](), set[str]()
     undone = {line.version: line.row_id for line in lines if line.action == "down"}
     versions = {row.version for row in applied}
     for line in lines:
         if line.version not in versions and line.row_id > undone.get(line.version, 0):
-            continue  # somebody took it out of the history by hand
+            continue  # somebody deleted its row of the history table by hand
         if line.ddl is not None:
             _take(schema, known, gone, line, versions)
         elif brought is not None:
             schema = _state(brought, line.version - (line.action == "down"))
             known.add(line.version)
         elif line.action != "stamp":
-            # Written by a version that records nothing: what its migration speaks of may be another thing now.
+            # An older version of this package wrote the line: objects that its source names may have been changed.
             known.discard(line.version)
             said = squeezed(line.source)
             schema.objects = {key: each for key, each in schema.objects.items() if squeezed(each.name) not in said}
@@ -104,5 +109,5 @@ def _parsed(line: DDL) -> dict[str, Any]:
     except (AttributeError, TypeError, ValueError, RecursionError):
         texts = [None]
     if not all(isinstance(text, str) for text in texts):
-        raise HistoryError(f"the log's line with id {line.row_id} has DDL that no runner wrote; delete it")
+        raise HistoryError(f"the log's line with id {line.row_id} has DDL that is damaged; delete that line")
     return dict(content)

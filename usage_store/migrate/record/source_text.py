@@ -1,4 +1,4 @@
-"""The text of a migration: its checksum, how it is kept in the log, and whether another one means the same."""
+"""The source of a migration: its checksum, its compressed form in the log, and comparing it with an edited source."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ import zlib
 
 from usage_store.migrate.files.migration import MOST_BYTES
 
-_MOST_COMPARED = 2**20  # parsed, a text takes some two hundred times its size
+_MOST_COMPARED = 2**20  # bytes: a parsed text takes about 200 times its size in memory
 _DECLARATIONS = ("deletes", "drops")
 
 
 def checksum(source: bytes) -> str:
-    """Give a text's SHA-256, the same for every kind of line ending."""
+    """Return the SHA-256 of a source. The kind of its line endings does not matter."""
     if b"\r" in source:
         source = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return hashlib.sha256(source).hexdigest()
 
 
 def deflated(text: bytes) -> bytes:
-    """Give a text as the log keeps it."""
-    # With a window no larger than the text: for the usual one, zlib clears a quarter of a megabyte.
+    """Return a source compressed, as the log stores it."""
+    # A window no larger than the text saves time: for the default window, zlib clears 256 KB of memory.
     window = min(max(len(text).bit_length(), 9), zlib.MAX_WBITS)
     deflate = zlib.compressobj(1, wbits=window, memLevel=1 if window < zlib.MAX_WBITS else zlib.DEF_MEM_LEVEL)
     return deflate.compress(text) + deflate.flush()
 
 
 def inflated(kept: object) -> bytes:
-    """Give a text that the log has kept. Raises ValueError for what is none, whatever it would inflate to."""
+    """Return the source that the log stored compressed.
+
+    Raises ValueError for damaged data and for a source of more than `MOST_BYTES`, without inflating more than that.
+    """
     if not isinstance(kept, bytes):
         raise ValueError(f"its source is of type {type(kept).__name__}")  # noqa: TRY004  damage, like the others
     inflater = zlib.decompressobj()
@@ -46,16 +49,19 @@ def inflated(kept: object) -> bytes:
 
 
 def as_text(source: bytes) -> str:
-    """Decode a text as Python does, by its byte order mark or coding line; what cannot be decoded is marked."""
+    """Decode a source as Python does, by its byte order mark or coding line. Wrong bytes become U+FFFD."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
         return source.decode(encoding, errors="replace")
-    except (SyntaxError, LookupError, ValueError):  # Python would not run it
+    except (SyntaxError, LookupError, ValueError):  # Python would refuse to run this source
         return source.decode(errors="replace")
 
 
 def harmless_edit(before: bytes, after: bytes) -> str | None:
-    """Say what was edited if the migration means the same; None if it means something else, or is very long."""
+    """Describe an edit that does not change what the migration does.
+
+    Returns None if the edit may change that, or if a source is longer than 1 MiB.
+    """
     if max(len(before), len(after)) > _MOST_COMPARED:
         return None
     try:
@@ -68,7 +74,7 @@ def harmless_edit(before: bytes, after: bytes) -> str | None:
 
 
 def _declares_more(old: ast.Module, new: ast.Module) -> bool:
-    """Tell whether only names are added to what a module declares, which nothing else in it looks at."""
+    """Return whether the edit only adds names to `deletes` or `drops`, and no other code uses these two variables."""
     before, after = _taken_out(old), _taken_out(new)
     named = {node.id for node in ast.walk(new) if isinstance(node, ast.Name)}
     return (
@@ -79,7 +85,7 @@ def _declares_more(old: ast.Module, new: ast.Module) -> bool:
 
 
 def _taken_out(module: ast.Module) -> dict[str, set[str]]:
-    """Take out of a module what it declares in literals at its top level, and give it."""
+    """Remove the declarations `deletes` and `drops` with literal names from a module, and return the names."""
     found: dict[str, set[str]] = {}
     for statement in list(module.body):
         match statement:

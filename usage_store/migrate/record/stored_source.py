@@ -1,4 +1,4 @@
-"""The source that the log kept of a migration, to be read, compared or run."""
+"""Read the source of a migration that the log has stored."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def stored_source(log: Log, migration: Migration) -> bytes | None:
-    """Give the source of a migration as it was last applied or stamped, None if the log knows none. Reads only.
+    """Return the source that was logged by the last "up" or "stamp" of a migration, or None. Reads only.
 
-    Raises HistoryError if it is not the one that its checksum was made of. That proves damage and not origin: who can
-    write to the database can write a source with its checksum into the log.
+    Raises HistoryError if the source does not match its checksum. The checksum detects damage. It does not prove who
+    wrote the source: everybody who can write to the database can write a source and its checksum into the log.
     """
     if not log.exists():
         return None
@@ -32,11 +32,11 @@ def stored_source(log: Log, migration: Migration) -> bytes | None:
 
 
 def required_source(log: Log, migration: Migration) -> bytes:
-    """Give the source of a migration whose file is gone; MissingMigration if the log knows none. Reads only."""
+    """Return the source of a migration whose file is missing. Reads only. Raises MissingMigration if none is logged."""
     source = stored_source(log, migration)
     if source is None:
         raise MissingMigration(
-            f"{migration} was applied, its file is gone and {log.table_name} has no source of it; "
+            f"{migration} was applied, its file is gone, and {log.table_name} has no source of it; "
             f"restore {migration.file_name}",
             version=migration.version,
         )
@@ -49,5 +49,5 @@ def _checked(line: str, noted: object, kept: object) -> bytes:
     except ValueError as error:
         raise HistoryError(f"{line}, is damaged: {error}; delete it") from error
     if checksum(source) != noted:
-        raise HistoryError(f"{line}, is damaged: its source is not the one that its checksum was made of; delete it")
+        raise HistoryError(f"{line}, is damaged: its source does not match its checksum; delete it")
     return source

@@ -1,4 +1,4 @@
-"""Which migrations a run takes, and in which order."""
+"""Decide which migrations to run and in which order, and find problems of the history."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Direction
 
 
-_ANOTHER = "if that is the history of other migrations, give this directory a history of its own with --table; "
+_ANOTHER = "if that is the history of other migrations, name another history table with --table; "
 
 
 def plan(
@@ -31,9 +31,9 @@ def plan(
     *,
     stored_source: bool = False,
 ) -> list[Migration]:
-    """List the migrations to run, in order. Raises the history's first problem, if it concerns them.
+    """List the migrations to run, in order. Raises the first problem of the history that concerns them.
 
-    With `stored_source`, it is no problem of a migration that is to be undone that its file is gone.
+    With `stored_source`, a missing file is no problem for a migration that will be rolled back.
     """
     problems = find_problems(files, applied)
     if direction == "up":
@@ -48,14 +48,14 @@ def plan(
 
 
 def newest(migrations: Sequence[Migration]) -> int:
-    """Give the highest version, 0 for none."""
+    """Return the highest version, or 0 if the sequence is empty."""
     return migrations[-1].version if migrations else 0
 
 
 def pending(files: Sequence[Migration], applied: Sequence[Migration], target: int | None = None) -> list[Migration]:
-    """List the files to apply, all or up to a version. Raises ConfigurationError for one that makes no sense.
+    """List the files to apply: all, or those up to version `target`. Raises ConfigurationError for a wrong target.
 
-    A file whose version was applied under another name is to be applied, once that one is out of its way.
+    A file is also listed if its version was applied under another name. It can run after that one was rolled back.
     """
     names = {row.version: row.name for row in applied}
     waiting = [file for file in files if file.version not in names or not alike(file.name, names[file.version])]
@@ -65,12 +65,15 @@ def pending(files: Sequence[Migration], applied: Sequence[Migration], target: in
     if target not in versions:
         raise ConfigurationError(f"no migration has version {target}; allowed: {_listed(versions)}")
     if target < newest(applied):
-        raise ConfigurationError(f"version {target} is below the current {newest(applied)}; use rollback")
+        raise ConfigurationError(f"version {target} is below the current version {newest(applied)}; use rollback")
     return [file for file in waiting if file.version <= target]
 
 
 def revertible(applied: Sequence[Migration], target: int | None) -> list[Migration]:
-    """List what to undo down to a version, by default the newest, newest first. Raises ConfigurationError."""
+    """List the migrations to roll back down to version `target`, newest first; by default only the newest one.
+
+    Raises ConfigurationError for a target that is not applied.
+    """
     versions = [0, *(migration.version for migration in applied)]
     if target is None:
         target = versions[-2] if applied else 0
@@ -86,7 +89,7 @@ def _listed(versions: Sequence[int]) -> str:
 
 
 def with_paths(rows: Sequence[Migration], files: Sequence[Migration]) -> tuple[Migration, ...]:
-    """Give history rows their files; a file of another name is not a row's file, which counts as gone."""
+    """Return the rows of the history with their files. If a version has a file of another name, its own is missing."""
     by_version = {file.version: file for file in files}
     return tuple(
         Migration(row.version, row.name, _file_of(row, by_version.get(row.version)), row.applied_at) for row in rows
@@ -98,7 +101,7 @@ def _file_of(row: Migration, file: Migration | None) -> str | None:
 
 
 def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> list[HistoryError]:
-    """Compare history and files; each problem is the error that running migrations would raise."""
+    """Compare the history with the files. Each problem is the error that a run would raise."""
     if not applied:
         return []
     by_version = {file.version: file for file in files}
@@ -127,18 +130,18 @@ def find_problems(files: Sequence[Migration], applied: Sequence[Migration]) -> l
 
 
 def _gone(row: Migration, file: Migration | None, newest_file: int, before: int, hint: str) -> HistoryError:
-    """Say of an applied migration without a file what became of it, and what leads out."""
-    undo = f"undo it with `rollback {before} --stored-source`, which runs the Python that the log kept of it"
+    """Return the error for an applied migration whose file is missing. It names the possible solutions."""
+    undo = f"undo it with `rollback {before} --stored-source`, which runs its Python from the log"
     if file is not None:
         return MissingMigration(
-            f"version {row.version} was applied as {row.name!r} and its file is {file.file_name}; {hint}{undo}, or "
-            f"renumber that file and restore {row.file_name}; if it was only renamed, restore the name",
+            f"version {row.version} was applied as {row.name!r}, but its file is {file.file_name}; {hint}{undo}, or "
+            f"renumber {file.file_name} and restore {row.file_name}; if the file was only renamed, restore its name",
             version=row.version,
         )
     if row.version > newest_file > 0:
         return DatabaseNewer(
-            f"the database has {row}, these migrations end at version {newest_file}; {hint}"
-            f"install the release that made it, point --directory at its migrations, or {undo}",
+            f"the database has {row}, but these migrations end at version {newest_file}; {hint}"
+            f"install the newer release, name the folder of its migrations with --directory, or {undo}",
             version=row.version,
         )
     return MissingMigration(
@@ -148,7 +151,7 @@ def _gone(row: Migration, file: Migration | None, newest_file: int, before: int,
 
 def _renamed(row: Migration, file: Migration) -> RenamedMigration:
     return RenamedMigration(
-        f"version {row.version} was applied as {row.name!r} and its file is {file.file_name}; "
-        "restore the name, or give this directory a history of its own with --table",
+        f"version {row.version} was applied as {row.name!r}, but its file is {file.file_name}; "
+        "restore the name of the file, or name another history table with --table",
         version=row.version,
     )

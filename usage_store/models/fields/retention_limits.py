@@ -1,4 +1,4 @@
-"""What maintenance is to reach, and what a forecast says of it."""
+"""The goals of maintenance, and the forecast of its effects."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import NamedTuple
 from usage_store.errors import InvalidValue
 from usage_store.models.fields import allowed_values
 
-LEAST_BYTES = 16 * 2**20  # up to half of it is kept free for the -wal
+LEAST_BYTES = 16 * 2**20  # up to half of this size is reserved for the -wal file
 _DAY = 86_400
 
 
 class Goals(NamedTuple):
-    """Times (seconds, UTC) before which snapshots are pruned and compacted, and a size; None leaves a step out.
+    """The goals of maintenance. None leaves a step out. All times are in seconds, UTC.
 
-    Sessions with nothing are forgotten if they were made before a time, too.
+    Snapshots older than `prune_before` are deleted. Snapshots older than `compact_before` are compacted. The oldest
+    snapshots are deleted until the database has at most `max_bytes` bytes. Sessions without snapshots and events are
+    deleted if they were created before `forget_before`.
     """
 
     prune_before: int | None
@@ -25,7 +27,11 @@ class Goals(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """How many snapshots would be pruned, compacted and evicted, and sessions forgotten; the bytes after that."""
+    """The expected effects of maintenance.
+
+    `pruned` snapshots are deleted by age, `compacted` are compacted, and `evicted` are deleted to reach `max_bytes`.
+    `forgotten` is the number of deleted sessions. `bytes_after` is the expected size of the database.
+    """
 
     pruned: int
     compacted: int
@@ -40,7 +46,7 @@ def checked_goals(
     compact_after_days: float | None,
     forget_sessions_after_days: float | None = None,
 ) -> Goals:
-    """Turn spans into times. Raises InvalidValue."""
+    """Convert numbers of days to times before now, and check all values. Raises InvalidValue."""
     if max_bytes is not None and allowed_values.checked_count("max_bytes", max_bytes) < LEAST_BYTES:
         raise InvalidValue("max_bytes", max_bytes, f"an int from {LEAST_BYTES} up")
     return Goals(

@@ -1,4 +1,4 @@
-"""Keeping the usage tables small in SQLite."""
+"""Keep the usage tables small in SQLite: delete, compact and check snapshots, and give free pages back."""
 
 from usage_store.engines.sqlite.file.free_pages import disk_use, free_pages
 from usage_store.engines.sqlite.file.write_transaction import without_waiting

@@ -1,4 +1,4 @@
-"""What `validate` asks of the usage tables besides their schema: an active configuration, and snapshots to be read."""
+"""Check the rows of the usage tables for `validate`: the active configuration, the references and the snapshots."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _EXAMPLES = 3
 
 
 def check_rows(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[UsageStoreError | str]:
-    """Give what is wrong with the rows of the usage tables, and a line of text for what is worth knowing. Reads only.
+    """Return an error for each problem of the rows, and a line of text for each notice. Reads only.
 
-    Every block of compacted snapshots is read; `full` reads every snapshot's text as well. Tables that are not there,
-    or lack the columns concerned, are left out: the comparison of the schema names them.
+    Every block of compacted snapshots is read. With `full`, the text of every snapshot is read too. A table that is
+    missing, or that misses a needed column, is skipped, because the comparison of the schema reports it.
     """
     if _has(database, "usage_config", "is_active"):
         yield from _configuration(database)
@@ -60,8 +60,10 @@ def _ahead_of_the_clock(database: peewee.SqliteDatabase) -> Iterator[str]:
 def _references(database: peewee.SqliteDatabase) -> Iterator[UsageStoreError]:
     wrong = list(count_references.wrong_refs(database))
     if wrong:
-        shown = "; ".join(f"block {block} says {refs}, counted {counted}" for block, refs, counted in wrong[:_EXAMPLES])
+        shown = "; ".join(
+            f"block {block} has refs {refs}, counted {counted}" for block, refs, counted in wrong[:_EXAMPLES]
+        )
         more = "; ..." if len(wrong) > _EXAMPLES else ""
         yield SchemaDrift(
-            f"usage_snapshot_blocks: refs of {len(wrong)} blocks are wrong ({shown}{more}); `maintain` sets them right"
+            f"usage_snapshot_blocks: refs of {len(wrong)} blocks are wrong ({shown}{more}); `maintain` corrects them"
         )

@@ -1,7 +1,8 @@
-"""The references of compacted snapshots: that each block counts its own, and which number it has.
+"""Correct the counts of references to blocks, and give blocks of version 2 new numbers.
 
-The generators that write do one transaction a step, and give how many rows or blocks it was about once it is committed.
-Whatever stops them, what was done stays, every text is read as before, and another call goes on from there.
+Each step of a generator here is one transaction. After the commit, it yields the number of rows or blocks of the
+transaction. A generator can be stopped at any time: committed steps are kept, every text stays readable, and the next
+call continues.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ SELECT id, refs, ifnull(counted, 0) FROM usage_snapshot_blocks LEFT JOIN (
   SELECT CAST(snapshot_data AS INTEGER) AS block, count(*) AS counted FROM usage_snapshots WHERE {_REFERS} GROUP BY 1
 ) ON block = id WHERE refs <> ifnull(counted, 0) ORDER BY id
 """  # noqa: S608
-# Found without a lock, so only where the count is still the wrong one: what others add or take meanwhile stays counted.
+# The wrong count was read without a lock. It is only replaced if it is still the same, because other connections may
+# have changed it in the meantime.
 _COUNT_AGAIN = "UPDATE usage_snapshot_blocks SET refs = ? WHERE id = ? AND refs = ?"
 _DROP = "DELETE FROM usage_snapshot_blocks WHERE id = ? AND refs = ?"
 
@@ -39,7 +41,7 @@ WHERE id > ? AND {_REFERS} AND CAST(snapshot_data AS INTEGER) <= {_NUMBER.format
 ORDER BY id LIMIT ?
 """  # noqa: S608
 _OLD_BLOCKS = f"usage_snapshot_blocks WHERE id <= {_NUMBER.format('old_blocks')}"
-# Each old block has one new number, so that a run that was killed goes on with the copy that it made.
+# An old block always gets the same new number, so a run after a killed run finds the copies that exist already.
 _NEW_NUMBER = """
 SELECT start.number + old.id, new.data IS old.data, new.id IS NULL
 FROM usage_store_state AS start, usage_snapshot_blocks AS old
@@ -52,15 +54,15 @@ _LEAST = -(2**63)
 
 
 def wrong_refs(database: peewee.SqliteDatabase) -> Iterator[tuple[int, int, int]]:
-    """Give each block whose count of its references is wrong: its number, its count, and how many there are.
+    """Yield each block with a wrong count of references: its number, the stored count, and the right count.
 
-    Reads only, all rows of the snapshots once.
+    Reads only. It reads every row of the snapshots once.
     """
     yield from database.execute_sql(_WRONG)
 
 
 def count_refs_again(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[int]:
-    """Set wrong counts of references right, and delete blocks to which nothing refers, against their count."""
+    """Correct wrong counts of references, and delete blocks without references whose count was not 0."""
     wrong = list(wrong_refs(database))
     if wrong:
         logger.warning("usage_snapshot_blocks: the refs of %s blocks were wrong; they are counted again", len(wrong))
@@ -73,14 +75,14 @@ def count_refs_again(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[in
 
 
 def old_numbers(database: peewee.SqliteDatabase) -> int:
-    """Count the blocks that still have numbers of version 2. Reads only."""
+    """Return how many blocks still have numbers of version 2. Reads only."""
     return count(database, _OLD_BLOCKS)
 
 
 def renumber(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[int]:
-    """Move what refers to blocks with numbers of version 2 to copies of these with this store's own numbers.
+    """Copy the blocks with numbers of version 2 to numbers of this store, and let the snapshots refer to the copies.
 
-    An old block goes with the last row that refers to it.
+    An old block is deleted with the last reference to it.
     """
     last = _LEAST
     while rows := database.execute_sql(_OLD, (last, pace.size)).fetchall():
@@ -97,12 +99,12 @@ def renumber(database: peewee.SqliteDatabase, pace: Pace) -> Iterator[int]:
 
 
 def _copied(database: peewee.SqliteDatabase, block: int) -> int | None:
-    """Give the number of a block's copy, which is made if need be, or None if the block is gone."""
+    """Return the number of a block's copy, which is created if it is missing. None: the block does not exist."""
     row = database.execute_sql(_NEW_NUMBER, (block,)).fetchone()
     if row is None:
         return None
     number, same, free = row
     if same:
         return int(number)
-    # Where somebody brought another block with that number from elsewhere, SQLite chooses one.
+    # If another block has that number, for example from another database, SQLite chooses a free number.
     return int(database.execute_sql(_COPY, (number if free else None, block)).lastrowid)

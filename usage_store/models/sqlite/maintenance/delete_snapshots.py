@@ -1,7 +1,7 @@
-"""Delete snapshots by age, by size or by session, a short transaction at a time.
+"""Delete snapshots by age, by size or by session, in short transactions.
 
-The generators here do one transaction a step, and give how many snapshots it deleted once it is committed. Whatever
-stops them, what was done stays, and another call goes on from there.
+Each step of a generator here is one transaction. After the commit, it yields the number of deleted snapshots. A
+generator can be stopped at any time: committed steps are kept, and the next call continues.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
-# Those that others store meanwhile, too old already, are another call's: or this one might never end.
+# The limit on the id excludes old snapshots that others store during this call. Otherwise the call might never end.
 _OLD = "FROM usage_snapshots WHERE timestamp < ? AND id <= ?"
 _PRUNE = f"DELETE FROM usage_snapshots WHERE id IN (SELECT id {_OLD} ORDER BY timestamp LIMIT ?)"  # noqa: S608
 _EVICT = "DELETE FROM usage_snapshots WHERE id IN (SELECT id FROM usage_snapshots ORDER BY timestamp LIMIT ?)"
@@ -28,36 +28,39 @@ _REMOVE = """
 DELETE FROM usage_snapshots WHERE id IN (SELECT id FROM usage_snapshots WHERE session_id IN ({}) LIMIT ?)
 """
 _FORGET = "DELETE FROM usage_sessions WHERE session_id IN ({})"
-_FEW = 500  # rows, some 2 MB of plain text: by so much at most does an eviction go too far
+_FEW = 500  # rows, about 2 MB of plain text: an eviction deletes at most this much more than needed
 _SESSIONS = 100  # in one transaction
 
 
 def delete_older(database: peewee.SqliteDatabase, before: int) -> int:
-    """Prune to the end, in short transactions or within the one that is open; give the number of snapshots."""
+    """Delete all snapshots older than `before` (seconds, UTC), and return their number.
+
+    Works in short transactions, or inside the transaction that is open.
+    """
     return finish(database, lambda pace: prune(database, before, pace))
 
 
 def delete_sessions(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int:
-    """Delete sessions in the same way, and give the number of their snapshots."""
+    """Delete sessions and their snapshots, and return the number of these snapshots. Works as `delete_older`."""
     return finish(database, lambda pace: remove_sessions(database, session_ids, pace))
 
 
 def prune(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterator[int]:
-    """Delete the snapshots that are there and older than `before` (seconds, UTC), oldest first."""
+    """Delete the existing snapshots that are older than `before` (seconds, UTC), oldest first."""
     (newest,) = database.execute_sql("SELECT coalesce(max(id), 0) FROM usage_snapshots").fetchone()
-    # Looked for without a lock, which is not taken where there is nothing to do.
+    # The search takes no lock, so there is no write lock if there is nothing to do.
     while database.execute_sql(f"SELECT 1 {_OLD} LIMIT 1", (before, newest)).fetchone():
         with pace.slice(database):
             deleted: int = database.execute_sql(_PRUNE, (before, newest, pace.size)).rowcount
         if not deleted:
-            return  # a trigger keeps them
+            return  # a trigger of the application prevents the deletion
         yield deleted
 
 
 def evict(database: peewee.SqliteDatabase, goal: int, pace: Pace) -> Iterator[int]:
     """Delete the oldest snapshots until the pages in use are at most `goal` bytes.
 
-    None are deleted if even without snapshots there would be more, since other tables hold them.
+    Deletes nothing if that goal cannot be reached, because other tables use more than `goal` bytes.
     """
     if out_of_reach(database, goal):
         return
@@ -70,13 +73,13 @@ def evict(database: peewee.SqliteDatabase, goal: int, pace: Pace) -> Iterator[in
 
 
 def out_of_reach(database: peewee.SqliteDatabase, goal: int) -> bool:
-    """Tell whether the pages in use would be more than `goal` bytes even without snapshots. Reads only."""
+    """Return whether the pages in use would be more than `goal` bytes even without any snapshot. Reads only."""
     excess = live_bytes(database) - goal
     return excess > 0 and excess > snapshot_bytes(database, enough=excess)
 
 
 def remove_sessions(database: peewee.SqliteDatabase, session_ids: Iterable[str], pace: Pace) -> Iterator[int]:
-    """Delete sessions, a hundred at a time, after their snapshots."""
+    """Delete the snapshots of sessions and then the sessions, a hundred sessions at a time."""
     remaining = iter(session_ids)
     while some := list(islice(remaining, _SESSIONS)):
         listed = ", ".join("CAST(? AS TEXT)" for _ in some)
@@ -92,7 +95,7 @@ def remove_sessions(database: peewee.SqliteDatabase, session_ids: Iterable[str],
 
 
 def _bindable(session_id: str) -> str | bytes:
-    """Give the bytes of an id that others stored as no UTF-8, which no text of Python's can be bound for."""
+    """Return the id in a form that SQLite accepts: bytes if the id is not UTF-8, because then a str cannot be bound."""
     try:
         session_id.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""How far a database is from what maintenance is to reach."""
+"""Calculate how far a database is from the goals of maintenance."""
 
 from __future__ import annotations
 
@@ -19,25 +19,31 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.retention_limits import Goals
 
-_SAVED = 0.95  # of a text's bytes, when it is compacted
+_SAVED = 0.95  # the part of a text's bytes that compacting saves
 _SNAPSHOTS = "usage_snapshots AS s"
 _OLD = "s.timestamp < ?"
 _PLAIN = "typeof(s.snapshot_data) = 'text' AND s.timestamp < ? AND s.timestamp >= ?"
 
 
 def live_goal(database: peewee.SqliteDatabase, goals: Goals) -> int | None:
-    """Give what the pages in use may take so that the file, with the -wal of ordinary use, keeps to `max_bytes`."""
+    """Return how many bytes the pages in use may have, so that file and -wal together stay within `max_bytes`.
+
+    None: there is no `max_bytes`. The -wal is counted with its size in normal use.
+    """
     return None if goals.max_bytes is None else goals.max_bytes - wal_allowance(database)
 
 
 def unreachable(database: peewee.SqliteDatabase, goals: Goals) -> int | None:
-    """Give what the pages in use may take, if there would be more even without snapshots, else None. Reads only."""
+    """Return how many bytes the pages in use may have, if deleting all snapshots is not enough for that; else None.
+
+    Reads only.
+    """
     goal = live_goal(database, goals)
     return goal if goal is not None and out_of_reach(database, goal) else None
 
 
 def estimate(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
-    """Estimate what maintenance would do. Reads only, the texts of all snapshots concerned."""
+    """Estimate what maintenance would do. Reads only. It reads the texts of all affected snapshots."""
     start = goals.prune_before or 0
     pruned, pruned_bytes = _sum(database, _OLD, start)
     compacted, compacted_bytes = _sum(database, _PLAIN, goals.compact_before or 0, start)
@@ -58,7 +64,7 @@ def estimate(database: peewee.SqliteDatabase, goals: Goals) -> Forecast:
 
 
 def waiting(database: peewee.SqliteDatabase, goals: Goals) -> dict[str, int]:
-    """Count the snapshots that are to be pruned, and of the others those to be compacted. Reads only."""
+    """Return how many snapshots are to be pruned, and how many of the others are to be compacted. Reads only."""
     start, end = goals.prune_before or 0, goals.compact_before or 0
     return {
         "pruned": count(database, f"{_SNAPSHOTS} WHERE {_OLD}", start),
@@ -67,19 +73,19 @@ def waiting(database: peewee.SqliteDatabase, goals: Goals) -> dict[str, int]:
 
 
 def remaining(database: peewee.SqliteDatabase, goals: Goals, *, renumber: bool = False) -> tuple[str, ...]:
-    """Say what is left to do, a line for each thing. Reads only."""
+    """Return one line for each thing that is left to do. Reads only."""
     lines = []
     for name, number in waiting(database, goals).items():
-        why = ", which takes a database in UTF-8" if name == "compacted" and not can_compact(database) else ""
+        why = ", but this database is not UTF-8" if name == "compacted" and not can_compact(database) else ""
         lines += _line(number, f"snapshots to be {name}{why}")
     if goals.forget_before is not None:
         lines += _line(count_idle(database, goals.forget_before), "sessions to be forgotten")
     goal = live_goal(database, goals)
     if goal is not None:
         futile = out_of_reach(database, goal)
-        why = ", more than the snapshots take, so none was evicted" if futile else ""
+        why = ", more than all snapshots use, so no snapshot was evicted" if futile else ""
         lines += _line(live_bytes(database) - goal, f"bytes too many{why}")
-    why = "" if can_shrink(database) else ", which this file can only after one VACUUM (--vacuum, rewrite=True)"
+    why = "" if can_shrink(database) else ", possible only after one VACUUM of this file (--vacuum, rewrite=True)"
     lines += _line(free_pages(database) * int(database.page_size), f"bytes to give back{why}")
     return (*lines, *_line(old_numbers(database) if renumber else 0, "blocks to be renumbered"))
 

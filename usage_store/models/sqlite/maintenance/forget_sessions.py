@@ -1,4 +1,4 @@
-"""Forget sessions that have nothing, a short transaction at a time."""
+"""Delete sessions that have no snapshots and no events, in short transactions. This is called forgetting a session."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
-# A session that the host's events name is theirs. IN gives NULL where one of them has no session.
+# A session with events in the host's table is kept. IN returns NULL if an event has no session, hence coalesce().
 _NO_EVENTS = "coalesce(u.session_id IN (SELECT session_id FROM main.events), 0) = 0"
 _NO_SNAPSHOTS = (
     "NOT EXISTS (SELECT 1 FROM usage_snapshots AS s WHERE s.session_id = u.session_id AND s.timestamp >= {0})"
 )
-_FEW = 500  # sessions, whose ids are held in memory
+_FEW = 500  # sessions at a time, because their ids are held in memory
 
 
 def forget_idle(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterator[int]:
-    """Delete the sessions made before (seconds, UTC) that have no snapshots and no events; give how many, each time.
+    """Delete the sessions that were created before `before` (seconds, UTC) and have no snapshots and no events.
 
-    They are looked for without a lock, and asked again within it. Without an index on the events' `session_id`, each
-    transaction reads all of them.
+    Yields the number of deleted sessions after each transaction. The search takes no lock, and each transaction checks
+    the conditions again. Without an index on `session_id` of the events, each transaction reads all events.
     """
     idle, last = _idle(database), ""
     find = f"SELECT u.session_id FROM usage_sessions AS u WHERE u.session_id > ? AND {idle} ORDER BY 1 LIMIT ?"  # noqa: S608
@@ -39,12 +39,15 @@ def forget_idle(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Ite
 
 
 def count_idle(database: peewee.SqliteDatabase, before: int, kept_from: int = 0) -> int:
-    """Count them, as if snapshots older than `kept_from` (seconds, UTC) were gone. Reads only."""
+    """Return how many sessions `forget_idle` would delete, without counting snapshots older than `kept_from`.
+
+    Both times are in seconds, UTC. Reads only.
+    """
     return count(database, f"usage_sessions AS u WHERE {_idle(database, kept_from)}", before)
 
 
 def _idle(database: peewee.SqliteDatabase, kept_from: int = 0) -> str:
-    """Give the condition, with the time before which they were made as its only parameter."""
+    """Return the SQL condition for a session to delete. Its only parameter is the time `before`."""
     found = database.execute_sql(
         "SELECT 1 FROM pragma_table_xinfo('events', 'main') WHERE lower(name) = 'session_id'"
     ).fetchone()

@@ -1,4 +1,4 @@
-"""Notice from the stored times that the clock may be wrong: a long step, and little after it."""
+"""Detect from the stored times that the clock of this machine may be wrong: a long gap that ended recently."""
 
 from __future__ import annotations
 
@@ -11,35 +11,40 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usage_store")
 
-_SETTLED = 3600  # seconds: a clock that has been as it is for so long is taken to be right
-_FINEST = 60  # seconds: no shorter pause is a step, however short the retention
+_SETTLED = 3600  # seconds: after this time without a gap, the clock is assumed to be right
+_FINEST = 60  # seconds: a shorter gap is never reported, even if the retention is very short
 _LAST = "SELECT max(timestamp) FROM usage_snapshots WHERE timestamp <= ?"
 _NEXT = "SELECT min(timestamp) FROM usage_snapshots WHERE timestamp > ?"
 
 
 def step_in_times(database: peewee.SqliteDatabase, retention: float) -> str | None:
-    """Describe a step of more than half the retention (seconds) that the times made within the last hour, if they did.
+    """Describe a gap between stored times of more than half of `retention` (seconds) that ended within the last hour.
 
-    A clock that jumps ahead makes one, and everything seems old. So does a monitor that was off for long. Reads only,
-    by the index on times: two look-ups where the retention is two hours or more.
+    Returns None if there is no such gap. A clock that jumps ahead makes such a gap, and then every snapshot looks old.
+    A monitor that did not run for a long time makes such a gap too. Reads only, by the index on the times. If the
+    retention is two hours or more, this takes few look-ups.
     """
     now = int(time.time())
     least = max(_FINEST, int(retention / 2))
-    for moment in range(now - _SETTLED, now + 1, least):  # a step that is longer than `least` holds one of them
+    for moment in range(now - _SETTLED, now + 1, least):  # a gap longer than `least` contains one of these moments
         (last,), (following,) = (database.execute_sql(sql, (moment,)).fetchone() for sql in (_LAST, _NEXT))
         end = now if following is None else min(following, now)
         if last is not None and end - last > least:
-            return f"the stored times make a step of {_span(end - last)}, less than an hour ago; is the clock right?"
+            gap = f"the stored times have a gap of {_span(end - last)} that ended less than an hour ago"
+            return f"{gap}; check the clock of this machine"
     return None
 
 
 def warn_of_step(database: peewee.SqliteDatabase, before: int, retention: float) -> None:
-    """Log one line where snapshots older than `before` are about to be deleted just after such a step. Reads only."""
+    """Log one line if there are snapshots to delete that are older than `before`, and there is such a gap.
+
+    Reads only. `before` is in seconds, UTC.
+    """
     (oldest,) = database.execute_sql("SELECT min(timestamp) FROM usage_snapshots").fetchone()
     if oldest is not None and oldest < before:
         step = step_in_times(database, retention)
         if step is not None:
-            logger.warning("snapshots are deleted for their age, as asked, and %s", step)
+            logger.warning("old snapshots are deleted, as asked, although %s", step)
 
 
 def _span(seconds: int) -> str:

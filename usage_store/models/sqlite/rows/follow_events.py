@@ -1,7 +1,7 @@
-"""Follow a host's `events`: the triggers on that table register and remove the sessions.
+"""Create and drop the triggers on the host's `events` table. These triggers register and delete sessions.
 
-What the triggers are stands in the newest migration that makes them, and nowhere else: `Triggers` give it. That they
-were made or dropped is recorded in the log of the migrations, by a block of `Recording`.
+The SQL of the triggers is only in the newest migration that creates them; `Triggers` returns the module of that
+migration. A block of `Recording` records in the log of the migrations that the triggers were created or dropped.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ _COUNTS = "FROM usage_store_state WHERE name >= 'session:' AND name < 'session;'
 
 
 def follow(database: peewee.SqliteDatabase, triggers: Triggers, recording: Recording) -> None:
-    """Make the triggers again where they are missing, sit on another table or are an older version's, and say so once.
+    """Create the triggers again if they are missing, on another table or of an older version, and log one line.
 
-    Reads only, the schema once and the list of the indexes, where all is well, and where there is no events table that
-    can be followed.
+    If the triggers are right, or there is no usable events table, this only reads the schema and the list of indexes.
     """
     rows = database.execute_sql(_THERE).fetchall()
     if (None, 1) not in rows:
@@ -57,33 +56,41 @@ def follow(database: peewee.SqliteDatabase, triggers: Triggers, recording: Recor
     try:
         with write_transaction(database):
             if database.execute_sql(_THERE).fetchall() != rows:
-                return  # another process was quicker
+                return  # another process has created the triggers
             with recording():
                 _make(database, migration)
     except peewee.OperationalError as error:
         if "readonly" not in str(error):
             raise
-        logger.warning("the events table is not followed; init_database() by who may write the database does it")
+        logger.warning(
+            "the events table is not followed, and this process cannot write the database: call init_database() as a "
+            "user who can"
+        )
     else:
-        logger.warning("the events table is followed from now on: triggers were missing, on another table, or older")
+        logger.warning(
+            "the events table is followed from now on: its triggers were missing, on another table, or too old"
+        )
 
 
 def link(database: peewee.SqliteDatabase, triggers: Triggers, recording: Recording) -> None:
-    """Make the triggers and register the sessions of all events. Raises ConfigurationError where that cannot be."""
+    """Create the triggers, and register the sessions of all events.
+
+    Raises ConfigurationError without a usable events table, or if the usage tables are older than version 3.
+    """
     migration = triggers(database)
     with write_transaction(database):
         if not migration.host_has_events(database):
             raise ConfigurationError("there is no events table with a session_id column to follow")
         if not database.table_exists("usage_store_state"):
             raise ConfigurationError(
-                "the usage tables of version 3 are not here; `python -m usage_store.migrate` makes them"
+                "the usage tables of version 3 are missing; `python -m usage_store.migrate` creates them"
             )
         with recording():
             _make(database, migration)
 
 
 def register(database: peewee.SqliteDatabase, triggers: Triggers) -> None:
-    """Register the sessions of the events that are there, if they are followed; reads all of them."""
+    """Register the sessions of the existing events, if the triggers exist. Reads all events."""
     if made(database):
         database.execute_sql(triggers(database).BACKFILL)
 
@@ -96,19 +103,22 @@ def unfollow(database: peewee.SqliteDatabase, recording: Recording) -> None:
 
 
 def made(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether any of the triggers is there, on whatever table. Reads only."""
+    """Return whether at least one of the triggers exists, on any table. Reads only."""
     return any(name for name, _ in database.execute_sql(_THERE).fetchall())
 
 
 def note_index(database: peewee.SqliteDatabase) -> None:
-    """Let the triggers know whether the events of one session are found by an index. Writes only if that is new."""
+    """Store for the triggers whether `events` has an index on `session_id`. Writes only if that has changed."""
     noted = database.execute_sql(_INDEXED).fetchone()
     if noted is not None and noted[0] != noted[1]:
         database.execute_sql("UPDATE usage_store_state SET number = ? WHERE name = 'events_indexed'", noted[1:])
 
 
 def forget_counts(database: peewee.SqliteDatabase) -> None:
-    """Delete what the triggers counted for a statement that has ended. Writes only if there is any."""
+    """Delete the counts that the triggers stored for one statement and that are no longer needed.
+
+    Writes only if there are such counts.
+    """
     if database.execute_sql(f"SELECT 1 {_COUNTS} LIMIT 1").fetchone():
         database.execute_sql(f"DELETE {_COUNTS}")
 

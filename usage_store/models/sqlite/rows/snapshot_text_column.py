@@ -1,4 +1,4 @@
-"""The column `snapshot_data`: what the models say in SQL for it, and what they make of a text that cannot be read."""
+"""The column `snapshot_data`: the SQL that the models write for it, and the error for a text that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from usage_store.models.fields import snapshot_input
 from usage_store.models.fields.column_types import Checked, NotUtf8
 from usage_store.models.sqlite.rows.sql_functions import WHY, prepare
 
-# A text, given the column, the function and the schema. The statement reads the block itself: it is the row's own.
+# The text, with the column, the function and the schema as parameters. The statement itself reads the row's block.
 _TEXT = (
     "CASE typeof({0}) WHEN 'blob' THEN {1}({0}, "
     "(SELECT data FROM {2}usage_snapshot_blocks WHERE id = CAST({0} AS INTEGER))) ELSE {0} END"
@@ -20,14 +20,14 @@ _TEXT = (
 
 
 def damage(row: int | None, value: Any) -> DamagedSnapshot:
-    """Say what is wrong with a text, and whose it is: the row's with this id, if that is known."""
+    """Return the error for a text that cannot be read. `row` is the id of its snapshot, or None if it is unknown."""
     if isinstance(value, bytes) and value.startswith(WHY):
         why = value.removeprefix(WHY).decode()
     elif isinstance(value, bytes):
         why = f"{value[:20]!r} was read without its block"
     else:
         why = "its text is not UTF-8" if isinstance(value, NotUtf8) else "its text cannot be read"
-    whose = "a snapshot (select its id to know which)" if row is None else f"snapshot {row}"
+    whose = "a snapshot (select its id to see which)" if row is None else f"snapshot {row}"
     return DamagedSnapshot(f"{whose}: {why}")
 
 
@@ -44,16 +44,16 @@ class _TextAccessor(FieldAccessor):
 
 
 class SnapshotTextField(Checked, TextField):
-    """A text that may be stored in a block; whoever reads the column gets the text.
+    """A text field whose texts may be stored in blocks. Reading the column always returns the text.
 
-    In SQL it is what `usage_json()` gives, so that it may be compared, sorted or given to json_extract(): NULL where it
-    cannot be read. A model raises DamagedSnapshot when it is asked for such a text.
+    In SQL the field is written as a call of `usage_json()`, so the text can be compared, sorted and passed to
+    json_extract(). There, a text that cannot be read is NULL. On a model, reading such a text raises DamagedSnapshot.
     """
 
     accessor_class = _TextAccessor
 
     def db_value(self, value: Any) -> str:
-        """Give the text to store: one that is JSON as it is, anything else made compact. Raises InvalidValue."""
+        """Return the text to store: a JSON text unchanged, any other value as compact JSON. Raises InvalidValue."""
         if isinstance(value, bytes) and value.startswith(WHY):
             raise damage(None, value)
         text = snapshot_input.encode(value)
@@ -62,41 +62,41 @@ class SnapshotTextField(Checked, TextField):
         return text
 
     def as_stored(self, value: Any) -> Any:
-        """Give the text that will be stored, if it proves to be JSON then. Raises InvalidValue."""
+        """Return the text that will be stored. A str is only checked when it is stored. Raises InvalidValue."""
         return value if isinstance(value, (str, peewee.Node)) else snapshot_input.encode(value)
 
     def alias(self, alias: Any = None) -> Any:
-        """Give it another name in the result."""
+        """Return the text under another name, for a list of selected columns."""
         return Alias(_Spelled(self, "usage_text"), alias) if alias else self
 
     def cast(self, as_type: Any) -> Any:
-        """Convert the text in SQL."""
+        """Return the text converted to another type in SQL."""
         return Cast(_Spelled(self, "usage_json"), as_type)
 
     def __invert__(self) -> Any:
         return Negated(_Spelled(self, "usage_json"))
 
     def stored(self) -> Any:
-        """Give the column as it is in the table."""
+        """Return the column itself, without the function that reads the text."""
         return self.column
 
     def __sql__(self, ctx: Any) -> Any:
         state = ctx.state
         inside = state.in_expr or state.in_function
         if state.scope == peewee.SCOPE_VALUES and not inside:
-            return ctx.sql(self.stored())  # what is assigned to, or sorted by in a union
+            return ctx.sql(self.stored())  # the column is assigned to, or a union is sorted by it
         if inside or not _is_selected(ctx):
             return self.spell(ctx, "usage_json")
-        # An expression has no name by which a query around this one could ask for it.
+        # The expression gets the name of the column, so that an outer query can select it.
         return self.spell(ctx, "usage_text").literal(f' AS "{self.column_name}"')
 
     def spell(self, ctx: Any, function: str) -> Any:
-        """Write the expression that gives the text. Plain texts are not touched."""
-        # A bound method is the only trace in there of the database on which the query runs.
+        """Write the SQL expression for the text. Plain texts are returned unchanged."""
+        # This bound method is the only way to find the database of the query in the context.
         database = getattr(ctx.state.conflict_statement, "__self__", None)
         if isinstance(database, peewee.SqliteDatabase):
             prepare(database)
-        sql = ctx._sql  # noqa: SLF001  what peewee has written: it is asked for the column once, since that takes long
+        sql = ctx._sql  # noqa: SLF001  the SQL written so far: the column is written once and copied, which is faster
         begun = len(sql)
         ctx.sql(self.stored())
         schema = self.model._meta.schema
@@ -105,10 +105,10 @@ class SnapshotTextField(Checked, TextField):
 
 
 class TextAlias(FieldAlias):
-    """A `SnapshotTextField` of a model's alias."""
+    """The `SnapshotTextField` of a model alias."""
 
     def stored(self) -> Any:
-        """Give the column as it is in the table."""
+        """Return the column itself, without the function that reads the text."""
         return Column(self.source, self.field.column_name)
 
     def __sql__(self, ctx: Any) -> Any:
@@ -116,7 +116,7 @@ class TextAlias(FieldAlias):
 
 
 class _Spelled(WrappedNode):
-    """A text within what gives it another name, or none."""
+    """The text, read by a chosen SQL function and without a name of its own."""
 
     def __init__(self, field: SnapshotTextField, function: str) -> None:
         super().__init__(field)
@@ -127,9 +127,9 @@ class _Spelled(WrappedNode):
 
 
 def _is_selected(ctx: Any) -> bool:
-    """Tell whether a node stands in a list of columns itself, in SELECT or RETURNING, and not within something there.
+    """Return whether the node is itself an item of a SELECT or RETURNING list, and not a part of another expression.
 
-    Peewee enters a scope for the list, and once more for its nodes.
+    Peewee enters one scope for the list and another one for its nodes.
     """
     source, stack = peewee.SCOPE_SOURCE, ctx.stack
     return bool(ctx.state.scope == source and len(stack) > 1 and stack[-2].scope != source)

@@ -1,11 +1,12 @@
-"""The SQL functions that read compacted texts, on every connection that needs them.
+"""The SQL functions that read compacted texts.
 
-    usage_json(snapshot_data)           a snapshot's text; NULL for one that cannot be read
-    usage_json(snapshot_data, block)    the same, from the block that the statement reads itself
-    usage_text(snapshot_data, block)    the same; for one that cannot be read, a blob that says why, for the models
+    usage_json(snapshot_data)           the text of a snapshot; NULL if it cannot be read
+    usage_json(snapshot_data, block)    the same, from a block that the statement has read
+    usage_text(snapshot_data, block)    the same; if the text cannot be read, a blob with the reason, for the models
 
-A function cannot tell which connection calls it. So the models' SQL reads the block, too, and the text is the row's
-own, wherever the query runs. The first one is for people who write SQL: it reads blocks by a connection.
+An SQL function does not know which connection calls it. So the SQL of the models reads the block and passes it to the
+function, and the block always comes from the right database. The first form is for hand-written SQL. It reads the block
+by a connection that was chosen when the function was registered.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
     import peewee
 
-WHY = b"\0"  # what a blob begins with that says why a text cannot be read
+WHY = b"\0"  # the first byte of a blob that contains the reason why a text cannot be read
 
-_kept: list[object] = []  # for ever: see `frees_functions_without_lock`
+_kept: list[object] = []  # never freed: see `frees_functions_without_lock`
 
 
 def text_or_why(read: Callable[[], str]) -> str | bytes:
-    """Give what a function reads, or why it cannot."""
+    """Return the text that `read` returns, or a blob with the reason if it raises DamagedSnapshot."""
     try:
         return read()
     except DamagedSnapshot as damage:
@@ -37,28 +38,29 @@ def text_or_why(read: Callable[[], str]) -> str | bytes:
 
 
 def register_usage_json(connection: Any) -> None:
-    """Give a connection of any driver the SQL function `usage_json(snapshot_data)`.
+    """Register the SQL function `usage_json(snapshot_data)` on a connection of any driver.
 
-    It gives the snapshot's text, compacted or not, and NULL where that cannot be read. It reads the blocks of the
-    connection's main database; for those of an attached one, give it the block as well: `usage_json(snapshot_data,
+    The function returns the text of a snapshot, compacted or not, and NULL if the text cannot be read. It reads the
+    blocks of the connection's main database. For an attached database, pass the block too: `usage_json(snapshot_data,
     (SELECT data FROM other.usage_snapshot_blocks WHERE id = CAST(snapshot_data AS INTEGER)))`. Connections of a
-    database that init_database() opened or adopted have it. Close the connection when you are done: the function keeps
-    it until then.
+    database that was passed to or returned by init_database() already have the function. Close the connection when you
+    do not need it any more, because the function holds a reference to the connection until then.
     """
     connection.create_function("usage_json", -1, _usage_json(lambda: connection))
 
 
 def prepare(database: peewee.SqliteDatabase) -> None:
-    """See that the connections that a database will make have the functions, and the one that this thread has.
+    """Register the SQL functions for all future connections of a database, and on the connection of this thread.
 
-    That may be one of a database that init_database() never saw, or one that another thread opened before.
+    This also works for a database that init_database() does not know, and for a connection that is open already.
     """
-    # Where peewee keeps those for new connections; register_function() would also replace all of the host's on this
-    # one, and fail while a statement uses them. Replaced as a whole, since another thread may be connecting.
+    # Peewee reads this dict for each new connection. register_function() is not used, because it registers all
+    # functions of the application again, and fails while a statement uses one of them. The dict is replaced and not
+    # changed, because another thread may be connecting.
     of_peewee: Any = database
     functions: dict[str, tuple[Callable[..., object], int, bool | None]] = of_peewee._functions  # noqa: SLF001
     if "usage_text" not in functions:
-        known = weakref.ref(database)  # a function must not keep the database alive, nor its connections
+        known = weakref.ref(database)  # the function must not keep the database and its connections alive
         usage_json = _usage_json(lambda: None if (used := known()) is None else used.connection())
         functions = {**functions, "usage_json": (usage_json, -1, None), "usage_text": (_usage_text, 2, None)}
         of_peewee._functions = functions  # noqa: SLF001
@@ -69,7 +71,7 @@ def prepare(database: peewee.SqliteDatabase) -> None:
         connection.execute("SELECT usage_text(NULL, NULL)").close()
     except connection.OperationalError:
         for name in ("usage_json", "usage_text"):
-            # Where it is there already, SQLite refuses to replace it while a statement runs.
+            # If the function exists already, SQLite refuses to replace it while a statement runs.
             with suppress(connection.OperationalError):
                 connection.create_function(name, functions[name][1], functions[name][0])
 
@@ -93,7 +95,10 @@ def _usage_json(connection: Callable[[], Any]) -> Callable[..., object]:
 
 
 def text_by_connection(connection: Any, stored: bytes) -> str:
-    """Give the text that a blob stands for, by the blocks of a connection. Raises DamagedSnapshot. Reads only."""
+    """Return the text for a stored reference, from a block that this connection reads. Reads only.
+
+    Raises DamagedSnapshot if the block or the text cannot be read.
+    """
     try:
         sql = f"SELECT {block_format.BLOCK} FROM (SELECT ? AS snapshot_data)"  # noqa: S608
         found = connection.execute(sql, (stored,)).fetchone()

@@ -1,6 +1,6 @@
-"""The tables of the original TypeScript monitor: set aside, and brought back as ours.
+"""Convert the tables of the original TypeScript monitor to the tables of version 1 of this package.
 
-Its version 1 has no usage_sessions and no foreign key, and wrote milliseconds where these tables have seconds.
+The original has no usage_sessions and no foreign key, and it stores milliseconds instead of seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Marks = list[tuple[int, str]]
 
-# Any text is greater than any number, and divided by 1000 it would be 0.
+# Only integers are divided: SQLite sorts a text after every number, and a text divided by 1000 would be 0.
 _SECONDS = "CASE WHEN typeof({0}) = 'integer' AND {0} >= 100000000000 THEN {0} / 1000 ELSE {0} END"
 _COLUMNS = {
     "usage_config": (
@@ -34,13 +34,16 @@ _TIMES = ("created_at", "updated_at", "timestamp")
 
 
 def refuse_losses(database: peewee.SqliteDatabase) -> None:
-    """Raise ConfigurationError if they have columns, indexes or triggers that would be lost. Reads only."""
+    """Raise ConfigurationError if the tables have columns, indexes or triggers that would be lost. Reads only."""
     for table, columns in _COLUMNS.items():
-        # xinfo, because the other pragma leaves generated columns out
+        # table_xinfo, because table_info does not list generated columns
         there = database.execute_sql(f"PRAGMA table_xinfo({table})").fetchall()
         extra = {row[1] for row in there} - set(columns.split(", "))
         if extra:
-            raise ConfigurationError(f"{table} has columns that would be lost: {', '.join(sorted(extra))}")
+            raise ConfigurationError(
+                f"{table} has columns that would be lost: {', '.join(sorted(extra))}; copy their values to another "
+                "table, and drop the columns"
+            )
         objects = database.execute_sql(
             "SELECT name FROM sqlite_master WHERE tbl_name = ? AND type IN ('index', 'trigger') AND sql IS NOT NULL",
             (table,),
@@ -49,12 +52,15 @@ def refuse_losses(database: peewee.SqliteDatabase) -> None:
         if extra:
             raise ConfigurationError(
                 f"{table} has indexes or triggers that would be lost: {', '.join(sorted(extra))}; "
-                "drop them, and make them again afterwards"
+                "drop them, and create them again after the conversion"
             )
 
 
 def set_aside(database: peewee.SqliteDatabase) -> Marks:
-    """Copy the rows, milliseconds to seconds, and drop the tables; give which ids were given already."""
+    """Copy the rows to temporary tables, with milliseconds as seconds, and drop the original tables.
+
+    Returns the highest ids that were used so far, for `bring_back`.
+    """
     for table, columns in _COLUMNS.items():
         kept = ", ".join(_SECONDS.format(name) if name in _TIMES else name for name in columns.split(", "))
         database.execute_sql(f"CREATE TEMP TABLE original_{table} AS SELECT {kept} FROM {table}")  # noqa: S608
@@ -66,7 +72,10 @@ def set_aside(database: peewee.SqliteDatabase) -> Marks:
 
 
 def bring_back(database: peewee.SqliteDatabase, marks: Marks) -> tuple[int, int, int]:
-    """Put the rows into the new tables, their sessions registered; count configurations, snapshots and sessions."""
+    """Insert the copied rows into the new tables, and register their sessions.
+
+    Returns the numbers of configurations, snapshots and sessions.
+    """
     database.execute_sql(
         "INSERT INTO usage_sessions (session_id) "
         "SELECT DISTINCT session_id FROM temp.original_usage_snapshots WHERE true ON CONFLICT DO NOTHING"
@@ -82,6 +91,6 @@ def bring_back(database: peewee.SqliteDatabase, marks: Marks) -> tuple[int, int,
 
 
 def mend_history(database: peewee.SqliteDatabase, table: str, name: str) -> None:
-    """Give the only row of the history this name, and its time in seconds."""
+    """Change the only row of the history table: set its name, and convert its time to seconds."""
     sql = f"UPDATE {table} SET name = ?, applied_at = {_SECONDS.format('applied_at')}"  # noqa: S608
     database.execute_sql(sql, (name,))
