@@ -20,7 +20,7 @@ pytestmark = pytest.mark.quick
 
 WORDS = ("--database", "app.db", "--directory", "migrations", "--table", "schema_migrations")
 CLOCK = TICKING.format(tick=0)  # the time that passes is the time that is slept
-MIGRATE = CLOCK + "from usage_store.cli.main import main; main()"
+MIGRATE = CLOCK + "from usage_store.cli.main import main; main(door=('migrate',))"
 SLOW = """
 import time
 db.connection().create_function("slow", 1, lambda value: (time.sleep(0.005), value)[1])

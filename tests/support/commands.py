@@ -44,7 +44,7 @@ def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedP
         _shown_as_by_default(err),
     ):
         try:
-            code = main([str(word) for word in words])
+            code = main([str(word) for word in words], door=("migrate",))
         except SystemExit as ended:  # of argparse
             code = int(ended.code or 0)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())

@@ -1,6 +1,6 @@
 """Bring a database that the original TypeScript monitor made to this schema.
 
-The command is `python -m usage_store.convert [DATABASE]`.
+The command is `usage-store convert`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Converted:
     sessions: int
 
 
-def convert_original(database: peewee.Database) -> Converted | None:
+def convert_original(database: peewee.Database, *, wait: float = 30) -> Converted | None:
     """Rebuild the original's tables as this package's version 1, every row and id kept; None if they are already.
 
     Milliseconds become seconds, every session that has snapshots or events is registered, and so is the history's
     row. One transaction: it raises and changes nothing if a table has columns that ours lacks, a row breaks a
-    rule, or the history has more than version 1.
+    rule, or the history has more than version 1. `wait` is how many seconds to wait for another process's lock.
     """
-    runner = MigrationRunner(database)
+    runner = MigrationRunner(database, wait=wait)
     first = runner.records.files()[0]
     with (
         runner.connected(),

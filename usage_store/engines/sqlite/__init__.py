@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.connection.driver import check_version, driver_errors, is_in_memory, owns
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked, readable_errors
-from usage_store.engines.sqlite.connection.open_file import hear_signals, lent, open_database
+from usage_store.engines.sqlite.connection.open_file import file_of, hear_signals, lent, open_database
 from usage_store.engines.sqlite.connection.plain_connection import plain_connection
 from usage_store.engines.sqlite.file.list_tables import hidden, kind_of, own_tables, rename_table, tables_with
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
@@ -36,6 +36,7 @@ __all__ = [
     "copies",
     "damage",
     "driver_errors",
+    "file_of",
     "from_models",
     "hear_signals",
     "hidden",
