@@ -171,7 +171,7 @@ def test_a_conversion_keeps_every_row_and_id_mends_units_and_registers_sessions(
     assert (valid.returncode, said, valid.stderr) == (0, "valid", "")
     assert re.fullmatch(r"notice: snapshots with a timestamp more than a day ahead of this machine's .*: 1", ahead)
     status = _run("migrate", "status", "--database", path)
-    assert (status.returncode, status.stdout.splitlines()[0]) == (0, "version 3 of 3, 0 pending")
+    assert (status.returncode, status.stdout.splitlines()[0]) == (0, f"version 3 of 3, 0 pending in {path}")
     assert "notice" not in status.stdout
 
     before = path.read_bytes()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import besides_the_file, command
 from tests.support.databases import script
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_where_only_a_person_can_write_what_is_to_be_done_no_file_is_written(cre
     for words in ((), ("--json",)):
         done = create(*words)
         assert done.returncode == 2
-        todo, error = done.stderr.splitlines()
+        todo, error = besides_the_file(done).splitlines()
         assert todo == "TODO: note: is a view without title, which its model has; write it by hand"
         assert error == "error: nothing was written, as only a person can do what is to be done"
         assert not (tmp_path / "own").exists()
@@ -80,4 +80,4 @@ def test_a_module_that_makes_its_tables_on_import_is_told_apart(create: Any, tmp
 def test_a_model_that_is_left_out_is_named(create: Any) -> None:
     done = create(source=MODELS + "class Longer(Note):\n    text = TextField()\n")
     assert done.returncode == 0
-    assert done.stderr.startswith("notice: Note is left out: Longer derives from it")
+    assert besides_the_file(done).startswith("notice: Note is left out: Longer derives from it")

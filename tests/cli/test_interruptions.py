@@ -179,7 +179,7 @@ def test_a_statement_that_never_ends_is_interrupted(tmp_path: Path, number: sign
         assert line_of(process).startswith("applied 001_one")
         assert line_of(process) == "at it\n"
         process.send_signal(number)
-        assert finish(process, "") == Ended(code, "", "")
+        assert finish(process, "") == Ended(code, "", f"created {tmp_path}/app.db\n")
     assert history(tmp_path / "app.db") == [1]
     assert "long" not in names(tmp_path / "app.db")
     assert not (tmp_path / "app.db-migrate").exists()
@@ -220,5 +220,5 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
 """
     write(tmp_path / "own", {"001_forks": python(forks)})
     done = run_python("-m", "usage_store.migrate", *OWN, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"created {tmp_path}/app.db\n")
     assert done.stdout.startswith("applied 001_forks")

@@ -13,6 +13,8 @@ from usage_store.engines import file_of as file_of_database
 from usage_store.engines.interface.paths_and_urls import default_target, names_an_object
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files import find_files
+from usage_store.migrate.files.migrations_folder import project_of
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +36,8 @@ def opened(
     A line on stderr names the file if it was created, and unless `silent` also if it is missing or empty.
     """
     reads = readonly or missing == "refuse"
+    if not reads and not is_there(file_of(arguments)):  # no file is made for migrations that cannot run
+        find_files.discover(project_of(arguments.directory, arguments.table).directory, "")
     with database_of(arguments, readonly=readonly, missing=missing, mode=arguments.mode, silent=silent) as database:
         if reads and not silent and is_there(file_of(arguments)) and not database.get_tables():
             say(f"{named(arguments)}: the database is empty; {_MAKES} its tables")

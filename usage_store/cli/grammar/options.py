@@ -129,6 +129,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--quick": {
         "dest": "full",
         "action": "store_false",
+        "default": False,
         "help": "check the file with SQLite's quick_check; this is the default",
     },
     "--full": {
