@@ -15,6 +15,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.support.programs import environment, run_python
+from usage_store.cli.grammar.page_texts import PAGES
 from usage_store.cli.main import main
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def command(
     *words: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m usage_store.migrate`; `before` are words in front of it, `extra` environment variables."""
-    return run_python("-m", "usage_store.migrate", *words, cwd=cwd, before=before, **extra)
+    return _listed(run_python("-m", "usage_store.migrate", *words, cwd=cwd, before=before, **extra), words)
 
 
 def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +48,15 @@ def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedP
             code = main([str(word) for word in words], door=("migrate",))
         except SystemExit as ended:  # of argparse
             code = int(ended.code or 0)
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+    return _listed(subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue()), words)
+
+
+def _listed(done: subprocess.CompletedProcess[str], words: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Give back a command that ended with an exit code that its help lists, or by a signal."""
+    pages = [PAGES[command] for word in words if (command := ("migrate", str(word))) in PAGES]
+    listed = (pages or [PAGES["migrate",]])[0].exit_codes
+    assert done.returncode in (*listed, 143) or done.returncode < 0, (words, done)
+    return done
 
 
 @contextmanager

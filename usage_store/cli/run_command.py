@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from usage_store.cli.exit_codes import INTERRUPTED, described
 from usage_store.cli.output import Block, complain, shown, with_output
-from usage_store.cli.sql_log import cut_parameters
+from usage_store.cli.sql_log import Statement, cut_parameters
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def _fail(error: BaseException, *, verbose: bool, json: bool) -> int:
 
 class _Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        return shown(super().formatMessage(record))
+        line = super().formatMessage(record)
+        return shown(Block(line) if isinstance(record.msg, Statement) else line)
 
 
 @contextmanager

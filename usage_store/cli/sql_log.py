@@ -13,21 +13,21 @@ _MOST_TEXT = 200
 _MOST_PARAMETERS = 50
 
 
-class _Statement(tuple[str, Any]):
+class Statement(tuple[str, Any]):
     """What peewee logs: a statement and its parameters."""
 
     __slots__ = ()
 
     def __str__(self) -> str:
         sql, parameters = self
-        shown = _cut(" ".join(sql.split()), _MOST_SQL)
+        shown = _cut(sql.strip(), _MOST_SQL)
         return f"{shown}  {_shown(parameters)}" if parameters else shown
 
 
 def cut_parameters(record: logging.LogRecord) -> bool:
     """Let a record of peewee's logger be printed, its parameters cut. Other filters still find the statement in it."""
     if isinstance(record.msg, tuple) and len(record.msg) == 2 and isinstance(record.msg[0], str):  # noqa: PLR2004
-        record.msg = _Statement(record.msg)
+        record.msg = Statement(record.msg)
     return True
 
 

@@ -114,20 +114,20 @@ PAGES: Mapping[tuple[str, ...], Page] = {
         "Write a new migration into DIR, with the next number, and print its path. Without --from it is empty, and you "
         "write `up` and `down`. With --from it changes the tables of the database into those of your Peewee models. "
         "The database is not changed.",
-        "'add users' --directory migrations --from app.models --database app.db",
+        "'add users' --directory own --from app.models",
         (3, 4, 5),
     ),
     ("migrate", "stamp"): Page(
         "Stamp the migrations up to VERSION: record them as applied without running them, as for tables that exist "
         "already. If VERSION is applied, its file as it is now is recorded as the one that ran. Only the history and "
         "the log are changed.",
-        "1 --database app.db --directory migrations",
+        "1 --directory migrations",
         (3, 4, 5),
     ),
     ("migrate", "adopt"): Page(
         "Adopt the migrations that another program, playhouse.migrations or peewee_migrate, has applied. Nothing runs "
         "again. Only the history and the log of this package are changed.",
-        "peewee_migrate --database app.db --directory migrations",
+        "peewee_migrate --directory migrations",
         (3, 4, 5),
     ),
     ("migrate", "log"): Page(
@@ -145,7 +145,7 @@ PAGES: Mapping[tuple[str, ...], Page] = {
     ("migrate", "restore"): Page(
         "Replace the content of the database by that of a backup. What was there before is kept in a backup of its "
         "own. Other processes may keep the database open.",
-        "usage.db.v3.20260102T030405Z.backup --database usage.db",
+        "usage.db.v3.20260102T030405Z.backup",
     ),
     ("maintain",): Page(
         "Keep the database small: prune, compact and evict snapshots as the options say, and give free space back to "
