@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from usage_store.cli.exit_codes import INTERRUPTED, described
 from usage_store.cli.output import Block, complain, shown, with_output
-from usage_store.cli.sql_log import Statement, cut_parameters
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def _fail(error: BaseException, *, verbose: bool, json: bool) -> int:
 class _Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
         line = super().formatMessage(record)
-        return shown(Block(line) if isinstance(record.msg, Statement) else line)
+        return shown(Block(line) if isinstance(record.msg, tuple) else line)  # a statement, as it was written
 
 
 @contextmanager
@@ -127,13 +126,16 @@ def _logged(*, verbose: bool) -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines("%(message)s"))
     loggers = logging.root, logging.getLogger("peewee")
-    levels = [logger.level for logger in loggers]
+    levels, filters = [logger.level for logger in loggers], list[Any]()
     if verbose:
         if not loggers[0].handlers:
             loggers[0].addHandler(handler)
             loggers[0].setLevel(logging.INFO)
         loggers[1].setLevel(logging.DEBUG)
+        from usage_store.cli.sql_log import cut_parameters  # noqa: PLC0415  for this option only
+
         loggers[1].addFilter(cut_parameters)
+        filters.append(cut_parameters)
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
     usual, logging.lastResort = logging.lastResort, handler  # for what is logged where nobody configures logging
     try:
@@ -141,6 +143,7 @@ def _logged(*, verbose: bool) -> Iterator[None]:
     finally:
         logging.lastResort = usual
         loggers[0].removeHandler(handler)
-        loggers[1].removeFilter(cut_parameters)
+        for each in filters:
+            loggers[1].removeFilter(each)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

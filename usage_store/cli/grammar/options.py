@@ -124,7 +124,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     },
     "--stored-source": {
         "action": "store_true",
-        "help": "if the file of a migration is gone, run the Python source that the database's log kept of it",
+        "help": "if the file of a migration is gone, run the Python source that the database's log kept of it; use "
+        "this only if you trust everybody who can write to the database",
     },
     "--quick": {
         "dest": "full",

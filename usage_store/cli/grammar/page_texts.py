@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 EXIT_CODES: Mapping[int, str] = {
     0: "done, and nothing is wrong",
     1: "not done yet: a migration is pending, or something is left",
-    2: "wrong usage or configuration; nothing was changed",
+    2: "wrong usage or configuration, or a migration that is refused",
     3: "the recorded history does not fit the migration files",
     4: "the schema or the rows are not as they should be",
     5: "the database is newer than the migration files",
@@ -67,7 +67,8 @@ PAGES: Mapping[tuple[str, ...], Page] = {
     ),
     ("migrate",): Page(
         "Create the database if it is missing, and run its pending migrations, lowest number first. Each migration is "
-        "one transaction. If one fails, it is rolled back, and those before it stay. Or run one of the commands below.",
+        "one transaction, unless its file says `atomic = False`. If one fails, it is rolled back, and those before it "
+        "stay. Or run one of the commands below.",
         "--database usage.db",
         (1, 3, 4, 5, 7),
     ),
@@ -98,8 +99,9 @@ PAGES: Mapping[tuple[str, ...], Page] = {
         (3, 4, 5, 7),
     ),
     ("migrate", "plan"): Page(
-        "Print the plan: the SQL that `migrate` would run, or with a VERSION below the present one, that `rollback` "
-        "would run. The database is not changed. To know the SQL, the Python of the migrations runs on an empty copy.",
+        "Print the plan: the SQL that `migrate` would run. With a VERSION below the present one, it is the SQL that "
+        "`rollback` would run. The database is not changed. To know the SQL, the Python of the migrations runs on an "
+        "empty copy.",
         "--database usage.db",
         (3, 4, 5, 7),
     ),
@@ -111,9 +113,9 @@ PAGES: Mapping[tuple[str, ...], Page] = {
         (3, 4, 5, 7),
     ),
     ("migrate", "create"): Page(
-        "Write a new migration into DIR, with the next number, and print its path. Without --from it is empty, and you "
-        "write `up` and `down`. With --from it changes the tables of the database into those of your Peewee models. "
-        "The database is not changed.",
+        "Write a new migration into DIR, with the next number, and print its path. DIR must be given, and be a folder "
+        "of your own. Without --from the migration is empty, and you write `up` and `down`. With --from it changes the "
+        "tables of the database into those of your Peewee models. The database itself is not changed.",
         "'add users' --directory own --from app.models",
         (3, 4, 5),
     ),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import called
+from tests.support.commands import besides_the_file, called
 from tests.support.databases import rows
 from usage_store import init_database, insert_usage_snapshot, maintain, register_session
 from usage_store.cli.main import main
@@ -113,7 +113,7 @@ def test_every_command_takes_a_path_that_begins_with_two_slashes(
         for command_ in words:
             named = command_ if command_ != ["migrate"] else []
             done = called(*named, "--database", given, cwd=tmp_path)
-            assert (done.returncode, done.stderr) == (0, ""), command_
+            assert (done.returncode, besides_the_file(done)) == (0, ""), command_
     monkeypatch.setenv("USAGE_STORE_DATABASE", path)
     (backup, *_) = tmp_path.glob("usage.db.*.backup")
     done = called("restore", backup, cwd=tmp_path, USAGE_STORE_DATABASE=path)
