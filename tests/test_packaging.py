@@ -110,7 +110,7 @@ def _check_it_works(python: Path, folder: Path, home: Path, **environment: str) 
         said,
     )
     said = _run([python, "-W", "error", "-m", "usage_store.migrate", "status"], folder, **environment)
-    assert said.startswith("version 3 of 3, 0 pending\n")
+    assert said.startswith("version 3 of 3, 0 pending in ")
     assert [path.name for path in folder.iterdir()] == ["usage.db"]
 
 

@@ -1,12 +1,15 @@
-"""`python -m usage_store.maintain`. Nothing imports this: it would hide the function `usage_store.maintain`."""
+"""`python -m usage_store.maintain`, which is `usage-store maintain`.
+
+Nothing imports this: it would hide the function `usage_store.maintain`.
+"""
 
 import sys
 
 if __name__ == "__main__":
     try:  # the imports, too: they are most of what a short command does
-        from usage_store.cli.usage_commands import maintain_main
+        from usage_store.cli.main import main
 
-        code = maintain_main()
+        code = main(prog="python -m usage_store.maintain", door=("maintain",))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

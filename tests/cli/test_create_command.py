@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import command
+from tests.support.commands import besides_the_file, command
 from tests.support.databases import script
+from usage_store.migrate.files.migrations_folder import usage_tables
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
 MODELS = """
 from peewee import *
@@ -55,7 +57,7 @@ def test_where_only_a_person_can_write_what_is_to_be_done_no_file_is_written(cre
     for words in ((), ("--json",)):
         done = create(*words)
         assert done.returncode == 2
-        todo, error = done.stderr.splitlines()
+        todo, error = besides_the_file(done).splitlines()
         assert todo == "TODO: note: is a view without title, which its model has; write it by hand"
         assert error == "error: nothing was written, as only a person can do what is to be done"
         assert not (tmp_path / "own").exists()
@@ -80,4 +82,28 @@ def test_a_module_that_makes_its_tables_on_import_is_told_apart(create: Any, tmp
 def test_a_model_that_is_left_out_is_named(create: Any) -> None:
     done = create(source=MODELS + "class Longer(Note):\n    text = TextField()\n")
     assert done.returncode == 0
-    assert done.stderr.startswith("notice: Note is left out: Longer derives from it")
+    assert besides_the_file(done).startswith("notice: Note is left out: Longer derives from it")
+
+
+@pytest.mark.parametrize("more", [(), ("--from", "models")])
+def test_the_folder_of_the_usage_tables_own_migrations_is_refused(tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "models.py").write_text(MODELS)
+    ours = Path(usage_tables().directory)
+    shutil.copytree(ours, tmp_path / "checkout" / "migrations")
+    (tmp_path / "link").symlink_to(ours)
+    for name in (str(ours), "link", "checkout/migrations", "checkout/../checkout/migrations/"):
+        directory = tmp_path / name
+        before = sorted(directory.iterdir())
+        done = command("create", "x", "--directory", name, *more, "--database", "app.db", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: {name}: this folder has the usage tables' own migrations, ")
+        assert done.stderr.endswith("; choose another folder, such as --directory app_migrations\n")
+        assert sorted(directory.iterdir()) == before
+    assert command("create", "x", "--directory", "app_migrations", cwd=tmp_path).returncode == 0
+
+
+def test_one_thing_cannot_get_two_names(create: Any, tmp_path: Path) -> None:
+    script(tmp_path / "app.db", "CREATE TABLE old (id INTEGER PRIMARY KEY, title TEXT NOT NULL)")
+    done = create("--rename", "old:note", "--rename", "old:other")
+    assert (done.returncode, done.stderr) == (2, "error: --rename: old cannot get two names, note and other\n")
+    assert create("--rename", "old:note", "--rename", "old:note").returncode == 0

@@ -117,8 +117,9 @@ def test_a_folder_is_no_database(sound: Path) -> None:
 def test_an_empty_file_is_a_database_without_migrations(sound: Path) -> None:
     path = sound.with_name("empty.db")
     path.touch()
-    assert run(path, "status") == (0, [])
-    assert run(path, "check") == (1, [])
+    empty = [f"{path}: the database is empty; `usage-store migrate` creates its tables"]
+    assert run(path, "status") == (0, empty)
+    assert run(path, "check") == (1, empty)
     assert path.read_bytes() == b""
     assert run(path, "") == (0, [])
     assert run(path, "check") == (0, [])

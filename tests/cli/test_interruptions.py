@@ -27,8 +27,8 @@ import os, shutil, signal, sys
 from importlib import import_module
 from pathlib import Path
 
-module, function, number, points, *words = sys.argv[1:]
-main = getattr(import_module(module), function)
+number, points, *words = sys.argv[1:]
+main = import_module("usage_store.cli.main").main
 package = str(Path(import_module("usage_store").__file__).parent)
 for name in "cli.migrate_commands", "cli.backup_commands", "cli.usage_commands", "migrate.validate", "migrate.rehearse":
     import_module(f"usage_store.{name}")
@@ -80,14 +80,8 @@ for stop in range(1, all_of_them, max(1, all_of_them // int(points))):
 
 def at_each_step(folder: Path, number: int, words: str, points: int = 40) -> dict[str, int]:
     """Interrupt a command at so many of its steps, each in a copy of a folder; give the exit codes by copy."""
-    module, *rest = words.split()
-    main = {
-        "migrate": ("usage_store.cli.main", "main"),
-        "maintain": ("usage_store.cli.usage_commands", "maintain_main"),
-        "convert": ("usage_store.cli.usage_commands", "convert_main"),
-    }[module]
-    where = OWN if module == "migrate" else ()
-    done = run_python("-c", AT_EACH_STEP, *main, str(int(number)), str(points), *rest, *where, cwd=folder)
+    where = OWN if words.startswith("migrate") else ()
+    done = run_python("-c", AT_EACH_STEP, str(int(number)), str(points), *words.split(), *where, cwd=folder)
     assert done.returncode == 0, done.stderr
     usual, *codes = done.stdout.splitlines()
     assert int(usual) == 0, (folder / "undisturbed" / "said").read_text()
@@ -174,7 +168,7 @@ def up(migrator, db):
 def down(migrator, db):
     db.execute_sql("DROP TABLE long")
 """
-MIGRATE = "import sys; from usage_store.cli.main import main; sys.exit(main(sys.argv[1:]))"
+MIGRATE = "import sys; from usage_store.cli.main import main; sys.exit(main(['migrate', *sys.argv[1:]]))"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -185,7 +179,7 @@ def test_a_statement_that_never_ends_is_interrupted(tmp_path: Path, number: sign
         assert line_of(process).startswith("applied 001_one")
         assert line_of(process) == "at it\n"
         process.send_signal(number)
-        assert finish(process, "") == Ended(code, "", "")
+        assert finish(process, "") == Ended(code, "", f"created {tmp_path}/app.db\n")
     assert history(tmp_path / "app.db") == [1]
     assert "long" not in names(tmp_path / "app.db")
     assert not (tmp_path / "app.db-migrate").exists()
@@ -226,5 +220,5 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
 """
     write(tmp_path / "own", {"001_forks": python(forks)})
     done = run_python("-m", "usage_store.migrate", *OWN, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"created {tmp_path}/app.db\n")
     assert done.stdout.startswith("applied 001_forks")

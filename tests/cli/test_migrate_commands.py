@@ -38,11 +38,15 @@ def test_rollback_goes_to_the_version_before_or_to_the_one_given(folder: Path) -
 
 
 def test_status_lists_what_is_applied_and_what_is_pending(folder: Path) -> None:
-    assert run(folder, "status").stdout == "version 0 of 2, 2 pending\n  001_one  pending\n  002_two  pending\n"
+    assert run(folder, "status").stdout == (
+        f"version 0 of 2, 2 pending in {folder}/app.db\n  001_one  pending\n  002_two  pending\n"
+    )
     run(folder)
     write(folder / "own", {"003_three_more": table("three")})
     applied = r"applied \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    expected = f"version 2 of 3, 1 pending\n  001_one         {applied}\n  002_two         {applied}\n"
+    expected = (
+        f"version 2 of 3, 1 pending in {folder}/app\\.db\n  001_one         {applied}\n  002_two         {applied}\n"
+    )
     assert re.fullmatch(f"{expected}  003_three_more  pending\n", run(folder, "status").stdout)
 
 
@@ -53,6 +57,7 @@ def test_status_as_json(folder: Path) -> None:
     (folder / "own" / "001_one.py").unlink()
     (_, first), (_, second) = rows(folder / "app.db", "SELECT version, applied_at FROM schema_migrations")
     assert json.loads(run(folder, "status", "--json", code=3).stdout) == {
+        "database": str(folder / "app.db"),
         "current_version": 2,
         "latest_version": 3,
         "pending_count": 1,
@@ -103,7 +108,7 @@ def test_create_writes_the_next_file(folder: Path) -> None:
 def test_without_options_it_is_usage_db_and_the_usage_tables(tmp_path: Path) -> None:
     for words in ((), ("status",), ("validate",), ("plan",), ("rollback", "--no-backup")):
         done = command(*words, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, "" if words else f"created {tmp_path}/usage.db\n")
         assert [path.name for path in tmp_path.iterdir()] == ["usage.db"]
     command(cwd=tmp_path, USAGE_STORE_DATABASE="other.db")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.db", "usage.db"]
@@ -133,7 +138,8 @@ def test_options_stand_before_or_after_the_command_and_a_url_is_a_path(folder: P
 def test_looking_at_a_missing_database_makes_no_file(folder: Path, words: tuple[str, ...], code: int) -> None:
     before = files_of(folder)
     if code:
-        assert "app.db: no such database" in error(folder, *words, code=code)
+        said = f"error: {folder}/app.db: no such database; `usage-store migrate` creates it\n"
+        assert error(folder, *words, code=code) == said
     else:
         run(folder, *words)
     assert files_of(folder) == before
@@ -149,4 +155,4 @@ def test_absurd_times_in_the_history_are_shown_somehow(folder: Path) -> None:
     run(folder)
     script(folder / "app.db", f"UPDATE schema_migrations SET applied_at = {2**63 - 1} WHERE version = 1")
     script(folder / "app.db", f"UPDATE schema_migrations SET applied_at = {-(2**63)} WHERE version = 2")
-    assert run(folder, "status").stdout.startswith("version 2 of 2, 0 pending\n  001_one  applied ")
+    assert run(folder, "status").stdout.startswith(f"version 2 of 2, 0 pending in {folder}/app.db\n  001_one  applied ")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.quick
 
 WORDS = ("--database", "app.db", "--directory", "migrations", "--table", "schema_migrations")
 CLOCK = TICKING.format(tick=0)  # the time that passes is the time that is slept
-MIGRATE = CLOCK + "from usage_store.cli.main import main; main()"
+MIGRATE = CLOCK + "from usage_store.cli.main import main; main(door=('migrate',))"
 SLOW = """
 import time
 db.connection().create_function("slow", 1, lambda value: (time.sleep(0.005), value)[1])
@@ -63,7 +63,7 @@ def test_a_backfill_tells_rows_and_rate_and_the_time_that_is_left(tmp_path: Path
 def test_validate_tells_how_long_it_has_been_at_it(tmp_path: Path) -> None:
     write(tmp_path / "migrations", {"001_a": python("db.execute_sql('CREATE TABLE a (b)')") + NOTICES})
     command = ("-m", "usage_store.migrate", *WORDS)
-    assert into_a_pipe(tmp_path, *command) == ""
+    assert into_a_pipe(tmp_path, *command) == f"created {tmp_path}/app.db\n"
     says = "checking integrity, foreign keys and schema: "
     shown = on_terminal(*command, "validate", "--notices", cwd=tmp_path, until=says).err
     assert re.search(rf"{says}\d+ s\x1b\[K\r", shown)

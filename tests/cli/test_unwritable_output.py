@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.commands import besides_the_file
 from tests.support.databases import dump, script
 from tests.support.migrations import history, migrate_all, table, write
 from tests.support.programs import TIMEOUT, environment, run_python
@@ -71,15 +72,21 @@ def on_closed_pipe(words: Sequence[str], cwd: Path) -> tuple[int, str | None]:
         os.close(writing)
 
 
+def created_by(words: Sequence[str], folder: Path) -> str:
+    """Give the line on stderr of a command that makes `app.db`."""
+    return f"created {folder}/app.db\n" if words[: len(OWN)] == OWN else ""
+
+
 @needs_full
 @pytest.mark.parametrize("words", WORDS)
 def test_an_output_that_is_full_is_one_line(folder: Path, words: tuple[str, ...]) -> None:
-    assert on_full(words, folder) == (0, "error: the output could not be written: No space left on device\n")
+    said = "error: the output could not be written: No space left on device\n"
+    assert on_full(words, folder) == (0, created_by(words, folder) + said)
 
 
 @pytest.mark.parametrize("words", WORDS)
 def test_a_reader_that_went_away_is_no_line(folder: Path, words: tuple[str, ...]) -> None:
-    assert on_closed_pipe(words, folder) == (0, "")
+    assert on_closed_pipe(words, folder) == (0, created_by(words, folder))
 
 
 def test_the_work_is_done_all_the_same(folder: Path) -> None:
@@ -98,7 +105,7 @@ def test_what_went_wrong_before_keeps_its_line_and_its_exit_code(folder: Path) -
         code, said = on_closed_pipe(words, folder)
         assert code == 8
         assert said is not None
-        assert said.startswith("error: none")
+        assert said.startswith(("error: none", f"error: {folder}/none.db"))
         assert said.count("\n") == 1
 
 
@@ -224,7 +231,7 @@ def up(migrator, db):
 """
     write(tmp_path / "own", {"001_prints": prints})
     done = run_python("-m", "usage_store.migrate", *OWN[1:], cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "a note\n"), done.stderr
+    assert (done.returncode, done.stderr) == (0, f"created {tmp_path}/app.db\na note\n"), done.stderr
     assert done.stdout.startswith("bytes of a program utf-8\napplied 001_prints")
 
 
@@ -250,9 +257,9 @@ def test_a_file_whose_name_is_no_text_here_is_a_database_like_any_other(
     ):
         words = [*filter(None, [word]), *where, *(["--no-backup"] if word == "rollback" else [])]
         done = run_python("-m", "usage_store.migrate", *words, cwd=tmp_path, **locale)
-        assert (done.returncode, done.stderr) == (code, ""), word
+        assert (done.returncode, besides_the_file(done)) == (code, ""), word
     missing = os.fsdecode(b"no-" + name)
     done = run_python("-m", "usage_store.migrate", "validate", "--database", missing, cwd=tmp_path, **locale)
     assert done.returncode == 8
-    assert done.stderr.startswith("error: no-")
+    assert done.stderr.startswith(f"error: {tmp_path}/no-")
     assert history(tmp_path / os.fsdecode(name), "h") == [1]

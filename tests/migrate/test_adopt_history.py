@@ -295,7 +295,7 @@ def test_an_error_half_way_leaves_nothing(other: Other) -> None:
 def test_of_several_at_once_one_adopts_and_the_others_are_told(tmp_path: Path) -> None:
     other = playhouse(tmp_path)
     other.run()
-    code = f"import sys\nfrom usage_store.cli.main import main\n{READY}sys.exit(main(sys.argv[1:]))"
+    code = f"import sys\nfrom usage_store.cli.main import main\n{READY}sys.exit(main(['migrate', *sys.argv[1:]]))"
     ended = together(
         4,
         code,

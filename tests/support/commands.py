@@ -15,6 +15,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.support.programs import environment, run_python
+from usage_store.cli.grammar.page_texts import PAGES
 from usage_store.cli.main import main
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def command(
     *words: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m usage_store.migrate`; `before` are words in front of it, `extra` environment variables."""
-    return run_python("-m", "usage_store.migrate", *words, cwd=cwd, before=before, **extra)
+    return _listed(run_python("-m", "usage_store.migrate", *words, cwd=cwd, before=before, **extra), words)
 
 
 def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
@@ -44,10 +45,18 @@ def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedP
         _shown_as_by_default(err),
     ):
         try:
-            code = main([str(word) for word in words])
+            code = main([str(word) for word in words], door=("migrate",))
         except SystemExit as ended:  # of argparse
             code = int(ended.code or 0)
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+    return _listed(subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue()), words)
+
+
+def _listed(done: subprocess.CompletedProcess[str], words: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Give back a command that ended with an exit code that its help lists, or by a signal."""
+    pages = [PAGES[command] for word in words if (command := ("migrate", str(word))) in PAGES]
+    listed = (pages or [PAGES["migrate",]])[0].exit_codes
+    assert done.returncode in (*listed, 143) or done.returncode < 0, (words, done)
+    return done
 
 
 @contextmanager
@@ -75,16 +84,21 @@ def run(
     done = by(*words, *OWN, cwd=folder)
     assert done.returncode == code, done.stderr
     if code in (0, 1):
-        assert done.stderr == ""
+        assert besides_the_file(done) == ""
     return done
 
 
 def error(folder: Path, *words: str, code: int, by: Callable[..., subprocess.CompletedProcess[str]] = command) -> str:
     """Run a command that fails, and give the one line that it says."""
     done = run(folder, *words, code=code, by=by)
-    assert re.fullmatch(r"error: .+\n", done.stderr)
+    assert re.fullmatch(r"error: .+\n", besides_the_file(done))
     assert "Traceback" not in done.stdout
-    return done.stderr
+    return besides_the_file(done)
+
+
+def besides_the_file(done: subprocess.CompletedProcess[str]) -> str:
+    """Give what a command says on stderr, but for the line that a database is new, missing or empty."""
+    return re.sub(r"\A(created /.+|/.+: (there is no database yet|the database is empty); .+)\n", "", done.stderr)
 
 
 def output_of(path: Path, *words: str, code: int = 0) -> str:

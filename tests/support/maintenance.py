@@ -167,8 +167,8 @@ seconds = float(sys.argv.pop(1))
 for function in (engines.open_database, open_database, SqliteFile.__init__):
     assert function.__kwdefaults__["timeout"] < 60
     function.__kwdefaults__["timeout"] = seconds
-from usage_store.cli.usage_commands import maintain_main
-sys.exit(maintain_main())
+from usage_store.cli.main import main
+sys.exit(main(["maintain", *sys.argv[1:]]))
 """
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.cli.open_for_command import opened, say, target_of
+from usage_store.cli.open_for_command import file_of, is_there, named, opened, say, target_of
 from usage_store.cli.progress import Progress
 from usage_store.cli.run_command import Outcome
 from usage_store.engines import engine_at, open_database
@@ -44,6 +44,7 @@ def restore(arguments: argparse.Namespace) -> Outcome:
     target = target_of(arguments)
     if names_an_object(arguments.database or ""):
         raise ConfigurationError(f"{target}: restore replaces a file; give its path or URL, not a database that has it")
+    is_new = not is_there(file_of(arguments))
     kept = engine_at(target).copies.restore(
         target,
         Path(arguments.file),
@@ -53,6 +54,8 @@ def restore(arguments: argparse.Namespace) -> Outcome:
         on_wait=say,
         on_progress=_copied(),
     )
+    if is_new:
+        say(f"created {named(arguments)}")
     line = f"restored {arguments.file}" + (f"; what was there is kept as {kept}" if kept else "")
     return Outcome(0, [line], {"restored": arguments.file, "kept": str(kept) if kept else None})
 

@@ -10,6 +10,7 @@ from usage_store.cli.run_command import Outcome
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.create_from_models import Generated, generate, write
 from usage_store.migrate.files import find_files, new_file
+from usage_store.migrate.files.migrations_folder import usage_tables
 from usage_store.migrate.from_models.load_models import check_unchanged, load_models
 from usage_store.migrate.record.find_log import is_history, is_log
 
@@ -28,6 +29,7 @@ def create(arguments: argparse.Namespace) -> Outcome:
     """Write a migration, empty or from models."""
     if arguments.directory is None:
         raise ConfigurationError("create needs --directory, where your migrations live: --directory migrations")
+    _refuse_ours(arguments.directory)
     if arguments.models is not None:
         return _create_from_models(arguments)
     if arguments.rename:
@@ -36,12 +38,26 @@ def create(arguments: argparse.Namespace) -> Outcome:
     return Outcome(0, [str(path)], {"path": str(path)})
 
 
+def _refuse_ours(directory: str) -> None:
+    """Refuse the folder of the usage tables' own migrations: the installed one, and that of any checkout."""
+    first = find_files.numbered(usage_tables().directory, "")[0]
+    try:
+        is_ours = Path(directory, first.file_name).read_bytes() == first.read()
+    except OSError:
+        return
+    if is_ours:
+        raise ConfigurationError(
+            f"{directory}: this folder has the usage tables' own migrations, and its next numbers belong to "
+            "usage_store; choose another folder, such as --directory app_migrations"
+        )
+
+
 def _create_from_models(arguments: argparse.Namespace) -> Outcome:
-    with opened(arguments, readonly=True, missing="empty") as runner:
+    with opened(arguments, readonly=True, missing="empty", silent=True) as runner:
         before = _schema(runner)
     found = load_models(arguments.models)
     with opened(arguments, readonly=True, missing="empty") as runner:
-        schema, renames = _schema(runner), dict(arguments.rename)
+        schema, renames = _schema(runner), _renames(arguments)
         check_unchanged(arguments.models, before, schema)
         written = Path(arguments.directory).is_dir() and find_files.numbered(arguments.directory, "")
         if written and runner.status().pending_count:
@@ -53,6 +69,14 @@ def _create_from_models(arguments: argparse.Namespace) -> Outcome:
             notices.append(f"importing {arguments.models} runs {ran} ...: what it makes here is in no migration")
         notices += _without_model(runner, {*renames, *(str(model._meta.table_name) for model in models)})
     return _written(arguments, generated, notices)
+
+
+def _renames(arguments: argparse.Namespace) -> dict[str, str]:
+    renames: dict[str, str] = {}
+    for old, new in arguments.rename:
+        if renames.setdefault(old, new) != new:
+            raise ConfigurationError(f"--rename: {old} cannot get two names, {renames[old]} and {new}")
+    return renames
 
 
 def _schema(runner: MigrationRunner) -> Catalog:

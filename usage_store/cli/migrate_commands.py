@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from usage_store.cli.exit_codes import one_line
-from usage_store.cli.open_for_command import opened
+from usage_store.cli.open_for_command import file_of, named, opened
 from usage_store.cli.output import Block, shown
 from usage_store.cli.progress import ticking
 from usage_store.cli.run_command import Outcome
@@ -77,13 +77,15 @@ def status(arguments: argparse.Namespace) -> Outcome:
         status = runner.status(notices=arguments.notices)
     applied, pending = status.applied_migrations, status.pending_migrations
     width = max((len(str(migration)) for migration in (*applied, *pending)), default=0)
-    lines = [f"version {status.current_version} of {status.latest_version}, {status.pending_count} pending"]
+    where = f"{status.pending_count} pending in {named(arguments)}"
+    lines = [f"version {status.current_version} of {status.latest_version}, {where}"]
     lines += (f"  {migration!s:{width}}  applied {_when(migration.applied_at)}" for migration in applied)
     lines += (f"  {migration!s:{width}}  pending" for migration in pending)
     lines += (f"notice: {notice}" for notice in status.notices)
     for problem in status.problems:
         lines += _problem_lines(problem)
     data = {
+        "database": file_of(arguments) or None,
         "current_version": status.current_version,
         "latest_version": status.latest_version,
         "pending_count": status.pending_count,
@@ -102,7 +104,11 @@ def check(arguments: argparse.Namespace) -> Outcome:
         problems, pending = runner.check()
     lines = [line for problem in problems for line in _problem_lines(problem)]
     lines += [f"{pending} pending"] if pending else []
-    data = {"pending_count": pending, "problems": [_problem(problem) for problem in problems]}
+    data = {
+        "database": file_of(arguments) or None,
+        "pending_count": pending,
+        "problems": [_problem(problem) for problem in problems],
+    }
     return Outcome(_worst(problems) or (_PENDING if pending else 0), lines, data)
 
 

@@ -1,16 +1,20 @@
-"""Open the database that the arguments name."""
+"""Open the database that the arguments name, and say which file it is where that is missing, empty or new."""
 
 from __future__ import annotations
 
+import os
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from usage_store.cli.output import complain
 from usage_store.cli.progress import Progress
 from usage_store.engines import engine_of, lent, open_database
+from usage_store.engines import file_of as file_of_database
 from usage_store.engines.interface.paths_and_urls import default_target, names_an_object
-from usage_store.errors import ConfigurationError
+from usage_store.errors import ConfigurationError, DatabaseUnreadable
 from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files import find_files
+from usage_store.migrate.files.migrations_folder import project_of
 
 if TYPE_CHECKING:
     import argparse
@@ -20,13 +24,23 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.engine import Missing
 
+_MAKES = "`usage-store migrate` creates"
+
 
 @contextmanager
 def opened(
-    arguments: argparse.Namespace, *, readonly: bool = False, missing: Missing = "create"
+    arguments: argparse.Namespace, *, readonly: bool = False, missing: Missing = "create", silent: bool = False
 ) -> Iterator[MigrationRunner]:
-    """Open the database that the arguments name; `missing` says what becomes of one that is not there."""
-    with database_of(arguments, readonly=readonly, missing=missing, mode=arguments.mode) as database:
+    """Open the database that the arguments name; `missing` says what is done if the file is not there.
+
+    A line on stderr names the file if it was created, and unless `silent` also if it is missing or empty.
+    """
+    reads = readonly or missing == "refuse"
+    if not reads and not is_there(file_of(arguments)):  # no file is made for migrations that cannot run
+        find_files.discover(project_of(arguments.directory, arguments.table).directory, "")
+    with database_of(arguments, readonly=readonly, missing=missing, mode=arguments.mode, silent=silent) as database:
+        if reads and not silent and is_there(file_of(arguments)) and not database.get_tables():
+            say(f"{named(arguments)}: the database is empty; {_MAKES} its tables")
         yield MigrationRunner(
             database,
             arguments.directory,
@@ -40,32 +54,99 @@ def opened(
 
 @contextmanager
 def database_of(
-    arguments: argparse.Namespace, *, readonly: bool = False, missing: Missing = "create", mode: int | None = None
+    arguments: argparse.Namespace,
+    *,
+    readonly: bool = False,
+    missing: Missing = "create",
+    mode: int | None = None,
+    silent: bool = False,
 ) -> Iterator[peewee.Database]:
-    """Open the path or URL that the arguments name, or have the application's object that they name."""
-    target = target_of(arguments)
-    if not names_an_object(arguments.database or ""):  # code runs if it is named here, not by an environment variable
-        with closing(
-            open_database(target, readonly=readonly, missing=missing, timeout=arguments.wait, mode=mode)
-        ) as database:
-            engine_of(database).hear_signals(database)
+    """Open the path or URL that the arguments name, or borrow the application's object that they name."""
+    file = file_of(arguments)
+    is_new = file != "" and not is_there(file)
+    if is_new and missing != "empty" and (readonly or missing == "refuse"):
+        raise DatabaseUnreadable(f"{named(arguments)}: no such database; {_MAKES} it")
+    with _opened(_target(arguments), arguments.wait, readonly=readonly, missing=missing, mode=mode) as database:
+        if is_new and missing == "create":
+            say(f"created {named(arguments)}")
+        elif is_new and not silent:
+            say(f"{named(arguments)}: there is no database yet; {_MAKES} it")
+        yield database
+
+
+@contextmanager
+def _opened(
+    target: str | peewee.Database | peewee.DatabaseProxy,
+    wait: float,
+    *,
+    readonly: bool,
+    missing: Missing,
+    mode: int | None,
+) -> Iterator[peewee.Database]:
+    if not isinstance(target, str):
+        with lent(target, readonly=readonly, missing=missing, mode=mode) as database:
             yield database
         return
-    from usage_store.migrate.files.import_by_name import import_object  # noqa: PLC0415  only this case needs it
-
-    try:
-        lending = lent(import_object(target), readonly=readonly, missing=missing, mode=mode)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{target}: {str(error).removeprefix(f'{target}: ')}") from error
-    with lending as database:
+    with closing(open_database(target, readonly=readonly, missing=missing, timeout=wait, mode=mode)) as database:
+        engine_of(database).hear_signals(database)
         yield database
 
 
 def target_of(arguments: argparse.Namespace) -> str:
-    """Give the path or URL that the arguments name, or the default one."""
+    """Give the path, URL or name of an object that the arguments have, or the default path."""
     return default_target() if arguments.database is None else str(arguments.database)
 
 
+def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.DatabaseProxy:
+    """Give the path or URL, or import the application's database that is named in its place."""
+    target = target_of(arguments)
+    if not names_an_object(arguments.database or ""):  # code runs if it is named here, not by an environment variable
+        return target
+    from usage_store.migrate.files.import_by_name import import_object  # noqa: PLC0415  only this case needs it
+
+    try:
+        found: peewee.Database | peewee.DatabaseProxy = import_object(target)
+        engine_of(found)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{target}: {str(error).removeprefix(f'{target}: ')}") from error
+    return found
+
+
+def file_of(arguments: argparse.Namespace) -> str:
+    """Give the absolute path of the database's file; it is empty for one in memory. Reads only."""
+    return file_of_database(_target(arguments))
+
+
+def named(arguments: argparse.Namespace) -> str:
+    """Name the database as a message does: its absolute path, and the environment variable if that named it."""
+    by_variable = arguments.database is None and os.environ.get("USAGE_STORE_DATABASE")
+    file = file_of(arguments) or "the database in memory"
+    return f"{file} (from $USAGE_STORE_DATABASE)" if by_variable else file
+
+
+def is_there(file: str) -> bool:
+    """Tell whether something is at a path. Reads only.
+
+    A path that cannot be looked at counts as there, so that the error is the one of opening it.
+    """
+    try:
+        os.stat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def file_named(arguments: argparse.Namespace) -> Iterator[None]:
+    """Put the name of the database before what a ConfigurationError of the block says."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{named(arguments)}: {error}") from error
+
+
 def say(line: str) -> None:
-    """Tell something on stderr, at once."""
+    """Print a line on stderr, at once."""
     complain(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -10,10 +9,12 @@ import sys
 import threading
 import traceback
 from contextlib import contextmanager
+from json import dumps
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from usage_store.cli.exit_codes import INTERRUPTED, described
 from usage_store.cli.output import Block, complain, shown, with_output
+from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import argparse
@@ -31,16 +32,20 @@ class Outcome(NamedTuple):
 
 
 def run(
-    parse: Callable[[], argparse.Namespace], act: Callable[[argparse.Namespace], Outcome], *, after_error: str = ""
+    parse: Callable[[], argparse.Namespace], act: Callable[[argparse.Namespace], Outcome], *, json: bool = False
 ) -> int:
-    """Parse, act, print the outcome, and give the exit code; what went wrong is one line on stderr.
+    """Parse, act, print the outcome, and give the exit code; an error is one line on stderr.
 
-    `after_error` is what that line ends with.
+    With `json`, an error of `parse` is also a JSON object on stdout.
     """
-    return with_output(lambda: _run(parse(), act, after_error))
+    return with_output(lambda: _run(parse, act, json=json))
 
 
-def _run(arguments: argparse.Namespace, act: Callable[[argparse.Namespace], Outcome], after_error: str) -> int:
+def _run(parse: Callable[[], argparse.Namespace], act: Callable[[argparse.Namespace], Outcome], *, json: bool) -> int:
+    try:
+        arguments = parse()
+    except ConfigurationError as error:
+        return _fail(error, verbose=False, json=json)
     with _Stop() as stop:
         try:
             with _logged(verbose=arguments.verbose):
@@ -52,7 +57,7 @@ def _run(arguments: argparse.Namespace, act: Callable[[argparse.Namespace], Outc
             return stop.exit_code or INTERRUPTED
         except BaseException as error:  # noqa: BLE001  whatever comes up to here gets its line
             # SQLite says an error of its own where Ctrl-C was heard in a function that it had called.
-            return stop.exit_code or _fail(error, arguments, after_error)
+            return stop.exit_code or _fail(error, verbose=arguments.verbose, json=arguments.json)
         return outcome.code
 
 
@@ -91,19 +96,19 @@ class _Stop:
 
 def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        print(json.dumps(outcome.data, indent=2, default=str))
+        print(dumps(outcome.data, indent=2, default=str))
     else:
         print("\n".join(map(shown, outcome.lines)), end="\n" if outcome.lines else "")
 
 
-def _fail(error: BaseException, arguments: argparse.Namespace, after_error: str) -> int:
+def _fail(error: BaseException, *, verbose: bool, json: bool) -> int:
     described_error = described(error)
-    if arguments.verbose:
+    if verbose:
         complain(Block("".join(traceback.format_exception(error)).rstrip()))
-    if arguments.json:
+    if json:
         applied = [str(step.migration) for step in getattr(error, "applied", ())]
-        print(json.dumps({**described_error, "applied": applied}))
-    complain(f"error: {described_error['message']}{after_error}")
+        print(dumps({**described_error, "applied": applied}))
+    complain("; ".join((f"error: {described_error['message']}", *getattr(error, "__notes__", ()))))
     diff = getattr(error, "diff", "")
     if diff:
         complain(Block(diff))
@@ -112,7 +117,8 @@ def _fail(error: BaseException, arguments: argparse.Namespace, after_error: str)
 
 class _Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        return shown(super().formatMessage(record))
+        line = super().formatMessage(record)
+        return shown(Block(line) if isinstance(record.msg, tuple) else line)  # a statement, as it was written
 
 
 @contextmanager
@@ -120,12 +126,16 @@ def _logged(*, verbose: bool) -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines("%(message)s"))
     loggers = logging.root, logging.getLogger("peewee")
-    levels = [logger.level for logger in loggers]
+    levels, filters = [logger.level for logger in loggers], list[Any]()
     if verbose:
         if not loggers[0].handlers:
             loggers[0].addHandler(handler)
             loggers[0].setLevel(logging.INFO)
         loggers[1].setLevel(logging.DEBUG)
+        from usage_store.cli.sql_log import cut_parameters  # noqa: PLC0415  for this option only
+
+        loggers[1].addFilter(cut_parameters)
+        filters.append(cut_parameters)
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
     usual, logging.lastResort = logging.lastResort, handler  # for what is logged where nobody configures logging
     try:
@@ -133,5 +143,7 @@ def _logged(*, verbose: bool) -> Iterator[None]:
     finally:
         logging.lastResort = usual
         loggers[0].removeHandler(handler)
+        for each in filters:
+            loggers[1].removeFilter(each)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

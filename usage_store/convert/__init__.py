@@ -1,6 +1,6 @@
 """Convert a database of the original TypeScript monitor to the schema of this package.
 
-The command is `python -m usage_store.convert [DATABASE]`.
+The command is `usage-store convert`.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ class Converted:
     sessions: int
 
 
-def convert_original(database: peewee.Database) -> Converted | None:
+def convert_original(database: peewee.Database, *, wait: float = 30) -> Converted | None:
     """Rebuild the tables of the original monitor as version 1 of this package. Every row and every id is kept.
 
     Milliseconds are converted to seconds. Every session with snapshots or events is registered. The row of the history
     table gets the name of this package's version 1. All of this is one transaction. Returns None, and changes nothing,
-    if the tables are converted already.
+    if the tables are converted already. `wait` is how many seconds to wait for the lock of another process.
 
     If an error is raised, nothing was changed. Raises ConfigurationError if the database is not one of the original
     monitor at version 1, or if a table has columns, indexes or triggers that would be lost; SchemaDrift if a row breaks
     a rule of the new tables; and MigrationError if rows would refer to missing rows.
     """
-    runner = MigrationRunner(database)
+    runner = MigrationRunner(database, wait=wait)
     first = runner.records.files()[0]
     with (
         runner.connected(),

@@ -1,12 +1,12 @@
-"""`python -m usage_store.convert`."""
+"""`python -m usage_store.convert`, which is `usage-store convert`."""
 
 import sys
 
 if __name__ == "__main__":
     try:  # the imports, too: they are most of what a short command does
-        from usage_store.cli.usage_commands import convert_main
+        from usage_store.cli.main import main
 
-        code = convert_main()
+        code = main(prog="python -m usage_store.convert", door=("convert",))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from usage_store.engines import sqlite
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
@@ -87,6 +87,13 @@ def lent(
     What becomes of a missing file, and what is raised, is as in `open_database` and `engine_of`.
     """
     return engine_of(database).lent(inner(database), readonly=readonly, missing=missing, mode=mode)
+
+
+def file_of(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> str:
+    """Give the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
+    if isinstance(database, str | os.PathLike):
+        return engine_at(database).file_of(database)
+    return engine_of(database).file_of(inner(database))
 
 
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the one engine says what it cannot open

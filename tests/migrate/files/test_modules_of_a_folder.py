@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import called, run
+from tests.support.commands import besides_the_file, called, run
 from tests.support.databases import rows
 from tests.support.migrations import migrate_all, python, runner_of, table, write
 from usage_store import errors
@@ -153,8 +153,8 @@ def test_what_a_migration_cannot_import_is_one_line(tmp_path: Path) -> None:
     write(tmp_path / "own", {"001_one": "from ._gone import x\n" + table("one")})
     done = called("--database", "app.db", "--directory", "own", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: 001_one.py, line 1: ModuleNotFoundError: No module named ")
-    assert done.stderr.count("\n") == 1
+    assert besides_the_file(done).startswith("error: 001_one.py, line 1: ModuleNotFoundError: No module named ")
+    assert besides_the_file(done).count("\n") == 1
     write(tmp_path / "own", {"001_one": "from .. import x\n" + table("one")})
     assert called("--database", "app.db", "--directory", "own", cwd=tmp_path).stderr.startswith("error: 001_one.py, li")
 
@@ -167,5 +167,5 @@ def test_a_failed_load_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_helper_that_is_broken_is_named(tmp_path: Path) -> None:
     write(tmp_path / "own", {"001_one": "\nfrom . import _helpers\n", "_helpers": "def x(:\n"})
-    said = run(tmp_path, code=2, by=called).stderr
+    said = besides_the_file(run(tmp_path, code=2, by=called))
     assert said.startswith("error: 001_one.py, line 2: SyntaxError: invalid syntax (_helpers.py, line 1)")

@@ -111,7 +111,7 @@ def test_a_damaged_source_does_not_run(folder: Path, planted: dict[str, str], re
 MEASURED = """
 import resource, sys
 from usage_store.cli.main import main
-code = main(sys.argv[1:])
+code = main(["migrate", *sys.argv[1:]])
 print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 BOMB = zlib.compress(bytes(2**30), 9)

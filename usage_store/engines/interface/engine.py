@@ -71,6 +71,9 @@ class Engine(Protocol[D]):
     ) -> AbstractContextManager[peewee.Database]:
         """Have an application's own database connected for the block, and nothing written through it if `readonly`."""
 
+    def file_of(self, database: str | os.PathLike[str] | D) -> str:
+        """Give the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
+
     def hear_signals(self, database: D) -> None:
         """Let Python hear signals within a long statement, too: what a handler raises ends it."""
 

@@ -18,6 +18,7 @@ from usage_store.engines.sqlite.connection.error_messages import (
 )
 from usage_store.engines.sqlite.connection.open_file import (
     close_all,
+    file_of,
     hear_signals,
     lent,
     open_database,
@@ -48,6 +49,7 @@ __all__ = [
     "copies",
     "damage",
     "driver_errors",
+    "file_of",
     "from_models",
     "hear_signals",
     "hidden",

@@ -33,7 +33,6 @@ sqlite3.connect = sqlite3.dbapi2.connect = sqlite3.Connection = refuse
 
 import usage_store as store
 from usage_store.cli.main import main
-from usage_store.cli.usage_commands import convert_main, maintain_main
 from usage_store.migrate.rehearse import rehearse
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
@@ -49,10 +48,10 @@ load_usage(database, "dump.json")
 database.close()
 (backup,) = __import__("glob").glob("usage.db.v3.*.backup")
 for words in ("status", "check", "validate", "plan", "backup", "rollback", "rehearse", "log", f"restore {backup}"):
-    assert main(["--database", "usage.db", *words.split()]) == 0, words
-assert main(["--database", "other.db"]) == 0
-assert maintain_main(["--database", "usage.db"]) == 0
-assert convert_main(["usage.db"]) == 0
+    assert main(["migrate", "--database", "usage.db", *words.split()]) == 0, words
+assert main(["migrate", "--database", "other.db"]) == 0
+assert main(["maintain", "--database", "usage.db"]) == 0
+assert main(["convert", "usage.db"]) == 0
 """
 
 WRITE = """

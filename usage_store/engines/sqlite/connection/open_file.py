@@ -134,6 +134,12 @@ def _own_file(database: peewee.SqliteDatabase) -> str:
     return "" if name == ":memory:" else name
 
 
+def file_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
+    """Give the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
+    name = file_name(os.fspath(database)) if isinstance(database, (str, os.PathLike)) else _own_file(database)
+    return "" if name in ("", ":memory:") else absolute(name)
+
+
 def _no_database(name: str) -> DatabaseUnreadable:
     return DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
 

@@ -1,0 +1,113 @@
+"""A command says which file it means where the database is missing, empty or new."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import OWN, command, maintain_command
+from tests.support.databases import files_of, script
+from tests.support.programs import run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CREATES = "`usage-store migrate` creates"
+MODEL = "from peewee import *\nclass Note(Model):\n    title = TextField()\n"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("words", [(), ("stamp", "1"), ("--json",)])
+def test_a_command_that_creates_the_database_names_it_once(folder: Path, words: tuple[str, ...]) -> None:
+    done = command(*words, *OWN, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, f"created {folder}/app.db\n")
+    if words == ("--json",):
+        assert json.loads(done.stdout)["version"] == 2
+    assert command(*words, *OWN, cwd=folder).stderr == ""
+
+
+def test_a_restored_database_that_was_missing_is_named(folder: Path) -> None:
+    command(*OWN, cwd=folder)
+    backup = json.loads(command("backup", "--json", *OWN, cwd=folder).stdout)["backup"]
+    assert command("restore", backup, *OWN, cwd=folder).stderr == ""
+    done = command("restore", backup, "--database", "other.db", *OWN[2:], cwd=folder)
+    assert (done.returncode, done.stderr) == (0, f"created {folder}/other.db\n")
+
+
+@pytest.mark.parametrize("url", ["app.db", "sqlite:///app.db", "application:database"])
+@pytest.mark.parametrize("words", ["status", "status --json", "check", "plan", "create x --from models"])
+def test_what_looks_at_a_missing_database_names_it_and_makes_none(folder: Path, words: str, url: str) -> None:
+    (folder / "models.py").write_text(MODEL)
+    (folder / "application.py").write_text("import peewee\ndatabase = peewee.SqliteDatabase('app.db')\n")
+    directory = "new" if words.startswith("create") else "own"
+    done = command(*words.split(), "--database", url, "--directory", directory, cwd=folder)
+    assert done.returncode == (1 if words == "check" else 0)
+    assert done.stderr == f"{folder}/app.db: there is no database yet; {CREATES} it\n"
+    assert not (folder / "app.db").exists()
+
+
+@pytest.mark.parametrize("words", ["log", "validate", "rollback", "backup", "rehearse", "adopt playhouse"])
+def test_what_needs_a_database_names_the_missing_one(folder: Path, words: str) -> None:
+    before = files_of(folder)
+    done = command(*words.split(), *OWN, cwd=folder)
+    assert (done.returncode, done.stdout) == (8, "")
+    assert done.stderr == f"error: {folder}/app.db: no such database; {CREATES} it\n"
+    assert files_of(folder) == before
+
+
+@pytest.mark.parametrize("words", ["status", "check", "plan", "log", "create x --from models", "validate", "rollback"])
+def test_an_empty_database_is_named(folder: Path, words: str) -> None:
+    (folder / "models.py").write_text(MODEL)
+    (folder / "app.db").touch()
+    directory = "new" if words.startswith("create") else "own"
+    done = command(*words.split(), "--database", "app.db", "--directory", directory, cwd=folder)
+    assert done.returncode == (1 if words == "check" else 0)
+    assert done.stderr == f"{folder}/app.db: the database is empty; {CREATES} its tables\n"
+    script(folder / "app.db", "CREATE TABLE something (a)")
+    assert "empty" not in command(*words.split(), "--database", "app.db", "--directory", "own", cwd=folder).stderr
+
+
+def test_the_variable_that_named_the_database_is_said(folder: Path) -> None:
+    file = f"{folder}/by_name.db (from $USAGE_STORE_DATABASE)"
+    named = {"USAGE_STORE_DATABASE": "by_name.db"}
+    assert command("log", cwd=folder, **named).stderr == f"error: {file}: no such database; {CREATES} it\n"
+    assert command(cwd=folder, **named).stderr == f"created {file}\n"
+    assert command("status", cwd=folder, **named).stdout.startswith(f"version 3 of 3, 0 pending in {file}\n")
+    assert command("status", "--database", "by_name.db", cwd=folder, **named).stdout.startswith(
+        f"version 3 of 3, 0 pending in {folder}/by_name.db\n"
+    )
+
+
+def test_status_and_check_name_the_database_for_programs(folder: Path) -> None:
+    for words in ("status", "check"):
+        told = json.loads(command(words, "--json", *OWN, cwd=folder).stdout)
+        assert told["database"] == f"{folder}/app.db"
+        told = json.loads(command(words, "--json", "--database", ":memory:", *OWN[2:], cwd=folder).stdout)
+        assert told["database"] is None
+    done = command("status", "--database", ":memory:", *OWN[2:], cwd=folder)
+    assert (done.stdout.splitlines()[0], done.stderr) == ("version 0 of 2, 2 pending in the database in memory", "")
+
+
+def test_maintain_and_convert_name_the_database_that_is_missing_empty_or_not_migrated(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    script(tmp_path / "other.db", "CREATE TABLE host_notes (note TEXT)")
+    for name, code in (("missing.db", 8), ("empty.db", 2), ("other.db", 2)):
+        for done in (
+            maintain_command("--database", name, cwd=tmp_path),
+            maintain_command("--database", name, "--dry-run", cwd=tmp_path),
+            run_python("-m", "usage_store.convert", name, cwd=tmp_path),
+            run_python("-m", "usage_store.convert", "--database", name, cwd=tmp_path),
+        ):
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done
+            assert done.stderr.startswith(f"error: {tmp_path}/{name}: ")
+            assert "migrate` " in done.stderr
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_a_usage_error_makes_no_database(folder: Path) -> None:
+    before = files_of(folder)
+    for words in (["--directory", "gone"], ["--table", "a b"], ["stamp", "1", "--directory", "gone"]):
+        assert command("--database", "app.db", *words, cwd=folder).returncode == 2
+    assert files_of(folder) == before
