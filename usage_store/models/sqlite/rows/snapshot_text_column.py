@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import peewee
-from peewee import Alias, Cast, Column, FieldAccessor, FieldAlias, Negated, TextField, WrappedNode
+from peewee import Alias, Cast, Column, FieldAccessor, FieldAlias, Negated, WrappedNode
 
 from usage_store.errors import DamagedSnapshot
 from usage_store.models.fields import snapshot_input
-from usage_store.models.fields.column_types import Checked, NotUtf8
+from usage_store.models.fields.column_types import Checked, NotUtf8, TextColumn
 from usage_store.models.sqlite.rows.sql_functions import WHY, prepare
 
 # A text, given the column, the function and the schema. The statement reads the block itself: it is the row's own.
@@ -43,7 +43,7 @@ class _TextAccessor(FieldAccessor):
         return value
 
 
-class SnapshotTextField(Checked, TextField):
+class SnapshotTextField(Checked, TextColumn):
     """A text that may be stored in a block; whoever reads the column gets the text.
 
     In SQL it is what `usage_json()` gives, so that it may be compared, sorted or given to json_extract(): NULL where it
