@@ -22,7 +22,7 @@ _TEXT = (
 def damage(row: int | None, value: Any) -> DamagedSnapshot:
     """Say what is wrong with a text, and whose it is: the row's with this id, if that is known."""
     if isinstance(value, bytes) and value.startswith(WHY):
-        why = value.removeprefix(WHY).decode()
+        why = value.removeprefix(WHY).decode(errors="backslashreplace")
     elif isinstance(value, bytes):
         why = f"{value[:20]!r} was read without its block"
     else:
