@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import tracemalloc
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from peewee import SqliteDatabase
 
+import usage_store
 from tests.support.databases import opened, raw, rows, script
 from tests.support.snapshots import compact_at_once, new_store
 from usage_store import UsageSession, UsageSnapshot, init_database
@@ -83,6 +85,15 @@ def test_pages_end_anywhere_within_a_second(usage_database: peewee.Database, cou
     assert forwards == sorted(forwards)
     assert len(set(forwards)) == count
     assert keys(UsageSnapshot.between()) == forwards[::-1]
+
+
+@pytest.mark.parametrize("function", [usage_store.get_usage_snapshots, UsageSnapshot.recent, UsageSnapshot.recent_rows])
+def test_a_list_that_limit_cuts_says_so(usage_database: peewee.Database, function: Any) -> None:
+    fill(usage_database, PAGE, per_second=10)
+    assert len(function(limit=3, hours_back=876_000)) == 3
+    said = " ".join(function.__doc__.split())
+    assert "at most `limit`" in said
+    assert re.search(r"the oldest (ones )?are left out", said)
 
 
 def test_models_are_those_that_the_lists_give(usage_database: peewee.SqliteDatabase) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import peewee
 
+pytestmark = pytest.mark.quick
+
 S: Any = UsageSnapshot
 SECONDS = 1_752_856_654
 MOST = 500  # characters of a line, whatever is in the columns
