@@ -92,7 +92,7 @@ class UsageModel(peewee.Model):
 
     @classmethod
     def _stored(cls, values: Mapping[str, Any]) -> Self:
-        """Make the model of a stored row from the values of all its fields, three times as fast as peewee does."""
+        """Make the model of a row that is stored, from all its fields, in a third of the time that peewee takes."""
         model = cls(__no_default__=True)
         model.__data__.update(values)
         return model

@@ -182,7 +182,8 @@ class UsageSnapshot(LongHistories):
         Where there are more, the oldest are left out without a word. `between` gives all of them. Raises InvalidValue
         for a limit below 1 or hours that are not above 0.
         """
-        return [cls._made(*row) for row in cls._recent(session_id, limit, hours_back)]
+        made = cls._made
+        return [made(*row) for row in cls._recent(session_id, limit, hours_back)]
 
     @classmethod
     def recent_rows(
@@ -200,7 +201,8 @@ class UsageSnapshot(LongHistories):
 
         All of them are in memory at once. For long sessions, `between` needs less. Raises InvalidValue.
         """
-        return [cls._made(*row) for row in cls._of_session(session_id)]
+        made = cls._made
+        return [made(*row) for row in cls._of_session(session_id)]
 
     @classmethod
     def rows_of_session(cls, session_id: str) -> list[SnapshotRow]:
@@ -243,7 +245,7 @@ class UsageSnapshot(LongHistories):
 
     @classmethod
     def _check(cls, row: snapshot_input.Row) -> None:
-        """Raise the error for a row that was not inserted."""
+        """Raise what is wrong with a row that was not inserted."""
         text, _, _, session, _ = row
         database = cls._db()
         valid, known = storage_of(database).refused_because(database, text, session)

@@ -1,4 +1,4 @@
-"""What the models ask of a storage. For each kind of database there is a module with these names."""
+"""The interface between the models and the storage of the usage tables. Each engine has a module that implements it."""
 
 from __future__ import annotations
 
@@ -26,52 +26,58 @@ D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 
 
 class Storage(Protocol[D]):
-    """How the usage tables are stored in one kind of database."""
+    """The functions that store and read the usage tables in one kind of database."""
 
     @property
     def follow_events(self) -> FollowEvents[D]:
-        """The triggers on a host's `events`."""
+        """The functions for the triggers on the host's `events` table."""
 
     @property
     def maintenance(self) -> Maintenance[D]:
-        """What keeps the tables small."""
+        """The functions that keep the tables small."""
 
     @property
     def typescript_tables(self) -> TypescriptTables[D]:
-        """What reads the tables of the original monitor."""
+        """The functions that convert the tables of the original monitor."""
 
     def prepare(self, database: D) -> None:
-        """Give the connections of a database the functions that the models' queries call. Opens no connection."""
+        """Register the SQL functions of the models' queries on the connections of a database. Opens no connection."""
 
     def active_configuration(self, database: D) -> dict[str, Any] | None:
-        """Give the stored columns of the active configuration, without `is_active`, or None. Reads only."""
+        """Return the columns of the active configuration without `is_active`, or None if none is active. Reads only.
+
+        The values are not checked.
+        """
 
     def reset_configuration(self, database: D, defaults: Sequence[Any]) -> None:
-        """Set the active configuration to these values, in the order of the rules.
+        """Set the fields of the active configuration to `defaults`, which are in the order of the configuration rules.
 
-        Where none is active, the newest becomes active. Where there is none, a new one is made.
+        If none is active, the newest configuration is reset and becomes active. If there is none, one is created.
         """
 
     def insert(self, database: D, row: Row) -> int | None:
-        """Insert a snapshot and give its id. If the text is not JSON or the session unknown, insert nothing: None."""
+        """Insert a snapshot, and return its id. Inserts nothing, and returns None, if a rule refuses the row.
+
+        The rules are that the session is registered and the text is JSON.
+        """
 
     def insert_many(self, database: D, rows: Sequence[Row]) -> int:
-        """Insert snapshots and give how many were inserted. Those that `insert` would refuse are left out."""
+        """Insert snapshots, and return how many were inserted. The others are such as `insert` refuses."""
 
     def refused_because(self, database: D, text: str, session_id: str) -> tuple[bool, bool]:
-        """Tell whether a text is JSON to the database, and a session known. Reads only."""
+        """Return whether the database accepts a text as JSON, and whether a session is registered. Reads only."""
 
     def recent(self, database: D, since: int, most: int, session_id: str | None) -> list[tuple[Any, ...]]:
-        """List at most `most` snapshots from a time on, newest first. Reads only.
+        """List at most `most` snapshots that are not older than `since` (seconds, UTC), newest first. Reads only.
 
-        A row is id, session, text, type, time. A text that cannot be read is a value that says why.
+        Each row has id, session id, text, type and timestamp. A text that cannot be read is a blob with the reason.
         """
 
     def of_session(self, database: D, session_id: str) -> list[tuple[Any, ...]]:
-        """List all snapshots of a session as such rows, newest first. Reads only."""
+        """List all snapshots of a session as `recent` does. Reads only."""
 
     def pages(self, database: D, window: Window) -> Iterator[list[tuple[Any, ...]]]:
-        """Give the snapshots of a window by timestamp and id, a list of such rows at a time. Reads only.
+        """Give the snapshots of a window by timestamp and id, in lists of rows as `recent` gives them. Reads only.
 
         Nothing is held between two lists: no lock, no transaction, no open statement.
         """
@@ -80,132 +86,148 @@ class Storage(Protocol[D]):
         """Count the snapshots of a window. Reads only."""
 
     def register(self, database: D, session_ids: Iterable[str]) -> int:
-        """Make sessions known, all or none, and give how many of them are new."""
+        """Register sessions, all or none, and return how many were not registered before."""
 
     def session_sizes(self, database: D, session_id: str | None) -> list[tuple[str, int, float]]:
-        """List each session, or one, with its snapshots and the bytes of their texts on disk. Reads only."""
+        """List each session, or only one, with the number of its snapshots and the bytes of their texts on disk.
+
+        Reads only.
+        """
 
 
 class FollowEvents(Protocol[D]):
-    """The triggers on a host's `events` table. `triggers` gives the migration that makes them.
+    """The functions for the triggers on the host's `events` table.
 
-    Each change of them is made in a transaction, inside a block of `recording`.
+    `triggers` returns the module of the migration that creates the triggers. Each change of the triggers is made in a
+    transaction and in a block of `recording`.
     """
 
     def made(self, database: D) -> bool:
-        """Tell whether any of the triggers is there. Reads only."""
+        """Return whether at least one of the triggers exists. Reads only."""
 
     def follow(self, database: D, triggers: Callable[[Any], ModuleType], recording: Recording) -> None:
-        """Make the triggers again where they are not as they should be. Reads only where all is well."""
+        """Create the triggers again if they are missing or wrong. If they are right, this only reads."""
 
     def link(self, database: D, triggers: Callable[[Any], ModuleType], recording: Recording) -> None:
-        """Make the triggers, and register the sessions of all events. Raises ConfigurationError."""
+        """Create the triggers, and register the sessions of all events.
+
+        Raises ConfigurationError without a usable events table.
+        """
 
     def register(self, database: D, triggers: Callable[[Any], ModuleType]) -> None:
-        """Register the sessions of all events, if there are triggers."""
+        """Register the sessions of the existing events, if the triggers exist."""
 
     def unfollow(self, database: D, recording: Recording) -> None:
         """Drop the triggers."""
 
 
 class Maintenance(Protocol[D]):
-    """What keeps the tables small. It works in short transactions, and others can write in between."""
+    """The functions that keep the tables small, in short transactions. Other connections can write between them."""
 
     def require_blocks(self, database: D) -> None:
-        """Raise TransactionOpen in a transaction, or ConfigurationError where the tables cannot be maintained."""
+        """Raise TransactionOpen inside a transaction, and ConfigurationError if tables or triggers are missing."""
 
     def Steps(self, database: D, *, passing: bool = False) -> Steps:  # noqa: N802  a class
-        """Make the steps. With `passing`, the caller has other work to do in between, and no step waits."""
+        """Create the steps of maintenance. With `passing`, they run between inserts: short, and without waiting."""
 
     def at_work(self, database: D) -> AbstractContextManager[None]:
-        """Set the connection up for long work, for the time of the block."""
+        """Set up the connection for long work inside the block."""
 
     def without_waiting(self, database: D) -> AbstractContextManager[None]:
-        """See that nothing in the block waits for a lock."""
+        """Do not wait for locks inside the block: a locked database raises at once."""
 
     def estimate(self, database: D, goals: Goals) -> Forecast:
         """Estimate what maintenance would do. Reads only."""
 
     def waiting(self, database: D, goals: Goals) -> dict[str, int]:
-        """Count the rows that the steps will work on, where that is known before. Reads only."""
+        """Return how many snapshots are to be pruned and to be compacted, by the name of the step. Reads only."""
 
     def remaining(self, database: D, goals: Goals, *, renumber: bool = False) -> tuple[str, ...]:
-        """Give a line for each thing that is left to do. Reads only."""
+        """Return one line for each thing that is left to do. Reads only."""
 
     def unreachable(self, database: D, goals: Goals) -> int | None:
-        """Give the bytes that the pages in use may take, if even without snapshots they take more. Reads only."""
+        """Return the allowed bytes if deleting all snapshots does not reach `max_bytes`, else None. Reads only."""
 
     def disk_use(self, database: D) -> int:
-        """Give the bytes that the database takes on disk. Reads only."""
+        """Return how many bytes the database uses on disk. Reads only."""
 
     def free_pages(self, database: D) -> int:
-        """Count the free pages that can be given back to the disk. Reads only."""
+        """Return the number of free pages, which can be given back to the disk. Reads only."""
 
     def step_in_times(self, database: D, retention: float) -> str | None:
-        """Describe a long jump in the stored times within the last hour, or give None. Reads only."""
+        """Describe a long gap between stored times that ended within the last hour, or return None. Reads only.
+
+        `retention` is in seconds.
+        """
 
     def warn_of_step(self, database: D, before: int, retention: float) -> None:
-        """Log one line if snapshots are about to be deleted just after such a jump. Reads only."""
+        """Log one line if there are snapshots older than `before`, and there is such a gap. Reads only."""
 
     def delete_older(self, database: D, before: int) -> int:
-        """Delete the snapshots that are older than a time, and give their number."""
+        """Delete the snapshots older than `before` (seconds, UTC), and return their number."""
 
     def delete_sessions(self, database: D, session_ids: Iterable[str]) -> int:
-        """Delete sessions and their snapshots, and give the number of the snapshots."""
+        """Delete sessions and their snapshots, and return the number of deleted snapshots."""
 
     def check_rows(self, database: D, *, full: bool) -> Iterator[MigrationError | str]:
-        """Give an error for each fault in the rows, and a text for each other thing worth knowing. Reads only."""
+        """Return an error for each problem of the rows, and a line of text for each notice. Reads only."""
 
 
 class Steps(Protocol):
-    """The steps of maintenance. After each transaction, a step gives its name and the number of rows."""
+    """The steps of maintenance on a database.
+
+    After each transaction, they yield the name of the step and the number of rows or pages of the transaction.
+    """
 
     @property
     def longest_lock(self) -> float:
-        """The longest time for which others were locked out, in seconds."""
+        """The longest time for which other writers were locked out, in seconds."""
 
     def on_rows(self, goals: Goals) -> Iterator[tuple[str, int]]:
-        """Delete and compact snapshots, and forget sessions, as the goals say."""
+        """Prune, compact and evict snapshots, and forget sessions."""
 
     def on_references(self, *, renumber: bool) -> Iterator[tuple[str, int]]:
-        """Correct the counts of references, and give blocks new numbers with `renumber`."""
+        """Correct wrong counts of references. With `renumber`, give blocks of version 2 new numbers too."""
 
     def on_pages(self) -> Iterator[tuple[str, int]]:
-        """Give free pages back to the disk."""
+        """Give pages back to the disk."""
 
     def in_passing(self, goals: Goals) -> Iterator[tuple[str, int]]:
-        """Work on rows, then on pages, and shorten the file."""
+        """Do the steps on rows and pages."""
 
     def rewrite(self) -> None:
-        """Rewrite the file, if it cannot shrink by itself, so that it can. Raises NotEnoughDisk."""
+        """Rewrite a database that cannot shrink, so that it can. Raises NotEnoughDisk."""
 
 
 class TypescriptTables(Protocol[D]):
-    """The tables of the original monitor."""
+    """The functions that convert the tables of the original monitor."""
 
     def refuse_losses(self, database: D) -> None:
-        """Raise ConfigurationError if these tables have columns, indexes or triggers that would be lost. Reads only."""
+        """Raise ConfigurationError if the tables have columns, indexes or triggers that would be lost. Reads only."""
 
     def set_aside(self, database: D) -> Any:
-        """Copy the rows of these tables, and drop the tables. Give what else `bring_back` needs."""
+        """Copy the rows to temporary tables, and drop the original tables. Returns a value for `bring_back`."""
 
     def bring_back(self, database: D, aside: Any) -> tuple[int, int, int]:
-        """Put the rows into the new tables. Give the numbers of configurations, snapshots and sessions."""
+        """Insert the copied rows into the new tables. Returns the numbers of configurations, snapshots and sessions."""
 
     def mend_history(self, database: D, table: str, name: str) -> None:
-        """Change the name of the only row of the history, and its time to seconds."""
+        """Change the only row of the history table: set its name, and convert its time to seconds."""
 
 
 _STORAGES: dict[str, Storage[Any]] = {"sqlite": sqlite}
 
 
 def storage_of(database: peewee.Database) -> Storage[Any]:
-    """Give the storage of a database, not of a DatabaseProxy. Raises ConfigurationError. Nothing is opened."""
+    """Return the storage of a database, which must not be a DatabaseProxy. The database is not opened.
+
+    Raises ConfigurationError for a kind of database without a storage.
+    """
     kind: Any = type(database)
     return _storage_of_kind(kind)
 
 
-@functools.cache  # asked at every insert
+@functools.cache  # each insert calls this function
 def _storage_of_kind(kind: type[peewee.Database]) -> Storage[Any]:
     return _STORAGES[engine_of_kind(kind).NAME]
 
