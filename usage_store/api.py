@@ -151,13 +151,20 @@ def insert_usage_snapshots(snapshots: Iterable[Mapping[str, Any]]) -> int:
 
 @_raising
 def get_usage_snapshots(session_id: str | None = None, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
-    """List the snapshots of the last hours, newest first, of one session or of all. Reads only. Raises InvalidValue."""
+    """List at most `limit` snapshots of the last hours, newest first, of one session or of all. Reads only.
+
+    Where there are more, the oldest are left out without a word. `UsageSnapshot.between()` gives all of them. Raises
+    InvalidValue.
+    """
     return UsageSnapshot.recent(session_id, limit=limit, hours_back=hours_back)
 
 
 @_raising
 def get_usage_snapshots_by_session(session_id: str) -> list[UsageSnapshot]:
-    """List all snapshots of a session, newest first. Reads only. Raises InvalidValue."""
+    """List all snapshots of a session, newest first. Reads only. Raises InvalidValue.
+
+    All of them are in memory at once. For long sessions, `UsageSnapshot.between()` needs less.
+    """
     return UsageSnapshot.of_session(session_id)
 
 

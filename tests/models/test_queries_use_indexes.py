@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -67,8 +68,17 @@ def _read_everything() -> Iterator[Callable[[], object]]:
         yield partial(UsageSnapshot.recent_rows, session, hours_back=80_000)
     yield lambda: usage_store.get_usage_snapshots_by_session(session_id)
     yield lambda: UsageSnapshot.rows_of_session(session_id)
+    for session, kind, newest_first in product((None, session_id), (None, "stats", "config"), (True, False)):
+        for limits in ((None, None), (1, None), (None, 9**10), (1, 9**10)):
+            asked = (*limits, session, kind, newest_first)
+            yield partial(_all_between, *asked)
+            yield partial(UsageSnapshot.count_between, *asked)
     yield lambda: usage_store.get_session_sizes(session_id)
     yield usage_store.get_usage_config
+
+
+def _all_between(*asked: Any) -> None:
+    assert all(UsageSnapshot.between(*asked))
 
 
 def _write_everything() -> Iterator[Callable[[], object]]:
@@ -111,6 +121,21 @@ def test_the_reads_of_one_session_go_by_session_and_time(
     plans = plans_of(lambda: usage_store.get_usage_snapshots(session_id))
     index = "SEARCH usage_snapshots USING INDEX idx_usage_snapshots_session_id (session_id=? AND timestamp>?)"
     assert [plan[0] for plan in plans.values()] == [index]
+
+
+def test_each_page_of_a_long_history_starts_by_the_index_of_time(plans_of: PlansOf) -> None:
+    session_id = UsageSession.get().session_id
+    for session, index, equal in (
+        (None, "idx_usage_snapshots_timestamp", ""),
+        (session_id, "idx_usage_snapshots_session_id", "session_id=? AND "),
+    ):
+        for newest_first, after in ((True, "<"), (False, ">")):
+            plans = plans_of(partial(_all_between, None, None, session, None, newest_first))
+            search = f"SEARCH usage_snapshots USING INDEX {index} ({equal}"
+            assert {plan[0] for plan in plans.values()} == {
+                f"{search}timestamp>? AND timestamp<?)",
+                f"{search}timestamp=? AND rowid{after}?)",
+            }
 
 
 def test_maintenance_goes_by_an_index(database: peewee.SqliteDatabase, plans_of: PlansOf) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
 from usage_store.engines import inner
-from usage_store.errors import ConfigurationError
+from usage_store.errors import ConfigurationError, InvalidValue
+from usage_store.models.fields.column_types import Checked
 from usage_store.models.sqlite.rows.peewee_queries import UsageAlias, UsageRaw, UsageSelect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
 
@@ -19,7 +21,7 @@ class UsageModel(peewee.Model):
     """A model of this package, bound by init_database()."""
 
     class Meta:
-        only_save_dirty = True  # save() would write every column back over what others changed
+        only_save_dirty = True  # else save() writes every column, and undoes what others have changed meanwhile
         legacy_table_names = False
 
     @classmethod
@@ -38,6 +40,48 @@ class UsageModel(peewee.Model):
         """Give the model another name within a query."""
         named: Any = UsageAlias(cls, alias)
         return named  # type: ignore[no-any-return]
+
+    def save(self, force_insert: bool = False, only: Any = None) -> Any:  # noqa: FBT001, FBT002  peewee's signature
+        """Store what was assigned, checked as the functions do. Raises InvalidValue."""
+        self._settle()
+        return super().save(force_insert=force_insert, only=only)
+
+    @classmethod
+    def bulk_create(cls, model_list: Iterable[Self], batch_size: int | None = None) -> Any:
+        """Store many, checked as the functions do. Raises InvalidValue."""
+        models = list(model_list)
+        for model in models:
+            model._settle()  # noqa: SLF001  it is of this class
+        return super().bulk_create(models, batch_size)
+
+    def _settle(self) -> None:
+        """Replace what was assigned by what will be stored."""
+        for field in self.dirty_fields:
+            if isinstance(field, Checked):
+                self.__data__[field.name] = field.as_stored(self.__data__.get(field.name))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the columns by their names, ready for `json.dumps`. Reads only.
+
+        A column that was not selected is left out. A text that is not UTF-8 in the database is given as `os.fsdecode`
+        gives it.
+        """
+        loaded = (field for field in self._meta.sorted_fields if field.name in self.__data__)
+        return {field.name: self._as_json(field) for field in loaded}
+
+    def _as_json(self, field: peewee.Field[Any]) -> Any:
+        value = self.__data__[field.name]
+        if isinstance(field, Checked) and field.name in self.dirty_field_names:
+            return field.as_stored(value)
+        return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+
+    def _utc(self, name: str) -> datetime | None:
+        """Give a column of seconds as an aware datetime."""
+        seconds = self.__data__.get(name)
+        try:
+            return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+        except (OSError, OverflowError, TypeError, ValueError):
+            raise InvalidValue(name, seconds, "seconds since 1970, up to the year 9999") from None
 
     @classmethod
     def _db(cls) -> peewee.Database:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from peewee import SQL, BooleanField, Check, FloatField, IntegerField, TextField
 
 from usage_store.errors import NoActiveConfiguration
+from usage_store.models import one_line
 from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values
 from usage_store.models.fields.column_types import EpochField, RowIdField
@@ -16,6 +17,7 @@ from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 logger = logging.getLogger("usage_store")
 
@@ -61,11 +63,31 @@ class UsageConfig(UsageModel):
         table_name = "usage_config"
         strict_tables = True
 
+    def __repr__(self) -> str:
+        data = self.__data__
+        active = ", active" if data.get("is_active") is True else ""
+        shown = [f"{name} {one_line.value(data[name])}" for name in allowed_values.CONFIG_RULES if name in data]
+        return f"<{type(self).__name__} {one_line.key(data.get('id'))}{active}: {', '.join(shown)}>"
+
+    @property
+    def created_at_utc(self) -> datetime | None:
+        """`created_at` as an aware datetime in UTC, or None where that is None.
+
+        Raises InvalidValue for a number that is no time before the year 10000, which another program may have written.
+        """
+        return self._utc("created_at")
+
+    @property
+    def updated_at_utc(self) -> datetime | None:
+        """`updated_at` in the same way."""
+        return self._utc("updated_at")
+
     @classmethod
     def active(cls) -> UsageConfig | None:
         """Give the active configuration, or None. Reads only.
 
-        A field that a foreign writer broke has its default instead, and one warning names all of them, once a process.
+        Where another program has stored a value that is not allowed, the field has its default instead. One warning
+        names all such fields, once in a process.
         """
         database = cls._db()
         values = storage_of(database).active_configuration(database)
@@ -81,7 +103,7 @@ class UsageConfig(UsageModel):
 
     @classmethod
     def update_active(cls, updates: Mapping[str, Any]) -> bool:
-        """Change fields of the active configuration, those named and no others; True if there were any.
+        """Change the named fields of the active configuration, and no others. Give False if there are none to change.
 
         Raises UnknownField, InvalidValue or NoActiveConfiguration, and then changes nothing.
         """
@@ -92,9 +114,9 @@ class UsageConfig(UsageModel):
 
     @classmethod
     def reset_active(cls) -> None:
-        """Give every field of the active configuration its default; `id` and `created_at` stay.
+        """Set every field of the active configuration to its default. `id` and `created_at` stay.
 
-        Where none is active, the newest becomes active; where there is none, it is made.
+        Where no configuration is active, the newest becomes active. Where there is none, a new one is made.
         """
         database, rules = cls._db(), allowed_values.CONFIG_RULES.values()
         storage_of(database).reset_configuration(database, [rule.default for rule in rules])

@@ -1,57 +1,62 @@
-"""UsageSession: the sessions that snapshots may belong to."""
+"""The methods of UsageSession: make sessions known, remove them, and measure them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peewee import Check
-
 from usage_store.errors import InvalidValue
+from usage_store.models import one_line
 from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values
-from usage_store.models.fields.column_types import EpochField, SessionIdField
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
 
 class SessionSize(NamedTuple):
-    """How many snapshots a session holds, and how many bytes their texts take on disk."""
+    """The number of snapshots of a session, and the bytes that their texts take on disk."""
 
     session_id: str
     snapshots: int
     bytes: int
 
 
-class UsageSession(UsageModel):
-    """A session that snapshots may belong to. Deleting one deletes its snapshots."""
+class Sessions(UsageModel):
+    """What one can do with the rows of `UsageSession`, which is declared beside the snapshots that it names."""
 
-    session_id = SessionIdField(primary_key=True, constraints=[Check("session_id <> ''")])
-    created_at = EpochField()
+    def __repr__(self) -> str:
+        data = self.__data__
+        created = f", created {one_line.moment(data['created_at'])}" if "created_at" in data else ""
+        return f"<{type(self).__name__} {one_line.key(data.get('session_id'))}{created}>"
 
-    class Meta:
-        table_name = "usage_sessions"
-        without_rowid = True
-        strict_tables = True
+    @property
+    def created_at_utc(self) -> datetime | None:
+        """`created_at` as an aware datetime in UTC, or None where that is None.
+
+        Raises InvalidValue for a number that is no time before the year 10000, which another program may have written.
+        """
+        return self._utc("created_at")
 
     @classmethod
     def register(cls, session_id: str) -> None:
-        """Make a session known; nothing happens if it is. Raises InvalidValue for an empty id."""
+        """Make a session known. Nothing happens if it is already. Raises InvalidValue for an empty id."""
         cls.register_many([session_id])
 
     @classmethod
     def register_many(cls, session_ids: Iterable[str]) -> int:
-        """Make sessions known, all or none, and give how many were not. Raises InvalidValue."""
+        """Make sessions known, all or none, and give how many of them are new. Raises InvalidValue."""
         checked, database = _checked(session_ids), cls._db()
         return storage_of(database).register(database, checked)
 
     @classmethod
     def remove_many(cls, session_ids: Iterable[str]) -> int:
-        """Delete sessions and their snapshots, and give how many those were; the host's events stay.
+        """Delete sessions and their snapshots, and give the number of the snapshots. The host's events stay.
 
-        It goes in transactions of about 10 ms, sessions after their snapshots, so that others can write meanwhile; one
-        that is stopped has deleted some. Inside an open transaction it is a part of that. Raises InvalidValue.
+        The work is done in transactions of about 10 ms, so that others can write in between. Each session goes after
+        its snapshots. If the work is stopped, what was deleted until then stays deleted. Inside an open transaction,
+        all of it belongs to that transaction. Raises InvalidValue.
         """
         checked = _checked(session_ids, allowed_values.checked_stored_id)
         database = cls._db()
@@ -59,9 +64,10 @@ class UsageSession(UsageModel):
 
     @classmethod
     def sizes(cls, session_id: str | None = None) -> list[SessionSize]:
-        """List how many snapshots each session holds, or one of them, and the bytes of their texts on disk.
+        """List the number of snapshots of each session, or of one, and the bytes of their texts on disk.
 
-        A compacted snapshot counts with its share of its block. Reads only, all snapshots concerned.
+        A compacted snapshot counts with its share of its block. Reads only. It reads all snapshots of these sessions.
+        Raises InvalidValue.
         """
         checked = None if session_id is None else allowed_values.checked_session_id(session_id)
         database = cls._db()

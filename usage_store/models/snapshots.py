@@ -1,4 +1,4 @@
-"""UsageSnapshot: the log of JSON documents about sessions."""
+"""UsageSession and UsageSnapshot: sessions, and the JSON documents about them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ import functools
 import itertools
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 from peewee import SQL, Check
 
 from usage_store.engines import engine_of
 from usage_store.errors import InvalidValue, UnknownSession
-from usage_store.models.base import UsageModel
+from usage_store.models import one_line
 from usage_store.models.fields import allowed_values, snapshot_input
-from usage_store.models.fields.column_types import Checked, RowIdField, SessionField, SnapshotTypeField, TimestampField
-from usage_store.models.sessions import UsageSession
+from usage_store.models.fields.column_types import (
+    EpochField,
+    RowIdField,
+    SessionField,
+    SessionIdField,
+    SnapshotTypeField,
+    TimestampField,
+)
+from usage_store.models.long_histories import LongHistories
+from usage_store.models.sessions import Sessions
 from usage_store.models.sqlite.rows.snapshot_text_column import SnapshotTextField, damage
 from usage_store.models.storage_interface import storage_of
 
@@ -24,9 +32,34 @@ if TYPE_CHECKING:
 
     import peewee
 
+    class _Snapshots:
+        """What peewee puts beside the foreign key of a snapshot."""
+
+        @overload
+        def __get__(self, instance: None, owner: Any) -> peewee.BackrefAccessor: ...
+        @overload
+        def __get__(self, instance: UsageSession, owner: Any) -> peewee.ModelSelect[UsageSnapshot]: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
+
+
+class UsageSession(Sessions):
+    """A session that snapshots may belong to. If you delete it, its snapshots are deleted, too."""
+
+    session_id = SessionIdField(primary_key=True, constraints=[Check("session_id <> ''")])
+    created_at = EpochField()
+    if TYPE_CHECKING:
+        snapshots = _Snapshots()  # peewee makes it
+
+    class Meta:
+        table_name = "usage_sessions"
+        without_rowid = True
+        strict_tables = True
+
+    __repr__ = Sessions.__repr__  # or peewee would make one
+
 
 class SnapshotRow(NamedTuple):
-    """A snapshot as a plain row: the columns of usage_snapshots, `snapshot_data` as text."""
+    """A snapshot as a plain row: the columns of usage_snapshots, with `snapshot_data` as text."""
 
     id: int
     session_id: str
@@ -35,14 +68,15 @@ class SnapshotRow(NamedTuple):
     timestamp: int
 
 
-class UsageSnapshot(UsageModel):
+class UsageSnapshot(LongHistories):
     """One JSON document about one session at one second."""
 
     id = RowIdField()
     session = SessionField(
         UsageSession, column_name="session_id", backref="snapshots", on_delete="CASCADE", index=False
     )
-    session_id: str  # made by peewee beside `session`
+    if TYPE_CHECKING:
+        session_id = SessionIdField()  # peewee makes it beside `session`
     snapshot_data = SnapshotTextField()
     snapshot_type = SnapshotTypeField(
         default="stats",
@@ -55,37 +89,32 @@ class UsageSnapshot(UsageModel):
     class Meta:
         table_name = "usage_snapshots"
 
-    # Called after inserts; init_database() sets it.
+    # init_database() sets this function. It is called after inserts.
     upkeep: ClassVar[Callable[[peewee.Database], None] | None] = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {one_line.snapshot(self.__data__, lambda: self.snapshot_data)}>"
 
     @property
     def data(self) -> Any:
-        """The parsed value of `snapshot_data`."""
+        """The parsed value of `snapshot_data`. Raises DamagedSnapshot, or InvalidValue for a text that is not JSON."""
         return snapshot_input.decode(self.snapshot_data)
 
     @property
     def recorded_at(self) -> datetime:
-        """The timestamp as an aware datetime, UTC."""
+        """The timestamp as an aware datetime in UTC."""
         return datetime.fromtimestamp(self.timestamp, UTC)
 
-    def save(self, force_insert: bool = False, only: Any = None) -> Any:  # noqa: FBT001, FBT002  peewee's signature
-        """Store what was assigned, checked as `record` does. Raises InvalidValue."""
-        self._settle()
-        return super().save(force_insert=force_insert, only=only)
+    def as_dict(self) -> dict[str, Any]:
+        """Give `id`, `session_id`, `data` (parsed), `snapshot_type` and `timestamp`, ready for `json.dumps`.
 
-    @classmethod
-    def bulk_create(cls, model_list: Iterable[UsageSnapshot], batch_size: int | None = None) -> Any:
-        """Store many, checked as `record` does. Raises InvalidValue."""
-        models = list(model_list)
-        for model in models:
-            model._settle()  # noqa: SLF001  it is of this class
-        return super().bulk_create(models, batch_size)
-
-    def _settle(self) -> None:
-        """Let what was assigned be what will be stored."""
-        for field in self.dirty_fields:
-            if isinstance(field, Checked):
-                self.__data__[field.name] = field.as_stored(self.__data__.get(field.name))
+        A column that was not selected is left out. Raises what `data` raises. Reads only.
+        """
+        names = {"session": "session_id", "snapshot_data": "data"}
+        found = super().as_dict()
+        if "snapshot_data" in found:
+            found["snapshot_data"] = self.data
+        return {names.get(name, name): value for name, value in found.items()}
 
     @classmethod
     def record(
@@ -93,15 +122,15 @@ class UsageSnapshot(UsageModel):
     ) -> UsageSnapshot:
         """Store one snapshot and give it back.
 
-        `snapshot_data` is JSON text, kept as given, or an object, stored compact. `timestamp` is an aware datetime,
-        seconds or milliseconds, at most a day ahead of the clock; None is now. Raises InvalidValue or UnknownSession,
-        and then stores nothing.
+        `snapshot_data` is JSON text, which is kept as given, or an object, which is stored as JSON without spaces.
+        `timestamp` is an aware datetime, seconds or milliseconds, at most a day ahead of the clock. None is now.
+        Raises InvalidValue or UnknownSession, and then stores nothing.
         """
         return cls._record(snapshot_input.row(session_id, snapshot_data, snapshot_type, timestamp))
 
     @classmethod
     def record_mapping(cls, snapshot: Mapping[str, Any]) -> UsageSnapshot:
-        """Store one snapshot given as a mapping of `record`'s arguments. Raises UnknownField besides."""
+        """Store one snapshot, given as a mapping of `record`'s arguments. Raises UnknownField, too."""
         return cls._record(snapshot_input.mapped_row(snapshot))
 
     @classmethod
@@ -111,7 +140,7 @@ class UsageSnapshot(UsageModel):
         row_id = storage_of(database).insert(database, row)
         if row_id is None:
             cls._check(row)
-            raise UnknownSession(session)  # it was when we asked
+            raise UnknownSession(session)  # registered only after the insert
         snapshot = cls._made(row_id, session, data, kind, seconds)
         if cls.upkeep is not None:
             cls.upkeep(database)
@@ -121,9 +150,9 @@ class UsageSnapshot(UsageModel):
     def record_many(cls, snapshots: Iterable[Mapping[str, Any]], *, ahead: bool = False) -> int:
         """Store many snapshots, all or none, and give their number.
 
-        Each is a mapping of `record`'s arguments. Any iterable will do: it is read in batches. With `ahead`, their
-        timestamps may lie any time ahead of the clock. Raises as `record`, with the position of the snapshot that was
-        refused.
+        Each snapshot is a mapping of `record`'s arguments. They may come from any iterable, which is read in batches.
+        With `ahead`, timestamps may lie any time ahead of the clock. Raises what `record_mapping` raises. The message
+        begins with the position of the snapshot that was refused.
         """
         database = cls._db()
         total = 0
@@ -148,35 +177,45 @@ class UsageSnapshot(UsageModel):
 
     @classmethod
     def recent(cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
-        """List at most `limit` snapshots of the last hours, newest first, of one session or of all.
+        """List at most `limit` snapshots of the last hours, newest first, of one session or of all. Reads only.
 
-        Raises InvalidValue for a limit below 1 or hours that are not above 0.
+        Where there are more, the oldest are left out without a word. `between` gives all of them. Raises InvalidValue
+        for a limit below 1 or hours that are not above 0.
         """
-        return [cls._made(*row) for row in cls._recent(session_id, limit, hours_back)]
+        made = cls._made
+        return [made(*row) for row in cls._recent(session_id, limit, hours_back)]
 
     @classmethod
     def recent_rows(
         cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24
     ) -> list[SnapshotRow]:
-        """List the same as `recent()` as plain rows. Raises DamagedSnapshot, where a model would on access."""
+        """List the same as `recent`, as plain rows: at most `limit`, the oldest are left out without a word.
+
+        Raises DamagedSnapshot for a row whose text cannot be read.
+        """
         return _rows(cls._recent(session_id, limit, hours_back))
 
     @classmethod
     def of_session(cls, session_id: str) -> list[UsageSnapshot]:
-        """List all snapshots of a session, newest first; none for a session that is not known."""
-        return [cls._made(*row) for row in cls._of_session(session_id)]
+        """List all snapshots of a session, newest first. A session that is not known has none. Reads only.
+
+        All of them are in memory at once. For long sessions, `between` needs less. Raises InvalidValue.
+        """
+        made = cls._made
+        return [made(*row) for row in cls._of_session(session_id)]
 
     @classmethod
     def rows_of_session(cls, session_id: str) -> list[SnapshotRow]:
-        """List the same as `of_session()` as plain rows. Raises DamagedSnapshot, where a model would on access."""
+        """List the same as `of_session`, as plain rows. Raises DamagedSnapshot for a row that cannot be read."""
         return _rows(cls._of_session(session_id))
 
     @classmethod
     def prune(cls, days_old: float = 30) -> int:
-        """Delete the snapshots older than so many days and give their number; 0 deletes all. Raises InvalidValue.
+        """Delete the snapshots that are older than `days_old` days, and give their number. 0 deletes all.
 
-        It goes in transactions of about 10 ms, oldest first, so that others can write meanwhile; one that is stopped
-        has deleted some. Inside an open transaction it is a part of that.
+        The work is done in transactions of about 10 ms, oldest snapshots first, so that others can write in between.
+        If the work is stopped, what was deleted until then stays deleted. Inside an open transaction, all of it belongs
+        to that transaction. Raises InvalidValue.
         """
         span = allowed_values.checked_span("days_old", days_old, 86_400, zero=True)
         before = int(time.time() - span) if span else allowed_values.MAX_INTEGER

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from usage_store.errors import UsageStoreError
     from usage_store.models.fields.retention_limits import Forecast, Goals
     from usage_store.models.fields.snapshot_input import Row
+    from usage_store.models.fields.time_window import Window
 
     Recording = Callable[[], AbstractContextManager[None]]
 
@@ -74,6 +75,15 @@ class Storage(Protocol[D]):
 
     def of_session(self, database: D, session_id: str) -> list[tuple[Any, ...]]:
         """List all snapshots of a session as `recent` does. Reads only."""
+
+    def pages(self, database: D, window: Window) -> Iterator[list[tuple[Any, ...]]]:
+        """Give the snapshots of a window by timestamp and id, in lists of rows as `recent` gives them. Reads only.
+
+        Nothing is held between two lists: no lock, no transaction, no open statement.
+        """
+
+    def count_between(self, database: D, window: Window) -> int:
+        """Count the snapshots of a window. Reads only."""
 
     def register(self, database: D, session_ids: Iterable[str]) -> int:
         """Register sessions, all or none, and return how many were not registered before."""

@@ -239,6 +239,14 @@ def test_what_is_no_id_of_anybody_s_is_not_removed(path: Path, session: str) -> 
     assert len(rows(path, "SELECT 1 FROM usage_snapshots")) == 5
 
 
+def test_a_blob_that_begins_as_a_reason_and_is_not_utf8_is_damage_in_sql_of_one_s_own(path: Path) -> None:
+    with raw(path) as connection:
+        row = write_row(connection, b"\0\xff", kind="BLOB")
+    (snapshot,) = S.raw("SELECT id, snapshot_data FROM usage_snapshots WHERE id = ?", row)
+    with pytest.raises(DamagedSnapshot, match=r"^snapshot 6: "):
+        _ = snapshot.snapshot_data
+
+
 def test_inflated_blocks_are_kept_by_their_bytes(usage_database: peewee.SqliteDatabase) -> None:
     large = [{"n": n, "filler": "x" * 2**20} for n in range(16)]
     record(*large, *({"n": n, "filler": "y" * (BLOCK_BYTES // 2 + 1)} for n in range(600)))

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from peewee import SQL, AutoField, Entity, ForeignKeyField, IntegerField, Node, NodeList, TextField
 
 from usage_store.models.fields import allowed_values
 
+if TYPE_CHECKING:
+    from typing import Self
 
-class RowIdField(AutoField):
-    """An integer primary key that is never given twice, not even after its row was deleted."""
+    class _RowId(AutoField[int]):
+        def __new__(cls, *args: Any, **options: Any) -> Self: ...
 
-    _coerce = False  # what is stored is an int, and peewee's dicts have columns that it converts after the others
+    class _Integer(IntegerField[int]):
+        def __new__(cls, *args: Any, **options: Any) -> Self: ...
+
+    class _Text(TextField[str]):
+        def __new__(cls, *args: Any, **options: Any) -> Self: ...
+
+else:  # Peewee's classes take no type at run time. Its stubs let their subclasses make fields of the class above.
+    _RowId, _Integer, _Text = AutoField, IntegerField, TextField
+
+M = TypeVar("M")
+
+
+class TextColumn(_Text):
+    """A column of texts."""
+
+
+class RowIdField(_RowId):
+    """An integer primary key. No id is given twice, even after its row was deleted."""
+
+    _coerce = False  # The stored value is an int. In dicts, peewee puts the columns that it converts after the others.
 
     def ddl(self, ctx: Any) -> Any:  # noqa: ARG002  peewee's signature
-        """Give the column definition; a plain INTEGER PRIMARY KEY would take NOT NULL as one more constraint."""
+        """Give the column's definition. Peewee's own would say NOT NULL, which the table does not."""
         return NodeList((Entity(self.column_name), SQL("INTEGER PRIMARY KEY AUTOINCREMENT")))
 
 
-class EpochField(IntegerField):
-    """Seconds since 1970, UTC; the database fills in the current time (SQLite 3.38 has unixepoch())."""
+class EpochField(_Integer):
+    """Seconds since 1970, UTC. The database fills in the current time by unixepoch(), which SQLite 3.38 has."""
 
     def __init__(self, **options: Any) -> None:
         constraints = [SQL("DEFAULT (unixepoch())"), *options.pop("constraints", ())]
@@ -29,29 +50,34 @@ class EpochField(IntegerField):
 
 
 class Checked:
-    """A field whose `db_value` checks what is assigned as the functions do; comparisons bind what they are given.
+    """A field whose `db_value` checks and encodes what is assigned. A value that is compared with is bound as it is.
 
-    Peewee calls `db_value` for both, but for comparisons, and `python_value` for rows, only where `_coerce` is true.
+    Peewee calls `db_value` for both. It does so for a comparison only where `_coerce` is true, and then it also calls
+    `python_value` for each row.
     """
 
     _coerce = False
+
+    if TYPE_CHECKING:
+
+        def __set__(self, instance: object, value: Any) -> None: ...
 
     def as_stored(self: Any, value: Any) -> Any:
         """Give what an assigned value will be in the database. Raises InvalidValue."""
         return value if isinstance(value, Node) else self.db_value(value)
 
     def python_value(self, value: Any) -> Any:
-        """Give what an SQL function made of the field, as it is."""
+        """Give what an SQL function made of the field, unchanged."""
         return value
 
 
 class NotUtf8(str):
-    """A text that is not UTF-8 in the database: as `os.fsdecode` gives bytes, which `os.fsencode` gives back."""
+    """A text that is not UTF-8 in the database. `os.fsencode` gives its bytes back."""
 
     __slots__ = ()
 
 
-class SessionIdField(Checked, TextField):
+class SessionIdField(Checked, TextColumn):
     """The id of a session."""
 
     def db_value(self, value: Any) -> str:
@@ -59,11 +85,20 @@ class SessionIdField(Checked, TextField):
         return allowed_values.checked_session_id(value)
 
 
-class SessionField(Checked, ForeignKeyField):
-    """The session of a row: `db_value` is peewee's, which asks the `SessionIdField`."""
+class SessionField(Checked, ForeignKeyField, Generic[M]):
+    """The session of a row. Its `db_value` is peewee's, which asks the `SessionIdField`."""
+
+    if TYPE_CHECKING:
+
+        def __new__(cls, model: type[M], **options: Any) -> Self: ...  # noqa: D102  peewee's
+        @overload
+        def __get__(self, instance: None, owner: Any) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: Any) -> M: ...
+        def __get__(self, instance: Any, owner: Any) -> Any: ...
 
 
-class SnapshotTypeField(Checked, TextField):
+class SnapshotTypeField(Checked, TextColumn):
     """The type of a snapshot."""
 
     def db_value(self, value: Any) -> str:
@@ -72,7 +107,7 @@ class SnapshotTypeField(Checked, TextField):
 
 
 class TimestampField(Checked, EpochField):
-    """When a snapshot was taken: an aware datetime, seconds or milliseconds; None is now."""
+    """The time of a snapshot. It takes an aware datetime, seconds or milliseconds; None is now. It stores seconds."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(default=lambda: int(time.time()), **options)

@@ -12,6 +12,7 @@ from usage_store.models.sqlite.rows import follow_events
 from usage_store.models.sqlite.rows.configuration_row import active_configuration, reset_configuration
 from usage_store.models.sqlite.rows.insert_rows import insert, insert_many, refused_because, register
 from usage_store.models.sqlite.rows.list_rows import of_session, recent, session_sizes
+from usage_store.models.sqlite.rows.pages_of_rows import count_between, pages
 from usage_store.models.sqlite.rows.sql_functions import prepare
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "active_configuration",
+    "count_between",
     "follow_events",
     "insert",
     "insert_many",
     "maintenance",
     "of_session",
+    "pages",
     "prepare",
     "recent",
     "refused_because",

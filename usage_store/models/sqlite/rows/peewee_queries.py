@@ -17,16 +17,27 @@ from usage_store.models.sqlite.rows.sql_functions import WHY, text_by_connection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    Rows = list[tuple[Any, ...]]
 
-def fetch(database: peewee.Database, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Give all rows of a query. A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all."""
+
+def fetch(
+    database: peewee.Database, sql: str, params: Sequence[Any] = (), read: Callable[[Any], Rows] | None = None
+) -> Rows:
+    """Give all rows of a query, or those that `read` takes from its cursor.
+
+    A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all.
+    """
     try:
-        rows: list[tuple[Any, ...]] = database.execute_sql(sql, params).fetchall()
+        cursor = database.execute_sql(sql, params)
+        rows: Rows = cursor.fetchall() if read is None else read(cursor)
     except (peewee.OperationalError, database.connection().OperationalError) as error:
         if not _is_not_utf8(error):
             raise
         with _lenient(database.connection()):
-            rows = database.execute_sql(sql, params).fetchall()
+            cursor = database.execute_sql(sql, params)
+            rows = cursor.fetchall() if read is None else read(cursor)
+    if read is not None:
+        cursor.close()
     return rows
 
 

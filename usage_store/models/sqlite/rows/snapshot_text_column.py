@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import peewee
-from peewee import Alias, Cast, Column, FieldAccessor, FieldAlias, Negated, TextField, WrappedNode
+from peewee import Alias, Cast, Column, FieldAccessor, FieldAlias, Negated, WrappedNode
 
 from usage_store.errors import DamagedSnapshot
 from usage_store.models.fields import snapshot_input
-from usage_store.models.fields.column_types import Checked, NotUtf8
+from usage_store.models.fields.column_types import Checked, NotUtf8, TextColumn
 from usage_store.models.sqlite.rows.sql_functions import WHY, prepare
 
 # The text, with the column, the function and the schema as parameters. The statement itself reads the row's block.
@@ -22,7 +22,7 @@ _TEXT = (
 def damage(row: int | None, value: Any) -> DamagedSnapshot:
     """Return the error for a text that cannot be read. `row` is the id of its snapshot, or None if it is unknown."""
     if isinstance(value, bytes) and value.startswith(WHY):
-        why = value.removeprefix(WHY).decode()
+        why = value.removeprefix(WHY).decode(errors="backslashreplace")
     elif isinstance(value, bytes):
         why = f"{value[:20]!r} was read without its block"
     else:
@@ -43,7 +43,7 @@ class _TextAccessor(FieldAccessor):
         return value
 
 
-class SnapshotTextField(Checked, TextField):
+class SnapshotTextField(Checked, TextColumn):
     """A text field whose texts may be stored in blocks. Reading the column always returns the text.
 
     In SQL the field is written as a call of `usage_json()`, so the text can be compared, sorted and passed to

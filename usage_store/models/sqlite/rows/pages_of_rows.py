@@ -1,0 +1,82 @@
+"""Read any number of snapshots, a page at a time. Each page is a statement of its own that begins by an index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from usage_store.models.sqlite.rows import block_format
+from usage_store.models.sqlite.rows.peewee_queries import fetch
+from usage_store.models.sqlite.rows.sql_functions import text_or_why
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import peewee
+
+    from usage_store.models.fields.time_window import Window
+
+_SNAPSHOTS = (
+    f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots WHERE"  # noqa: S608
+)
+_COUNT = "SELECT count(*) FROM usage_snapshots WHERE"
+_SPAN = "timestamp >= ? AND timestamp < ?"
+_PAGE_ROWS, _PAGE_CHARACTERS = 500, 4 * 2**20  # a page ends with the row that reaches either
+
+Rows = list[tuple[Any, ...]]
+
+
+def pages(database: peewee.SqliteDatabase, window: Window) -> Iterator[Rows]:
+    """Give the snapshots of a window by timestamp and id, in lists of rows as `recent()` gives them. Reads only.
+
+    No statement is open between two pages. Snapshots that are stored meanwhile may be among them or not.
+    """
+    condition, params = _condition(window, "+snapshot_type")  # with a +, its index is not used: it would need a sort
+    way, after = ("DESC", "<") if window.newest_first else ("ASC", ">")
+    span = f"{_SNAPSHOTS} {condition} {_SPAN} ORDER BY timestamp {way}, id {way} LIMIT {_PAGE_ROWS}"
+    rest_of_second = f"{_SNAPSHOTS} {condition} timestamp = ? AND id {after} ? ORDER BY id {way} LIMIT {_PAGE_ROWS}"
+    since, until = window.since, window.until
+    while rows := fetch(database, span, (*params, since, until), _page):
+        while rows:
+            yield rows
+            last_id, *_, second = rows[-1]
+            rows = fetch(database, rest_of_second, (*params, second, last_id), _page)
+        since, until = (since, second) if window.newest_first else (second + 1, until)
+
+
+def count_between(database: peewee.SqliteDatabase, window: Window) -> int:
+    """Count the snapshots of a window. Reads only."""
+    condition, params = _condition(window, "snapshot_type")
+    sql = f"{_COUNT} {condition} {_SPAN}"
+    return int(database.execute_sql(sql, (*params, window.since, window.until)).fetchone()[0])
+
+
+def _condition(window: Window, type_column: str) -> tuple[str, tuple[Any, ...]]:
+    condition, params = "", []
+    if window.session_id is not None:
+        condition, params = "session_id = CAST(? AS TEXT) AND", [_bindable(window.session_id)]
+    if window.snapshot_type is not None:
+        condition, params = f"{condition} {type_column} = ? AND", [*params, window.snapshot_type]
+    return condition, tuple(params)
+
+
+def _bindable(session_id: str) -> str | bytes:
+    """Give an id that can be bound: its bytes, where others stored one that is not UTF-8."""
+    stored = session_id.encode(errors="surrogateescape")
+    return session_id if stored == session_id.encode(errors="ignore") else stored
+
+
+def _page(found: Iterable[tuple[Any, ...]]) -> Rows:
+    """Read the rows of a statement until they are enough for a page."""
+    rows: Rows = []
+    size = 0
+    for row_id, session, data, kind, second, block in found:
+        text = data if isinstance(data, str) else _text(data, block)
+        rows.append((row_id, session, text, kind, second))
+        size += len(text)
+        if size >= _PAGE_CHARACTERS:
+            break
+    return rows
+
+
+def _text(data: Any, block: bytes | None) -> str | bytes:
+    return text_or_why(lambda: block_format.text(data, block))
