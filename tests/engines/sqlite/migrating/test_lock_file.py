@@ -93,7 +93,7 @@ def test_what_is_no_file_is_named_and_left_as_it_is(path: Path, lock: Path, make
     before = beside(path)
     done = migrate(path)
     assert done.returncode == 8
-    assert done.stderr == f"error: {lock}: is no regular file, and the lock of migrations is one; remove it\n"
+    assert done.stderr == f"error: {lock}: is no regular file, but the lock file of migrations must be one; remove it\n"
     assert beside(path) == before
 
 
@@ -130,8 +130,8 @@ def test_another_users_file_that_cannot_be_read_is_named(path: Path, lock: Path)
     done = migrate(path, before=UNPRIVILEGED)
     assert done.returncode == 8
     assert done.stderr == (
-        f"error: {lock}: this lock file cannot be opened (Permission denied); let its owner remove it, if nobody "
-        "migrates\n"
+        f"error: {lock}: this lock file cannot be opened (Permission denied); let its owner remove it when no "
+        "process is migrating\n"
     )
 
 
@@ -163,8 +163,8 @@ def test_a_file_that_cannot_be_made_is_named(path: Path, lock: Path) -> None:
     )
     done = run_python("-c", code, path, cwd=path.parent, before=UNPRIVILEGED)
     assert done.stdout == (
-        f"{lock}: this lock file cannot be made (Permission denied); may this user write to the folder, and is "
-        "there room?\n"
+        f"{lock}: this lock file cannot be made (Permission denied); check that this user may write to the "
+        "folder, and that the disk is not full\n"
     )
 
 
