@@ -159,7 +159,7 @@ def test_a_model_may_use_them_and_one_whose_table_cannot_be_compared_is_refused(
     with connected(database):
         assert generate(database, [checked]).empty
     plain = peewee.SqliteDatabase(str(path))
-    with connected(plain), pytest.raises(ConfigurationError, match=r"^t: cannot be made in memory"):
+    with connected(plain), pytest.raises(ConfigurationError, match=r"^t: this table cannot be made in memory"):
         generate(plain, [model("t", a=peewee.TextField())])
 
 
