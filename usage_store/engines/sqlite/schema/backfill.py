@@ -40,9 +40,7 @@ def backfill(
     """
     stored = stored_table(database, table)
     if in_transaction(database):
-        raise ChangeRefused(
-            f"{stored.name}: a backfill commits in batches, so it cannot run in a transaction; write atomic = False in the migration"
-        )
+        raise ChangeRefused(f"{stored.name}: a backfill commits in batches; write atomic = False in its migration")
     _require_rowid(database, stored.name)
     name = quoted(stored.name)
     # NOT INDEXED makes SQLite search by the rowid. With an index for `where`, each batch would read all rows that are

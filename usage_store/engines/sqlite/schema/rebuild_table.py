@@ -148,7 +148,7 @@ def _plan(
     given = {fold(name): peewee.SQL(value) if isinstance(value, str) else value for name, value in columns.items()}
     for key in given.keys() - {fold(name) for name, generated in after.items() if not generated}:
         raise ChangeRefused(
-            f"{old}: `columns` gives a value for {key!r}, but the new table has no such column, or it is a generated column"
+            f"{old}: `columns` gives a value for {key!r}, which is no column of the new table, or a generated one"
         )
     values: dict[str, str] = {}
     parameters: list[Any] = []

@@ -47,7 +47,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     on_progress: Callable[[int, int], None] | None = None  # for `backfill`: rows seen, rows in all
 
     def backfill(self, table: str, assignments: str, where: str = "1", params: Sequence[Any] = ()) -> int:
-        """Run `UPDATE table SET assignments WHERE where` at once, in short transactions, and give how many rows changed.
+        """Run `UPDATE table SET assignments WHERE where` now, in short transactions, and give how many rows it changed.
 
         It is for a migration with `atomic = False`. If `where` selects only rows that are not done yet, a run that was
         killed continues where it stopped. `params` are the values of the `?` in both texts. Raises ChangeRefused inside

@@ -31,7 +31,7 @@ _TABLE_CONSTRAINTS = {"constraint", "primary", "unique", "check", "foreign"}
 
 
 class Token(NamedTuple):
-    """A piece of SQL: its kind, its text as written, its start, and its keyword or symbol in lower case, or an empty text."""
+    """A piece of SQL: kind, text as written, start, and the keyword or symbol in lower case (or an empty text)."""
 
     kind: str
     text: str

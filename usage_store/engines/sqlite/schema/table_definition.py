@@ -86,7 +86,7 @@ def unused_name(database: peewee.SqliteDatabase, name: str) -> str:
 def users_of(
     database: peewee.SqliteDatabase, table: str, column: str, *, but_own_rules: bool = False
 ) -> tuple[str, ...]:
-    """Name all that uses a column: indexes, triggers, views, other tables, and the table itself if another rule uses it.
+    """Name all that uses a column: indexes, triggers, views, other tables, and the table itself if other rules use it.
 
     With `but_own_rules`, a FOREIGN KEY or UNIQUE of the table over this column alone does not count.
 
