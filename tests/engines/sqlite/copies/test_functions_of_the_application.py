@@ -287,7 +287,9 @@ def test_a_set_up_that_asks_for_tables_does_not_keep_copies_from_being_made(
     files = {"001_one": sql("CREATE TABLE one (a CHECK (slug(a) > ''))", down=["DROP TABLE one"])}
     runner = MigrationRunner(database, write(tmp_path / "own", files))
     assert len(runner.plan()) == 1
-    assert caplog.messages == ["a copy is used without what Asking does at connecting: no such table: options"]
+    assert caplog.messages == [
+        "a copy is used without the settings that Asking makes when it connects: no such table: options"
+    ]
     assert rehearse(runner).ok
     assert len(runner.migrate()) == 1
     with connected(database):

@@ -268,7 +268,7 @@ def test_a_backup_with_pages_of_another_size_is_refused_until_the_database_is_mo
     file, _ = database_and_backup(tmp_path)
     other = fill(tmp_path / "other.db", 10, page=8192)
     old = dump(file)
-    with pytest.raises(ConfigurationError, match=r"8192 bytes, the database's 4096.+ move it"):
+    with pytest.raises(ConfigurationError, match=r"8192 bytes, the database's is 4096.+ move it"):
         restore(file, other)
     assert dump(file) == old
     file.rename(tmp_path / "away")

@@ -87,7 +87,7 @@ def test_each_use_of_a_file_that_is_not_there_any_more_is_told(
 
 def test_once_closed_it_opens_the_file_that_is_there(tmp_path: Path, database: Any) -> None:
     replace(tmp_path / "usage.db")
-    with pytest.raises(DatabaseReplaced, match="its next use opens the file that is there now"):
+    with pytest.raises(DatabaseReplaced, match="its next use opens the new file"):
         insert_usage_snapshot(SNAPSHOT)
     database.close()
     assert insert_usage_snapshot(SNAPSHOT) is not None

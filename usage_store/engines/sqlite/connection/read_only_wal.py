@@ -1,4 +1,4 @@
-"""Read a file in WAL mode that nobody has open, without the right to write beside it."""
+"""Read a file in WAL mode without the right to write in its folder, while nobody has the file open."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _TICK = 0.02  # seconds
 
 
 class QuietFile(SqliteFile):
-    """A file in WAL mode that nobody has open, for a user who may not make the -shm that readers and writers share.
+    """A file in WAL mode that nobody has open, for a user who may not make its -shm file.
 
-    SQLite reads it without a lock (sqlite.org/uri.html, "immutable"), so another user may write meanwhile, and what was
-    read be half of that. Then to close it raises DatabaseUnreadable, before anybody is told what was read.
+    Readers and writers share the -shm, so SQLite can read such a file only without a lock (sqlite.org/uri.html,
+    "immutable"). Another user may write meanwhile, and the result of a read may be partly old and partly new. Then
+    closing the database raises DatabaseUnreadable, before any result is shown.
     """
 
     def __init__(self, name: str, timeout: float) -> None:
@@ -28,7 +29,8 @@ class QuietFile(SqliteFile):
         super().__init__(name, readonly=True, access="ro&immutable=1", timeout=timeout)
 
     def _connect(self) -> FileConnection:
-        # The clock of file times ticks every few milliseconds: a second write within a tick leaves the time as it is.
+        # File times change only every few milliseconds: a second write right after the first one would not change the
+        # time.
         deadline = time.monotonic() + self.timeout
         while (fresh := 0 <= time.time() - os.stat(self.path).st_mtime < _TICK) and time.monotonic() < deadline:
             time.sleep(_TICK)
@@ -41,7 +43,7 @@ class QuietFile(SqliteFile):
             raise DatabaseUnreadable(f"{self.path}: another user wrote to it while it was read; try again")
 
     def _last_write(self) -> tuple[int, ...] | None:
-        """Give what every write changes, or None while somebody has the file open to write."""
+        """Give values that every write changes, or None while somebody has the file open for writing."""
         if _anything_beside(self.path):
             return None
         stat = os.stat(self.path)
@@ -58,7 +60,7 @@ def _anything_beside(path: str) -> bool:
 
 
 def _in_wal_mode(path: str) -> bool:
-    # sqlite.org/fileformat2.html, "The Database Header". To close a file drops the locks that this process has on it;
-    # of one in WAL mode without a -shm, there are none.
+    # See sqlite.org/fileformat2.html, "The Database Header". When a process closes a file, it loses its locks on that
+    # file; on a file in WAL mode without a -shm, it has none.
     with open(path, "rb") as file:
         return file.read(20)[18:] == b"\2\2"
