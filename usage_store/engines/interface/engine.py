@@ -1,7 +1,7 @@
-"""The functions that a database engine must have.
+"""The functions that a database engine must have: a module with the names of `Engine`.
 
-An engine is a module with the names of `Engine`. Its four sub-packages are imported when they are first used. `D` is
-the engine's class of databases. The details of a function are documented in the engine that implements it.
+The sub-packages are imported when they are first used. `D` is the engine's class of databases. An engine documents the
+details of its functions.
 """
 
 from __future__ import annotations
@@ -124,16 +124,10 @@ class Engine(Protocol[D]):
     def damage(
         self, database: D, *, full: bool = False, most: int = 1, on_unchecked: Callable[[str], object] = ...
     ) -> list[str]:
-        """Give the damage that the engine's own check finds, one line each, `most` at most. Reads only.
-
-        `on_unchecked` gets one line for each thing that cannot be checked here.
-        """
+        """Give the damage that the engine's check finds, `most` lines; report what it cannot check. Reads only."""
 
     def violations(self, database: D, *, on_unchecked: Callable[[str], object] | None = None) -> Counter[str]:
-        """Count the broken foreign keys by kind; the key is one line of text. Reads only.
-
-        `on_unchecked` gets one line for each table that cannot be checked here.
-        """
+        """Count the broken foreign keys, with one line per kind; report what cannot be checked. Reads only."""
 
 
 class Migrating(Protocol[D]):
@@ -155,11 +149,7 @@ class Schema(Protocol[D]):
     """Functions that read and change the schema."""
 
     def read_catalog(self, database: D, only: Collection[str] | None = None) -> Catalog:
-        """Read the whole schema. Reads only.
-
-        With `only` (names in lower case), read only the objects with these names, and the indexes and triggers on these
-        tables.
-        """
+        """Read the whole schema, or the objects named in `only` (lower case) and what is on them. Reads only."""
 
     def migrator_for(self, database: D) -> SchemaMigrator:
         """Give the migrator for `up` and `down`, which also has `dry_run`, `on_progress` and `backfill`."""
@@ -175,18 +165,12 @@ class FromModels(Protocol[D]):
 
 
 class Copies(Protocol[D]):
-    """Copies of a database: without rows, whole but temporary, and permanent ones.
-
-    `on_progress` gets the amount done and the amount in all.
-    """
+    """Copies of a database. `on_progress` gets the amount done and the amount in all."""
 
     def empty_copy(
         self, database: D, wanted: Callable[[str, str], bool] = ...
     ) -> AbstractContextManager[peewee.Database]:
-        """Give a database for the block with the objects of a database but without rows. Reads only.
-
-        `wanted` chooses the objects by kind and name.
-        """
+        """Give a database for the block with the wanted objects (by kind and name) but without rows. Reads only."""
 
     def compare(
         self,

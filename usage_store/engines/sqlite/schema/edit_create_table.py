@@ -40,10 +40,7 @@ class Clause:
 
 
 def clauses(part: Sequence[Token]) -> list[Clause]:
-    """Split a table constraint, or the tokens after a column's name, into clauses.
-
-    The type of a column is no clause.
-    """
+    """Split a table constraint, or the tokens after a column's name, into clauses; the column's type is none."""
     starts: list[int] = []
     index = 0
     while index < len(part):

@@ -1,8 +1,8 @@
 """Give a SQLite table another definition under the same name, without losing anything.
 
-The steps and their order are those of sqlite.org/lang_altertable.html#otheralter: make the new table, copy the rows,
-drop the old table, rename the new one, make the indexes and triggers again. The first and the last step are done by the
-runner: foreign keys off before BEGIN, and foreign_key_check before COMMIT.
+The steps are those of sqlite.org/lang_altertable.html#otheralter: make the new table, copy the rows, drop the old
+table, rename the new one, make the indexes and triggers again. The runner does the first and the last step: foreign
+keys off before BEGIN, and foreign_key_check before COMMIT.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def rebuild(
 ) -> None:
     """Rebuild a table with the definition `create_sql`, a CREATE TABLE of the same name, and copy its rows.
 
-    Columns are copied by name. For other columns, `columns` gives SQL that is computed from the old row. A new column
-    without such SQL gets its default. An old column that is neither kept nor used in that SQL must be named in `drop`.
+    Columns are copied by name. For others, `columns` gives SQL over the old row; a new column without it gets its
+    default. An old column that is neither kept nor used in that SQL must be named in `drop`. Rowids, indexes, triggers,
+    views, the AUTOINCREMENT counter and ANALYZE's statistics stay. Foreign keys must be off.
 
-    Rowids, indexes, triggers, views, the AUTOINCREMENT counter and ANALYZE's statistics stay. Foreign keys must be off.
     Raises ChangeRefused, and changes nothing, if something would be lost or the rows do not fit.
     """
     started = time.perf_counter()
@@ -147,9 +147,7 @@ def _plan(
     names = {fold(name): name for name in before}
     given = {fold(name): peewee.SQL(value) if isinstance(value, str) else value for name, value in columns.items()}
     for key in given.keys() - {fold(name) for name, generated in after.items() if not generated}:
-        raise ChangeRefused(
-            f"{old}: `columns` gives a value for {key!r}, which is no column of the new table, or a generated one"
-        )
+        raise ChangeRefused(f"{old}: {key!r} in `columns` is no column of the new table, or a generated one")
     values: dict[str, str] = {}
     parameters: list[Any] = []
     for name, generated in after.items():

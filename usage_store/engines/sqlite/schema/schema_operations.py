@@ -49,9 +49,9 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     def backfill(self, table: str, assignments: str, where: str = "1", params: Sequence[Any] = ()) -> int:
         """Run `UPDATE table SET assignments WHERE where` now, in short transactions, and give how many rows it changed.
 
-        It is for a migration with `atomic = False`. If `where` selects only rows that are not done yet, a run that was
-        killed continues where it stopped. `params` are the values of the `?` in both texts. Raises ChangeRefused inside
-        a transaction, and for a table without rowids.
+        If `where` selects only rows that are not done yet, a killed run continues where it stopped. `params` are the
+        values of the `?`. Raises ChangeRefused inside a transaction (so it needs `atomic = False`), and for a table
+        without rowids.
         """
         on_progress = self.on_progress or (lambda _seen, _total: None)
         return backfill.backfill(self.database, table, assignments, where, params, on_progress)
@@ -66,8 +66,8 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     ) -> None:
         """Give a table another definition under the same name, for changes that no other operation covers.
 
-        `create_sql` is a complete CREATE TABLE. `columns` gives, for new columns that are not copied by name, SQL that
-        is computed from the old row. `drop` names the old columns whose values may be lost.
+        `create_sql` is a complete CREATE TABLE. `columns` gives SQL over the old row for new columns that are not
+        copied by name. `drop` names the old columns whose values may be lost.
         """
         rebuild(self.database, table, create_sql, columns=columns, drop=drop)
 
@@ -151,11 +151,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
 
     @_operation
     def add_column_default(self, table: str, column: str, default: Any) -> None:
-        """Give a column a default: a value, or SQL.
-
-        SQL is a peewee Node, or a string that is a function call, an expression in parentheses, or an SQL string in
-        quotes.
-        """
+        """Give a column a default: a value, or SQL as a Node, as a string in quotes or one that ends with `)`."""
         if default is None:
             raise ValueError("`default` must be not None/NULL.")
         value = default_of(self, default() if callable(default) else default)
@@ -170,10 +166,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     def alter_column_type(
         self, table: str, column: str, field: peewee.Field, cast: str | peewee.Node | None = None
     ) -> None:
-        """Give a column the type of a field, and keep its constraints.
-
-        `cast` is SQL that computes the new values.
-        """
+        """Give a column the type of a field, and keep its constraints. `cast` is SQL for the new values."""
         datatype = field.ddl_datatype(self.make_context())
         text = "" if datatype is None else sql_of(self, datatype)
         columns, drop = ({}, []) if cast is None else ({column: cast}, [column])
