@@ -1,4 +1,4 @@
-"""Copies have the functions and collations that the application registers; what needs others is left out and named."""
+"""Copies have the application's functions and collations; objects that need others are left out and named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of database files share."""
+"""Fixtures for the tests of database files."""
 
 from __future__ import annotations
 

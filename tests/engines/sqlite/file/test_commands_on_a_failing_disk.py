@@ -1,4 +1,4 @@
-"""A disk that fails or is full, wherever that happens, costs one line; nothing is lost, and the next run ends right."""
+"""If the disk fails or is full at any moment, a command prints one line; nothing is lost, and the next run works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only damage is called damage: not what a connection cannot check, nor what SQLite says of sound tables."""
+"""Only damage is reported as damage: neither what a connection cannot check, nor SQLite's false alarms."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_sound_table_whose_key_comes_last_is_not_called_corrupt(
 
 @pytest.mark.parametrize("names", ["az", "za"])
 def test_a_null_that_is_there_is_found_among_those_that_are_not(database: peewee.SqliteDatabase, names: str) -> None:
-    for name in names:  # of two tables, SQLite looks at either first
+    for name in names:  # SQLite may check either of two tables first
         columns = "value TEXT /**/)" if name == "z" else KEY_LAST
         database.execute_sql(f"CREATE TABLE {name} ({columns}")
     database.execute_sql("INSERT INTO a VALUES ('x', NULL, 'n'), ('x', NULL, 'o')")

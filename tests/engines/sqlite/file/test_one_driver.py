@@ -1,4 +1,4 @@
-"""One SQLite library in a process: nothing here opens a file by another driver than the one that has it open."""
+"""A process uses one SQLite library per file: nothing here opens a file with another driver than the first one."""
 
 from __future__ import annotations
 

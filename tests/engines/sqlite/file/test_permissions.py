@@ -1,4 +1,4 @@
-"""Owner-only files: a database made with `mode`, and everything that is made beside it later."""
+"""A database that is made with `mode` has these permissions, and so have all files that are made beside it later."""
 
 from __future__ import annotations
 

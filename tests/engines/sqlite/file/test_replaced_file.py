@@ -1,4 +1,4 @@
-"""A file that is deleted or replaced while it is open is told at the next use, and never written beside."""
+"""If an open file is deleted or replaced, the next use raises an error, and nothing is written to another file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody who may only read a database: never a torn state, never what was not committed."""
+"""A user who may only read a database never sees a half-written state or uncommitted data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is written when the disk is full: the error says so, all or nothing is there, and the next try works."""
+"""A write on a full disk raises an error that says so, is stored completely or not at all, and works later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of views and virtual tables: fine as they are, and nothing that a migration could change."""
+"""Models of views and virtual tables are accepted as they are; no migration changes these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""References that lead nowhere, or that peewee does not write, are said."""
+"""References without a target, and references that peewee does not write, are reported."""
 
 from __future__ import annotations
 

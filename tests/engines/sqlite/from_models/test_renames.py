@@ -1,4 +1,4 @@
-"""Renames that a person tells, and what else may change with them."""
+"""Renames that a person asks for, and what else may change with them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_renames_keep_rows_references_triggers_and_views_and_go_back(project: Pr
     )
     assert generated.todo == ()
     assert "rebuild_table" not in generated.source
-    assert '"parent"' in generated.source.partition("def up")[0]  # declared as gone
+    assert '"parent"' in generated.source.partition("def up")[0]  # it is declared as dropped
     write(project.directory, "rename", generated)
     project.runner().migrate()
     assert contents(project.database) == {

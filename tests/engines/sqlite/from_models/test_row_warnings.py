@@ -1,4 +1,4 @@
-"""What no migration can be written for without a person is said in the file and before."""
+"""What a person must decide before a migration can run is reported, and written into its file."""
 
 from __future__ import annotations
 

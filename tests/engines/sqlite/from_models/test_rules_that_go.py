@@ -1,4 +1,4 @@
-"""Rules that a table has, and its model does not state: each that a migration would take away is said."""
+"""Each rule that a migration would drop, because the model does not state it, is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of losses share."""
+"""Fixtures for the tests of losses."""
 
 from __future__ import annotations
 

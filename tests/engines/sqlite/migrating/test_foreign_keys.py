@@ -1,4 +1,4 @@
-"""Rebuilding a table loses no rows of the tables that refer to it; what is left pointing at nothing rolls back."""
+"""A rebuild loses no rows of tables that refer to the table; a migration that breaks a foreign key is rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed at any moment, beside a writer and a reader, each migration has run once when the last run ends."""
+"""Runs are killed at random moments, beside a writer and a reader: in the end, each migration has run once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FILES = {
 }
 EXPECTED = {"up": [(ROWS, ROWS * 10, ROWS)], "down": [(ROWS, ROWS * 21, ROWS)]}
 MARKS = {"up": [(1,), (2,), (3,), (5,)], "down": []}
-# Says how many rows are committed; a locked database is tried again.
+# Prints how many rows are committed; if the database is locked, it tries again.
 WRITER = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=300)

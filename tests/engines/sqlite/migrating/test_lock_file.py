@@ -1,4 +1,4 @@
-"""The file of the migration lock: nothing is made through it, nothing hangs, and nobody goes on when it is gone."""
+"""The migration lock file: no link is followed, nothing hangs, and a run stops when its lock file was removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a migration loses, it declares; otherwise it is rolled back."""
+"""A migration that loses something without declaring it is rolled back."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def followed(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.
 def test_rows_are_followed_and_not_names(
     followed: peewee.SqliteDatabase, tmp_path: Path, statements: tuple[str, ...], said: str
 ) -> None:
-    if said.startswith("c"):  # what is made next gets the place in the schema of the last table, and that is c
+    if said.startswith("c"):  # a new table gets the rowid of the dropped last table, which is c
         followed.connection().executescript("DROP TABLE t; DROP TABLE u")
     directory = write(tmp_path / "own", {"001_bad": sql(*statements)})
     before = contents(followed.connection())

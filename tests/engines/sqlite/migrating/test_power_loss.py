@@ -1,8 +1,8 @@
-"""A power loss keeps a part of the -wal, or garbles it; what opens then is a state between two migrations.
+"""After a power loss, the -wal is incomplete or damaged; the database then opens in a state between two migrations.
 
-The -wal is cut at every sector, its bits are flipped and its pages zeroed, which is what a disk may leave of writes
-that were not synced (sqlite.org/atomiccommit.html). A migration's COMMIT is synced, so a cut within the last one is a
-crash before its COMMIT returned.
+The -wal is cut at every sector, its bits are flipped and its pages are filled with zeros. A disk may do this to writes
+that were not synced (sqlite.org/atomiccommit.html). A migration's COMMIT is synced, so a cut within the last migration
+is a crash before its COMMIT returned.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""History and log are the runner's: no migration changes, drops or hides them."""
+"""The history and the log belong to the runner: no migration can change, drop or hide them."""
 
 from __future__ import annotations
 

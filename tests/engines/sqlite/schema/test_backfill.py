@@ -1,4 +1,4 @@
-"""`migrator.backfill` changes large tables in short transactions, and goes on where it was killed."""
+"""`migrator.backfill` changes large tables in short transactions, and continues after it was killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dropped column takes along what is its own, on request, and nothing that other columns need."""
+"""Dropping a column also drops, if asked, what belongs to it alone, and nothing that other columns need."""
 
 from __future__ import annotations
 

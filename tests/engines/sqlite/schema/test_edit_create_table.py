@@ -1,4 +1,4 @@
-"""Generated CREATE TABLE statements: an edit changes the one thing it is for, and no comment is lost."""
+"""Generated CREATE TABLE statements: each edit changes only what it is for, and no comment is lost."""
 
 from __future__ import annotations
 

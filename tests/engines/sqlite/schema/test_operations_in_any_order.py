@@ -1,4 +1,4 @@
-"""Any sequence of operations, as files through the runner: up gives what each one says, down brings each state back."""
+"""Any sequence of operations, run as migrations: `up` does what each one says, and `down` restores each state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rebuild whose new definition the rows do not fit is refused before COMMIT, and changes nothing."""
+"""A rebuild is refused before COMMIT if rows do not fit the new definition, and then changes nothing."""
 
 from __future__ import annotations
 

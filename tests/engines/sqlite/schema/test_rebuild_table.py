@@ -1,4 +1,4 @@
-"""The rebuild of a table: what no operation covers, and what it must neither lose nor pass over."""
+"""The rebuild of a table: changes that no operation covers, and what a rebuild must keep or refuse."""
 
 from __future__ import annotations
 

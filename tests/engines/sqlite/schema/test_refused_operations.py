@@ -1,4 +1,4 @@
-"""Operations that would lose something are refused; those that have nothing to do do nothing."""
+"""Operations that would lose something are refused, and operations that have nothing to do change nothing."""
 
 from __future__ import annotations
 
