@@ -56,7 +56,7 @@ def slug(text: str | None) -> str | None:
 
 
 class Total:
-    """An aggregate, and a window function."""
+    """An aggregate and window function."""
 
     def __init__(self) -> None:
         self.total = 0

@@ -33,7 +33,7 @@ def database(path: Path) -> Iterator[peewee.SqliteDatabase]:
 
 
 def forget_not_null(database: peewee.SqliteDatabase, table: str) -> None:
-    """Give a column that has NULLs a NOT NULL, as a hand that edits the schema does."""
+    """Make a column with NULLs NOT NULL, as by editing the schema by hand."""
     database.execute_sql("PRAGMA writable_schema = ON")
     database.execute_sql("UPDATE sqlite_master SET sql = replace(sql, '/**/', 'NOT NULL') WHERE name = ?", (table,))
     database.close()

@@ -71,7 +71,7 @@ print(confirmed)
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
-    """Name the modules that a module imports when it runs, and not for its types alone."""
+    """List the modules that a module imports at run time; imports only for types are left out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body.clear()

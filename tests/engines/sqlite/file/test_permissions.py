@@ -43,7 +43,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 @contextmanager
 def watched(folder: Path) -> Iterator[dict[str, int]]:
-    """Note every file that is seen in a folder meanwhile, with the widest permissions that it had."""
+    """Note every file that appears in a folder during the block, with the widest permissions that it had."""
     seen: dict[str, int] = {}
     ended = threading.Event()
 

@@ -34,7 +34,7 @@ SNAPSHOT = {"session_id": "s", "snapshot_data": {}}
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Give a database that looks at its path before each use, and not only once a second."""
+    """Give a database that checks its path before each use, not only once a second."""
     monkeypatch.setattr(notice_replaced_file, "_SECONDS", 0)
     database = init_database(tmp_path / "usage.db")
     register_session("s")

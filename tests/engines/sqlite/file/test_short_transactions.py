@@ -27,7 +27,7 @@ HELD = (0.4, 1, 2, 5, 7.9, 8, 12, 17, 20, 33, 40, 50)
 
 
 def asks(arrived: float) -> list[float]:
-    """When one who comes at a moment asks for the lock."""
+    """Give the times at which a connection tries to get the lock, if its first try is at `arrived`."""
     return [arrived + sum(DELAYS[:number]) for number in range(len(DELAYS) + 1)]
 
 

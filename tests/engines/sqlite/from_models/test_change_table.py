@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """One table, before and after; its rows have to survive. `todo`: the columns that a person is told about."""
+    """One table before and after a change that its rows must survive. `todo` are the columns that are reported."""
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]

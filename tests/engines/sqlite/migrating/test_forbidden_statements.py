@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def check(path: Path, body: str, *named: str) -> None:
-    """The migration fails with its name and what it did, leaves nothing, and once mended runs."""
+    """Check that the migration fails with its name and the statement, leaves nothing, and runs after it is mended."""
     directory = write(path.parent / "own", {"001_first": sql("CREATE TABLE first (a)"), "002_bad": python(body)})
     with runner_of(path, directory) as runner:
         runner.migrate(1)

@@ -40,7 +40,7 @@ def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def lost(path: Path, directory: Path, source: str) -> str:
-    """Run a migration that loses something; give what is said, once nothing is left of it."""
+    """Run a migration that loses something, check that it left nothing, and give the message."""
     write(directory, {"001_bad": source})
     before = dump(path)
     with runner_of(path, directory) as runner, pytest.raises(errors.MigrationFailed) as caught:
@@ -113,7 +113,7 @@ CREATE TABLE c (x); INSERT INTO c VALUES (1), (2), (3), (4), (5);
 
 @pytest.fixture(params=["wal", "delete", "auto_vacuum", "memory"])
 def followed(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.SqliteDatabase]:
-    """Give a database with tables to rename; root pages move in one with auto_vacuum."""
+    """Give a database with tables to rename; with auto_vacuum, the root pages of its tables move."""
     path = tmp_path / "followed.db"
     mode = request.param
     database = peewee.SqliteDatabase(":memory:" if mode == "memory" else str(path))

@@ -105,7 +105,7 @@ def test_rollbacks_at_once_undo_each_migration_once(path: Path) -> None:
 
 @pytest.fixture(params=[True, False], ids=["atomic", "atomic = False"])
 def holder(path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
-    """A process that stands in the middle of its migration until it is told to go on."""
+    """Start a process that waits in the middle of its migration until the test lets it go on."""
     up = f"db.execute_sql('CREATE TABLE held (a)')\n{READY}"
     directory = write(path.parent / "own", {"001_hold": python(up, atomic=request.param)})
     process = start(HOLD, path, directory, cwd=path.parent)

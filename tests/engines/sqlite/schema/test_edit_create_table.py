@@ -56,7 +56,7 @@ TABLE_CONSTRAINTS = [
 
 @st.composite
 def create_tables(draw: st.DrawFn) -> str:
-    """A CREATE TABLE whose comments are numbered."""
+    """Generate a CREATE TABLE with numbered comments."""
     comments = iter(range(1000))
 
     def space() -> str:
@@ -167,7 +167,7 @@ def test_an_operation_changes_one_thing_of_any_table(sql: str, case: str, data: 
 
 
 def comments(sql: str) -> list[str]:
-    """The numbered comments behind the name of the table."""
+    """Give the numbered comments after the name of the table."""
     pieces = sql[sql.index("Made") :].replace("--", "/*").split("/*")[1:]
     return [piece.split(":")[0] for piece in pieces]
 

@@ -1,4 +1,4 @@
-"""Code that catches the errors of playhouse's operations works with these operations, too; a refusal changes nothing."""
+"""Code that catches the errors of playhouse's operations works with these, too; a refused operation changes nothing."""
 
 from __future__ import annotations
 
