@@ -42,7 +42,10 @@ def test_the_path_is_printed_and_what_is_to_be_done_and_known_is_told_beside_it(
         tmp_path / "app.db", "CREATE TABLE other_migrations (version, name, applied_at); CREATE TABLE usage_config (x)"
     )
     done = create()
-    todo = "note.title: DEFAULT 'x' is dropped, because the model does not state it; state it in the model, or delete this line"
+    todo = (
+        "note.title: DEFAULT 'x' is dropped, because the model does not state it; state it in the model, or delete "
+        "this line"
+    )
     notice = "tables without a model, which stay as they are: a, b, doc"
     assert (done.returncode, done.stdout) == (0, "own/001_change.py\n")
     assert done.stderr == f"TODO: {todo}\nnotice: {notice}\n"

@@ -193,7 +193,7 @@ def not_restored(before: State, after: State) -> tuple[str, ...]:
     lines = [*_schema_lines(before.catalog, after.catalog)]
     for rows in changed_tables(before, after):
         if rows.before == rows.after:
-            lines.append(f"{rows.table}: its {rows.after} rows are not those from before")
+            lines.append(f"{rows.table}: its {rows.after} rows differ from those before")
         elif rows.before is not None and rows.after is not None:  # otherwise a line about the schema reports it
             lines.append(f"{rows.table}: {rows.after} rows, should be {rows.before}")
     for table in sorted({*before.counters, *after.counters} & before.rows.keys() & after.rows.keys()):

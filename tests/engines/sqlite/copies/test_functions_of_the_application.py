@@ -195,7 +195,10 @@ def test_what_needs_a_function_that_nobody_registered_is_left_out_and_named_once
     runner = MigrationRunner(database, write(tmp_path / "own", {"001_one": sql("CREATE TABLE one (a)")}))
     assert runner.plan()[0].statements == ("CREATE TABLE one (a)",)
     assert caplog.messages == [
-        f"left out of the empty copy: {line}; use a database object on which the application registers it)"
+        (
+            f"left out of the empty copy: {line}; use the application's own database object, which registers what "
+            "is missing)"
+        )
     ]
     with connected(database):
         assert "CREATE TABLE" in generate(database, [model("more", n=peewee.IntegerField())]).source

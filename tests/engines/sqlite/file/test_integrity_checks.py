@@ -128,7 +128,7 @@ def test_a_table_that_this_connection_cannot_check_is_named_and_is_no_damage(pat
         (line,) = said
         assert line.startswith("t was not checked: ")
         assert "german" in line or "slug" in line
-        assert line.endswith("; use a database object on which the application registers it")
+        assert line.endswith("; use the application's own database object, which registers what is missing")
         assert first_damage(database) is None
 
 
@@ -160,7 +160,7 @@ def test_a_foreign_key_that_this_connection_cannot_check_is_named_and_no_violati
     with closing(peewee.SqliteDatabase(str(path))) as database:
         said: list[str] = []
         found = violations(database, on_unchecked=said.append)
-        assert found == {"orphan has rows without their row in parent": 1}
+        assert found == {"orphan has rows that refer to missing rows in parent": 1}
         assert [line.partition(":")[0] for line in said] == ["the foreign keys of child were not checked"]
 
 
@@ -177,7 +177,10 @@ def test_a_run_says_it_once(path: Path, tmp_path: Path, caplog: pytest.LogCaptur
     files = {"001_a": sql("CREATE TABLE a (a)"), "002_b": sql("CREATE TABLE b (b)")}
     assert len(MigrationRunner(peewee.SqliteDatabase(str(path)), write(tmp_path / "own", files)).migrate()) == 2
     assert [line for line in caplog.messages if "not checked" in line] == [
-        "t was not checked: unknown function: slug(); use a database object on which the application registers it"
+        (
+            "t was not checked: unknown function: slug(); use the application's own database object, which registers "
+            "what is missing"
+        )
     ]
 
 
@@ -187,7 +190,7 @@ def test_a_function_that_may_stand_in_no_index_is_no_damage(path: Path) -> None:
     database.register_function(str, "slug", 1)  # not deterministic, so SQLite cannot read the schema
     with (
         pytest.raises(
-            errors.DatabaseUnreadable, match=r"non-deterministic functions prohibited.*; use a database object"
+            errors.DatabaseUnreadable, match=r"non-deterministic functions prohibited.*; use the application's own"
         ),
         connected(database),
     ):

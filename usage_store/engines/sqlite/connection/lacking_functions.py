@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-HINT = "use a database object on which the application registers it"
+HINT = "use the application's own database object, which registers what is missing"
 
 # SQLite says "no query solution" where the collation of a key is missing. An index may not use a function that was
 # registered without `deterministic`, and a schema may not use one that is `directonly`.

@@ -68,7 +68,7 @@ def restore(
         if not file.exists():
             reserve(file, mode)
         with readable_errors(str(file)), _opened(file, wait) as live:
-            _check_room(file, source, live)
+            _check_disk_space(file, source, live)
             follow = _Follow(live, file, version, wait, on_wait, on_progress)
             follow.keeping = live.pragma("page_count") > 0
             live.pragma("busy_timeout", 0)  # this function waits between the steps, so that Ctrl-C works
@@ -121,7 +121,7 @@ def _opened(file: Path, wait: float) -> Iterator[peewee.SqliteDatabase]:
         yield live
 
 
-def _check_room(file: Path, source: peewee.SqliteDatabase, live: peewee.SqliteDatabase) -> None:
+def _check_disk_space(file: Path, source: peewee.SqliteDatabase, live: peewee.SqliteDatabase) -> None:
     old, new = size(live), size(source)
     if old and source.page_size != live.page_size:
         raise ConfigurationError(

@@ -155,7 +155,7 @@ def violations(
             return _violations_by_table(database, table, str(error), on_unchecked)
         gone = table is not None and str(error).startswith("no such table")  # the table was created and rolled back
         return Counter() if gone else Counter({str(error): 1})
-    return Counter(f"{child} has rows without their row in {parent}" for child, _, parent, _ in rows)
+    return Counter(f"{child} has rows that refer to missing rows in {parent}" for child, _, parent, _ in rows)
 
 
 def _violations_by_table(

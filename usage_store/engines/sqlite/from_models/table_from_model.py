@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.interface.table_changes import Change, Rebuild
+from usage_store.engines.sqlite.from_models.dropped_rules import dropped_rules
 from usage_store.engines.sqlite.from_models.not_ordinary_tables import not_as_wanted
 from usage_store.engines.sqlite.from_models.references import deferred, leading_nowhere, not_written
 from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
@@ -23,7 +24,6 @@ from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
     same_shape,
     without_value,
 )
-from usage_store.engines.sqlite.from_models.rules_that_go import rules_that_go
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
@@ -91,19 +91,19 @@ class TableDiff:
             if changed:
                 yield self._with_columns_added(old, new, drops) or self._rebuilt(old, new)
             if changed or stale:
-                yield Change(todo=self._todo(self._going(old, new), self._references(old, new)))
+                yield Change(todo=self._todo(self._dropped_rules(old, new), self._references(old, new)))
             yield self._new_indexes()
         else:
             yield Change(
                 todo=tuple(not_as_wanted(self.scratch, self.live.objects[self.table], self.wanted.objects[self.table]))
             )
 
-    def _going(self, old: Table, new: Table) -> Iterator[str]:
+    def _dropped_rules(self, old: Table, new: Table) -> Iterator[str]:
         indexes = (
             {name: schema.objects[name][1] for name in schema.indexes(self.table)}
             for schema in (self.live, self.wanted)
         )
-        for rule in rules_that_go(old, new, *indexes):
+        for rule in dropped_rules(old, new, *indexes):
             yield f"{rule} is dropped, because the model does not state it; state it in the model, or delete this line"
 
     def _references(self, old: Table | None, new: Table) -> Iterator[str]:

@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import driver_errors, sqlite3
+from usage_store.engines.sqlite.schema.announce_rebuild import LEAVING_OUT, rebuilt_by
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, rebuilt_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.migrating.forbidden_statements import DROPS_TABLE, Guard
+from usage_store.engines.sqlite.schema.announce_rebuild import LEAVING_OUT, rebuilt_by
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, rebuilt_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -41,18 +41,18 @@ def lost_columns(
     after: Object,
     dropped: Collection[str],
     *,
-    told: bool,
+    reported: bool,
 ) -> Iterator[str]:
     """Give the columns of the table `before` whose values are in no column of the table `after`. Reads only.
 
     `earlier` reads the state before the migration; it is None where that cannot be read. `dropped` is the set of
-    `may_have_lost_columns()`. `told` says that a rebuild reported all lost columns in `dropped`; it matters only where
-    `earlier` is None.
+    `may_have_lost_columns()`. `reported` means that a rebuild reported all lost columns in `dropped`; it matters only
+    where `earlier` is None.
     """
     old = _columns_of(earlier, before)
     new = {fold(name): name for name in _columns(now, after)}
     gone = [name for name in old if name not in new or name in dropped]
-    if (before.row == after.row or (told and earlier is None)) and set(dropped) <= set(old):
+    if (before.row == after.row or (reported and earlier is None)) and set(dropped) <= set(old):
         gone = [name for name in gone if name in dropped]  # the other columns were renamed
     for name in gone:
         column = old[name]

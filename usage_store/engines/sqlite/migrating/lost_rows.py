@@ -153,8 +153,8 @@ class _Compared:
         dropped: Collection[str],
     ) -> Iterator[Loss]:
         """Give the columns of one of these tables that were lost with their values."""
-        told = fold(after.name) in self._seen.rebuilt
-        for column in lost_columns(earlier, before, self._now, after, dropped, told=told):
+        reported = fold(after.name) in self._seen.rebuilt
+        for column in lost_columns(earlier, before, self._now, after, dropped, reported=reported):
             name, other = (f"{fold(each.name)}.{column}" for each in (before, after))
             yield {name, other}, f"{name} was dropped with its values; if that is meant, {_declare(name)}"
 

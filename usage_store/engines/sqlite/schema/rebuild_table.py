@@ -23,6 +23,7 @@ from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.free_disk_space import check_disk
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.announce_rebuild import rebuilding
 from usage_store.engines.sqlite.schema.kept_by_a_rebuild import put_back, read_belongings
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 from usage_store.engines.sqlite.schema.table_definition import (
@@ -33,7 +34,6 @@ from usage_store.engines.sqlite.schema.table_definition import (
     unused_name,
     users_of,
 )
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import rebuilding
 from usage_store.errors import ChangeRefused, ImpossibleChange, NotEnoughDisk, RowsDoNotFit
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def rebuild(
             f"{old.name}: foreign keys are on, and dropping the old table would delete rows that reference it; "
             "PRAGMA foreign_keys = OFF must come before the transaction begins"
         )
-    _check_room(database, old)
+    _check_disk_space(database, old)
     new = unused_name(database, f"{old.name}_rebuilt")
     with write_transaction(database):
         belongings = read_belongings(database, old.name)
@@ -82,7 +82,7 @@ def rebuild(
     logger.debug("rebuilt %s: %d rows in %.1f ms", old.name, rows, (time.perf_counter() - started) * 1000)
 
 
-def _check_room(database: peewee.SqliteDatabase, table: StoredTable) -> None:
+def _check_disk_space(database: peewee.SqliteDatabase, table: StoredTable) -> None:
     file = main_file(database)
     if not file:
         return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NO_ACTION = "no action"
 
 
-def rules_that_go(old: Table, new: Table, indexes: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+def dropped_rules(old: Table, new: Table, indexes: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
     """Give each rule of the old table that the new table does not have. Each line continues the table's name.
 
     `indexes` and `wanted` are the CREATE INDEX statements of the old and of the new table, by name. A rule over a

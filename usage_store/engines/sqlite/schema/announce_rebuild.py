@@ -36,10 +36,10 @@ def rebuilding(database: peewee.SqliteDatabase, table: str, new: str, without: I
     `without` are the columns that the new table does not have.
     """
     for column in without:
-        _told(database, f"{LEAVING_OUT}{table}.{column}")
+        _announce(database, f"{LEAVING_OUT}{table}.{column}")
         _end(database, f"{LEAVING_OUT}{table}.{column}")
     ((old_row,), (new_row,)) = (database.execute_sql(_ROW, (name,)).fetchone() for name in (table, new))
-    _told(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
+    _announce(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
     yield
     _end(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
 
@@ -52,7 +52,7 @@ def rebuilt_by(savepoint: str) -> Rebuilt | None:
     return Rebuilt(fold(table), int(old_row), int(new_row))
 
 
-def _told(database: peewee.SqliteDatabase, name: str) -> None:
+def _announce(database: peewee.SqliteDatabase, name: str) -> None:
     database.execute_sql(f"SAVEPOINT {quoted(name)}")
 
 
