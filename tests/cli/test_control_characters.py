@@ -84,7 +84,7 @@ def test_what_is_logged_is_escaped(folder: Path, words: tuple[str, ...]) -> None
     done = command(*words, *OWN, cwd=folder)
     assert done.returncode == 0
     assert_harmless(done)
-    assert f"found before migrating: {SHOWN} has rows without their row in one" in done.stderr
+    assert f"found before migrating: {SHOWN} has rows that refer to missing rows in one" in done.stderr
 
 
 def test_errors_and_tracebacks_are_escaped(folder: Path) -> None:

@@ -44,7 +44,10 @@ def test_the_path_is_printed_and_what_is_to_be_done_and_known_is_told_beside_it(
         tmp_path / "app.db", "CREATE TABLE other_migrations (version, name, applied_at); CREATE TABLE usage_config (x)"
     )
     done = create()
-    todo = "note.title: DEFAULT 'x' goes, as the model does not state it; state it there, or delete this line"
+    todo = (
+        "note.title: DEFAULT 'x' is dropped, because the model does not state it; state it in the model, or delete "
+        "this line"
+    )
     notice = "tables without a model, which stay as they are: a, b, doc"
     assert (done.returncode, done.stdout) == (0, "own/001_change.py\n")
     assert done.stderr == f"TODO: {todo}\nnotice: {notice}\n"
@@ -58,7 +61,7 @@ def test_where_only_a_person_can_write_what_is_to_be_done_no_file_is_written(cre
         done = create(*words)
         assert done.returncode == 2
         todo, error = besides_the_file(done).splitlines()
-        assert todo == "TODO: note: is a view without title, which its model has; write it by hand"
+        assert todo == "TODO: note: is a view without title, which its model has; write this migration by hand"
         assert error == "error: nothing was written, as only a person can do what is to be done"
         assert not (tmp_path / "own").exists()
 

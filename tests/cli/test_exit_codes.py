@@ -135,7 +135,7 @@ def test_an_error_is_one_line_and_its_exit_code(
         (newer, ("status",), 5, "problem: the database has 002_two"),
         (gone, ("validate",), 3, "problem: 001_one was applied"),
         (drifted, ("validate",), 4, "problem: one.extra is not from a migration"),
-        (dangling, ("validate",), 4, "problem: c has rows without their row in one (1)"),
+        (dangling, ("validate",), 4, "problem: c has rows that refer to missing rows in one (1)"),
         (newer, ("validate",), 5, "problem: the database has 002_two"),
     ],
 )

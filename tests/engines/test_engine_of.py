@@ -1,4 +1,4 @@
-"""The engine of a database, and an engine that this package does not have."""
+"""Tests of finding the engine of a database, also for an engine that this package does not have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of maintenance share."""
+"""Fixtures for the tests of maintenance."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:  # noqa: ARG001  no time passes
-    """Have no pauses between two transactions of upkeep, none of which takes long."""
+def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:  # noqa: ARG001  stops the clock
+    """Make no pauses between two transactions of maintenance, and make each of them short."""
     monkeypatch.setattr(maintenance_after_inserts, "_PAUSE", 0)
     monkeypatch.setattr(maintenance_after_inserts, "_INTERVAL", 0)
     take_steps_of(100, monkeypatch)
@@ -28,7 +28,7 @@ def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:  # n
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name a database of 600 snapshots of the last 60 days, nobody connected to it."""
+    """Give the path of a database with 600 snapshots of the last 60 days; nobody is connected."""
     return filled(tmp_path / "usage.db")
 
 

@@ -1,4 +1,4 @@
-"""Beside maintenance, others read what was written, write without long waits, and none of them fails."""
+"""During maintenance, other processes read what was written, write without long waits, and do not fail."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WORDS = base64.b64encode(random.Random(0).randbytes(3000)).decode()
 
 
 def text(session: str, at: int, number: int) -> str:
-    """A text that says where it belongs and carries its checksum; those to be evicted do not deflate well."""
+    """Give a text with its place and its checksum; the texts that will be deleted cannot be compressed well."""
     filler = random.Random(number).randbytes(9000) if session == "evicted" else WORDS[: number % 1500].encode()
     shown = base64.b64encode(filler).decode()
     return json.dumps({"session": session, "at": at, "n": number, "sum": zlib.crc32(filler), "filler": shown})
@@ -53,7 +53,7 @@ def proved(snapshots: Iterable[UsageSnapshot]) -> None:
 
 
 def stored(path: Path, now: int) -> list[tuple[str, str, int]]:
-    """Fill a database with rows to prune, more MB than are allowed to evict from, rows to compact, and young ones."""
+    """Fill a database with rows to delete by age, more MB than are allowed, rows to compact, and young rows."""
     plan = {"pruned": (500, 40, 31), "evicted": (1800, 29, 20), "compacted": (900, 10, 8), "plain": (500, 6, 1)}
     made = [
         (session, text(session, at, number), at)
@@ -70,7 +70,7 @@ def stored(path: Path, now: int) -> list[tuple[str, str, int]]:
 
 
 def _repeat(path: Path, work: Callable[[int], object]) -> int:
-    """Begin when all others do, do something until those who write are done, and give how often that was."""
+    """Start together with all others, repeat an action until the writers are done, and give the number of times."""
     init_database(path, timeout=TIMEOUT)
     meet()
     for number in itertools.count(1):
@@ -81,7 +81,7 @@ def _repeat(path: Path, work: Callable[[int], object]) -> int:
 
 
 def _do(path: Path, work: Callable[[int], object]) -> None:
-    """Begin when all others do, do something so many times, and tell the others."""
+    """Start together with all others, repeat an action WRITES times, and then tell the others."""
     init_database(path, timeout=TIMEOUT)
     meet()
     for number in range(WRITES):
@@ -126,7 +126,7 @@ def _write(path: Path, now: int) -> list[tuple[str, str, int]]:
 
 
 def _meddle(path: Path, now: int) -> dict[int, tuple[str, str, int]]:
-    """Insert, change and delete as a program does that knows nothing of blocks, and give what must be there then."""
+    """Insert, change and delete like a program that knows no blocks, and give the rows that must exist afterwards."""
     kept: dict[int, tuple[str, str, int]] = {}
     at, pruned = now - 9 * DAY, now - 39 * DAY
     connection = sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)
@@ -168,7 +168,7 @@ def test_others_write_and_read_while_two_maintain(usage_database: peewee.Databas
 
 
 def many(path: Path, count: int) -> int:
-    """Fill a database with snapshots of some 4 KB, half of them older than 35 days, and give its size."""
+    """Fill a database with snapshots of about 4 KB, half of them older than 35 days, and give its size."""
     init_database(path).close()
     begin, step = int(time.time()) - 60 * DAY, 50 * DAY / count
     fresh = (base64.b64encode(random.Random(n).randbytes(3000)).decode() if n % 4 == 0 else WORDS for n in range(count))
@@ -192,10 +192,10 @@ def _maintain_once(path: Path) -> Maintained:
 
 
 def _commit_often(path: Path) -> int:
-    """Make small commits until maintenance ends; give the largest -wal that was seen."""
+    """Make small commits until maintenance ends, and give the largest size of the -wal."""
     largest = 0
     with closing(sqlite3.connect(path, timeout=TIMEOUT, isolation_level=None)) as connection:
-        connection.execute("PRAGMA wal_autocheckpoint = 0")  # that the -wal stays small is maintenance's merit
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # so only maintenance keeps the -wal small
         meet()
         while not path.with_name("ended").exists():
             connection.execute("UPDATE usage_config SET refresh_rate = refresh_rate % 60 + 1")

@@ -1,4 +1,4 @@
-"""A database that was opened with a limit keeps to it between inserts, and no other does."""
+"""A database that was opened with a limit is kept within it between inserts; other databases are not."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_later_opening_without_a_limit_ends_it(path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> None:
-    # Nobody copies the -wal to the file but SQLite itself and upkeep, as in a monitor that does nothing but insert.
+    # Only SQLite itself and maintenance copy the -wal to the file, as in a monitor that only inserts.
     path, sizes, start = tmp_path / "usage.db", [], time.time() - 8000
     with closing(init_database(path, max_bytes=LEAST_BYTES)):
         UsageSession.register("s")
@@ -101,7 +101,7 @@ def test_old_snapshots_that_keep_coming_do_not_put_off_the_limit(
     )  # by which pages are given back
     path = filled(tmp_path / "usage.db", 5000, days=1)
     with closing(init_database(path, max_bytes=LEAST_BYTES)):
-        for _ in range(5000):  # it takes as many as a slow machine needs
+        for _ in range(5000):  # a slow machine needs more of them
             UsageSnapshot.record("s", {}, timestamp=time.time() - age * DAY)
             if on_disk(path) <= LEAST_BYTES:
                 break
@@ -151,7 +151,7 @@ def test_threads_insert_and_one_of_them_does_it_at_a_time(path: Path) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(some, range(8))) == [None] * 8
-    insert()  # what it did not get to, if the threads kept it from the lock
+    insert()  # does the rest, if the threads held the lock
     database.close()
     assert len(ids_in(path)) == 300 + 160 + 40
     with raw(path) as connection:
@@ -233,7 +233,7 @@ def test_with_nothing_to_do_it_does_not_look_at_every_insert(path: Path, monkeyp
         for _ in range(40):
             UsageSnapshot.record("s", {})
         monkeypatch.setattr(maintenance_after_inserts, "_INTERVAL", 3600)
-        for _ in range(5):  # a look that finds nothing takes two steps
+        for _ in range(5):  # a check that finds nothing takes two steps
             UsageSnapshot.record("s", {})
         statements: list[str] = []
         unwrap(database).connection().set_trace_callback(statements.append)
@@ -245,7 +245,7 @@ TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name 
 
 
 def test_upkeep_compacts_nothing_where_the_triggers_are_missing(tmp_path: Path) -> None:
-    # maintain() refuses that: nothing counts the references, and the first row to go takes all its block.
+    # maintain() refuses this: without counted references, the first deleted row would delete its whole block.
     path = tmp_path / "usage.db"
     with closing(init_database(path)) as database:
         record(*({"n": n} for n in range(5)))

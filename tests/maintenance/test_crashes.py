@@ -1,4 +1,4 @@
-"""Maintenance that is killed, has no disk or loses power loses nothing that was to stay; the next run ends the same."""
+"""If maintenance is killed, or the disk is full, or the power fails, nothing is lost, and the next run completes it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_killed_at_random_moments_nothing_is_lost_and_the_next_run_ends_the_same
             assert killed_after(moments.uniform(0, whole), partial(again_and_again, path))
             state = between(before, after, path)
             halves += state not in (before, after)
-            # The clock only tells where to begin: how fast the machine is changes while this runs.
+            # The clock only gives a start: the speed of the machine changes during the test.
             whole *= 0.9 if state == after else 1.1 if state == before else 1
         prune_and_compact(path)
         assert state_of(path) == after
@@ -113,7 +113,7 @@ def test_a_power_loss_that_cuts_the_wal_anywhere_leaves_a_state_on_the_way(
     path = copied(origin, tmp_path / "crashed.db")
 
     def maintain_and_die() -> None:
-        with raw(path) as reader:  # keeps every checkpoint from the file, so that the -wal holds all that was done
+        with raw(path) as reader:  # prevents checkpoints, so that the -wal holds all the work
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM usage_snapshots").fetchall()
             with opened(path) as database:
@@ -149,7 +149,7 @@ def give_all_back(database: SqliteDatabase) -> None:
     truncate_wal(database)
 
 
-# What is done, on a database that is compacted from so many days on, and which rows are gone then; None is the oldest.
+# The job, for a database with compacted rows from some age on, and the rows that are gone then; None means the oldest.
 WORKS: dict[str, tuple[float, Callable[[SqliteDatabase], object], set[int] | None]] = {
     "compact": (SPAN, lambda database: compact_older(database, COMPACTED), set()),
     "prune": (20, lambda _: UsageSnapshot.prune(PRUNED), set(range(1, 13))),
@@ -162,7 +162,7 @@ WORKS: dict[str, tuple[float, Callable[[SqliteDatabase], object], set[int] | Non
 
 
 def run(path: Path, name: str, what: str = "", die_before: int = -1) -> int:
-    """Do a work, and count the statements that begin so; the process dies before the one with that number."""
+    """Do a job and count its statements that begin with `what`; the process dies before number `die_before`."""
     seen = 0
 
     def count(statement: str) -> None:
@@ -178,7 +178,7 @@ def run(path: Path, name: str, what: str = "", die_before: int = -1) -> int:
 
 
 def spread(count: int, number: int) -> range:
-    """So many of the numbers up to `count`, or all of them."""
+    """Give some of the numbers up to `count`, or all of them."""
     return range(1, count + 1, max(1, count // (number * ROUNDS)))
 
 

@@ -1,4 +1,4 @@
-"""Upkeep is in nobody's way: it waits for nothing, and says once what keeps it from its work."""
+"""Maintenance after inserts delays nobody: it waits for nothing, and logs only once what prevents it."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_what_fails_is_told_once_and_put_off_and_the_insert_stands(
 
 
 class Contender:
-    """Another connection that takes the lock just before upkeep asks for it, and gives it back after the insert."""
+    """Another connection that takes the lock just before maintenance needs it, and frees it after the insert."""
 
     def __init__(self, database: peewee.SqliteDatabase, other: sqlite3.Connection) -> None:
         self.statements: list[str] = []
         self._other = other
-        database.connection().set_trace_callback(self._lock)  # SQLite tells of a statement before it runs it
+        database.connection().set_trace_callback(self._lock)  # SQLite reports a statement before it runs
 
     def _lock(self, statement: str) -> None:
         self.statements.append(statement)

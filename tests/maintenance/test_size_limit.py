@@ -1,4 +1,4 @@
-"""What the database takes on disk is kept to a size, given back, and never more than it was during the work."""
+"""The database is kept below a size on disk, returns unused space, and does not grow during the work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def path(database: peewee.SqliteDatabase) -> Path:
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Iterator[peewee.SqliteDatabase]:
-    """Give a database that a plain sqlite3 made, with the usage tables in it: it cannot shrink."""
+    """Give a database with the usage tables that plain sqlite3 made, so that it cannot shrink."""
     script(tmp_path / "foreign.db", "CREATE TABLE host_notes (note TEXT)")
     with opened(tmp_path / "foreign.db") as database, database.bind_ctx(MODELS):
         MigrationRunner(database).migrate()
@@ -52,7 +52,7 @@ def test_above_max_bytes_the_oldest_go_until_file_and_wal_keep_to_it(
     assert on_disk(path) > LEAST_BYTES
     done = maintain(max_bytes=LEAST_BYTES)
     assert done.left == ()
-    wal = 4_096_000  # in ordinary use, before SQLite begins it again
+    wal = 4_096_000  # the usual size before SQLite reuses it
     assert on_disk(path) == done.bytes_after <= LEAST_BYTES - wal
     left = ids_in(path)
     assert done.evicted == 6000 - len(left)
@@ -136,7 +136,7 @@ ROW = "INSERT INTO usage_snapshots (id, session_id, snapshot_data, timestamp) VA
 
 
 def stored(path: Path, rows_: list[tuple[int, int]]) -> peewee.SqliteDatabase:
-    """Open a database with snapshots of these ids and lengths, the newest last."""
+    """Open a database with snapshots of these ids and lengths, newest last."""
     database: peewee.SqliteDatabase = unwrap(init_database(path))
     UsageSession.register("s")
     start_ = int(time.time()) - len(rows_)
@@ -147,7 +147,7 @@ def stored(path: Path, rows_: list[tuple[int, int]]) -> peewee.SqliteDatabase:
 
 
 def test_where_other_tables_are_too_large_no_snapshot_goes_whatever_their_ids_are(tmp_path: Path) -> None:
-    # A large snapshot after a gap in the ids is taken for what all are like: 100 MB where there are 0.1.
+    # After a gap in the ids, one large snapshot counts for all: 100 MB are estimated where there are 0.1 MB.
     path = tmp_path / "usage.db"
     with closing(stored(path, [*((row, 40) for row in range(1, 1001)), (1_000_000, 100_000)])) as database:
         ids = ids_in(path)
@@ -158,7 +158,7 @@ def test_where_other_tables_are_too_large_no_snapshot_goes_whatever_their_ids_ar
 
 
 def test_max_bytes_is_kept_whatever_the_ids_are(tmp_path: Path) -> None:
-    # The other way round: 24 MB are taken for 1, so that "none was evicted".
+    # The opposite case: 24 MB are estimated as 1 MB, so that no row is deleted.
     path = tmp_path / "usage.db"
     with closing(stored(path, [*((row, 4000) for row in range(1, 6001)), (1_000_000, 2)])):
         assert maintain(max_bytes=LEAST_BYTES).left == ()

@@ -1,4 +1,4 @@
-"""A clock that is wrong costs no snapshots: times far ahead are refused, and upkeep holds back after a step."""
+"""A wrong clock loses no snapshots: times far in the future are refused, and maintenance stops after a jump."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TEN_YEARS = 3652 * DAY
 
 
 class Clock:
-    """The machine's clock, as this process reads it."""
+    """The machine's clock as this process reads it."""
 
     def __init__(self) -> None:
         self.now = float(NOW)
@@ -47,7 +47,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Set the clock, and have no pauses between two transactions of upkeep."""
+    """Set the clock, and make no pauses between two transactions of maintenance."""
     faked = Clock()
     monkeypatch.setattr(time, "time", faked)
     take_steps_of(100, monkeypatch)
@@ -58,7 +58,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name a database of 600 snapshots of the last 20 days."""
+    """Give the path of a database with 600 snapshots of the last 20 days."""
     return filled(tmp_path / "usage.db", days=20)
 
 
@@ -124,7 +124,7 @@ def test_another_process_that_starts_with_the_wrong_clock_deletes_nothing_either
 
 def test_after_an_hour_the_clock_is_believed(path: Path, clock: Clock) -> None:
     with closing(init_database(path, retention_days=30)):
-        clock.now += 100 * DAY  # off for so long
+        clock.now += 100 * DAY  # the machine was off for so long
         insert(1)
         clock.now += 3599
         insert(1)
@@ -151,7 +151,7 @@ def test_a_limit_in_bytes_is_kept_to_all_the_same(tmp_path: Path, clock: Clock) 
     path = filled(tmp_path / "usage.db", 5000, days=20)
     clock.now += TEN_YEARS
     with closing(init_database(path, retention_days=30, max_bytes=LEAST_BYTES)):
-        for _ in range(5000):  # it takes as many as a slow machine needs
+        for _ in range(5000):  # a slow machine needs more of them
             insert(1)
             if on_disk(path) <= LEAST_BYTES:
                 break

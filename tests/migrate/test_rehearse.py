@@ -121,11 +121,11 @@ def test_data_that_a_migration_moves_there_and_back_is_restored_exactly(usage_da
         ("DROP VIEW items", "view items is missing"),
         ("DROP INDEX item_body", "index item_body on item is missing"),
         ("DELETE FROM item WHERE id = 2", "item: 4 rows, should be 5"),
-        ("UPDATE item SET body = '1' WHERE id = 1", "item: its 5 rows are not those from before"),
-        ("UPDATE item SET body = 1.0 WHERE id = 1", "item: its 5 rows are not those from before"),
-        ("UPDATE item SET body = x'31' WHERE id = 2", "item: its 5 rows are not those from before"),
-        ("""UPDATE "Odd Name" SET c = 'x'""", "Odd Name: its 2 rows are not those from before"),
-        ("""UPDATE "Odd Name" SET "A b" = 'y' WHERE d IS NULL""", "Odd Name: its 2 rows are not those from before"),
+        ("UPDATE item SET body = '1' WHERE id = 1", "item: its 5 rows differ from those before"),
+        ("UPDATE item SET body = 1.0 WHERE id = 1", "item: its 5 rows differ from those before"),
+        ("UPDATE item SET body = x'31' WHERE id = 2", "item: its 5 rows differ from those before"),
+        ("""UPDATE "Odd Name" SET c = 'x'""", "Odd Name: its 2 rows differ from those before"),
+        ("""UPDATE "Odd Name" SET "A b" = 'y' WHERE d IS NULL""", "Odd Name: its 2 rows differ from those before"),
         ("UPDATE sqlite_sequence SET seq = 9", "item: its AUTOINCREMENT counter is 9, should be 5"),
         (
             """ALTER TABLE "Odd Name" RENAME COLUMN d TO e""",
@@ -291,7 +291,7 @@ def test_what_a_migration_declares_to_delete_need_not_come_back(
     [
         ("SELECT 1", "DELETE FROM item WHERE id = 1", "item: 4 rows, should be 5"),
         ("ALTER TABLE item DROP COLUMN twice", "SELECT 1", "item.twice is missing"),
-        ("DELETE FROM item", "UPDATE \"Odd Name\" SET c = 'x'", "Odd Name: its 2 rows are not those from before"),
+        ("DELETE FROM item", "UPDATE \"Odd Name\" SET c = 'x'", "Odd Name: its 2 rows differ from those before"),
     ],
 )
 def test_a_declaration_excuses_nothing_but_what_it_names(database: Path, up: str, down: str, line: str) -> None:

@@ -197,5 +197,5 @@ def test_foreign_key_violations_are_named_and_counted(path: Path, directory: Pat
     script(path, "INSERT INTO child (parent_id) VALUES (7), (8)")
     (problem,) = report(path, directory).problems
     assert isinstance(problem, errors.ForeignKeyViolations)
-    assert str(problem).startswith("child has rows without their row in parent (2)")
+    assert str(problem).startswith("child has rows that refer to missing rows in parent (2)")
     assert problem.exit_code == 4

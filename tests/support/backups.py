@@ -1,4 +1,4 @@
-"""Backups to restore."""
+"""Make backups for tests of restore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OLD, NEW = 3000, 2000  # rows before and after a restore
 
 
 def database_and_backup(folder: Path, mode: str = "wal") -> tuple[Path, Path]:
-    """Make a database whose backup has fewer rows, and another table."""
+    """Make a database and a backup of it, which has fewer rows and another table."""
     file = fill(folder / "app.db", NEW, mode=mode)
     script(file, "CREATE TABLE only_in_backup (x)")
     backup = back_up(file, 1)

@@ -20,7 +20,7 @@ PATH = Path(__file__).parents[2] / "migrations" / "_schemas.sqlite.json"
 
 
 def after_each(events: str) -> dict[str, list[list[str]]]:
-    """Run the migrations beside a host's `events`, one by one, and list the objects after each."""
+    """Run the migrations one by one in a database with a table `events`, and list the objects after each one."""
     database = peewee.SqliteDatabase(":memory:")
     found = {}
     with database.connection_context():
@@ -51,7 +51,7 @@ def triggers(events: str) -> dict[str, list[str]]:
 
 
 def content() -> dict[str, Any]:
-    """Give what the file holds: objects by version, what may be missing, and DDL that some have in another form."""
+    """Give the content of the file: objects by version, those that may be missing, and DDL with a second form."""
     plain, generated = triggers(EVENTS["plain"]), triggers(EVENTS["generated"])
     return {
         "objects": after_each(EVENTS["plain"]),

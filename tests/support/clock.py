@@ -1,4 +1,4 @@
-"""A clock for tests that must not depend on how busy the machine is."""
+"""A clock for tests, which does not depend on how busy the machine is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ time.monotonic, time.sleep = clock.monotonic, clock.sleep
 
 
 class Clock:
-    """Seconds that pass when somebody sleeps, and `tick` of them at each look at it. `slept` are the sleeps so far."""
+    """A clock that advances with each sleep, and by `tick` seconds each time it is read. `slept` lists the sleeps."""
 
     def __init__(self, tick: float = 0.0) -> None:
         self.now = 1000.0
@@ -19,11 +19,11 @@ class Clock:
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
-        """Stand in for `time.monotonic`."""
+        """Replace `time.monotonic`."""
         self.now += self.tick
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Stand in for `time.sleep`: it is over at once."""
+        """Replace `time.sleep`; returns at once."""
         self.now += seconds
         self.slept.append(seconds)

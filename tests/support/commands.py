@@ -1,4 +1,4 @@
-"""The package's command lines, as a shell runs them."""
+"""Run the package's commands as a shell runs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
-# Without these root is held to the permissions of files like anybody else.
+# Without these capabilities, root is bound by the permissions of files like any other user.
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--")
 needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, to drop root's privileges")
 
@@ -31,12 +31,12 @@ needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="need
 def command(
     *words: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m usage_store.migrate`; `before` are words in front of it, `extra` environment variables."""
+    """Run `python -m usage_store.migrate`; `before` is a command in front of it, `extra` are environment variables."""
     return _listed(run_python("-m", "usage_store.migrate", *words, cwd=cwd, before=before, **extra), words)
 
 
 def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Do in this process what `command` does in another, most of whose time is Python's start."""
+    """Run a command like `command()`, but in this process, which saves the start of Python."""
     with (
         chdir(cwd),
         patch.dict(os.environ, environment(**extra), clear=True),
@@ -46,7 +46,7 @@ def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedP
     ):
         try:
             code = main([str(word) for word in words], door=("migrate",))
-        except SystemExit as ended:  # of argparse
+        except SystemExit as ended:  # argparse raises it
             code = int(ended.code or 0)
     return _listed(subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue()), words)
 
@@ -80,7 +80,7 @@ def maintain_command(
 def run(
     folder: Path, *words: str, code: int = 0, by: Callable[..., subprocess.CompletedProcess[str]] = command
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on `app.db` and the migrations in `own`; whatever goes wrong is one line."""
+    """Run a command on `app.db` and the migrations in `own`, and check that an error is one line."""
     done = by(*words, *OWN, cwd=folder)
     assert done.returncode == code, done.stderr
     if code in (0, 1):
@@ -89,7 +89,7 @@ def run(
 
 
 def error(folder: Path, *words: str, code: int, by: Callable[..., subprocess.CompletedProcess[str]] = command) -> str:
-    """Run a command that fails, and give the one line that it says."""
+    """Run a command that fails, and give its one line of error."""
     done = run(folder, *words, code=code, by=by)
     assert re.fullmatch(r"error: .+\n", besides_the_file(done))
     assert "Traceback" not in done.stdout
@@ -102,7 +102,7 @@ def besides_the_file(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def output_of(path: Path, *words: str, code: int = 0) -> str:
-    """Call a command on a database in its folder, and give all that it prints."""
+    """Run a command on a database in its folder, and give all that it prints."""
     done = called(*words, "--database", path, cwd=path.parent)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
     return done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Database files: opened as this package does and as others do, filled, read and damaged."""
+"""Open database files as this package does and as other programs do; fill, read and damage them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def opened(path: Path) -> Iterator[peewee.SqliteDatabase]:
 
 
 def close_for_good(database: Any) -> None:
-    """Close a database, of whose connections a pool keeps what is closed."""
+    """Close a database, also the connections that a pool keeps open."""
     getattr(database, "close_all", database.close)()
 
 
@@ -43,19 +43,19 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def script(path: Path, statements: str) -> None:
-    """Run SQL from outside."""
+    """Run SQL as another program."""
     with raw(path) as connection:
         connection.executescript(statements)
 
 
 def rows(path: Path, query: str) -> list[Any]:
-    """Query from outside."""
+    """Query as another program."""
     with raw(path) as connection:
         return connection.execute(query).fetchall()
 
 
 def names(path: Path) -> set[str]:
-    """The tables, indexes, triggers and views that are not SQLite's own."""
+    """List the tables, indexes, triggers and views that are not SQLite's own."""
     return {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")}
 
 
@@ -63,13 +63,13 @@ TIMES = ("applied_at", "logged_at", "seconds")
 
 
 def dump(path: Path) -> dict[str, list[Any]]:
-    """Everything in a database: the schema as written, and the rows of every table but for times."""
+    """Give everything in a database: the schema as written, and the rows of every table without times."""
     with raw(path) as connection:
         return contents(connection)
 
 
 def dump_without_log(path: Path) -> dict[str, list[Any]]:
-    """Everything but the log, to the letter."""
+    """Give everything except the log, letter by letter."""
     found = dump(path)
     del found["schema_migration_log"]
     found["schema"] = [row for row in found["schema"] if row[1] != "schema_migration_log"]
@@ -78,7 +78,7 @@ def dump_without_log(path: Path) -> dict[str, list[Any]]:
 
 
 def contents(connection: sqlite3.Connection) -> dict[str, list[Any]]:
-    """The same as a connection sees it."""
+    """Give the same as a connection sees it."""
     schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
     found = {"schema": schema}
     for kind, name, *_ in schema:
@@ -90,7 +90,7 @@ def contents(connection: sqlite3.Connection) -> dict[str, list[Any]]:
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
-    """Every file below a directory, byte for byte, Python's own caches left out."""
+    """Give every file below a directory, byte by byte, without Python's caches."""
     return {
         str(path.relative_to(directory)): path.read_bytes()
         for path in sorted(directory.rglob("*"))
@@ -102,7 +102,7 @@ PAGE = 4096
 
 
 def fill(path: Path, count: int = 3000, *, mode: str = "wal", page: int = PAGE) -> Path:
-    """Make a database of some 250 pages, a table and its index."""
+    """Make a database of about 250 pages with a table and its index."""
     with raw(path) as connection:
         connection.execute(f"PRAGMA page_size = {page}")
         connection.execute(f"PRAGMA journal_mode = {mode}")

@@ -1,4 +1,4 @@
-"""Disks that are too small for what is written to them."""
+"""Make disks that are too small for what is written to them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_PAGE = 65536
 
 
 def make_huge(path: Path) -> int:
-    """Make a database, with a hole in its file, that is larger than what the disk has free, and give its size."""
+    """Make a database that is larger than the free space of the disk (a sparse file), and give its size."""
     fill(path, 1, mode="delete", page=_MAX_PAGE)
     pages = (shutil.disk_usage(path.parent).free + 2**30) // _MAX_PAGE
     overwrite(path, 28, struct.pack(">I", pages))  # sqlite.org/fileformat2.html: the size of the database in pages
@@ -30,7 +30,7 @@ def make_huge(path: Path) -> int:
 
 
 def growing(first: int, least: int) -> Iterator[int]:
-    """Sizes without an end, each a sixth larger than the one before, or by so many; more rounds try more of them."""
+    """Give sizes without end, each a sixth larger, or by a fixed number; more rounds try more sizes."""
     size = first
     while True:
         yield size
@@ -38,7 +38,7 @@ def growing(first: int, least: int) -> Iterator[int]:
 
 
 def forked_with_small_files(action: Callable[[], object], limit: int = 2**26) -> int:
-    """Run something as `forked` does, where no file can grow above `limit` bytes: the disk fails there."""
+    """Run a function as `forked` does, but no file can grow above `limit` bytes: writes then fail."""
 
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

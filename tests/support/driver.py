@@ -1,4 +1,4 @@
-"""The SQLite library that the package uses in this process: two libraries on one file drop each other's locks."""
+"""The SQLite library that the package uses here: two libraries on one file cancel each other's locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that fork with a database open, round after round: what they say, and what others find in the file."""
+"""Run rounds of programs that fork with an open database, and compare their reports with the file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUNDS = 20
 
 
 class Wire:
-    """The way from the programs of a round to the process that started them and never opens a database."""
+    """The channel from the programs of a round to the process that started them, which never opens a database."""
 
     def __init__(self) -> None:
         self.heard, self._say = os.pipe()
@@ -34,12 +34,12 @@ class Wire:
         os.write(self._say, f"{line}\n".encode())
 
     def pause(self) -> None:
-        """Let somebody else open and close the file, and go on afterwards."""
+        """Let another process open and close the file, then continue."""
         self.say("pause")
         assert os.read(self._waits, 1)
 
     def insert(self, count: int) -> None:
-        """Insert one by one and then as many at once, and say of each row what came of it."""
+        """Insert rows one by one, then the same number at once, and report the result of each row."""
         snapshot = {"session_id": "s", "snapshot_data": {"process": os.getpid()}}
         try:
             for _ in range(count):
@@ -50,7 +50,7 @@ class Wire:
             self.say(type(error).__name__)
 
     def follow(self, path: str) -> Counter[str]:
-        """Count what the programs say until all of them have ended, and what is in the file then."""
+        """Count the programs' reports until all programs have ended, and then the rows in the file."""
         os.close(self._say)
         said: Counter[str] = Counter()
         with os.fdopen(self.heard) as lines:
@@ -68,7 +68,7 @@ class Wire:
 
 
 def look(path: str) -> int:
-    """Open and close the file as any other program does; the last one to close it removes the -wal."""
+    """Open and close the file as any other program does; the last program that closes it removes the -wal."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         (found,) = connection.execute("SELECT count(*) FROM usage_snapshots").fetchone()
@@ -76,13 +76,13 @@ def look(path: str) -> int:
 
 
 def rounds(program: Callable[[str, Wire], Any]) -> None:
-    """Run a program in fresh processes, in the current folder, and print what came of all rounds."""
+    """Run a program in fresh processes, in the current folder, and print the results of all rounds."""
     results = []
     assert forked(_make) == 0
     for number in range(ROUNDS):
         path, wire = shutil.copyfile("made.db", f"{number}.db"), Wire()
         if os.fork() == 0:
-            os.close(wire.go)  # or it would wait for itself if the process that started it died
+            os.close(wire.go)  # otherwise it would wait for itself after the death of its parent
             program(path, wire)
             os._exit(0)
         results.append(wire.follow(path))
@@ -159,7 +159,7 @@ def inside_atomic(path: str, wire: Wire) -> None:
         wire.insert(2)
         if os.fork() == 0:
             wire.insert(2)
-            sys.exit()  # through the end of the block, and through Python's own end
+            sys.exit()  # ends the block and the process in the normal way
         os.wait()
     wire.pause()
     wire.insert(2)

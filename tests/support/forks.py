@@ -1,4 +1,4 @@
-"""Programs that fork, each in a fresh process, and what they need in it."""
+"""Run programs that fork, each in a fresh process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def in_child(action):
     child = os.fork()
     if child == 0:
         action()
-        sys.exit()  # Python's own end closes what it can
+        sys.exit()  # at its end, Python closes what it can
     assert os.waitpid(child, 0)[1] == 0
 
 def refused(use):

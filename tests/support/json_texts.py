@@ -1,4 +1,4 @@
-"""JSON texts as anyone may write them, JSON values, and texts that are nearly JSON, for Hypothesis."""
+"""Hypothesis strategies for JSON texts in any spelling, JSON values, and texts that are almost JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 
-# What a mutation puts in: JSON's own signs, and what other readers of JSON, or Python's float(), take.
+# A mutation inserts one of these: signs of JSON, and texts that other JSON readers, or Python's float(), accept.
 SIGNS = list("[]{},:\"\\0123456789.eE+-_/#'xu \t\n\r\v\f\0\x1f\x7f\x80\xa0\u2028\ufeff\u0661")
 WRONG = [
     "NaN",

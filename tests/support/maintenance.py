@@ -1,4 +1,4 @@
-"""Databases to be maintained, read by the format's description, and what a state on the way is."""
+"""Make databases for maintenance, read them by the description of the format, and check states during the work."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ KILLED = 99  # exit code of a process that ends itself half-way
 SPAN, PRUNED, COMPACTED = 36, 30, 7  # days
 IDS = range(1, 73)
 SIZES = (0, 60, 700, 2500, 2500, 6000)
-# A text larger than a block, and what no JSON writer stores: as a blob, not UTF-8, with a NUL, like a reference.
+# A text larger than a block, and values that no JSON writer stores: a blob, not UTF-8, with a NUL, like a reference.
 LARGE, BLOB = 31, 44
 FOREIGN = {BLOB: b'{"blob": 1}', 46: b"\xff\xfe", 47: b"NUL\0", 48: b"1:0"}
 
 
 @dataclass(frozen=True)
 class State:
-    """What a database holds, however it is stored, and which rows are plain; `free` pages do not tell two apart."""
+    """The content of a database, however it is stored, and its plain rows. Comparison ignores `free` pages."""
 
     schema: list[Any]
     rest: list[Any]
@@ -50,7 +50,7 @@ class State:
 
 
 def state_of(path: Path) -> State:
-    """Read a database by the format's description, without this package's code; every reference must be in order."""
+    """Read a database by the description of the format, without this package's code, and check every reference."""
     with raw(path) as connection:
 
         def all_of(query: str) -> list[Any]:
@@ -92,7 +92,7 @@ def text(number: int) -> bytes:
 
 
 def prepared(path: Path, ids: range = IDS, compacted: float = SPAN) -> Path:
-    """A database of snapshots, newest last, those of so many days and more compacted, and its pages not given back."""
+    """Make a database of snapshots, newest last. Old ones are compacted, and unused pages are not returned."""
     with opened(new_store(path)) as database:
         with database.bind_ctx(MODELS):
             UsageSession.register_many(list("abcd"))
@@ -110,7 +110,7 @@ def compact_older(database: SqliteDatabase, days: float) -> None:
 
 
 def maintain_all(database: SqliteDatabase) -> None:
-    database.pragma("wal_autocheckpoint", 1)  # so much of `max_bytes` is kept free for the -wal
+    database.pragma("wal_autocheckpoint", 1)  # a part of `max_bytes` is kept free for the -wal
     done = maintain(database, retention_days=PRUNED, compact_after_days=COMPACTED, max_bytes=40 * PAGE)
     assert done.left == ()
 
@@ -126,10 +126,10 @@ def prune_and_compact(path: Path) -> None:
 
 
 def between(before: State, after: State, path: Path) -> State:
-    """Give a database's state, which must be one on the way between two."""
+    """Give the state of a database, and check that it is one between two given states."""
     state = state_of(path)
     assert after.rows.items() <= state.rows.items() <= before.rows.items()
-    # If the newest are what is left in the end, then so they are on the way there.
+    # If the newest rows are left in the end, then the newest rows are left in each state before.
     left = [each.rows.keys() == set(sorted(before.rows)[-len(each.rows) :]) for each in (state, after)]
     assert left[0] >= left[1]
     fewer, more = sorted((before.plain, after.plain), key=len)
@@ -145,16 +145,16 @@ def copied(origin: Path, path: Path) -> Path:
 
 
 def take_steps_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have transactions of so many rows, whatever the clock says."""
+    """Make each transaction change `rows` rows, independent of the clock."""
     monkeypatch.setattr(short_transactions.Pace, "size", property(lambda _: rows, lambda *_: None), raising=False)
 
 
 def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have transactions of four rows, whatever the clock says, with no pauses between, in databases of any size."""
+    """Make each transaction change four rows, without pauses, independent of the clock and of the database's size."""
     take_steps_of(4, monkeypatch)
     monkeypatch.setattr(short_transactions, "_LATE", -1000)
     monkeypatch.setattr(retention_limits, "LEAST_BYTES", 0)
-    clock = Clock(short_transactions.HOLD / 8)  # by which pages are given back
+    clock = Clock(short_transactions.HOLD / 8)  # the return of pages is timed by this clock
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
     monkeypatch.setattr(time, "sleep", clock.sleep)
 
@@ -173,5 +173,5 @@ sys.exit(main(["maintain", *sys.argv[1:]]))
 
 
 def maintain_by_default_waiting(seconds: float, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m usage_store.maintain` where whoever forgets to say how long to wait for a lock waits so long."""
+    """Run `python -m usage_store.maintain` with `seconds` as the default time to wait for a lock."""
     return run_python("-c", ANOTHER_DEFAULT, str(seconds), *words, cwd=cwd)

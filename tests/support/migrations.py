@@ -1,4 +1,4 @@
-"""Migration files, and runners of them."""
+"""Write migration files, and make runners for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def python(up: str, down: str | None = None, *, atomic: bool = True) -> str:
-    """A migration's source from the bodies of its functions."""
+    """Give a migration's source from the bodies of its functions."""
     parts = [] if atomic else ["atomic = False"]
     for name, body in (("up", up), ("down", down)):
         if body is not None:
@@ -25,7 +25,7 @@ def python(up: str, down: str | None = None, *, atomic: bool = True) -> str:
 
 
 def sql(*up: str, down: Sequence[str] | None = (), atomic: bool = True) -> str:
-    """A migration's source from SQL statements; `down=None` leaves `down` out."""
+    """Give a migration's source from SQL statements; `down=None` leaves out `down`."""
 
     def body(statements: Sequence[str]) -> str:
         return "\n".join(f"db.execute_sql({statement!r})" for statement in statements) or "pass"
@@ -34,7 +34,7 @@ def sql(*up: str, down: Sequence[str] | None = (), atomic: bool = True) -> str:
 
 
 def table(name: str) -> str:
-    """A migration that makes a table, and drops it on the way down."""
+    """Give a migration that makes a table in `up` and drops it in `down`."""
     return sql(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, title TEXT)", down=[f"DROP TABLE {name}"])
 
 
@@ -90,5 +90,5 @@ def migrate_all(path: Path, directory: Path, **options: Any) -> None:
 
 
 def history(path: Path, name: str = "schema_migrations") -> list[int]:
-    """The applied versions."""
+    """Give the applied versions."""
     return [version for (version,) in rows(path, f'SELECT version FROM "{name}" ORDER BY version')]

@@ -1,4 +1,4 @@
-"""Functions that run at once, each in a process of its own."""
+"""Run functions at the same time, each in its own process."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _join(barrier: Barrier) -> None:
 
 
 def at_once(calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Run each call in a process of its own, let go where they all `meet`; give what they return, or raise."""
+    """Run each call in its own process, start them together at `meet`, and give the results; raises their errors."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(calls), spawn, _join, (spawn.Barrier(len(calls)),)) as pool:
         futures = [pool.submit(function, *arguments) for function, *arguments in calls]
         done, others = wait(futures, TIMEOUT, FIRST_EXCEPTION)
-        if others:  # one failed, for which they might wait for ever
+        if others:  # one call failed, and the others might wait for it for ever
             for process in pool._processes.values():
                 process.kill()
         for future in done:
@@ -36,5 +36,5 @@ def at_once(calls: Sequence[tuple[Any, ...]]) -> list[Any]:
 
 
 def meet() -> None:
-    """Wait in such a process for all the others."""
+    """Wait in such a process until all the others wait, too."""
     _barrier.wait(TIMEOUT)

@@ -1,4 +1,4 @@
-"""Commands and other processes: started, waited for, ended."""
+"""Start commands and other processes, wait for them, and end them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT = 300  # seconds; only a hang gets there, however busy the machine is
+TIMEOUT = 300  # seconds; only a hanging process takes so long, even on a busy machine
 ROUNDS = int(os.environ.get("USAGE_STORE_TEST_ROUNDS", "1"))  # multiplies what the tests marked `long` repeat
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment of a process that uses this checkout from another folder."""
+    """Give the environment of a process that uses this checkout from another folder."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith("USAGE_STORE_")}
     if ours.pop("PYTHONDONTWRITEBYTECODE", None):
         ours["PYTHONPYCACHEPREFIX"] = _bytecode()
@@ -36,7 +36,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 @cache
 def _bytecode() -> str:
-    """Make a folder for what some hundred processes would compile each for itself, half of the time that they take."""
+    """Make a shared folder for compiled Python files; without it, compiling takes half of the processes' time."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -45,7 +45,7 @@ def _bytecode() -> str:
 def run_python(
     *words: str | Path, cwd: Path, before: Sequence[str] = (), **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python with these words; `before` are words in front of it, `extra` environment variables."""
+    """Run Python with these arguments; `before` is a command in front of it, `extra` are environment variables."""
     command = [*before, sys.executable, *map(str, words)]
     return subprocess.run(
         command,
@@ -60,7 +60,7 @@ def run_python(
 
 
 def printed(code: str, *arguments: str | Path, cwd: Path, **extra: str) -> tuple[str, list[str]]:
-    """Run Python code that has to come to its end, and give what it printed, and the lines of its stderr."""
+    """Run Python code, check that it succeeds, and give its output and the lines of its stderr."""
     done = run_python("-c", code, *arguments, cwd=cwd, **extra)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr.splitlines()
@@ -68,7 +68,7 @@ def printed(code: str, *arguments: str | Path, cwd: Path, **extra: str) -> tuple
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended."""
+    """The end of a process: its exit code and its output."""
 
     code: int
     out: str
@@ -79,7 +79,7 @@ READY = "print('ready', flush=True); input()\n"
 
 
 def start(code: str, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
-    """Start Python code that says a line and then waits for one, as READY does."""
+    """Start Python code that prints a line and then waits for a line, as READY does."""
     pipe = subprocess.PIPE
     words = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(words, cwd=cwd, env=environment(), stdin=pipe, stdout=pipe, stderr=pipe, text=True)
@@ -87,7 +87,7 @@ def start(code: str, *arguments: str | Path, cwd: Path) -> subprocess.Popen[str]
 
 @contextmanager
 def running(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """Kill a process at the end of the block, if it has not ended by then, and close its pipes."""
+    """Kill a process at the end of the block if it is still running, and close its pipes."""
     with process:
         try:
             yield
@@ -96,7 +96,7 @@ def running(process: subprocess.Popen[Any]) -> Iterator[None]:
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
-    """Wait for the next line that a started process says; nothing comes of one that hangs, or has ended."""
+    """Wait for the next line of a started process; the result is empty if the process hangs or has ended."""
     assert process.stdout is not None
     hangs = threading.Timer(TIMEOUT, process.kill)
     hangs.start()
@@ -107,13 +107,13 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 
 def await_ready(process: subprocess.Popen[str]) -> None:
-    """Wait for the line that a started process says."""
+    """Wait for the READY line of a started process."""
     if not line_of(process):
         raise AssertionError(process.communicate(timeout=TIMEOUT)[1])
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
-    """Wait for what a running process brings about."""
+    """Wait until a running process has made a condition true."""
     hung = time.monotonic() + TIMEOUT
     while not condition():
         assert process.poll() is None, "it ended before"
@@ -122,13 +122,13 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None
 
 
 def finish(process: subprocess.Popen[str], line: str = "\n") -> Ended:
-    """Let a started process go on, and wait for its end."""
+    """Let a started process continue, and wait for its end."""
     out, err = process.communicate(line, timeout=TIMEOUT)
     return Ended(process.returncode, out, err)
 
 
 def together(count: int, code: str, *arguments: str | Path, cwd: Path) -> list[Ended]:
-    """Run code that holds READY in so many processes, which all go on from there at the same moment."""
+    """Run code that contains READY in several processes, which all continue after READY at the same moment."""
     processes = [start(code, *arguments, cwd=cwd) for _ in range(count)]
     for process in processes:
         await_ready(process)
@@ -140,12 +140,12 @@ def together(count: int, code: str, *arguments: str | Path, cwd: Path) -> list[E
 
 
 def forked(action: Callable[[], object]) -> int:
-    """Run something in a copy of this process and give its exit code: 0 if it came to its end."""
+    """Run a function in a fork of this process, and give the exit code: 0 if it returned."""
     return os.waitstatus_to_exitcode(os.waitpid(_child(action), 0)[1])
 
 
 def killed_after(seconds: float, action: Callable[[], object]) -> bool:
-    """Run something in a copy of this process, and kill it; tell whether that came before its end."""
+    """Run a function in a fork of this process and kill the fork; tell whether it was killed before its end."""
     child = _child(action)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
@@ -155,7 +155,7 @@ def killed_after(seconds: float, action: Callable[[], object]) -> bool:
 def _child(action: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
-        signal.alarm(TIMEOUT)  # ends it if it hangs
+        signal.alarm(TIMEOUT)  # ends the process if it hangs
         code = 1
         try:
             action()

@@ -1,4 +1,4 @@
-"""An application with models, its database and a directory of migrations that are written from them."""
+"""An application with models, a database, and a directory of migrations that are written from the models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def model(name: str, meta: Mapping[str, Any] | None = None, **fields: Any) -> type[Model]:
-    """A model of table `name`, not bound to a database."""
+    """Make a model of the table `name`, not bound to a database."""
     options = {"table_name": name, "legacy_table_names": False, **(meta or {})}
     made: type[Model] = type(name.title(), (Model,), {**fields, "Meta": type("Meta", (), options)})
     return made
@@ -39,14 +39,14 @@ def with_index(of: type[Model], *expressions: Any, **options: Any) -> type[Model
 
 
 def catalog_of(models: Sequence[type[Model]]) -> Catalog:
-    """What peewee itself makes of models."""
+    """Give the schema that peewee itself makes from models."""
     with closing(peewee.SqliteDatabase(":memory:")) as database, database.bind_ctx(models):
         database.create_tables(models)
         return read_catalog(database)
 
 
 def schema(database: peewee.SqliteDatabase) -> Catalog:
-    """The schema without the runner's history."""
+    """Give the schema without the runner's history."""
     catalog = read_catalog(database)
     return Catalog(
         {name: table for name, table in catalog.tables.items() if "migration" not in name},
@@ -55,7 +55,7 @@ def schema(database: peewee.SqliteDatabase) -> Catalog:
 
 
 def contents(database: peewee.SqliteDatabase) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, columns by name, so that their order does not matter."""
+    """Give every row of every table; columns are by name, so that their order does not matter."""
     found = {}
     for table in schema(database).tables:
         names = sorted(row[1] for row in database.execute_sql(f'PRAGMA table_xinfo("{table}")'))
@@ -88,7 +88,7 @@ class Project:
         return generate(self.database, models, renames=renames)
 
     def migrate(self, models: Sequence[type[Model]], renames: Mapping[str, str] | None = None) -> Generated:
-        """Generate and run; the tables are then exactly the models', and nothing is left to generate."""
+        """Generate a migration and run it; check that the tables then equal the models, and nothing is left to do."""
         generated = self.generate(models, renames)
         if not generated.empty:
             write(self.directory, "change", generated)
@@ -96,7 +96,7 @@ class Project:
             self.runner().migrate()
         wanted = catalog_of(models)
         live = schema(self.database)
-        # The order of columns and the names of constraints stay as they are, whatever the models say.
+        # A migration keeps the order of columns and the names of constraints, whatever the models say.
         wanted, live = wanted.as_models_state(), live.as_models_state()
         same(wanted, Catalog({name: live.tables[name] for name in wanted.tables}, live.others))
         assert generate(self.database, models).empty

@@ -1,4 +1,4 @@
-"""Compacted snapshots for tests, and blocks read by the format's description, without this package's code."""
+"""Make compacted snapshots, and read blocks by the description of the format, without this package's code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Block(NamedTuple):
 
 
 def record(*texts: Any, session: str = "s", age: float = 30) -> list[int]:
-    """Store snapshots that are so many days old, each a second later than the one before, and give their ids."""
+    """Store snapshots that are `age` days old, each a second after the one before, and give their ids."""
     UsageSession.register(session)
     start = int(time.time() - age * DAY)
     return [UsageSnapshot.record(session, text, timestamp=start + n).id for n, text in enumerate(texts)]
@@ -61,18 +61,18 @@ def compact_old() -> int:
 
 
 def number_blocks_from_one(database: peewee.SqliteDatabase) -> None:
-    """Give blocks small numbers that a test can name, in place of those that follow this store's random start."""
+    """Give blocks small numbers that a test can name, instead of numbers after this store's random start."""
     database.execute_sql("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'usage_snapshot_blocks'")
 
 
 def compact_at_once(database: peewee.SqliteDatabase) -> int:
-    """Compact the same in one transaction, and so into as few blocks as possible."""
+    """Compact the same rows in one transaction, and so into as few blocks as possible."""
     with database.atomic():
         return finish(database, lambda pace: compact(database, int(time.time()) - DAY, pace))
 
 
 def write_row(connection: sqlite3.Connection, data: bytes, *, kind: str = "TEXT", number: int | None = None) -> int:
-    """Store an old snapshot as a program would that knows nothing of blocks; `kind` is TEXT or BLOB. Give its id."""
+    """Store an old snapshot like a program that knows no blocks, and give its id. `kind` is TEXT or BLOB."""
     row = connection.execute(
         f"INSERT INTO usage_snapshots (id, session_id, snapshot_data, timestamp) VALUES (?, 's', CAST(? AS {kind}), ?)",
         (number, data, int(time.time()) - 30 * DAY),
@@ -82,20 +82,20 @@ def write_row(connection: sqlite3.Connection, data: bytes, *, kind: str = "TEXT"
 
 
 def stored(path: Path) -> dict[int, Any]:
-    """What stands in `snapshot_data` of each row."""
+    """Give the stored value of `snapshot_data` of each row."""
     with raw(path) as connection:
         return dict(connection.execute("SELECT id, snapshot_data FROM usage_snapshots"))
 
 
 def plain_rows(path: Path) -> set[int]:
-    """The rows that are not compacted."""
+    """Give the rows that are not compacted."""
     with raw(path) as connection:
         found = connection.execute("SELECT id FROM usage_snapshots WHERE typeof(snapshot_data) = 'text'").fetchall()
     return {row for (row,) in found}
 
 
 def blocks(path: Path) -> dict[int, Block]:
-    """Every block, once it is proven that its count is that of its rows, and that no reference dangles."""
+    """Give every block, after a check that its count equals its rows and that every reference has a target."""
     with raw(path) as connection:
         connection.execute("BEGIN")
         found = connection.execute("SELECT id, refs, data FROM usage_snapshot_blocks").fetchall()
@@ -115,7 +115,7 @@ def _references(rows: Iterable[tuple[int, str, Any]]) -> Iterable[tuple[int, tup
 
 
 def unpacked(data: bytes) -> list[bytes]:
-    """The texts of a block."""
+    """Give the texts of a block."""
     lengths, _, texts = zlib.decompress(data).partition(b"\n")
     ends = list(itertools.accumulate(map(int, lengths.split())))
     assert ends[-1] == len(texts)
@@ -123,7 +123,7 @@ def unpacked(data: bytes) -> list[bytes]:
 
 
 def fill(database: peewee.SqliteDatabase, count: int, days: float) -> list[int]:
-    """Store snapshots of some 4 KB that do not deflate, evenly over so many days until now, and give their ids."""
+    """Store snapshots of about 4 KB that cannot be compressed, evenly over `days` days until now; give their ids."""
     now, ids = time.time(), []
     with database.atomic():
         for number in range(count):
@@ -147,13 +147,13 @@ SNAPSHOT: dict[str, Any] = {"session_id": "s", "snapshot_data": {"n": 1}}
 
 
 def insert(times: int = 40) -> None:
-    """Insert one snapshot so often, each of which is stored."""
+    """Insert one snapshot several times, and check that each one is stored."""
     for _ in range(times):
         assert insert_usage_snapshot(SNAPSHOT) is not None
 
 
 def commits(database: peewee.SqliteDatabase, call: Callable[[], object]) -> int:
-    """Count the transactions that a call takes."""
+    """Count the transactions of a call."""
     statements: list[str] = []
     database.connection().set_trace_callback(statements.append)
     call()
@@ -170,7 +170,7 @@ def _migrated() -> bytes:
 
 
 def new_store(path: Path) -> Path:
-    """Make a database of the usage tables, as migrating leaves it: a copy, since that is done some thousand times."""
+    """Make a migrated database of the usage tables. It is a copy, because tests do this a thousand times."""
     path.write_bytes(_migrated())
     return path
 
@@ -186,6 +186,6 @@ def _filled(count: int, days: float, _: int) -> bytes:
 
 
 def filled(path: Path, count: int = 600, days: float = 60) -> Path:
-    """Make a database of so many snapshots, evenly over so many days until this minute, nobody connected to it."""
+    """Make a database of `count` snapshots, evenly over `days` days until this minute; nobody is connected."""
     path.write_bytes(_filled(count, days, int(time.time()) // 60))
     return path

@@ -1,4 +1,4 @@
-"""What a command shows on a terminal."""
+"""Show what a command prints on a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def on_terminal(*words: str, cwd: Path, until: str = "\0") -> Ended:
-    """Run Python with a terminal as its stderr, and close its stdin once it has shown something."""
+    """Run Python with a terminal as its stderr, and close its stdin when it has printed something."""
     ours, theirs = pty.openpty()
     pipe = subprocess.PIPE
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A table that has everything, what an operation changes of it, and that it is sound afterwards."""
+"""A table with every feature of SQLite, and functions that show what an operation changed and check the result."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ State = dict[str, Any]
 
 
 def state(database: peewee.SqliteDatabase) -> State:
-    """Everything that the database holds, the schema's texts by name."""
+    """Give the whole content of the database; the texts of the schema are by name."""
     found: State = {}
     for schema in ("sqlite_master", "sqlite_temp_master"):
         for name, kind, sql in database.execute_sql(f"SELECT name, type, sql FROM {schema}").fetchall():
@@ -83,7 +83,7 @@ def difference(before: State, after: State) -> dict[str, tuple[Any, Any]]:
 
 
 def run(database: peewee.SqliteDatabase, operation: Operation) -> None:
-    """Run an operation as the runner does: in a transaction, watched."""
+    """Run an operation as the runner does: in a transaction that is watched."""
     migrator = migrator_for(database)
     guard = Guard()
     with database.atomic("IMMEDIATE"), guard.watching(database.connection()):
@@ -105,7 +105,7 @@ TABLE = "sqlite_master table Torture"
 
 
 def edited(old: str, new: str) -> str:
-    """The text of the table after a rebuild: RENAME quotes its name, and its own name before a column goes."""
+    """Give the text of the table after a rebuild: its name is quoted, and is removed before column names."""
     text = TORTURE.replace("TABLE Torture (", 'TABLE "Torture" (').replace("torture.a", "a")
     assert text.count(old) == 1
     return text.replace(old, new)

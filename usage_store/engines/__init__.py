@@ -1,4 +1,4 @@
-"""The database engines: which one a database belongs to, and how one is opened."""
+"""Find the engine of a database, and open databases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.engine import Engine, Missing
 
 ENGINES: tuple[Engine[Any], ...] = (sqlite,)
-NAMES = ("postgresql", "sqlite")  # for which a migration may have a variant, before this package has the engine too
+NAMES = (
+    "postgresql",
+    "sqlite",
+)  # a migration may have a variant for each; this package has no engine for PostgreSQL yet
 
 
 def is_database(thing: object) -> bool:
@@ -27,7 +30,10 @@ def is_database(thing: object) -> bool:
 
 
 def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
-    """Give the engine of a database, or raise ConfigurationError for one that cannot be used. Nothing is opened."""
+    """Give the engine of a database. Opens nothing.
+
+    Raises ConfigurationError for a database that cannot be used: another kind, deferred, or a proxy without a database.
+    """
     found = inner(database)
     engine = engine_of_kind(type(found))
     if found.deferred:
@@ -36,7 +42,7 @@ def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
 
 
 def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
-    """Give the engine of a class of databases. Raises ConfigurationError."""
+    """Give the engine of a class of databases. Raises ConfigurationError for a class that is not supported."""
     for engine in ENGINES:
         if engine.owns(kind):
             return engine
@@ -44,13 +50,16 @@ def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
 
 
 def unwrap(database: peewee.Database | peewee.DatabaseProxy) -> Any:
-    """Give the database itself, also of an initialised DatabaseProxy. Raises ConfigurationError as `engine_of`."""
+    """Give the database itself, also that of a DatabaseProxy. Raises ConfigurationError like `engine_of()`."""
     engine_of(database)
     return inner(database)
 
 
 def inner(database: peewee.Database | peewee.DatabaseProxy) -> peewee.Database:
-    """Give the database itself, or raise ConfigurationError for a DatabaseProxy that is not initialised."""
+    """Give the database itself, also that of a DatabaseProxy.
+
+    Raises ConfigurationError for a proxy without a database.
+    """
     found: Any = getattr(database, "obj", database)
     if found is None:
         raise ConfigurationError("the DatabaseProxy is not initialised; call its initialize(database) first")
@@ -65,12 +74,14 @@ def open_database(
     timeout: float = 5,
     mode: int | None = None,
 ) -> peewee.Database:
-    """Open a database by its path or URL, connected on this thread.
+    """Open a database by its path or URL, and connect it in this thread.
 
-    A missing file is made, but not its folder, and not with `readonly`; `mode` are its permissions then. With `missing`
-    "refuse" none is made, with "empty" an empty database in memory takes its place. `timeout` is how many seconds a
-    statement waits for another process's lock. Raises ConfigurationError for a target that cannot be used, InvalidValue
-    for a mode, and DatabaseUnreadable for a database that is missing or cannot be read.
+    A missing file is made, but not with `readonly`; a missing folder is never made. `mode` gives the permissions of a
+    new file. `missing="refuse"` makes no file; `missing="empty"` gives an empty database in memory instead. `timeout`
+    is how many seconds a statement waits for the lock of another process.
+
+    Raises ConfigurationError for a path or URL that cannot be used, InvalidValue for a wrong `mode`, and
+    DatabaseUnreadable for a database that is missing or cannot be read.
     """
     return engine_at(target).open_database(target, readonly=readonly, missing=missing, timeout=timeout, mode=mode)
 
@@ -82,9 +93,9 @@ def lent(
     missing: Missing = "create",
     mode: int | None = None,
 ) -> AbstractContextManager[peewee.Database]:
-    """Have an application's own database connected for the block, and nothing written through it if `readonly`.
+    """Use an application's own database in the block: connected, and with writes refused if `readonly`.
 
-    What becomes of a missing file, and what is raised, is as in `open_database` and `engine_of`.
+    A missing file is treated as in `open_database()`. Raises what `open_database()` and `engine_of()` raise.
     """
     return engine_of(database).lent(inner(database), readonly=readonly, missing=missing, mode=mode)
 
@@ -96,22 +107,25 @@ def file_of(database: str | os.PathLike[str] | peewee.Database | peewee.Database
     return engine_of(database).file_of(inner(database))
 
 
-def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the one engine says what it cannot open
+def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the only engine refuses what it cannot open
     """Give the engine of a path or URL."""
     return sqlite
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Give what the drivers of this process raise, and `others`; peewee translates most of it, not all."""
+    """Give the error classes of the drivers in this process, and `others`.
+
+    They are needed because peewee translates most errors of drivers, but not all.
+    """
     return (*others, *(kind for engine in ENGINES for kind in engine.driver_errors()))
 
 
 @contextmanager
 def connected(database: peewee.Database) -> Iterator[None]:
-    """Be connected for the block, with one-line errors for a database that is broken, locked or too old.
+    """Connect the database for the block, and turn errors of a broken, locked or too old database into one line.
 
-    What an application set on its connection (row and text factories, an authorizer) is off within the block.
-    A closed database is closed again afterwards, but not one in memory, which would be gone.
+    Settings that an application made on its connection (row and text factory, authorizer) are off in the block. A
+    database that was closed is closed again at the end, except one in memory, because its content would be lost.
     """
     engine = engine_of(database)
     opened = in_memory = False

@@ -1,1 +1,1 @@
-"""What every engine gives."""
+"""The interface of an engine: the types that every database engine provides."""

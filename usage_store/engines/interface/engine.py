@@ -1,6 +1,7 @@
-"""What is asked of a database engine: a module with these names, and rooms that are loaded when they are asked for.
+"""The functions that a database engine must have: a module with the names of `Engine`.
 
-`D` is the engine's kind of database. What a function does in all detail stands where an engine makes it.
+The sub-packages are imported when they are first used. `D` is the engine's class of databases. An engine documents the
+details of its functions.
 """
 
 from __future__ import annotations
@@ -24,36 +25,36 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.watch_and_meter import Alone, Meter, SchemaHash, Watch
     from usage_store.errors import DatabaseError
 
-Missing = Literal["create", "refuse", "empty"]  # what becomes of a database that is not there
+Missing = Literal["create", "refuse", "empty"]  # what to do if the database does not exist
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 
 
 class Engine(Protocol[D]):
     """A database engine."""
 
-    NAME: str  # in the names of a migration's variants for it: `NNN_name.NAME.py`
-    COLUMN_TYPES: Mapping[str, str]  # of histories and logs: for `int`, `id`, `bytes` and `float`
-    VIOLATIONS_HINT: str  # how a person lists the rows without the rows that they refer to
-    ANY_VALUE: str  # SQL for a column's value as bytes or text, whatever it holds
+    NAME: str  # part of the file name of a migration for this engine only: `NNN_name.NAME.py`
+    COLUMN_TYPES: Mapping[str, str]  # for the history and log tables: for `int`, `id`, `bytes`, `float`
+    VIOLATIONS_HINT: str  # tells a person how to list rows with broken foreign keys
+    ANY_VALUE: str  # SQL that reads any value of a column as bytes or text
 
     @property
     def migrating(self) -> Migrating[D]:
-        """The room for what a run needs around it."""
+        """The sub-package that supports a run of migrations."""
 
     @property
     def schema(self) -> Schema[D]:
-        """The room for reading and changing the schema."""
+        """The sub-package that reads and changes the schema."""
 
     @property
     def from_models(self) -> FromModels[D]:
-        """The room for tables from Peewee models."""
+        """The sub-package that compares tables with Peewee models."""
 
     @property
     def copies(self) -> Copies[D]:
-        """The room for copies."""
+        """The sub-package that copies databases."""
 
     def owns(self, kind: type[peewee.Database]) -> bool:
-        """Tell whether databases of a class are this engine's. Raises ConfigurationError if they cannot be used."""
+        """Tell whether a class of databases belongs to this engine. Raises ConfigurationError if it cannot be used."""
 
     def open_database(
         self,
@@ -64,24 +65,24 @@ class Engine(Protocol[D]):
         timeout: float = 5,
         mode: int | None = None,
     ) -> peewee.Database:
-        """Open a database by its path or URL, connected on this thread."""
+        """Open a database by its path or URL, and connect it in this thread."""
 
     def lent(
         self, database: D, *, readonly: bool = False, missing: Missing = "create", mode: int | None = None
     ) -> AbstractContextManager[peewee.Database]:
-        """Have an application's own database connected for the block, and nothing written through it if `readonly`."""
+        """Use an application's own database in the block: connected, and with writes refused if `readonly`."""
 
     def file_of(self, database: str | os.PathLike[str] | D) -> str:
         """Give the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
 
     def hear_signals(self, database: D) -> None:
-        """Let Python hear signals within a long statement, too: what a handler raises ends it."""
+        """Let Python's signal handlers run during a long statement; an error of a handler ends the statement."""
 
     def driver_errors(self, *others: type[Exception]) -> tuple[type[Exception], ...]:
-        """Give what this engine's drivers of this process raise, and `others`."""
+        """Give the error classes of this engine's drivers in this process, and `others`."""
 
     def readable_errors(self, name: str, *, reading: bool = False) -> AbstractContextManager[None]:
-        """Turn what the engine says of a broken, locked or unreachable database into one line of ours."""
+        """Turn errors of a broken, locked or unreachable database into a one-line error of this package."""
 
     def of_a_statement(self, error: Exception, name: str) -> DatabaseError | None:
         """Give the DatabaseError for what a statement raised, or None if the database is not to blame."""
@@ -93,96 +94,96 @@ class Engine(Protocol[D]):
         """Close the connection of this thread, and those of other threads and pools that can be closed from here."""
 
     def is_disk_failure(self, error: BaseException) -> bool:
-        """Tell whether an error says that the disk is full or fails."""
+        """Tell whether an error means that the disk is full or fails."""
 
     def is_locked(self, error: BaseException) -> bool:
-        """Tell whether an error says that another connection holds a lock."""
+        """Tell whether an error means that another connection holds a lock."""
 
     def plain_connection(self, database: D) -> AbstractContextManager[None]:
-        """Be without what an application set on its connection for the block."""
+        """Switch off for the block what an application has set on its connection."""
 
     def check_version(self, database: D) -> None:
-        """Raise ConfigurationError if an open database is of a version too old. Reads only."""
+        """Raise ConfigurationError if the version of an open database is too old. Reads only."""
 
     def is_in_memory(self, database: D) -> bool:
-        """Tell whether a database is gone when it is closed. Reads only."""
+        """Tell whether closing the database would delete it, because it is in memory. Reads only."""
 
     def kind_of(self, database: D, name: str) -> str | None:
-        """Tell what has a name, in any case of letters: "table", "view" or None. Reads only."""
+        """Tell what a name belongs to, in any case of letters: "table", "view" or None. Reads only."""
 
     def own_tables(self, database: D) -> list[str]:
-        """Name the tables that somebody made, in alphabetical order. Reads only."""
+        """List the tables that users created, in alphabetical order. Reads only."""
 
     def hidden(self, database: D, tables: Iterable[str]) -> list[str]:
-        """Name those of some tables that a temporary object of the connection hides or changes. Reads only."""
+        """List those of `tables` that a temporary object of the connection hides or changes. Reads only."""
 
     def tables_with(self, database: D, column: str) -> list[str]:
-        """Name tables among which are all that have a column. Reads only."""
+        """List tables that may have a column; all that have it are in the list. Reads only."""
 
     def rename_table(self, database: D, table: str, name: str) -> None:
         """Rename a table that nothing refers to."""
 
     def Fingerprint(self, database: D) -> SchemaHash:  # noqa: N802  a class
-        """Make a hash of the schema."""
+        """Make the object that hashes the schema."""
 
     def in_transaction(self, database: D) -> bool:
-        """Tell whether a transaction is open, by peewee's means or by a statement."""
+        """Tell whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
 
     def write_transaction(
         self, database: D, ends: Callable[[], AbstractContextManager[None]] = ...
     ) -> AbstractContextManager[None]:
-        """Take the write lock for the block and commit; the first error is the one that is raised."""
+        """Take the write lock, run the block and commit; if something fails, raise the first error."""
 
     def damage(
         self, database: D, *, full: bool = False, most: int = 1, on_unchecked: Callable[[str], object] = ...
     ) -> list[str]:
-        """Give what the engine's own check finds wrong, a line each; tell what it cannot check here. Reads only."""
+        """Give the damage that the engine's check finds, `most` lines; report what it cannot check. Reads only."""
 
     def violations(self, database: D, *, on_unchecked: Callable[[str], object] | None = None) -> Counter[str]:
-        """Count the foreign-key violations by kind, one line a kind; tell what cannot be checked here. Reads only."""
+        """Count the broken foreign keys, with one line per kind; report what cannot be checked. Reads only."""
 
 
 class Migrating(Protocol[D]):
-    """What a run of migrations needs around it."""
+    """Support for a run of migrations."""
 
     def alone(
         self, database: D, table: str, wait: float, on_wait: Callable[[str], None]
     ) -> AbstractContextManager[Alone]:
-        """Be the only run on the history `table`, the connection set up for it."""
+        """Hold the lock for the block, so that no other run uses the history `table`, and set up the connection."""
 
     def Watch(self, database: D, fingerprint: SchemaHash) -> Watch:  # noqa: N802  a class
-        """Make a watch over the migrations of one run."""
+        """Make the object that watches the migrations of one run."""
 
     def roll_back_if_open(self, database: D) -> bool:
-        """Roll back what a migration left open on the connection, and tell whether there was anything."""
+        """Roll back the transaction that a migration left open, and tell whether there was one."""
 
 
 class Schema(Protocol[D]):
-    """Reading and changing the schema."""
+    """Functions that read and change the schema."""
 
     def read_catalog(self, database: D, only: Collection[str] | None = None) -> Catalog:
-        """Read the whole schema, or what is named in `only` (lower case) and what is on these tables. Reads only."""
+        """Read the whole schema, or the objects named in `only` (lower case) and what is on them. Reads only."""
 
     def migrator_for(self, database: D) -> SchemaMigrator:
-        """Give the migrator that `up` and `down` are handed; it has `dry_run`, `on_progress` and `backfill` too."""
+        """Give the migrator for `up` and `down`, which also has `dry_run`, `on_progress` and `backfill`."""
 
 
 class FromModels(Protocol[D]):
-    """Tables from Peewee models."""
+    """Comparison of tables with Peewee models."""
 
     def model_changes(
         self, database: D, models: Sequence[type[peewee.Model]], renames: Mapping[str, str]
     ) -> tuple[Change, ...]:
-        """List what makes the database's tables those of the models, parents before children. Reads only."""
+        """Give the changes that turn the database's tables into the models' tables, parents first. Reads only."""
 
 
 class Copies(Protocol[D]):
-    """Copies: without rows, of everything for a while, and lasting ones. `on_progress` is told how much of how much."""
+    """Copies of a database. `on_progress` gets the amount done and the amount in all."""
 
     def empty_copy(
         self, database: D, wanted: Callable[[str, str], bool] = ...
     ) -> AbstractContextManager[peewee.Database]:
-        """Have a database for the block with the wanted objects, by kind and name, and no rows. Reads only."""
+        """Give a database for the block with the wanted objects (by kind and name) but without rows. Reads only."""
 
     def compare(
         self,
@@ -191,30 +192,30 @@ class Copies(Protocol[D]):
         live: Mapping[str, SchemaObject],
         found: Collection[str] = (),
     ) -> tuple[list[str], list[str]]:
-        """Name the differences of a live schema from an expected one, and what could not be compared. Reads only.
+        """Give the differences of a live schema from an expected one, and what could not be compared. Reads only.
 
-        `found` has the keys of expected tables on which there may be anything else.
+        `found` are the keys of expected tables that may have any further objects.
         """
 
     def statements_of(self, scratch: D) -> AbstractContextManager[list[str]]:
-        """Collect the statements of the block that changed something and lasted, values in them."""
+        """Collect the statements of the block that changed something and were not rolled back, with their values."""
 
     def silent_database(self) -> AbstractContextManager[peewee.Database]:
-        """Have a database for the block that runs nothing and answers every query with no rows."""
+        """Give a database for the block that runs nothing and answers every query with no rows."""
 
     def whole_copy(
         self, database: D, directory: Path | None, on_progress: Callable[[int, int], None] | None
     ) -> AbstractContextManager[peewee.Database]:
-        """Open a copy of a database for the block, one consistent state of it. Reads only."""
+        """Open a temporary copy of a database for the block; it is one consistent state. Reads only."""
 
     def Meter(self, database: D) -> Meter:  # noqa: N802  a class
-        """Make what measures the steps on a whole copy."""
+        """Make the object that measures the steps on a whole copy."""
 
     def read_state(self, database: D, ignore: Collection[str]) -> State:
-        """Read all of a database but the tables in `ignore` (lower case). Reads only."""
+        """Read the schema and the rows of a database, without the tables in `ignore` (lower case). Reads only."""
 
     def size(self, database: D) -> int:
-        """Give a database's size in bytes. Reads only."""
+        """Give the size of a database in bytes. Reads only."""
 
     def back_up_rows(
         self,
@@ -225,7 +226,10 @@ class Copies(Protocol[D]):
         seeded: Collection[str] = (),
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
-        """Back up a database with rows outside `ignore`, but for a row of defaults in each of the `seeded` tables."""
+        """Back up a database if it has rows, and give the path of the backup; otherwise None.
+
+        Rows in tables of `ignore` do not count, and neither does a row of defaults in a table of `seeded`.
+        """
 
     def back_up_alone(
         self,
@@ -236,7 +240,7 @@ class Copies(Protocol[D]):
         on_wait: Callable[[str], None],
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path:
-        """Back up a database under the migration lock, and give the backup's path."""
+        """Hold the migration lock, back up a database, and give the path of the backup."""
 
     def restore(
         self,
@@ -249,4 +253,4 @@ class Copies(Protocol[D]):
         on_wait: Callable[[str], None] = ...,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
-        """Replace the database at a path or URL by a backup, and give the path where the replaced one is kept."""
+        """Replace the database at a path or URL by a backup, and give the path of the copy of the replaced one."""

@@ -1,4 +1,4 @@
-"""The path or URL of a database: the default one, what is none, how one is shown, the permissions of a new file."""
+"""Handle the path or URL of a database, and the permissions of a new file."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import re
 
 from usage_store.errors import InvalidValue
 
-_OWNERS = 0o600  # without these no engine could use the file
+_OWNERS = 0o600  # the owner must be able to read and write
 _ALL = 0o777
 
 
 def default_target() -> str:
-    """Give `$USAGE_STORE_DATABASE`, or `usage.db` in the current folder."""
+    """Give `$USAGE_STORE_DATABASE`; if it is not set or empty, `usage.db` in the current folder."""
     return os.environ.get("USAGE_STORE_DATABASE") or "usage.db"
 
 
 def names_an_object(target: str) -> bool:
-    """Tell whether `package.module:name` is meant: identifiers on both sides, and no file of that name is there.
+    """Tell whether a target means a Python object, `package.module:name`. Reads only.
 
-    A single letter before the colon is a drive of Windows. Reads only.
+    It does if both sides of the colon are Python names and no file has this name. A single letter before the colon is a
+    drive of Windows.
     """
     module, colon, name = target.partition(":")
     parts = (*module.split("."), *name.split("."))
@@ -27,8 +28,8 @@ def names_an_object(target: str) -> bool:
 
 
 def redact(target: str) -> str:
-    """Replace the password in a URL, wherever it stands, by `***`."""
-    # Greedy up to the last @, since a password may hold any character that its author forgot to quote.
+    """Replace each password in a URL by `***`."""
+    # Match up to the last @, because a password may contain any character that was not quoted.
     target = re.sub(r"(?<=://)([^\s:/@]*):\S*@", r"\1:***@", target)
     return re.sub(
         r"(?i)([?&][^\s=&]*(?:password|passwd|secret|token)[^\s=&]*=)[^\s&']*?(?=[\s&']|:?(?:\s|$))", r"\1***", target
@@ -36,7 +37,7 @@ def redact(target: str) -> str:
 
 
 def checked_mode(mode: object) -> int | None:
-    """Give the permissions for a new file back, or raise InvalidValue; None stands for the usual ones."""
+    """Give the permissions for a new file back, or raise InvalidValue. None means the usual permissions."""
     if mode is None or (type(mode) is int and 0 <= mode <= _ALL and mode & _OWNERS == _OWNERS):
         return mode
     allowed = "an octal number from 0o600 to 0o777 in which the owner reads and writes, such as 0o600"

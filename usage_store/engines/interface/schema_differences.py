@@ -1,4 +1,4 @@
-"""How two schemas, and two states of a database, differ, in a person's words."""
+"""Describe in words how two schemas, or two states of a database, differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `primary_key` is its place in the key, from 1, or 0."""
+    """A column. `primary_key` is its place in the primary key, counted from 1, or 0."""
 
     type: str
     not_null: bool
@@ -23,7 +23,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ForeignKey:
-    """A foreign key, its actions, and whether it is checked at COMMIT only."""
+    """A foreign key, its actions, and whether it is only checked at COMMIT (`deferred`)."""
 
     columns: tuple[str, ...]
     table: str
@@ -40,10 +40,10 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: columns by name, and the rules it holds, each sorted.
+    """A table: its columns by name, and its rules, each kind sorted.
 
-    `besides` are lines of what a model cannot state: collations and DESC of keys, ON CONFLICT, MATCH, and the names of
-    constraints. `order` is that of the columns, which `columns` does not compare.
+    `besides` has one line for each thing that a model cannot state: collations and DESC in keys, ON CONFLICT, MATCH,
+    and names of constraints. `order` is the order of the columns; comparing `columns` ignores the order.
     """
 
     columns: Mapping[str, Column]
@@ -55,16 +55,17 @@ class Table:
     order: tuple[str, ...] = ()
 
     def as_models_state(self) -> Table:
-        """Give the table without what a model cannot state."""
+        """Give the table without the things that a model cannot state."""
         return replace(self, besides=(), order=())
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every object of a database by its lower-case name; `others` are indexes, triggers and views.
+    """All objects of a database by their lower-case names. `others` are indexes, triggers and views.
 
-    An entry of `others` is its kind, its table and its normalised SQL. `strings` holds, by view and trigger, words in
-    double quotes as they are written: strings if they are no columns' names, which its SQL does not tell.
+    Each value of `others` is a kind, a table and normalised SQL. `strings` has, for each view and trigger, its words in
+    double quotes as they are written. SQLite takes such a word for a string if no column has this name, and the
+    normalised SQL does not show which case it is.
     """
 
     tables: Mapping[str, Table]
@@ -72,7 +73,7 @@ class Catalog:
     strings: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def changed_since(self, before: Catalog) -> Catalog:
-        """Give what is new or different here."""
+        """Give the objects that are new or different compared with `before`."""
         return Catalog(
             {name: table for name, table in self.tables.items() if before.tables.get(name) != table},
             {
@@ -84,14 +85,14 @@ class Catalog:
         )
 
     def as_models_state(self) -> Catalog:
-        """Give the schema without what models cannot state."""
+        """Give the schema without the things that models cannot state."""
         return Catalog({name: table.as_models_state() for name, table in self.tables.items()}, self.others)
 
 
 def differences(expected: Catalog, live: Catalog) -> list[str]:
-    """Name each way in which the live schema is not the expected one, as a line each.
+    """Give each difference of the live schema from the expected one, one line each.
 
-    Only tables that are expected are looked at, with the indexes and triggers on them.
+    Only expected tables are compared, with the indexes and triggers on them.
     """
     lines: list[str] = []
     for name, table in expected.tables.items():
@@ -116,7 +117,7 @@ def differences(expected: Catalog, live: Catalog) -> list[str]:
 
 
 def _other_strings(what: str, expected: Iterable[str], live: Iterable[str]) -> Iterator[str]:
-    """Name the words that are in double quotes on both sides, in other cases of letters."""
+    """Report words in double quotes that differ only in the case of their letters."""
     folded = {text.lower() for text in expected} & {text.lower() for text in live}
     wanted, there = ({text for text in texts if text.lower() in folded} for texts in (expected, live))
     if wanted != there:
@@ -163,7 +164,7 @@ def _null(column: Column) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TableRows:
-    """A table whose rows changed, and how many it had before and after; None is "no such table"."""
+    """A table whose rows changed, with the number of rows before and after; None means that there was no table."""
 
     table: str
     before: int | None
@@ -172,7 +173,7 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The schema; per table how many rows and the sum of their hashes; the AUTOINCREMENT counters."""
+    """The schema, the number of rows and the sum of their hashes per table, and the AUTOINCREMENT counters."""
 
     catalog: Catalog
     rows: Mapping[str, tuple[int, int]]
@@ -180,7 +181,7 @@ class State:
 
 
 def changed_tables(before: State, after: State) -> Iterator[TableRows]:
-    """Name the tables whose rows are not the same, in alphabetical order."""
+    """Give the tables whose rows differ, in alphabetical order."""
     for table in sorted({*before.rows, *after.rows}):
         old, new = before.rows.get(table), after.rows.get(table)
         if old != new:
@@ -188,12 +189,12 @@ def changed_tables(before: State, after: State) -> Iterator[TableRows]:
 
 
 def not_restored(before: State, after: State) -> tuple[str, ...]:
-    """Name each way in which `after` is not `before` again, as a line each."""
+    """Give each way in which the state `after` differs from `before`, one line each."""
     lines = [*_schema_lines(before.catalog, after.catalog)]
     for rows in changed_tables(before, after):
         if rows.before == rows.after:
-            lines.append(f"{rows.table}: its {rows.after} rows are not those from before")
-        elif rows.before is not None and rows.after is not None:  # else a line of the schema's says it
+            lines.append(f"{rows.table}: its {rows.after} rows differ from those before")
+        elif rows.before is not None and rows.after is not None:  # otherwise a line about the schema reports it
             lines.append(f"{rows.table}: {rows.after} rows, should be {rows.before}")
     for table in sorted({*before.counters, *after.counters} & before.rows.keys() & after.rows.keys()):
         old, new = before.counters.get(table, 0), after.counters.get(table, 0)
@@ -203,7 +204,7 @@ def not_restored(before: State, after: State) -> tuple[str, ...]:
 
 
 def _schema_lines(expected: Catalog, live: Catalog) -> Iterator[str]:
-    # What differences() calls so was made by `up`, which is a migration.
+    # `up` made these objects, and `up` is a migration, so "not from a migration" would be wrong here.
     yield from (line.replace("is not from a migration", "is left behind") for line in differences(expected, live))
     yield from (f"table {name} is left behind" for name in live.tables if name not in expected.tables)
     for name, (kind, table_name, _) in live.others.items():

@@ -1,4 +1,4 @@
-"""The objects of a schema as the database has them: their DDL, and what became of it."""
+"""Describe the objects of a schema by their DDL, and how they changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class SchemaObject(NamedTuple):
-    """A table, index, view or trigger; `table` is the table that it is on, of a table or view its own name."""
+    """A table, index, view or trigger. `table` is the table of an index or trigger, otherwise its own name."""
 
     kind: str
     name: str
@@ -18,29 +18,33 @@ class SchemaObject(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What tells it from all others."""
+        """The text that identifies the object."""
         return key_of(self.kind, self.name)
 
 
 def key_of(kind: str, name: str) -> str:
-    """Give the key of an object by its kind and name, in any case of letters."""
+    """Give the key of an object by its kind and name; the case of letters does not matter."""
     return f"{kind} {name.lower()}"
 
 
 class Changes(NamedTuple):
-    """What was made or made differently, and by their keys what of that was there before, and what is gone."""
+    """How the objects of a schema changed.
+
+    `made` are the objects that are new or different. `changed` are the keys of those that existed before. `gone` are
+    the keys of objects that do not exist any more.
+    """
 
     made: tuple[SchemaObject, ...] = ()
     changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
 
     def without(self, tables: Collection[str]) -> Changes:
-        """Leave out what was made of some tables, named in lower case."""
+        """Leave out what was made on some tables, named in lower case."""
         return self._replace(made=tuple(each for each in self.made if each.table.lower() not in tables))
 
 
 def changes_between(before: Mapping[str, SchemaObject], after: Mapping[str, SchemaObject]) -> Changes:
-    """Tell what became of one schema's objects, by their keys."""
+    """Compare the objects of two schemas, given by their keys."""
     return Changes(
         tuple(each for key, each in after.items() if before.get(key) != each),
         tuple(key for key, each in after.items() if key in before and before[key] != each),

@@ -1,4 +1,4 @@
-"""What a migration written from models does to a table."""
+"""Describe what a migration that is written from models does to a table."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """A table made anew from its CREATE TABLE.
+    """A rebuild of a table with a new CREATE TABLE.
 
-    `columns` has SQL for the new columns that rows need a value in, `drop` names the old ones whose values go.
+    `columns` gives SQL for new columns that must have a value in each row. `drop` names old columns whose values are
+    lost.
     """
 
     table: str
@@ -24,10 +25,10 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Statements and rebuilds in the order to run them, up and down.
+    """Statements and rebuilds for `up` and `down`, in the order in which they run.
 
-    `deletes` and `drops` name what is lost on the way up, as a migration declares it: "table.column" whose values go,
-    and objects that vanish. `todo` says what a person has to write or to know.
+    `deletes` and `drops` name what `up` loses, in the form that a migration declares: columns with values as
+    "table.column", and dropped objects. `todo` are lines about what a person has to write or to know.
     """
 
     up: tuple[str | Rebuild, ...] = ()

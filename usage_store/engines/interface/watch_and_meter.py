@@ -1,4 +1,4 @@
-"""What an engine makes for one run of migrations."""
+"""The types of the objects that an engine makes for one run of migrations."""
 
 from __future__ import annotations
 
@@ -12,76 +12,85 @@ if TYPE_CHECKING:
 
 
 class Alone(Protocol):
-    """What a run asks for while it is alone."""
+    """Functions for a run that holds the migration lock."""
 
     @property
     def set_up(self) -> Callable[[], None]:
-        """Set the connection up again, after a migration that set its own or connected anew."""
+        """Set up the connection again, after a migration that changed its settings or connected anew."""
 
     @property
     def check_lock(self) -> Callable[[], None]:
-        """Raise MigrationLocked if another run may have begun. Reads only."""
+        """Raise MigrationLocked if another run may have started. Reads only."""
 
 
 class SchemaHash(Protocol):
-    """A hash of the whole schema, and the objects behind it."""
+    """A hash of the whole schema, and the objects that were hashed."""
 
     @property
     def objects(self) -> Mapping[str, SchemaObject]:
-        """The objects by their keys, as `read()` found them last."""
+        """The objects that the last `read()` found, by their keys."""
 
     @property
     def changes(self) -> Changes:
-        """What became of them between the last two calls of `read()`."""
+        """The difference of the objects between the last two calls of `read()`."""
 
     def read(self, *, only_added: bool = False) -> str:
-        """Give it; `only_added` promises that since the last call objects were only made. Reads only."""
+        """Give the hash of the schema as it is now. Reads only.
+
+        `only_added` is the caller's promise that objects were only added since the last call.
+        """
 
 
 class Watch(Protocol):
-    """What the migrations of one run did, each in its block of `inside()` or `outside()`."""
+    """Watch the migrations of one run. Each migration runs in a block of `inside()` or `outside()`."""
 
-    own: Collection[str]  # the runner's tables, which no migration may write to, alter, drop or hide
+    own: Collection[str]  # the runner's tables: no migration may write to them, alter, drop or hide them
 
     @property
     def violations(self) -> tuple[str, ...]:
-        """The violations of foreign keys that `look()` found, a line a kind."""
+        """The broken foreign keys that `look()` found, one line per kind."""
 
     @property
     def refused(self) -> str | None:
-        """What was refused first in the last block."""
+        """The first thing that was refused in the last block, or None."""
 
     @property
     def only_added(self) -> bool:
-        """Whether nothing that was there was written to, dropped or altered in the last block."""
+        """Whether the last block left alone everything that existed before: no writes, no DROP, no ALTER."""
 
     def look(self) -> None:
-        """Remember what others have written, and which foreign keys are violated already. Reads only."""
+        """Remember the state of the file, and which foreign keys are already broken. Reads only."""
 
     def others_wrote(self) -> bool:
-        """Tell whether anybody else wrote since `look()`. Reads only."""
+        """Tell whether another connection has written since `look()`. Reads only."""
 
     def remember(self) -> None:
-        """Remember what there is to lose, in a migration's transaction that has written nothing yet. Reads only."""
+        """Remember the tables and rows that the next migration could lose. Reads only.
+
+        Call it in the transaction of the migration, before anything is written.
+        """
 
     def inside(self) -> AbstractContextManager[None]:
-        """Refuse what no migration may do within the block, and what touches the runner's own tables."""
+        """Refuse forbidden statements in the block, and changes of the runner's own tables."""
 
     def outside(self, deletes: Collection[str], *, undoing: bool) -> AbstractContextManager[None]:
-        """Refuse within the block, which is in no transaction of ours, losses that are not declared; as `inside()`."""
+        """Do the same, and refuse losses that `deletes` does not declare.
+
+        The block runs in no transaction of the runner.
+        """
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
-        """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
+        """Give the reasons why the last `inside()` block must not be committed. Reads only."""
 
     def faults_outside(self) -> list[str]:
-        """Name why what was done outside must not be recorded: refused or broken. Reads only."""
+        """Give the reasons why the last `outside()` block must not be recorded as applied. Reads only."""
 
 
 class Meter(Protocol):
-    """What steps cost on a whole copy."""
+    """Measures the cost of steps on a whole copy."""
 
     def start(self) -> None:
-        """Begin with a step."""
+        """Start the measurement of a step."""
 
     def read(self) -> tuple[int, int, int]:
-        """Give its cost: rows written, bytes written, and those with what the database grew. Reads only."""
+        """Give rows written, bytes written, and these bytes plus the growth of the database. Reads only."""

@@ -1,7 +1,7 @@
-"""SQLite: the names that `usage_store.engines.interface.engine` asks for.
+"""The SQLite engine: the names that `usage_store.engines.interface.engine` asks for.
 
-Its rooms, and what `check` does without, are loaded when they are asked for: all of them would double what the command
-line takes to start.
+The sub-packages, and functions that the command `check` does not need, are imported only when they are used. Importing
+all of them would double the start time of the command line.
 """
 
 from __future__ import annotations

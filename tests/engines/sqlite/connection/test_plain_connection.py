@@ -1,4 +1,4 @@
-"""What an application set on its connection neither disturbs the runner nor is lost by it."""
+"""Settings that an application made on its connection do not disturb the runner, and are restored after it."""
 
 from __future__ import annotations
 

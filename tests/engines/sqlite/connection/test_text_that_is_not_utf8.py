@@ -1,4 +1,4 @@
-"""Text in a database that is not UTF-8 is told in one line, whoever finds it."""
+"""A text in a database that is not UTF-8 is reported in one line by every function that finds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backup is one committed state of a database in use, and has its name when it is whole."""
+"""A backup is one committed state of a database in use, and gets its name when it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies have the functions and collations that the application registers; what needs others is left out and named."""
+"""Copies have the application's functions and collations; objects that need others are left out and named."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def slug(text: str | None) -> str | None:
 
 
 class Total:
-    """An aggregate, and a window function."""
+    """An aggregate and window function."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -159,7 +159,7 @@ def test_a_model_may_use_them_and_one_whose_table_cannot_be_compared_is_refused(
     with connected(database):
         assert generate(database, [checked]).empty
     plain = peewee.SqliteDatabase(str(path))
-    with connected(plain), pytest.raises(ConfigurationError, match=r"^t: cannot be made in memory"):
+    with connected(plain), pytest.raises(ConfigurationError, match=r"^t: this table cannot be made in memory"):
         generate(plain, [model("t", a=peewee.TextField())])
 
 
@@ -195,7 +195,10 @@ def test_what_needs_a_function_that_nobody_registered_is_left_out_and_named_once
     runner = MigrationRunner(database, write(tmp_path / "own", {"001_one": sql("CREATE TABLE one (a)")}))
     assert runner.plan()[0].statements == ("CREATE TABLE one (a)",)
     assert caplog.messages == [
-        f"left out of the empty copy: {line}; use a database object on which the application registers it)"
+        (
+            f"left out of the empty copy: {line}; use the application's own database object, which registers what "
+            "is missing)"
+        )
     ]
     with connected(database):
         assert "CREATE TABLE" in generate(database, [model("more", n=peewee.IntegerField())]).source
@@ -287,7 +290,9 @@ def test_a_set_up_that_asks_for_tables_does_not_keep_copies_from_being_made(
     files = {"001_one": sql("CREATE TABLE one (a CHECK (slug(a) > ''))", down=["DROP TABLE one"])}
     runner = MigrationRunner(database, write(tmp_path / "own", files))
     assert len(runner.plan()) == 1
-    assert caplog.messages == ["a copy is used without what Asking does at connecting: no such table: options"]
+    assert caplog.messages == [
+        "a copy is used without the settings that Asking makes when it connects: no such table: options"
+    ]
     assert rehearse(runner).ok
     assert len(runner.migrate()) == 1
     with connected(database):

@@ -1,4 +1,4 @@
-"""A restore replaces a database in use as one transaction, and loses neither the old state nor a commit."""
+"""A restore replaces a database in use in one transaction, and loses neither the old state nor a commit."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_writer_that_holds_the_lock_is_waited_for_and_then_refused(tmp_path: P
         with pytest.raises(DatabaseLocked):
             restore(file, backup, wait=0.2, on_wait=said.append)
         writer.execute("COMMIT")
-    if mode == "wal":  # the other one is refused the switch to WAL
+    if mode == "wal":  # the other journal mode cannot be switched to WAL while it is in use
         assert said == ["another process is writing to this database; waiting up to 0.2 s"]
     assert rows(file, "SELECT count(*) FROM item") == [(OLD - 1,)]
     assert list_backups(file) == list_backups(file)[:1]
@@ -216,7 +216,7 @@ def test_the_wal_of_a_damaged_database_is_kept_with_it_and_not_played_into_the_r
     kept = restore(file, backup)
     assert kept is not None
     assert kept.suffix == ".damaged"
-    # Whoever opens and closes a database last moves its -wal into it, damaged or not.
+    # The last connection that closes a database moves its -wal into it, damaged or not.
     assert b"from the wal" in kept.read_bytes()
     assert dump(file) == dump(backup)
 
@@ -268,7 +268,7 @@ def test_a_backup_with_pages_of_another_size_is_refused_until_the_database_is_mo
     file, _ = database_and_backup(tmp_path)
     other = fill(tmp_path / "other.db", 10, page=8192)
     old = dump(file)
-    with pytest.raises(ConfigurationError, match=r"8192 bytes, the database's 4096.+ move it"):
+    with pytest.raises(ConfigurationError, match=r"8192 bytes, the database's is 4096.+ move it"):
         restore(file, other)
     assert dump(file) == old
     file.rename(tmp_path / "away")

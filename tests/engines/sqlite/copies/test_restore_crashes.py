@@ -1,4 +1,4 @@
-"""A restore that is killed or whose disk fails leaves the old state or the new one."""
+"""A restore that is killed, or whose disk fails, leaves the old state or the new state."""
 
 from __future__ import annotations
 

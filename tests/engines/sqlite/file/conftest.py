@@ -1,4 +1,4 @@
-"""What the tests of database files share."""
+"""Fixtures for the tests of database files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Name a file system of four MB."""
+    """Give the folder of a file system of four MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]

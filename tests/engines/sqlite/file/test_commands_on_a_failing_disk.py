@@ -1,4 +1,4 @@
-"""A disk that fails or is full, wherever that happens, costs one line; nothing is lost, and the next run ends right."""
+"""If the disk fails or is full at any moment, a command prints one line; nothing is lost, and the next run works."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ ACTIONS: dict[str, Callable[[Path], None]] = {
 
 
 def prepared(folder: Path, action: str) -> Path:
-    """A database of some 50 pages, the whole of it in one file, in the state that the action begins with."""
+    """Make the database with which an action begins: about 50 pages in one file, without a -wal."""
     folder.mkdir()
     write(folder / "own", FILES)
     path = fill(folder / "app.db", 500)
@@ -120,7 +120,7 @@ def copied(origin: Path, folder: Path) -> Path:
 
 
 def between(folder: Path, origin: Path, action: str) -> list[dict[str, list[object]]]:
-    """The states that an action goes through when nothing disturbs it."""
+    """Give the states that an action passes through when nothing fails."""
     states = [dump(origin)]
     path = copied(origin, folder)
     with runner_of(path, path.parent / "own", backup=False) as runner:

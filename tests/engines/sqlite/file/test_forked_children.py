@@ -1,4 +1,4 @@
-"""The child of a process that had its database in use is refused it, and reaches every other."""
+"""A child of a process whose database was in use cannot use that database, but can use every other one."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
-# Rows said to be stored in each round, and calls that were refused.
+# In each round: the rows that were reported as stored, and the calls that were refused.
 PROGRAMS = {
     "daemonise": (12, 0),
     "parent_closes_first": (12, 0),
@@ -47,7 +47,7 @@ def test_what_was_said_to_be_stored_is_in_the_file_whatever_forked(tmp_path: Pat
 def test_a_child_that_leaves_a_transaction_takes_nothing_from_the_parents(
     folder: Path, mode: str, leaving: str
 ) -> None:
-    # So much that pages reach the disk before the commit, where a child that rolled back would undo them.
+    # So many rows that pages reach the disk before the commit; a rollback in the child would undo them.
     program = f"""
         import usage_store.engines.sqlite.connection.forks as module
         module.kept = lambda: module  # so that Python empties it at its end, and closes what only it holds

@@ -1,4 +1,4 @@
-"""Only damage is called damage: not what a connection cannot check, nor what SQLite says of sound tables."""
+"""Only damage is reported as damage: neither what a connection cannot check, nor SQLite's false alarms."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def database(path: Path) -> Iterator[peewee.SqliteDatabase]:
 
 
 def forget_not_null(database: peewee.SqliteDatabase, table: str) -> None:
-    """Give a column that has NULLs a NOT NULL, as a hand that edits the schema does."""
+    """Make a column with NULLs NOT NULL, as by editing the schema by hand."""
     database.execute_sql("PRAGMA writable_schema = ON")
     database.execute_sql("UPDATE sqlite_master SET sql = replace(sql, '/**/', 'NOT NULL') WHERE name = ?", (table,))
     database.close()
@@ -53,7 +53,7 @@ def test_a_sound_table_whose_key_comes_last_is_not_called_corrupt(
 
 @pytest.mark.parametrize("names", ["az", "za"])
 def test_a_null_that_is_there_is_found_among_those_that_are_not(database: peewee.SqliteDatabase, names: str) -> None:
-    for name in names:  # of two tables, SQLite looks at either first
+    for name in names:  # SQLite may check either of two tables first
         columns = "value TEXT /**/)" if name == "z" else KEY_LAST
         database.execute_sql(f"CREATE TABLE {name} ({columns}")
     database.execute_sql("INSERT INTO a VALUES ('x', NULL, 'n'), ('x', NULL, 'o')")
@@ -128,7 +128,7 @@ def test_a_table_that_this_connection_cannot_check_is_named_and_is_no_damage(pat
         (line,) = said
         assert line.startswith("t was not checked: ")
         assert "german" in line or "slug" in line
-        assert line.endswith("; use a database object on which the application registers it")
+        assert line.endswith("; use the application's own database object, which registers what is missing")
         assert first_damage(database) is None
 
 
@@ -160,7 +160,7 @@ def test_a_foreign_key_that_this_connection_cannot_check_is_named_and_no_violati
     with closing(peewee.SqliteDatabase(str(path))) as database:
         said: list[str] = []
         found = violations(database, on_unchecked=said.append)
-        assert found == {"orphan has rows without their row in parent": 1}
+        assert found == {"orphan has rows that refer to missing rows in parent": 1}
         assert [line.partition(":")[0] for line in said] == ["the foreign keys of child were not checked"]
 
 
@@ -177,7 +177,10 @@ def test_a_run_says_it_once(path: Path, tmp_path: Path, caplog: pytest.LogCaptur
     files = {"001_a": sql("CREATE TABLE a (a)"), "002_b": sql("CREATE TABLE b (b)")}
     assert len(MigrationRunner(peewee.SqliteDatabase(str(path)), write(tmp_path / "own", files)).migrate()) == 2
     assert [line for line in caplog.messages if "not checked" in line] == [
-        "t was not checked: unknown function: slug(); use a database object on which the application registers it"
+        (
+            "t was not checked: unknown function: slug(); use the application's own database object, which registers "
+            "what is missing"
+        )
     ]
 
 
@@ -187,7 +190,7 @@ def test_a_function_that_may_stand_in_no_index_is_no_damage(path: Path) -> None:
     database.register_function(str, "slug", 1)  # not deterministic, so SQLite cannot read the schema
     with (
         pytest.raises(
-            errors.DatabaseUnreadable, match=r"non-deterministic functions prohibited.*; use a database object"
+            errors.DatabaseUnreadable, match=r"non-deterministic functions prohibited.*; use the application's own"
         ),
         connected(database),
     ):

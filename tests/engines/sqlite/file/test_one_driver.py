@@ -1,4 +1,4 @@
-"""One SQLite library in a process: nothing here opens a file by another driver than the one that has it open."""
+"""A process uses one SQLite library per file: nothing here opens a file with another driver than the first one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ print(confirmed)
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
-    """Name the modules that a module imports when it runs, and not for its types alone."""
+    """List the modules that a module imports at run time; imports only for types are left out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body.clear()

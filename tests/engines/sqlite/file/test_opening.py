@@ -1,4 +1,4 @@
-"""An opened database: closed until it is used, set up on each connection, and named in messages."""
+"""An opened database is closed until it is used, is set up on each connection, and is named in messages."""
 
 from __future__ import annotations
 

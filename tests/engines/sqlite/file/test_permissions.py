@@ -1,4 +1,4 @@
-"""Owner-only files: a database made with `mode`, and everything that is made beside it later."""
+"""A database that is made with `mode` has these permissions, and so have all files that are made beside it later."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 @contextmanager
 def watched(folder: Path) -> Iterator[dict[str, int]]:
-    """Note every file that is seen in a folder meanwhile, with the widest permissions that it had."""
+    """Note every file that appears in a folder during the block, with the widest permissions that it had."""
     seen: dict[str, int] = {}
     ended = threading.Event()
 

@@ -1,4 +1,4 @@
-"""A file that is deleted or replaced while it is open is told at the next use, and never written beside."""
+"""If an open file is deleted or replaced, the next use raises an error, and nothing is written to another file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SNAPSHOT = {"session_id": "s", "snapshot_data": {}}
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Give a database that looks at its path before each use, and not only once a second."""
+    """Give a database that checks its path before each use, not only once a second."""
     monkeypatch.setattr(notice_replaced_file, "_SECONDS", 0)
     database = init_database(tmp_path / "usage.db")
     register_session("s")
@@ -87,7 +87,7 @@ def test_each_use_of_a_file_that_is_not_there_any_more_is_told(
 
 def test_once_closed_it_opens_the_file_that_is_there(tmp_path: Path, database: Any) -> None:
     replace(tmp_path / "usage.db")
-    with pytest.raises(DatabaseReplaced, match="its next use opens the file that is there now"):
+    with pytest.raises(DatabaseReplaced, match="its next use opens the new file"):
         insert_usage_snapshot(SNAPSHOT)
     database.close()
     assert insert_usage_snapshot(SNAPSHOT) is not None

@@ -1,4 +1,4 @@
-"""Long work leaves the write lock free for whoever waits for it, and holds it for about as long each time."""
+"""Long work leaves the write lock free for connections that wait, and holds it for a similar time in each slice."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-# When SQLite's busy handler asks again, in milliseconds (sqliteDefaultBusyCallback in main.c).
+# The times at which SQLite's busy handler tries again, in milliseconds (sqliteDefaultBusyCallback in main.c).
 DELAYS = (1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100)
 HELD = (0.4, 1, 2, 5, 7.9, 8, 12, 17, 20, 33, 40, 50)
 
 
 def asks(arrived: float) -> list[float]:
-    """When one who comes at a moment asks for the lock."""
+    """Give the times at which a connection tries to get the lock, if its first try is at `arrived`."""
     return [arrived + sum(DELAYS[:number]) for number in range(len(DELAYS) + 1)]
 
 
@@ -35,7 +35,7 @@ def asks(arrived: float) -> list[float]:
 def test_whoever_comes_while_the_lock_is_held_asks_again_while_it_is_free(held: float) -> None:
     free = held + _gap(held / 1000) * 1000
     for arrived in (held * part / 200 for part in range(200)):
-        late = [moment + 1 for moment in asks(arrived)]  # sleepers wake late
+        late = [moment + 1 for moment in asks(arrived)]  # a sleeping process wakes up late
         assert any(held <= moment < free for moment in late), f"arrived after {arrived} of {held} ms"
 
 

@@ -1,4 +1,4 @@
-"""Somebody who may only read a database: never a torn state, never what was not committed."""
+"""A user who may only read a database never sees a half-written state or uncommitted data."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ except errors.DatabaseUnreadable as error:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name a database of one migration and 2,000 rows in rollback-journal mode, nobody connected."""
+    """Give the path of a database in rollback-journal mode with one migration and 2,000 rows; nobody is connected."""
     path = tmp_path / "data" / "app.db"
     path.parent.mkdir()
     migrate_all(path, write(tmp_path / "own", {"001_item": table("item")}))
@@ -63,13 +63,13 @@ def forbid_writing(path: Path) -> None:
 
 
 def look(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as somebody who may write where root's files say so, and nowhere else."""
+    """Run a command as a user who may write only where the permissions of root's files allow it."""
     options = ("--database", path, "--directory", path.parents[1] / "own", "--wait", "0")
     return command(*words, *options, cwd=path.parents[1], before=UNPRIVILEGED)
 
 
 def read(path: Path) -> subprocess.Popen[str]:
-    """Open a database as such a reader, and read; `finish` closes it."""
+    """Open a database as a user who may only read, and read it; `finish` closes it."""
     pipe = subprocess.PIPE
     words = [*UNPRIVILEGED, sys.executable, "-c", READ, str(path)]
     return subprocess.Popen(words, env=environment(), stdin=pipe, stdout=pipe, stderr=pipe, text=True)

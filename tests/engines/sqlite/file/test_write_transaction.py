@@ -1,4 +1,4 @@
-"""One block for all that writes: the first error is the one that is raised, and no transaction stays open."""
+"""One context manager for all writes: it raises the first error, and no transaction stays open."""
 
 from __future__ import annotations
 

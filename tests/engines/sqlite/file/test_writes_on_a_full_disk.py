@@ -1,4 +1,4 @@
-"""Whatever is written when the disk is full: the error says so, all or nothing is there, and the next try works."""
+"""A write on a full disk raises an error that says so, is stored completely or not at all, and works later."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def origin(made: Path, tmp_path: Path) -> Path:
-    """Name such a database; its fixture is beside its folder."""
+    """Give the path of such a database; its fixture file is beside its folder."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path / "origin.db"
 
 
 def held(path: Path) -> tuple[int, ...]:
-    """How many rows there are, in a file that is sound."""
+    """Count the rows, after a check that the file has no damage."""
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     tables = ("usage_sessions", "usage_snapshots", "sqlite_master")
     return tuple(rows(path, f"SELECT count(*) FROM {table}")[0][0] for table in tables)
@@ -103,7 +103,7 @@ def run(path: Path, action: str) -> None:
 
 
 def tried(path: Path, action: str) -> bool:
-    """Run an action and tell whether it succeeded; what it raises must be the disk's error, and nothing else may be."""
+    """Run an action and tell whether it succeeded. Any error must be the error of a full disk."""
     with closing(init_database(path, follow_events=False)) as database:
         try:
             ACTIONS[action](database)

@@ -1,4 +1,4 @@
-"""What the tests of migrations from models share."""
+"""Fixtures for the tests of migrations from models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any sequence of models, as migrations: up to each, and back down to what was there."""
+"""Any sequence of models as migrations: `up` reaches each model, and `down` restores what was there before."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_any_sequence_of_models_goes_up_and_comes_back(
             generated = project.generate(models)
             if generated.empty:
                 continue
-            if generated.todo:  # said: rows need a person first
+            if generated.todo:  # the report says that a person must look at the rows first
                 project.database.execute_sql("DELETE FROM t")
             states.append(schema(project.database))
             rows = contents(project.database)

@@ -1,4 +1,4 @@
-"""Migrations written from the difference between models and a database, run up and down on real files."""
+"""Migrations that are written from the difference between models and a database, run up and down on real files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """One table, before and after; its rows have to survive. `todo`: the columns that a person is told about."""
+    """One table before and after a change that its rows must survive. `todo` are the columns that are reported."""
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]
@@ -182,7 +182,7 @@ def test_changed_partial_ordered_and_expression_indexes_are_made_anew_both_ways(
     with_index(changed, changed.a.asc(), name="t_newest")  # type: ignore[attr-defined]
     with_index(changed, fn.upper(changed.a), name="t_lower")  # type: ignore[attr-defined]
     generated = project.migrate([changed])
-    assert 'drops = ("t_part",)' in generated.source  # the others are made again, so they do not vanish
+    assert 'drops = ("t_part",)' in generated.source  # the others are made again, so they are not lost
     assert "rebuild_table" not in generated.source
     project.runner().rollback()
     same(before, schema(project.database))

@@ -1,4 +1,4 @@
-"""A table for a model that has none: made as peewee makes it, in a file that anybody can read."""
+"""A new table for a model is made as peewee makes it, and its migration is readable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of views and virtual tables: fine as they are, and nothing that a migration could change."""
+"""Models of views and virtual tables are accepted as they are; no migration changes these."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_virtual_table_that_is_another_is_said_and_no_file_is_written(project:
     project.database.execute_sql(sql)
     generated = generate(project.database, [virtual(FTS5Model)])
     assert generated.todo == (
-        "doc: is not the virtual table of its model, and cannot be changed to it; write it by hand",
+        "doc: is not the virtual table of its model and cannot be changed; write this migration by hand",
     )
     with pytest.raises(ConfigurationError, match="nothing was written"):
         write(project.directory, "doc", generated)
@@ -85,11 +85,11 @@ def test_one_without_a_column_of_the_model_is_said(project: Project, what: str, 
     project.database.execute_sql(sql)
     made = model("t", title=text(), body=TextField(), n=IntegerField(column_name="N"))
     generated = generate(project.database, [made])
-    assert generated.todo == (f"t: is {what} without body, N, which its model has; write it by hand",)
+    assert generated.todo == (f"t: is {what} without body, N, which its model has; write this migration by hand",)
     assert (generated.source, generated.empty) == ("", False)
 
 
 def test_a_view_of_what_is_not_there_is_said(project: Project) -> None:
     project.database.execute_sql("CREATE VIEW t AS SELECT id FROM nowhere")
     (line,) = generate(project.database, [model("t")]).todo
-    assert line == "t: is a view without id, which its model has; write it by hand"
+    assert line == "t: is a view without id, which its model has; write this migration by hand"

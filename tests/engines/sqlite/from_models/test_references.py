@@ -1,4 +1,4 @@
-"""References that lead nowhere, or that peewee does not write, are said."""
+"""References without a target, and references that peewee does not write, are reported."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_a_reference_to_what_is_no_key_is_said(project: Project) -> None:
     doc = type("Doc", (FTS5Model,), {"rowid": RowIDField(), "title": SearchField(), "Meta": meta})
     (line,) = generate(project.database, [doc, model("t", doc=ForeignKeyField(doc))]).todo
     assert line == (
-        't: foreign key mismatch - "t" referencing "doc": it has to refer to a PRIMARY KEY or UNIQUE columns of an '
-        "ordinary table"
+        't: foreign key mismatch - "t" referencing "doc": a reference must point to a PRIMARY KEY or to UNIQUE '
+        "columns of an ordinary table"
     )
     project.database.execute_sql(
         "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, doc_id INTEGER NOT NULL REFERENCES doc (rowid)); "

@@ -1,4 +1,4 @@
-"""Renames that a person tells, and what else may change with them."""
+"""Renames that a person asks for, and what else may change with them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_renames_keep_rows_references_triggers_and_views_and_go_back(project: Pr
     )
     assert generated.todo == ()
     assert "rebuild_table" not in generated.source
-    assert '"parent"' in generated.source.partition("def up")[0]  # declared as gone
+    assert '"parent"' in generated.source.partition("def up")[0]  # it is declared as dropped
     write(project.directory, "rename", generated)
     project.runner().migrate()
     assert contents(project.database) == {
@@ -66,14 +66,14 @@ def test_a_rename_that_sqlite_refuses_is_named(project: Project) -> None:
 @pytest.mark.parametrize(
     ("renames", "message"),
     [
-        ({"x": "t"}, "rename x:t: the database has no table x; there: s, t"),
-        ({"s": "x"}, "rename s:x: the models have no table x; there: t"),
+        ({"x": "t"}, "rename x:t: the database has no table x; there are: s, t"),
+        ({"s": "x"}, "rename s:x: the models have no table x; there are: t"),
         ({"s": "t"}, "rename s:t: the database has a table t already"),
-        ({"t.x": "b"}, "rename t.x:b: the database has no column x; there: a, id"),
-        ({"t.a": "x"}, "rename t.a:x: the models have no column x; there: a, b, id"),
+        ({"t.x": "b"}, "rename t.x:b: the database has no column x; there are: a, id"),
+        ({"t.a": "x"}, "rename t.a:x: the models have no column x; there are: a, b, id"),
         ({"t.id": "a"}, "rename t.id:a: the database has a column a already"),
-        ({"x.a": "b"}, "rename x.a:b: the database has no table x; there: s, t"),
-        ({"s.a": "b"}, "rename s.a:b: the models have no table s; there: t"),
+        ({"x.a": "b"}, "rename x.a:b: the database has no table x; there are: s, t"),
+        ({"s.a": "b"}, "rename s.a:b: the models have no table s; there are: t"),
     ],
 )
 def test_a_rename_that_does_not_fit_says_why(project: Project, renames: dict[str, str], message: str) -> None:
@@ -89,14 +89,15 @@ def test_what_may_be_a_rename_is_asked_for(project: Project) -> None:
     project.database.execute_sql("CREATE TABLE other (id INTEGER PRIMARY KEY, label TEXT)")
     (line,) = project.generate([model("people", label=text(), note=text())]).todo
     assert line == (
-        "people: is new, and person, which no model has, has the same columns; if it was renamed, create this again "
+        "people: is new, and person, which has no model, has the same columns; if it was renamed, create this again "
         "with --rename person:people"
     )
-    asked, goes = project.generate([model("person", title=text(), label=text())]).todo
+    asked, dropped = project.generate([model("person", title=text(), label=text())]).todo
     assert asked == (
-        "Person.note: goes, and title comes; if it was renamed, create this again with --rename Person.note:title"
+        "Person.note: is dropped, and title is new; if it was renamed, create this again with "
+        "--rename Person.note:title"
     )
-    assert goes.startswith("Person.note: down makes the column again")
+    assert dropped.startswith("Person.note: down makes the column again")
     assert project.generate([model("person", title=text(), label=text())], {"Person.note": "title"}).todo == ()
 
 

@@ -1,4 +1,4 @@
-"""What no migration can be written for without a person is said in the file and before."""
+"""What a person must decide before a migration can run is reported, and written into its file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     ("field", "told"),
     [
         (lambda: TextField(), "no default"),  # noqa: PLW0108  a field belongs to one model
-        (lambda: DateTimeField(default=datetime.now), "only Python knows"),
-        (lambda: TextField(default=uuid.uuid4), "only Python knows"),
+        (lambda: DateTimeField(default=datetime.now), "only Python can compute"),
+        (lambda: TextField(default=uuid.uuid4), "only Python can compute"),
     ],
 )
 def test_a_required_column_without_a_value_for_the_rows_is_said_and_fails_until_it_is_written(
@@ -54,7 +54,7 @@ def test_an_index_whose_name_is_taken_elsewhere_is_said_and_not_written(project:
     project.database.execute_sql("CREATE TABLE other (a)")
     project.database.execute_sql("CREATE INDEX t_a ON other (a)")
     generated = generate(project.database, [model("t", a=text(index=True))])
-    assert generated.todo == ("t: index t_a has a name that is taken; choose another",)
+    assert generated.todo == ("t: the name of the index t_a is taken by another object; choose another name",)
     assert "CREATE INDEX" not in generated.source
 
 
@@ -79,7 +79,7 @@ def test_a_constant_default_gets_into_the_rows_whatever_it_is(project: Project, 
 def test_a_default_that_sqlite_cannot_hold_is_said(project: Project, field: Any) -> None:
     project.migrate([model("t", a=text())])
     (line,) = project.generate([model("t", a=text(), b=field)]).todo
-    assert line.startswith("t.b: NOT NULL with a default that only Python knows")
+    assert line.startswith("t.b: NOT NULL with a default that only Python can compute")
 
 
 def test_models_that_sqlite_refuses_are_named(project: Project) -> None:

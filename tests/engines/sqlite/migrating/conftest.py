@@ -1,4 +1,4 @@
-"""What tests of losses share."""
+"""Fixtures for the tests of losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["wal", "delete", "memory"])
 def database(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.SqliteDatabase]:
-    """Open a database, of each kind in which losses are counted otherwise, with what the module's HOST makes."""
+    """Open a database of each kind in which losses are counted differently, with the tables of the module's HOST."""
     memory = request.param == "memory"
     database = peewee.SqliteDatabase(":memory:" if memory else str(tmp_path / "app.db"))
     database.connect()

@@ -1,4 +1,4 @@
-"""What a migration may not do behind the runner's back."""
+"""Statements that a migration must not run are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def check(path: Path, body: str, *named: str) -> None:
-    """The migration fails with its name and what it did, leaves nothing, and once mended runs."""
+    """Check that the migration fails with its name and the statement, leaves nothing, and runs after it is mended."""
     directory = write(path.parent / "own", {"001_first": sql("CREATE TABLE first (a)"), "002_bad": python(body)})
     with runner_of(path, directory) as runner:
         runner.migrate(1)
@@ -94,7 +94,7 @@ def test_a_statement_that_ends_the_transaction_fails_the_migration(path: Path, c
 def test_a_statement_that_ends_the_transaction_fails_the_migration_also_if_swallowed(
     path: Path, call: str, after: str
 ) -> None:
-    # What comes after it would be committed at once, and the history row with it.
+    # Each statement after it would be committed at once, and the history row with it.
     swallowed = f"try:\n    {call}\nexcept Exception:\n    pass"
     check(path, f'db.execute_sql("CREATE TABLE early (a)")\n{swallowed}\n{after}', "transaction")
 

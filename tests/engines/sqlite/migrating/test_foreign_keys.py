@@ -1,4 +1,4 @@
-"""Rebuilding a table loses no rows of the tables that refer to it; what is left pointing at nothing rolls back."""
+"""A rebuild loses no rows of tables that refer to the table; a migration that breaks a foreign key is rolled back."""
 
 from __future__ import annotations
 
@@ -102,10 +102,13 @@ def test_a_rebuild_after_a_migration_that_reconnected_loses_no_children(path: Pa
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("DELETE FROM parent WHERE id > 90", ["cascading has rows without their row in parent (10)", "nulling has"]),
-        ("INSERT INTO cascading VALUES (101, 777)", ["cascading has rows without their row in parent (1)"]),
-        ("UPDATE node SET up = -1 WHERE id = 50", ["node has rows without their row in node (1)"]),
-        ("DROP TABLE parent", ["cascading has rows without their row in parent (100)", "nulling has rows"]),
+        (
+            "DELETE FROM parent WHERE id > 90",
+            ["cascading has rows that refer to missing rows in parent (10)", "nulling has"],
+        ),
+        ("INSERT INTO cascading VALUES (101, 777)", ["cascading has rows that refer to missing rows in parent (1)"]),
+        ("UPDATE node SET up = -1 WHERE id = 50", ["node has rows that refer to missing rows in node (1)"]),
+        ("DROP TABLE parent", ["cascading has rows that refer to missing rows in parent (100)", "nulling has rows"]),
         ("CREATE TABLE wrong (name TEXT REFERENCES parent(name))", ["foreign key mismatch", "wrong"]),
     ],
 )
@@ -127,7 +130,7 @@ def test_new_violations_on_the_way_down_are_rolled_back(path: Path, directory: P
     with runner_of(path, directory) as runner:
         runner.migrate()
         before = dump(path)
-        with pytest.raises(errors.MigrationFailed, match="cascading has rows without their row in parent"):
+        with pytest.raises(errors.MigrationFailed, match="cascading has rows that refer to missing rows in parent"):
             runner.rollback()
     assert dump(path) == before
 
@@ -147,8 +150,10 @@ def test_violations_from_before_are_tolerated_and_logged(
     with runner_of(path, directory) as runner:
         runner.migrate(2)
         warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-        assert warnings == ["found before migrating: cascading has rows without their row in parent"]
-        with pytest.raises(errors.MigrationFailed, match=r"cascading has rows without their row in parent \(1\)"):
+        assert warnings == ["found before migrating: cascading has rows that refer to missing rows in parent"]
+        with pytest.raises(
+            errors.MigrationFailed, match=r"cascading has rows that refer to missing rows in parent \(1\)"
+        ):
             runner.migrate()
     assert history(path) == [1, 2]
     assert rows(path, "SELECT count(*) FROM cascading") == [(102,)]

@@ -1,4 +1,4 @@
-"""Killed at any moment, beside a writer and a reader, each migration has run once when the last run ends."""
+"""Runs are killed at random moments, beside a writer and a reader: in the end, each migration has run once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ migrate(migrator.add_constraint('item', 'sized', peewee.SQL('CHECK (size >= 0)')
 
 
 def marked(number: int, up: str) -> str:
-    """A migration that shows when it runs twice, in either direction."""
+    """Write a migration whose result shows if it ran twice, up or down."""
     down = f"db.execute_sql('DELETE FROM mark')\ndb.execute_sql('UPDATE item SET size = size + {number}')"
     return python(f"db.execute_sql('INSERT INTO mark VALUES ({number})')\n{up}", down)
 
@@ -52,7 +52,7 @@ FILES = {
 }
 EXPECTED = {"up": [(ROWS, ROWS * 10, ROWS)], "down": [(ROWS, ROWS * 21, ROWS)]}
 MARKS = {"up": [(1,), (2,), (3,), (5,)], "down": []}
-# Says how many rows are committed; a locked database is tried again.
+# Prints how many rows are committed; if the database is locked, it tries again.
 WRITER = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=300)
@@ -104,7 +104,7 @@ def run(path: Path, directory: Path, direction: Direction) -> None:
 
 
 def duration(path: Path, directory: Path, direction: Direction) -> float:
-    """Give the seconds that a run takes that nobody disturbs."""
+    """Give the seconds that a run takes when nothing disturbs it."""
     copy = path.with_name("copy.db")
     shutil.copy(path, copy)
     began = time.monotonic()
@@ -114,7 +114,7 @@ def duration(path: Path, directory: Path, direction: Direction) -> float:
 
 @contextmanager
 def beside(path: Path) -> Iterator[None]:
-    """Have a writer and a reader at work in other processes."""
+    """Let a writer and a reader work in other processes during the block."""
     others = [start(code, path, cwd=path.parent) for code in (WRITER, READER)]
     try:
         for other in others:

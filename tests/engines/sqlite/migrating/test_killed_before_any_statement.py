@@ -1,4 +1,4 @@
-"""A process that dies before any one of its statements leaves a database that the next run brings to the same end."""
+"""A process dies before any one of its statements; the next run brings the database to the same end."""
 
 from __future__ import annotations
 

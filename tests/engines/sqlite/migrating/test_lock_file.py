@@ -1,4 +1,4 @@
-"""The file of the migration lock: nothing is made through it, nothing hangs, and nobody goes on when it is gone."""
+"""The migration lock file: no link is followed, nothing hangs, and a run stops when its lock file was removed."""
 
 from __future__ import annotations
 
@@ -93,9 +93,8 @@ def test_what_is_no_file_is_named_and_left_as_it_is(path: Path, lock: Path, make
     before = beside(path)
     done = migrate(path)
     assert done.returncode == 8
-    assert (
-        besides_the_file(done) == f"error: {lock}: is no regular file, and the lock of migrations is one; remove it\n"
-    )
+    said = besides_the_file(done)
+    assert said == f"error: {lock}: is no regular file, but the lock file of migrations must be one; remove it\n"
     assert beside(path) == before
 
 
@@ -132,8 +131,8 @@ def test_another_users_file_that_cannot_be_read_is_named(path: Path, lock: Path)
     done = migrate(path, before=UNPRIVILEGED)
     assert done.returncode == 8
     assert besides_the_file(done) == (
-        f"error: {lock}: this lock file cannot be opened (Permission denied); let its owner remove it, if nobody "
-        "migrates\n"
+        f"error: {lock}: this lock file cannot be opened (Permission denied); let its owner remove it when no "
+        "process is migrating\n"
     )
 
 
@@ -165,8 +164,8 @@ def test_a_file_that_cannot_be_made_is_named(path: Path, lock: Path) -> None:
     )
     done = run_python("-c", code, path, cwd=path.parent, before=UNPRIVILEGED)
     assert done.stdout == (
-        f"{lock}: this lock file cannot be made (Permission denied); may this user write to the folder, and is "
-        "there room?\n"
+        f"{lock}: this lock file cannot be made (Permission denied); check that this user may write to the "
+        "folder, and that the disk is not full\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""A column that goes with its values is declared; otherwise the migration is rolled back."""
+"""A migration that drops a column with values without declaring it is rolled back."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_values_that_are_still_there_are_found_in_a_file(
     database: peewee.SqliteDatabase, tmp_path: Path, statements: tuple[str, ...]
 ) -> None:
     run = runner(database, tmp_path, sql(*statements))
-    if database.database == ":memory:":  # where nothing can read the state before, and any column counts as filled
+    if database.database == ":memory:":  # the state before cannot be read there, and any column counts as filled
         with pytest.raises(errors.MigrationFailed, match=r"t\.[nw] was dropped with its values"):
             run.migrate()
     else:

@@ -1,4 +1,4 @@
-"""What a migration loses, it declares; otherwise it is rolled back."""
+"""A migration that loses something without declaring it is rolled back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def lost(path: Path, directory: Path, source: str) -> str:
-    """Run a migration that loses something; give what is said, once nothing is left of it."""
+    """Run a migration that loses something, check that it left nothing, and give the message."""
     write(directory, {"001_bad": source})
     before = dump(path)
     with runner_of(path, directory) as runner, pytest.raises(errors.MigrationFailed) as caught:
@@ -60,8 +60,8 @@ def lost(path: Path, directory: Path, source: str) -> str:
         (("CREATE UNIQUE INDEX x ON u(t)", "UPDATE OR REPLACE u SET t = 1"), "u lost 1 of 2 rows"),
         (("DROP TABLE u",), "u was dropped with 2 rows"),
         (tuple(line.format("id > 1") for line in REBUILD), "t lost 1 of 3 rows"),
-        (tuple(line.format("1") for line in REBUILD), "index t_v of t vanished"),
-        (tuple(line.format("1") for line in REBUILD), "trigger t_t of t vanished"),
+        (tuple(line.format("1") for line in REBUILD), "index t_v of t was lost"),
+        (tuple(line.format("1") for line in REBUILD), "trigger t_t of t was lost"),
     ],
 )
 def test_an_undeclared_loss_is_named_and_rolled_back(
@@ -113,7 +113,7 @@ CREATE TABLE c (x); INSERT INTO c VALUES (1), (2), (3), (4), (5);
 
 @pytest.fixture(params=["wal", "delete", "auto_vacuum", "memory"])
 def followed(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.SqliteDatabase]:
-    """Give a database with tables to rename; root pages move in one with auto_vacuum."""
+    """Give a database with tables to rename; with auto_vacuum, the root pages of its tables move."""
     path = tmp_path / "followed.db"
     mode = request.param
     database = peewee.SqliteDatabase(":memory:" if mode == "memory" else str(path))
@@ -145,7 +145,7 @@ def followed(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[peewee.
 def test_rows_are_followed_and_not_names(
     followed: peewee.SqliteDatabase, tmp_path: Path, statements: tuple[str, ...], said: str
 ) -> None:
-    if said.startswith("c"):  # what is made next gets the place in the schema of the last table, and that is c
+    if said.startswith("c"):  # a new table gets the rowid of the dropped last table, which is c
         followed.connection().executescript("DROP TABLE t; DROP TABLE u")
     directory = write(tmp_path / "own", {"001_bad": sql(*statements)})
     before = contents(followed.connection())

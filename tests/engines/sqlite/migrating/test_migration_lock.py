@@ -1,4 +1,4 @@
-"""Several processes migrate one file: each migration runs once, nobody fails, nobody waits for the dead."""
+"""Several processes migrate one file: each migration runs once, no process fails, and a dead process blocks nobody."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from usage_store.migrate import MigrationRunner
 database = open_database(sys.argv[1])
 MigrationRunner(database, sys.argv[2], "schema_migrations").migrate()
 """
-# None of these gives the same result when it runs twice, or beside another one.
+# Each of these gives another result if it runs twice, or beside another one.
 DATA = {
     "001_counter": sql("CREATE TABLE counter (n INTEGER)", "INSERT INTO counter VALUES (1)"),
     "002_double": sql("UPDATE counter SET n = n * 2"),
@@ -105,7 +105,7 @@ def test_rollbacks_at_once_undo_each_migration_once(path: Path) -> None:
 
 @pytest.fixture(params=[True, False], ids=["atomic", "atomic = False"])
 def holder(path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
-    """A process that stands in the middle of its migration until it is told to go on."""
+    """Start a process that waits in the middle of its migration until the test lets it go on."""
     up = f"db.execute_sql('CREATE TABLE held (a)')\n{READY}"
     directory = write(path.parent / "own", {"001_hold": python(up, atomic=request.param)})
     process = start(HOLD, path, directory, cwd=path.parent)
@@ -183,7 +183,7 @@ def test_a_lock_file_that_somebody_left_behind_stops_nobody(path: Path) -> None:
 
 
 def test_the_lock_is_held_by_one_process_at_a_time(path: Path) -> None:
-    # A holder removes the file, so the next one may lock a file that has no name any more while others make a new one.
+    # A holder deletes the file, so the next process may lock a deleted file while others make a new one.
     path.touch()
     take_turns = f"""
 import sys
@@ -237,7 +237,7 @@ def test_a_writer_is_waited_for_longer_than_the_databases_own_timeout(path: Path
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_what_a_runner_without_our_lock_does_between_two_steps_is_not_done_again(path: Path, direction: str) -> None:
-    # Another machine on a shared disk, or a system without file locks: the write lock and the history remain.
+    # Another machine on a shared disk, or a system without file locks: only the write lock and the history protect.
     up, down = ("INSERT INTO seen VALUES (2, 'up')", "INSERT INTO seen VALUES (2, 'down')")
     files = {
         "001_one": sql("CREATE TABLE IF NOT EXISTS seen (n, way)"),

@@ -1,4 +1,4 @@
-"""The migration lock belongs to the process that took it, whatever it forks."""
+"""The migration lock belongs to the process that took it, and not to processes that it forks."""
 
 from __future__ import annotations
 

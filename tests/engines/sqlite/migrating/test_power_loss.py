@@ -1,8 +1,8 @@
-"""A power loss keeps a part of the -wal, or garbles it; what opens then is a state between two migrations.
+"""After a power loss, the -wal is incomplete or damaged; the database then opens in a state between two migrations.
 
-The -wal is cut at every sector, its bits are flipped and its pages zeroed, which is what a disk may leave of writes
-that were not synced (sqlite.org/atomiccommit.html). A migration's COMMIT is synced, so a cut within the last one is a
-crash before its COMMIT returned.
+The -wal is cut at every sector, its bits are flipped and its pages are filled with zeros. A disk may do this to writes
+that were not synced (sqlite.org/atomiccommit.html). A migration's COMMIT is synced, so a cut within the last migration
+is a crash before its COMMIT returned.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def crashed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 class Crashed:
-    """A database whose writer died with everything in the -wal, and the states it went through."""
+    """A database whose writer died with everything still in the -wal, and the states before that."""
 
     def __init__(self, folder: Path, direction: Direction) -> None:
         self.folder = folder
@@ -76,7 +76,7 @@ class Crashed:
             runner.rollback(0, **options)
 
     def state_with(self, wal: bytes, path: Path) -> int:
-        """Give the number of the state that this -wal leaves; no other state is allowed."""
+        """Give the number of the state that the database has with this -wal; any other state is an error."""
         shutil.copy(self.folder / "app.db", path)
         Path(f"{path}-wal").write_bytes(wal)
         Path(f"{path}-shm").unlink(missing_ok=True)
@@ -85,7 +85,7 @@ class Crashed:
         return self.states.index(dump(path))
 
     def ends_right(self, path: Path) -> bool:
-        """Run again what the crash cut off."""
+        """Run the migrations again after the crash."""
         with runner_of(path, self.directory, backup=False) as runner:
             self._run(runner)
         return dump(path) == self.states[-1]

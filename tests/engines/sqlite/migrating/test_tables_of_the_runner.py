@@ -1,4 +1,4 @@
-"""History and log are the runner's: no migration changes, drops or hides them."""
+"""The history and the log belong to the runner: no migration can change, drop or hide them."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_an_authorizer_that_was_taken_off_or_replaced_is_noticed(
     files = {"001_one": table("one"), "002_bad": python(call + "\ndb.execute_sql('DELETE FROM t')", atomic=atomic)}
     directory = write(tmp_path / "own", files)
     with runner_of(path, directory) as runner:
-        with pytest.raises(errors.MigrationFailed, match=r"002_bad\.py: the connection's authorizer was taken off or"):
+        with pytest.raises(errors.MigrationFailed, match=r"002_bad\.py: the migration removed or replaced the con"):
             runner.migrate()
         assert rows(path, "SELECT count(*) FROM t") == [(int(atomic),)]
         assert history(path) == [1]

@@ -1,4 +1,4 @@
-"""Of a virtual table its own rows are counted, and not those of the shadow tables that it keeps them in."""
+"""Of a virtual table, its own rows are counted, and not those of its internal (shadow) tables."""
 
 from __future__ import annotations
 

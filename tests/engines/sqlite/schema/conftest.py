@@ -1,4 +1,4 @@
-"""What the tests of schema operations share."""
+"""Fixtures for the tests of schema operations."""
 
 from __future__ import annotations
 

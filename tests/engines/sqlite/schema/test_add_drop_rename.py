@@ -1,4 +1,4 @@
-"""Columns, tables and indexes that are added, dropped and renamed: what is said changes, and nothing else."""
+"""Adding, dropping and renaming columns, tables and indexes changes only what the operation names."""
 
 from __future__ import annotations
 
@@ -64,9 +64,10 @@ def test_add_column_fills_the_rows_and_leaves_the_rest(database: peewee.SqliteDa
     run(database, lambda m: m.add_column("TORTURE", "added", field))
 
     changed = difference(before, state(database))
-    changed.pop("sqlite_master index sqlite_autoindex_Torture_2", None)  # of a UNIQUE that is added
-    changed.pop("rows sqlite_stat4", None)  # a build with SQLITE_ENABLE_STAT4
-    changed.pop("rows sqlite_stat1", None)  # which then has the first number, so the other's figures go by the second
+    changed.pop("sqlite_master index sqlite_autoindex_Torture_2", None)  # belongs to the added UNIQUE
+    changed.pop("rows sqlite_stat4", None)  # only in a build with SQLITE_ENABLE_STAT4
+    # The index of the added UNIQUE gets the first number, so the statistics of the other index go to the second one.
+    changed.pop("rows sqlite_stat1", None)
     assert changed.keys() == {TABLE, "rows Torture"}
     after = changed[TABLE][1]
     assert after.replace('TABLE "Torture"', "TABLE Torture").replace("torture.a", "a") == TORTURE.replace(

@@ -1,4 +1,4 @@
-"""`migrator.backfill` changes large tables in short transactions, and goes on where it was killed."""
+"""`migrator.backfill` changes large tables in short transactions, and continues after it was killed."""
 
 from __future__ import annotations
 
@@ -174,10 +174,10 @@ def test_the_lock_is_free_between_two_batches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("up", "atomic", "reason"),
     [
-        (FILL, True, "t: a backfill commits in batches; let its migration say atomic = False"),
+        (FILL, True, "t: a backfill commits in batches; write atomic = False in its migration"),
         (f"with db.atomic():\n    {FILL}", False, "t: a backfill commits in batches"),
-        ("migrator.backfill('w', 'b = 1')", False, "w: a backfill goes by rowid, which this table has not"),
-        ("migrator.backfill('c', 'b = 1')", False, "c: a backfill goes by rowid, which this table has not"),
+        ("migrator.backfill('w', 'b = 1')", False, "w: a backfill needs rowids, which this table does not have"),
+        ("migrator.backfill('c', 'b = 1')", False, "c: a backfill needs rowids, which this table does not have"),
         ("migrator.backfill('gone', 'b = 1')", False, "gone"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A dropped column takes along what is its own, on request, and nothing that other columns need."""
+"""Dropping a column also drops, if asked, what belongs to it alone, and nothing that other columns need."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_column_does_not_go_while_a_rule_over_others_or_another_table_uses_it(
     database: peewee.SqliteDatabase, table: str, column: str, users: str, options: dict[str, Any]
 ) -> None:
     before = state(database)
-    with pytest.raises(ImpossibleChange, match=f"column '{column}' cannot go; in use by") as caught:
+    with pytest.raises(ImpossibleChange, match=f"column '{column}' cannot be dropped; in use by") as caught:
         run(database, lambda m: m.drop_column(table, column, **options))
     assert {*users.split(", ")} >= {*str(caught.value).rpartition("in use by ")[2].split(", ")}
     assert state(database) == before
@@ -121,7 +121,7 @@ def test_an_index_that_is_unique_over_other_columns_goes_as_in_playhouse_only_an
     run(database, lambda m: m.drop_column("one", "a", legacy=True))
     assert indexes(database, "one") == ["one_b", "one_c"]
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
-        "one: index one_a_b went with column a"
+        "one: index one_a_b was dropped with column a"
     ]
 
 
@@ -159,5 +159,5 @@ def test_the_first_column_and_the_only_one(database: peewee.SqliteDatabase) -> N
     run(database, lambda m: m.drop_column("first", "a", cascade=True))
     assert [row.name for row in database.get_columns("first")] == ["b", "c"]
     database.execute_sql("CREATE TABLE only (a UNIQUE, CHECK (1))")
-    with pytest.raises(ImpossibleChange, match="only: column 'a' cannot go; there is no other"):
+    with pytest.raises(ImpossibleChange, match="only: column 'a' cannot be dropped; it is the only column"):
         run(database, lambda m: m.drop_column("only", "a", cascade=True))

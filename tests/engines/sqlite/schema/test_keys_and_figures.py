@@ -1,4 +1,4 @@
-"""What a rowid's column says of NULL, what ANALYZE found after a rebuild, and a foreign key into another schema."""
+"""Tests of rebuilds: NULL in a rowid column, ANALYZE's statistics, and a foreign key into another schema."""
 
 from __future__ import annotations
 

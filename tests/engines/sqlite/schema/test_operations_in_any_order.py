@@ -1,4 +1,4 @@
-"""Any sequence of operations, as files through the runner: up gives what each one says, down brings each state back."""
+"""Any sequence of operations, run as migrations: `up` does what each one says, and `down` restores each state."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def changed(operation: str) -> str:
 
 @dataclass
 class Table:
-    """What the table under test is expected to be; each operation gives its `up` and its `down`."""
+    """The expected state of the table under test; each operation gives its `up` and its `down`."""
 
     name: str = "thing"
     fresh: int = 0
@@ -158,7 +158,7 @@ def sequences(draw: st.DrawFn) -> Sequence:
 
 
 def portrait(path: Path) -> dict[str, Any]:
-    """The database as SQLite itself describes it, and every row; the text of a CREATE may change its quotes."""
+    """Give the schema as SQLite describes it, and every row; the quotes in a CREATE may differ."""
     with raw(path) as connection:
 
         def ask(query: str, *words: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Every schema operation, on a table that has everything: what it says changes, and nothing else does."""
+"""Every schema operation, on a table with every feature: it changes what it says, and nothing else."""
 
 from __future__ import annotations
 

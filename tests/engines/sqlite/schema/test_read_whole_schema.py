@@ -1,4 +1,4 @@
-"""The schema is read in a few statements, all of it or some objects of it."""
+"""The schema, or some objects of it, is read in a few statements."""
 
 from __future__ import annotations
 

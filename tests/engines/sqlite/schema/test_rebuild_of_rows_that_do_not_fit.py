@@ -1,4 +1,4 @@
-"""A rebuild whose new definition the rows do not fit is refused before COMMIT, and changes nothing."""
+"""A rebuild is refused before COMMIT if rows do not fit the new definition, and then changes nothing."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_table_of_which_no_column_is_kept_keeps_its_rowids(database: peewee.Sq
 def test_where_nothing_at_all_is_kept_rows_need_a_value_and_no_rows_need_none(database: peewee.SqliteDatabase) -> None:
     sql = "CREATE TABLE t (x TEXT PRIMARY KEY DEFAULT 'new') WITHOUT ROWID"
     before = state(database)
-    with pytest.raises(ChangeRefused, match="t: no column is kept, nor the rowid; say in `columns` what rows get"):
+    with pytest.raises(ChangeRefused, match="t: neither a column nor the rowid is kept; give values for"):
         rebuild(database, "t", sql, drop=["a", "b", "c"])
     assert state(database) == before
     rebuild(database, "t", sql, columns={"x": "'of ' || a"}, drop=["b", "c"])

@@ -1,4 +1,4 @@
-"""What a program catches around playhouse's operations it catches around these, and nothing is left half done."""
+"""Code that catches the errors of playhouse's operations works with these, too; a refused operation changes nothing."""
 
 from __future__ import annotations
 

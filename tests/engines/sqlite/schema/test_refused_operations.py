@@ -1,4 +1,4 @@
-"""Operations that would lose something are refused; those that have nothing to do do nothing."""
+"""Operations that would lose something are refused, and operations that have nothing to do change nothing."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ REFUSED: dict[str, tuple[Operation, str]] = {
     "a table of SQLite's": (lambda m: m.add_not_null("sqlite_sequence", "seq"), "sqlite_sequence is SQLite's own"),
     "a constraint that is not there": (
         lambda m: m.drop_constraint("torture", "nope"),
-        "no single constraint 'nope'; there are: amount_range, to_parent, there, pair, in_list",
+        "not exactly one constraint is named 'nope'; there are: amount_range, to_parent, there, pair, in_list",
     ),
     "a constraint that is there": (
         lambda m: m.add_constraint("torture", "PAIR", peewee.Check("1")),
-        "a constraint 'PAIR' is there already",
+        "there is already a constraint 'PAIR'",
     ),
     "no foreign key": (
         lambda m: m.drop_foreign_key_constraint("torture", "spare"),
-        "has no foreign key that is its alone",
+        "has no foreign key of its own",
     ),
     "half a foreign key": (
         lambda m: m.drop_foreign_key_constraint("torture", "a"),
-        "has no foreign key that is its alone",
+        "has no foreign key of its own",
     ),
     "rows with NULL": (
         lambda m: m.add_not_null("torture", "spare"),
@@ -68,7 +68,7 @@ REFUSED: dict[str, tuple[Operation, str]] = {
     "a primary key": (lambda m: m.drop_column("children", "id"), "PRIMARY KEY"),
     "a column of an index": (
         lambda m: m.drop_column("torture", "made"),
-        "column 'made' cannot go; in use by index t_partial, trigger c_insert",
+        "column 'made' cannot be dropped; in use by index t_partial, trigger c_insert",
     ),
     "a column of rules": (
         lambda m: m.drop_column("torture", "B"),
@@ -104,14 +104,14 @@ def test_operations_that_have_nothing_to_do_do_nothing(database: peewee.SqliteDa
 def test_a_column_is_not_added_to_a_temporary_table_that_hides_the_lasting_one(database: peewee.SqliteDatabase) -> None:
     database.execute_sql("CREATE TEMP TABLE Log (what TEXT)")
     before = state(database)
-    with pytest.raises(ChangeRefused, match="log is a temporary table, or hidden by one"):
+    with pytest.raises(ChangeRefused, match="log is a temporary table, or a temporary table hides it"):
         run(database, lambda m: m.add_column("log", "more", peewee.TextField(null=True)))
     assert state(database) == before
 
 
 def test_the_primary_key_of_a_strict_table_stays_not_null(database: peewee.SqliteDatabase) -> None:
     database.execute_sql("CREATE TABLE s (k TEXT NOT NULL PRIMARY KEY, v INT) STRICT")
-    with pytest.raises(ChangeRefused, match="s: column 'K' is of the primary key"):
+    with pytest.raises(ChangeRefused, match="s: column 'K' is part of the primary key"):
         run(database, lambda m: m.drop_not_null("s", "K"))
 
 

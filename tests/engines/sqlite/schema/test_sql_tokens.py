@@ -1,4 +1,4 @@
-"""DDL is read token by token, so that spelling does not matter and content does."""
+"""DDL is split into tokens, so that a different spelling does not matter, but a different content does."""
 
 from __future__ import annotations
 

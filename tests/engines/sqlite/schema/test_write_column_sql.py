@@ -1,4 +1,4 @@
-"""Values as SQLite's definitions have them, which take no parameters."""
+"""Values as text in SQLite's definitions, which cannot have parameters."""
 
 from __future__ import annotations
 

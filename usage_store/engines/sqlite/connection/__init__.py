@@ -1,1 +1,1 @@
-"""Connections to SQLite files."""
+"""Open connections to SQLite files, and watch them."""

@@ -1,8 +1,9 @@
-"""The SQLite driver in use: what it is, what it raises, and which databases have one that works here.
+"""Know the SQLite driver: which one is used, which errors it raises, and which databases are supported.
 
-peewee takes pysqlite3 by itself where that is installed, and an adopted database may have a driver of its own. Two
-SQLite libraries in a process drop each other's locks on a file, and destroy it (sqlite.org/howtocorrupt.html, 2.2). So
-no other module imports a driver, and `second_connection` makes further ones to a file by the driver that opened it.
+peewee uses pysqlite3 if that is installed, and an application's database may have another driver. Two SQLite libraries
+in one process cancel each other's locks on a file, and can destroy the file (sqlite.org/howtocorrupt.html, 2.2). So no
+other module imports a driver, and `second_connection` makes further connections to a file with the driver that opened
+it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = [
     "sqlite3",
 ]
 
-MINIMUM_SQLITE = (3, 38)  # unixepoch() stands in the column defaults
+MINIMUM_SQLITE = (3, 38)  # column defaults use unixepoch()
 
 _DRIVERS = ("sqlite3", "pysqlite3.dbapi2", "sqlcipher3.dbapi2")
 _UNSUPPORTED = {
@@ -42,7 +43,7 @@ _UNSUPPORTED = {
         "its connections are not those of Python's DB-API; use peewee.SqliteDatabase"
     ),
     "playhouse.sqliteq.SqliteQueueDatabase": (
-        "it says that a row is written before it is; use peewee.SqliteDatabase, which threads may share"
+        "it reports a row as written before it is; use peewee.SqliteDatabase, which threads may share"
     ),
     "playhouse.pwasyncio.AsyncSqliteDatabase": (
         "its connections belong to tasks; use peewee.SqliteDatabase, and asyncio.to_thread() for each call"
@@ -51,22 +52,23 @@ _UNSUPPORTED = {
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Give what the SQLite drivers of this process raise, and `others`.
+    """Give the error classes of the SQLite drivers in this process, and `others`.
 
-    peewee translates what drivers raise, but not while rows are fetched.
+    They are needed because peewee translates errors of drivers, but not those that come while rows are fetched.
     """
     return (*others, *(sys.modules[name].Error for name in _DRIVERS if name in sys.modules))
 
 
 def is_standard(connection: object) -> bool:
-    """Tell whether a connection is one of Python's own module."""
+    """Tell whether a connection belongs to Python's own sqlite3 module."""
     return any(kind.__module__ == "sqlite3" for kind in type(connection).__mro__)
 
 
 def frees_functions_without_lock() -> bool:
-    """Tell whether a driver is loaded that may free a connection's SQL functions while Python's lock is not held.
+    """Tell whether a loaded driver may free a connection's SQL functions without holding Python's lock (the GIL).
 
-    pysqlite3 and sqlcipher3 do, where a cursor outlives its connection: Python aborts if nobody else has the function.
+    pysqlite3 and sqlcipher3 do this if a cursor lives longer than its connection. Python then aborts if nothing else
+    refers to the function.
     """
     return any(name in sys.modules for name in _DRIVERS[1:])
 
@@ -80,10 +82,10 @@ def check_sqlite(version: str) -> None:
 
 
 def owns(kind: type[peewee.Database]) -> bool:
-    """Tell whether databases of a class are SQLite's. Raises ConfigurationError for one that cannot be used."""
+    """Tell whether a class is one of SQLite databases. Raises ConfigurationError for a class that cannot be used."""
     if not issubclass(kind, peewee.SqliteDatabase):
         return False
-    for each in kind.__mro__:  # by name, since to import these modules takes their drivers
+    for each in kind.__mro__:  # by name, because importing these modules needs their drivers
         reason = _UNSUPPORTED.get(f"{each.__module__}.{each.__qualname__}")
         if reason is not None:
             raise ConfigurationError(f"{kind.__name__} is not supported: {reason}")
@@ -91,23 +93,26 @@ def owns(kind: type[peewee.Database]) -> bool:
 
 
 def files_by_name(database: peewee.SqliteDatabase) -> dict[str, str]:
-    """Give the absolute paths of a connection's databases, empty in memory: `main`, and those attached. Reads only."""
+    """Give the absolute paths of a connection's databases by name: `main`, and attached ones. Reads only.
+
+    The path is empty for a database in memory.
+    """
     connection = database.connection()
-    usual, connection.text_factory = connection.text_factory, os.fsdecode  # a file's name may be no text
+    usual, connection.text_factory = connection.text_factory, os.fsdecode  # a file's name may not be valid text
     try:
-        # No SELECT, which would read the schema: this is asked within a backup into the same connection, too.
+        # Not a SELECT: it would read the schema, which must not happen while a backup is written into this connection.
         return {row[1]: row[2] or "" for row in database.execute_sql("PRAGMA database_list").fetchall()}
     finally:
         connection.text_factory = usual
 
 
 def main_file(database: peewee.SqliteDatabase) -> str:
-    """Give the absolute path of a database, empty for one in memory. Reads only."""
+    """Give the absolute path of a database, or an empty text for one in memory. Reads only."""
     return files_by_name(database)["main"]
 
 
 def is_in_memory(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether a database is gone when it is closed. Reads only."""
+    """Tell whether closing the database would delete it, because it is in memory. Reads only."""
     return not main_file(database)
 
 

@@ -1,9 +1,11 @@
-"""What becomes of open databases when a process forks.
+"""Keep databases safe when the process forks.
 
-SQLite keeps the state of its locks per process and file, and the locks themselves stay behind: whatever a child writes
-through an inherited connection, or through a new one beside it, others may overwrite (sqlite.org/howtocorrupt.html,
-2.6). So connections that are at rest are closed before a fork, and both processes connect again when they need one. A
-connection that cannot be closed makes its file unusable in the child, which is told so.
+SQLite stores the state of its locks per process and file, and a child does not inherit the locks. If a child writes
+through an inherited connection, or through a new one beside it, other processes may overwrite what it wrote
+(sqlite.org/howtocorrupt.html, 2.6).
+
+So connections at rest are closed before a fork. Parent and child connect again when they need a connection. A
+connection in use cannot be closed: then the child cannot use its file, and each use raises an error that says so.
 """
 
 from __future__ import annotations
@@ -24,28 +26,33 @@ if TYPE_CHECKING:
 
 
 class Closing(Protocol):
-    """A Peewee database that can close this thread's connection unless it is in the middle of something."""
+    """A Peewee database that can close the connection of this thread if the connection is at rest."""
 
     thread_safe: bool
 
     def close_at_rest(self) -> None:
-        """Close it then."""
+        """Close this thread's connection unless it is in use."""
 
 
 _databases: WeakSet[Closing] = WeakSet()
-_held: list[FileConnection] = []  # or the child would close those of other threads before it gets to `_in_child`
+_held: list[
+    FileConnection
+] = []  # keeps them alive: else the child would close those of other threads before `_in_child` runs
 _inherited: list[FileConnection] = []
 
 
 def watch(database: Closing) -> None:
-    """Have a database's connections closed before forks, as long as it is in use."""
+    """Have the connections of a database closed before each fork, as long as the database exists."""
     with GATE:
         _databases.add(database)
 
 
 @contextmanager
 def keeping_its_connection(database: peewee.Database) -> Iterator[None]:
-    """Keep this thread's connection open through forks within the block, because of what is set on it."""
+    """Keep this thread's connection open through forks during the block.
+
+    It is for a connection with settings that a new connection would not have.
+    """
     connection = database.connection()
     ours = isinstance(connection, FileConnection)
     if ours:
@@ -61,12 +68,12 @@ def _before() -> None:
     with GATE:
         databases = list(_databases)
     for database in databases:
-        with suppress(peewee.PeeweeException):  # what is not closed counts as open
+        with suppress(peewee.PeeweeException):  # a connection that is not closed counts as open
             database.close_at_rest()
     if OPEN:
         with suppress(ImportError):
-            import ctypes  # noqa: F401, PLC0415  2 % of a start; the child must not wait for another thread's import
-    GATE.acquire()  # until after the fork, so that no other thread opens one in between
+            import ctypes  # noqa: F401, PLC0415  2 % of a start; here, so that the child need not import it
+    GATE.acquire()  # held until after the fork, so that no other thread opens a connection meanwhile
     _held[:] = OPEN
 
 
@@ -76,10 +83,10 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    GATE._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001  as logging does with its locks
+    GATE._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001  as logging does
     for database in _databases:
         if database.thread_safe:
-            # peewee's; a thread that is not here may have held it
+            # This is peewee's lock. A thread that does not exist in the child may have held it.
             database._lock = threading.Lock()  # type: ignore[attr-defined]  # noqa: SLF001
     for connection in list(OPEN):
         if connection.inode is not None:
@@ -93,9 +100,10 @@ def _in_child() -> None:
 
 def _never_free(connection: FileConnection) -> None:
     _inherited.append(connection)
-    # At its end Python may empty even that list, and close the connection. Without ctypes, os._exit() is safe.
+    # When the process ends, Python may empty this list and so close the connection. The extra reference prevents this.
+    # Without ctypes, only os._exit() is safe.
     with suppress(ImportError):
-        import ctypes  # noqa: PLC0415  2 % of what `check` takes to start
+        import ctypes  # noqa: PLC0415  costs 2 % of the start of `check`
 
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 

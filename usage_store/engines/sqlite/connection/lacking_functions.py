@@ -1,13 +1,13 @@
-"""What a schema uses and a connection lacks: functions, collations and modules that an application brings along."""
+"""Recognise errors of a connection that lacks functions, collations or modules which an application registers."""
 
 from __future__ import annotations
 
 import re
 
-HINT = "use a database object on which the application registers it"
+HINT = "use the application's own database object, which registers what is missing"
 
-# "no query solution" is what SQLite says where a key's collation is missing. A function that was registered without
-# `deterministic` may stand in no index, and one that is `directonly` in no schema.
+# SQLite says "no query solution" where the collation of a key is missing. An index may not use a function that was
+# registered without `deterministic`, and a schema may not use one that is `directonly`.
 _LACKS = (
     r"no such (collation sequence|function|module|tokenizer)\b|unknown (function|tokenizer):|no query solution"
     r"|non-deterministic functions? prohibited|unsafe use of "
@@ -15,5 +15,8 @@ _LACKS = (
 
 
 def is_lacking(error: object) -> bool:
-    """Tell whether an error says that the connection lacks what the schema uses, which is no damage."""
+    """Tell whether an error means that the connection lacks something the schema uses.
+
+    This is no damage of the file.
+    """
     return re.search(_LACKS, str(error)) is not None

@@ -1,4 +1,7 @@
-"""A connection that knows which file it has open, and stops where SQLite would write to another one in silence."""
+"""Notice that the file of a connection was deleted or replaced, and refuse to use the connection then.
+
+Without this, SQLite would go on writing to a file that nobody finds any more.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,24 @@ INHERITED: set[tuple[int, int]] = set()
 
 _GONE = "was deleted, so nothing can be stored there; close() the database and call init_database() again"
 _ANOTHER = (
-    "is not the file that was opened, which nobody finds any more; close() the database, and its next use opens the "
-    "file that is there now"
+    "is not the file that was opened, because that file was replaced; close() the database, and its next use opens the "
+    "new file"
 )
 _FORKED = (
     "was in use when this process was forked (in another thread, a transaction or a query), so it cannot be used in "
-    "this one; close() the database before the fork, or start the process by spawn or exec"
+    "the child process; close() the database before the fork, or start the process with spawn or exec"
 )
-_SECONDS = 1.0  # between two looks at the path
-_cursor = sqlite3.Connection.cursor  # super() takes longer, and this is in the way of every statement
+_SECONDS = 1.0  # between two checks of the path
+_cursor = sqlite3.Connection.cursor  # super() is slower, and every statement runs this
 _PROBE = "usage_store_at_rest"
 
 
 class FileConnection(sqlite3.Connection):
-    """A connection to one file: its cursors are refused once another file, or none, is at its path.
+    """A connection to one file. It gives no more cursors once its path has another file or no file.
 
-    The path is looked at once a second at most. An empty path is a database in memory, which has no file. Raises
-    DatabaseUnreadable where no file is, so it makes none, and ForkedConnection for a file that a fork left open.
+    The path is checked at most once a second. An empty path means a database in memory, which has no file. Connecting
+    makes no file: it raises DatabaseUnreadable if the file is missing. It raises ForkedConnection for a file that was
+    open when this process was forked.
     """
 
     def __init__(self, path: str, database: str, **options: Any) -> None:
@@ -51,17 +55,17 @@ class FileConnection(sqlite3.Connection):
             raise
 
     def look(self) -> None:
-        """Raise DatabaseReplaced if the file that was opened is not at its path any more. Reads only."""
+        """Check the path. Raises DatabaseReplaced if it no longer has the file that was opened. Reads only."""
         try:
             found = inode(self.path)
         except OSError:
-            found = self.inode  # a path that cannot be looked at, as after giving up privileges, tells nothing
+            found = self.inode  # the path cannot be read, for example after a change of user: no answer is no fault
         if found != self.inode:
             raise DatabaseReplaced(f"{self.path}: {_GONE if found is None else _ANOTHER}")
         self.look_again = monotonic() + _SECONDS
 
     def look_if_due(self) -> None:
-        """Look at the path if it is time to. Raises DatabaseReplaced. Reads only."""
+        """Check the path if the last check is a second ago. Raises DatabaseReplaced. Reads only."""
         if monotonic() >= self.look_again:
             self.look()
 
@@ -77,7 +81,11 @@ class FileConnection(sqlite3.Connection):
         self._forget()
 
     def at_rest(self) -> bool:
-        """Tell whether closing it would lose nothing; then the next thing to do is to close it."""
+        """Tell whether the connection can be closed without losing anything. If it can, close it right away.
+
+        It cannot inside a transaction, while a query is being read, or with TEMP objects. The check changes the
+        connection.
+        """
         if self.kept or self.in_transaction:
             return False
         try:
@@ -104,8 +112,8 @@ class FileConnection(sqlite3.Connection):
 class Inherited(FileConnection):
     """A connection that was open when this process was forked: each use is refused, and it is never closed.
 
-    SQLite's locks do not survive a fork, and to close or roll back here could undo what the other process is about to
-    commit (sqlite.org/howtocorrupt.html, 2.6). So those two do nothing.
+    SQLite's locks do not survive a fork. Closing or rolling back in the child could undo what the other process is
+    about to commit (sqlite.org/howtocorrupt.html, 2.6). So `close()` and `rollback()` do nothing.
     """
 
     def _refuse(self, *_arguments: Any, **_options: Any) -> NoReturn:

@@ -1,4 +1,4 @@
-"""A connection without what an application has set on it, for as long as this package uses it."""
+"""Switch off what an application has set on its connection, while this package uses the connection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ logger = logging.getLogger("usage_store.migrate")
 
 @contextmanager
 def plain_connection(database: peewee.SqliteDatabase) -> Iterator[None]:
-    """Let rows be tuples and texts str for the block, with no authorizer and no implicit BEGIN; put back what was set.
+    """Read rows as tuples and texts as str in the block, without an authorizer or implicit BEGIN; restore all settings.
 
-    The authorizer of a driver that does not tell it stays, since nobody could put it back.
+    The authorizer stays if the driver cannot report it, because nobody could restore it.
     """
     with plain(database.connection()) as had_an_authorizer:
         if had_an_authorizer:
@@ -32,17 +32,17 @@ def plain_connection(database: peewee.SqliteDatabase) -> Iterator[None]:
 
 @contextmanager
 def plain(connection: sqlite3.Connection) -> Iterator[bool]:
-    """Do so with a driver's connection, and tell whether an authorizer was taken off."""
+    """Do the same with a driver's connection, and give whether an authorizer was removed."""
     rows, texts, isolation = connection.row_factory, connection.text_factory, connection.isolation_level
     connection.row_factory, connection.text_factory = None, str
-    implicit = isolation is not None and not connection.in_transaction  # to set it inside of one would commit
+    implicit = isolation is not None and not connection.in_transaction  # setting it inside a transaction would commit
     if implicit:
         connection.isolation_level = None
     authorizer = _take_authorizer(connection) if is_standard(connection) else None
     try:
         yield authorizer is not None
     finally:
-        with suppress(connection.ProgrammingError):  # it is closed
+        with suppress(connection.ProgrammingError):  # the connection is closed
             connection.row_factory, connection.text_factory = rows, texts
             if implicit:
                 connection.isolation_level = isolation
@@ -51,7 +51,10 @@ def plain(connection: sqlite3.Connection) -> Iterator[bool]:
 
 
 def _take_authorizer(connection: sqlite3.Connection) -> Callable[..., Any] | None:
-    """Take the authorizer off and give it: what a connection no longer refers to when it is off."""
+    """Remove the authorizer and give it.
+
+    The connection referred to it before the removal, but not after it; this difference finds it.
+    """
     before = gc.get_referents(connection)
     connection.set_authorizer(None)
     for kept in gc.get_referents(connection):
@@ -60,6 +63,6 @@ def _take_authorizer(connection: sqlite3.Connection) -> Callable[..., Any] | Non
 
 
 def _without(things: list[Any], thing: object) -> list[Any]:
-    # By identity, and once: one function may be the trace callback, too.
+    # Compare by identity, and remove one: the same function may also be the trace callback.
     index = next((index for index, each in enumerate(things) if each is thing), len(things))
     return things[:index] + things[index + 1 :]

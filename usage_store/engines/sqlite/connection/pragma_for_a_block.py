@@ -1,4 +1,4 @@
-"""Set a pragma of a connection for a while."""
+"""Set a pragma of a connection for a block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def pragma_set(database: peewee.SqliteDatabase, name: str, value: int) -> Iterator[None]:
-    """Give a pragma another value for the block; afterwards it has the one from before."""
+    """Set a pragma for the block, and restore its old value at the end."""
     before = database.pragma(name)
     database.pragma(name, value)
     try:

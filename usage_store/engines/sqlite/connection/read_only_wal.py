@@ -1,4 +1,4 @@
-"""Read a file in WAL mode that nobody has open, without the right to write beside it."""
+"""Read a file in WAL mode without the right to write in its folder, while nobody has the file open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WROTE = "another user wrote to it while it was read; try again"
 
 
 class QuietFile(SqliteFile):
-    """A file in WAL mode that nobody has open, for a user who may not make the -shm that readers and writers share.
+    """A file in WAL mode that nobody has open, for a user who may not make its -shm file.
 
     SQLite reads it without a lock (sqlite.org/uri.html, "immutable"), so another user may write at the same time. Each
     row is handed out only if nobody has written by then; else DatabaseUnreadable is raised. The next statement outside
@@ -33,7 +33,8 @@ class QuietFile(SqliteFile):
     def _connect(self) -> FileConnection:
         if not is_quiet(self.path):
             return self._open(FileConnection, _SHARED)
-        # The clock of file times ticks every few milliseconds: a second write within a tick leaves the time as it is.
+        # File times change only every few milliseconds: a second write right after the first one would not change the
+        # time.
         deadline = time.monotonic() + self.timeout
         while (fresh := 0 <= time.time() - os.stat(self.path).st_mtime < _TICK) and time.monotonic() < deadline:
             time.sleep(_TICK)
@@ -122,7 +123,7 @@ def _anything_beside(path: str) -> bool:
 
 
 def _in_wal_mode(path: str) -> bool:
-    # sqlite.org/fileformat2.html, "The Database Header". To close a file drops the locks that this process has on it;
-    # of one in WAL mode without a -shm, there are none.
+    # See sqlite.org/fileformat2.html, "The Database Header". When a process closes a file, it loses its locks on that
+    # file; on a file in WAL mode without a -shm, it has none.
     with open(path, "rb") as file:
         return file.read(20)[18:] == b"\2\2"

@@ -1,6 +1,6 @@
-"""One more connection to the file of an open database, and databases of its kind on other files.
+"""Open further connections like that of an open database: to its own file, to another file, or in memory.
 
-They come from that database itself, so they have its driver, key, functions and collations: see `driver`.
+They are made from this database, so they have its driver, key, functions and collations: see `driver`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usage_store.migrate")
 
-# Pragmas without which an encrypted file cannot be read (zetetic.net/sqlcipher/sqlcipher-api).
+# Without these pragmas, an encrypted file cannot be read (zetetic.net/sqlcipher/sqlcipher-api).
 _KEYS = ("cipher", "hexkey", "hmac", "kdf", "key", "legacy", "textkey")
 
 
 @contextmanager
 def second_connection(database: peewee.SqliteDatabase) -> Iterator[peewee.SqliteDatabase]:
-    """Open the file of an open database once more for the block, only to read.
+    """Open the file of an open database a second time for the block, only for reading.
 
-    It reads what is committed, also while the first connection is inside a transaction.
+    It reads the committed state, also while the first connection is inside a transaction.
     """
     parameters = _parameters(database)
-    parameters.pop("cache", None)  # in a shared one, the first connection's transaction would be this one's, too
+    parameters.pop("cache", None)  # a shared cache would show the open transaction of the first connection
     with _opened(database, main_file(database), parameters, {"query_only": 1}) as second:
         yield second
 
@@ -42,9 +42,9 @@ def second_connection(database: peewee.SqliteDatabase) -> Iterator[peewee.Sqlite
 def opened_like(
     database: peewee.SqliteDatabase, path: str, pragmas: Mapping[str, str | int]
 ) -> Iterator[peewee.SqliteDatabase]:
-    """Open a file that is there for the block, with the driver, key, functions and collations of a database.
+    """Open an existing file for the block, with the driver, key, functions and collations of a database.
 
-    Of that database's pragmas it has those of the key alone, and those given.
+    Of that database's pragmas, only those of the key are used, together with `pragmas`.
     """
     parameters = {name: value for name, value in _parameters(database).items() if name == "vfs"}
     with _opened(database, path, parameters, pragmas) as like:
@@ -52,13 +52,13 @@ def opened_like(
 
 
 def is_immutable(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether a database was opened by a URI with `immutable`, so that it sees no lock and no hot journal."""
+    """Tell whether a database was opened with `immutable` in its URI, so that it sees no locks and no hot journal."""
     return _parameters(database).get("immutable", "0") not in ("0", "no", "off", "false")
 
 
 @contextmanager
 def scratch_like(database: peewee.SqliteDatabase) -> Iterator[peewee.SqliteDatabase]:
-    """Have an empty database in memory for the block, with the driver, functions and collations of a database.
+    """Give an empty database in memory for the block, with the driver, functions and collations of a database.
 
     Foreign keys are off there, as in a run of migrations.
     """
@@ -80,7 +80,8 @@ def _opened(
 def _like(
     database: peewee.SqliteDatabase, pragmas: Mapping[str, str | int], name: str, connect_params: Mapping[str, Any]
 ) -> peewee.SqliteDatabase:
-    # Our own class sets its connections up for work, which writes; so may a host's pragmas, and wait for a lock.
+    # Do not use this package's own class: it sets up its connections with statements that write. An application's
+    # pragmas may also write, and wait for a lock.
     kind = peewee.SqliteDatabase if isinstance(database, SqliteFile) else type(database)
     held = vars(database)
     like = kind.__new__(kind)
@@ -92,7 +93,7 @@ def _like(
         _state=type(held["_state"])(),
         _pragmas=[*(pair for pair in held["_pragmas"] if pair[0].startswith(_KEYS)), *pragmas.items()],
         _attached={},
-        _connections=[],  # of a pool, as the next
+        _connections=[],  # this and the next one belong to a pool
         _in_use={},
     )
     return like
@@ -104,33 +105,35 @@ def _connected(like: peewee.SqliteDatabase, pragmas: Mapping[str, str | int]) ->
     connection = like.connection()
     try:
         with plain(connection):
-            for name, value in pragmas.items():  # again: the application's hooks may have set others
+            for name, value in pragmas.items():  # again, because the application's hooks may have changed them
                 like.pragma(name, value)
             for name in files_by_name(like):
-                if name not in ("main", "temp"):  # what runs on a copy would change the real one
+                if name not in ("main", "temp"):  # otherwise a run on a copy would change the attached database
                     like.execute_sql("DETACH ?", (name,))
             yield like
     finally:
         like.close()
-        connection.close()  # a pool would keep it
+        connection.close()  # a pool would keep it open
 
 
 def _connect(like: peewee.SqliteDatabase) -> None:
     try:
         like.connect()
     except driver_errors(peewee.PeeweeException) as error:
-        # A subclass may ask for tables at connecting, which a database that is still empty has not.
+        # A subclass may read tables when it connects, and an empty database does not have them.
         hooks = ("_add_conn_hooks", "_initialize_connection")
         if all(getattr(type(like), name) is getattr(peewee.SqliteDatabase, name) for name in hooks):
             raise
         like.close()
         vars(like).update({name: partial(getattr(peewee.SqliteDatabase, name), like) for name in hooks})
         like.connect()
-        logger.warning("a copy is used without what %s does at connecting: %s", type(like).__name__, error)
+        logger.warning(
+            "a copy is used without the settings that %s makes when it connects: %s", type(like).__name__, error
+        )
 
 
 def _parameters(database: peewee.SqliteDatabase) -> dict[str, str]:
-    """Give the parameters of the URI that a database was opened by, none for a path."""
+    """Give the parameters of the URI that opened a database; none for a path."""
     if isinstance(database, SqliteFile):
         return dict(parse_qsl(f"mode={database.access}"))
     if not database.connect_params.get("uri"):

@@ -1,4 +1,4 @@
-"""Copies of SQLite databases."""
+"""Copy SQLite databases: backups, restores, and copies to try things on."""
 
 from usage_store.engines.sqlite.copies.back_up import back_up_alone, back_up_rows
 from usage_store.engines.sqlite.copies.compare_objects import compare

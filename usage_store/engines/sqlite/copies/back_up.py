@@ -1,4 +1,4 @@
-"""Back up a SQLite file while others use it; list the backups, and remove the oldest."""
+"""Back up a SQLite file while others use it, list the backups, and remove the oldest ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAME = r"\.v(?P<version>\d+)\.(?P<time>\d{8}T\d{6}\.\d{6}Z)\.backup"
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A finished backup: its file, the version that it was named by, and when it was taken (aware, UTC)."""
+    """A finished backup: its file, the version in its name, and when it was made (aware, UTC)."""
 
     path: Path
     version: int
@@ -45,16 +45,18 @@ def back_up(
     keep: int = 5,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Copy a live database to `<database>.v<version>.<UTC time>.backup` and give that path.
+    """Copy a database in use to `<database>.v<version>.<UTC time>.backup`, and give that path.
 
-    The copy is the last committed state, also while another connection is inside a transaction. It goes to
-    `directory` (default: the database's folder) under a temporary name, with the database's permissions, is checked
-    (quick_check) and fsynced, and then gets its name; only then are this database's oldest backups beyond `keep`
-    removed. Meanwhile others read and write a database in WAL mode; one in rollback-journal mode they can read, and
-    their commits wait. `on_progress` is told pages copied and pages in all.
+    The copy is the last committed state, also while another connection is inside a transaction. It is written to
+    `directory` (default: the database's folder) under a temporary name, with the database's permissions. It is checked
+    (quick_check) and fsynced, and then gets its final name. After that, this database's oldest backups are removed, so
+    that `keep` of them remain. Meanwhile others can read and write a database in WAL mode. A database in
+    rollback-journal mode they can read, and their commits wait. `on_progress` gets the pages copied and the pages in
+    all.
 
-    Call it with the migration lock held (`exclusive`), since it removes what killed copies left. Raises NotEnoughDisk,
-    CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory or a `keep` below 1.
+    Hold the migration lock (`exclusive`) during the call, because it removes unfinished copies of killed processes.
+    Raises NotEnoughDisk, CorruptDatabase, DatabaseUnreadable, OSError, and ConfigurationError for a database in memory
+    or a `keep` below 1.
     """
     file = on_disk(file)
     if not file.is_file():
@@ -71,10 +73,10 @@ def back_up_database(
     keep: int = 5,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Back up an open database as `back_up()` does a file, by its own driver.
+    """Back up an open database with its own driver, as `back_up()` does for a file.
 
-    The connection may be inside a transaction that has written nothing yet: then nobody can commit between the backup
-    and what the transaction does.
+    The connection may be inside a transaction that has written nothing yet. Then nobody can commit between the backup
+    and the writes of the transaction.
     """
     if keep < 1:
         raise ConfigurationError(f"keep is {keep}; allowed: 1 or more")
@@ -83,7 +85,7 @@ def back_up_database(
     for stale, _ in _named(folder, re.escape(file.name) + _NAME + "-partial.*"):
         stale.unlink()
     path = take(database, version, folder, on_progress)
-    # The new one counts, and stays even if the clock was set back and makes it look the oldest.
+    # The new backup counts, too. It stays even if the clock was set back, so that its name looks like the oldest.
     others = [backup.path for backup in list_backups(file, folder) if backup.path != path]
     for surplus in others[: max(0, len(others) - (keep - 1))]:
         surplus.unlink()
@@ -98,7 +100,10 @@ def back_up_alone(
     on_wait: Callable[[str], None],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Back up an open database under the migration lock, as `back_up_database()`. Raises MigrationLocked besides."""
+    """Hold the migration lock and back up an open database like `back_up_database()`.
+
+    Also raises MigrationLocked.
+    """
     with exclusive(str(file_of(database)), wait, on_wait):
         return back_up_database(database, version, on_progress=on_progress)
 
@@ -111,10 +116,10 @@ def back_up_rows(
     seeded: Collection[str] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path | None:
-    """Back up an open database, if it is a file with rows in a table outside `ignore`, and give the backup's path.
+    """Back up an open database if it is a file and has rows, and give the path of the backup; otherwise None.
 
-    A row of nothing but defaults, alone in one of the `seeded` tables, is none. Works and raises as
-    `back_up_database()`.
+    Rows in tables of `ignore` do not count. In a table of `seeded`, a single row with only default values does not
+    count. Otherwise like `back_up_database()`.
     """
     if not main_file(database):
         return None
@@ -130,16 +135,16 @@ def back_up_rows(
 def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
     try:
         return database.execute_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608
-    except peewee.OperationalError:  # a virtual table whose module or whose content is not there
+    except peewee.OperationalError:  # a virtual table whose module or content is missing
         return True
 
 
 def _has_only_defaults(database: peewee.SqliteDatabase, table: str) -> bool:
-    """Tell whether a table's one row is as INSERT ... DEFAULT VALUES made it, whenever that was."""
+    """Tell whether a table's only row equals one of INSERT ... DEFAULT VALUES, apart from values of functions."""
     columns = database.execute_sql(
         "SELECT name, dflt_value FROM pragma_table_xinfo(?) WHERE NOT pk AND hidden = 0", (table,)
     ).fetchall()
-    # What a function gives, such as the time, is taken as it is.
+    # A default that is a function, such as the time, matches any value.
     same = [f"{quoted(name)} IS {value or 'NULL'}" for name, value in columns if not re.match(r"\w*\(", value or "")]
     sql = f"SELECT count(*) = 1 AND min({' AND '.join(same) or '1'}) FROM {quoted(table)}"  # noqa: S608
     return bool(database.execute_sql(sql).fetchone()[0])
@@ -169,15 +174,16 @@ def take(
     *,
     damaged: bool = False,
 ) -> Path:
-    """Make one checked and fsynced copy of an open database; its final name is there when all of it is.
+    """Make one checked and fsynced copy of an open database. The final name appears when the copy is complete.
 
-    With `damaged`, a copy that fails quick_check is kept and named `.damaged`; without, it raises CorruptDatabase.
+    With `damaged`, a copy that fails quick_check is kept under a name that ends in `.damaged`. Without it, such a copy
+    raises CorruptDatabase.
     """
     file = file_of(database)
     while True:
         path = stamped(file, version, "backup", folder)
         partial = Path(f"{path}-partial")
-        reserve(partial, permissions(file))  # and with it the final name: two copies never get the same
+        reserve(partial, permissions(file))  # this also reserves the final name, so two copies never get the same one
         if not path.exists():
             break
         partial.unlink()
@@ -194,5 +200,5 @@ def take(
 
 
 def stamped(file: Path, version: int, kind: str, folder: Path) -> Path:
-    """Name a copy by its database, version and time, and by the kind of copy it is."""
+    """Give the path of a copy: the database's name, the version, the time, and the kind of copy."""
     return folder / f"{file.name}.v{version}.{datetime.now(UTC).strftime(_TIME)}.{kind}"

@@ -1,4 +1,7 @@
-"""Compare a live schema with objects that were recorded, of which only those with another text are taken apart."""
+"""Compare a live schema with recorded objects.
+
+Only objects whose DDL text differs are parsed and compared in detail.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,9 @@ def compare(
     live: Mapping[str, SchemaObject],
     found: Collection[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """Name each way in which the live schema is not the expected one, and what could not be compared. Reads only.
+    """Give each difference of the live schema from the expected one, and what could not be compared. Reads only.
 
-    `found` has the keys of expected tables on which there may be anything else.
+    `found` are the keys of expected tables that may have any further objects.
     """
     tables = {each.name.lower() for key, each in expected.items() if each.kind == "table" and key not in found}
     different = [each for key, each in expected.items() if key not in live or live[key].sql != each.sql]
@@ -61,7 +64,9 @@ def _catalog_of(
     others: dict[str, tuple[str, str, str]] = {}
     unknown: dict[str, str] = {}
     named = {each.name.lower() for each in objects}
-    hosts = {each.table.lower() for each in objects} - named  # tables of others, on which there are triggers of ours
+    hosts = {
+        each.table.lower() for each in objects
+    } - named  # tables that were not recorded, but have recorded triggers
     with scratch_like(database) as scratch:
         for each in live.values():
             if each.name.lower() in hosts and is_ordinary(each.kind, each.sql):
@@ -76,12 +81,12 @@ def _catalog_of(
             else:
                 try:
                     _make(scratch, each)
-                except Exception as error:  # noqa: BLE001  drivers differ in what they say of a text that is no statement
+                except Exception as error:  # noqa: BLE001  drivers raise different errors for a text that is no statement
                     unknown[name] = str(error)
         made = read_catalog(scratch, named)
     tables.update(made.tables)
     others.update(made.others)
-    names = list(dict.fromkeys(each.name.lower() for each in objects))  # in their order
+    names = list(dict.fromkeys(each.name.lower() for each in objects))  # in the order of the objects
     return Catalog(
         {name: tables[name] for name in names if name in tables},
         {name: others[name] for name in names if name in others},
@@ -90,11 +95,11 @@ def _catalog_of(
 
 
 def _make(scratch: peewee.SqliteDatabase, each: SchemaObject) -> None:
-    # Of what a record may hold, nothing is run but the plain forms, which evaluate nothing.
+    # A record may hold any text. Only plain CREATE statements are run, because these evaluate nothing.
     words = tokens(each.sql)[:4]
     kind = words[2 if len(words) > 2 and words[1].says("unique") else 1] if len(words) == 4 else None  # noqa: PLR2004
     if kind is None or not (words[0].says("create") and kind.says(each.kind)):
         raise ValueError(f"its recorded DDL is no CREATE {each.kind.upper()}")
     if each.kind == "table" and not words[3].says("("):
-        raise ValueError("its recorded DDL is no CREATE TABLE of columns")
+        raise ValueError("its recorded DDL is no CREATE TABLE with a list of columns")
     scratch.execute_sql(each.sql)

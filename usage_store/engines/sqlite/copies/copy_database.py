@@ -1,6 +1,7 @@
-"""Copy a SQLite file as a whole, while others use it: the one routine of backup, restore and rehearsal.
+"""Copy a SQLite file as a whole while others use it. Backup, restore and rehearsal use this.
 
-It is SQLite's online backup (sqlite.org/backup.html) out of one read transaction: one state of the database.
+It is SQLite's online backup (sqlite.org/backup.html) inside one read transaction, so the copy is one state of the
+database.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ _CHUNK = 1024  # pages between two calls of on_progress
 def copy(
     source: peewee.SqliteDatabase, destination: peewee.SqliteDatabase, on_step: Callable[[int, int, int], None]
 ) -> None:
-    """Replace the content of one open database by another's, in one transaction of the destination.
+    """Replace the content of one open database by that of another, in one transaction of the destination.
 
-    `on_step` gets the result code of SQLite's last step, the pages remaining and the pages in all. If the source has
-    two pages or more, it is called at least once with the destination locked and nothing committed; what it raises
-    undoes everything. While others lock the destination the code is SQLITE_BUSY, until `on_step` raises.
+    `on_step` gets the result code of SQLite's last step, the remaining pages and the pages in all. While others lock
+    the destination, the code is SQLITE_BUSY, and the copy tries again until `on_step` raises. If the source has two
+    pages or more, `on_step` is called at least once while the destination is locked and nothing is committed. An error
+    that `on_step` raises undoes everything.
     """
-    with source.atomic():  # without it, each commit of another process makes SQLite start the copy again
+    with source.atomic():  # otherwise each commit of another process would restart the copy
         chunk = max(1, min(_CHUNK, source.pragma("page_count") // 2))
         try:
             source.connection().backup(destination.connection(), pages=chunk, progress=on_step, sleep=0.02)
@@ -47,18 +49,18 @@ def copy_file(
     *,
     damaged: bool = False,
 ) -> bool:
-    """Copy what is committed of an open database into an empty file, fsync it, and tell whether it passes quick_check.
+    """Copy the committed state of an open database into an empty file, fsync it, and tell whether quick_check passes.
 
-    The database may be inside a transaction that has written nothing yet. The copy is in rollback-journal mode, so it
-    is one file, readable from read-only media too; what needs a key to be read needs the same one there. `on_progress`
-    is told pages copied and pages in all. Raises NotEnoughDisk, DatabaseUnreadable, and, without `damaged`,
-    CorruptDatabase.
+    The database may be inside a transaction that has written nothing yet. The copy is in rollback-journal mode: it is
+    one file, which can be read from read-only media, too. A copy of an encrypted database needs the same key.
+    `on_progress` gets the pages copied and the pages in all. Raises NotEnoughDisk, DatabaseUnreadable, and, without
+    `damaged`, CorruptDatabase.
     """
     file = main_file(database)
     if is_immutable(database):
         raise DatabaseUnreadable(
-            f"{file}: this user may not write beside it, so others may write while it is copied; copy it as a user who "
-            "may write there"
+            f"{file}: this user may not write in its folder, so others could write to it during the copy; "
+            "copy it as a user who may write there"
         )
 
     def step(_: int, remaining: int, pages: int) -> None:
@@ -67,7 +69,7 @@ def copy_file(
 
     with readable_errors(file), second_connection(database) as source:
         check_disk(path.parent, size(source), "a copy of the database")
-        # Nobody knows of this file until it is whole, so nothing needs a journal or an fsync before the end.
+        # Nobody uses this file before it is complete, so it needs no journal and no fsync before the end.
         with (
             readable_errors(str(path)),
             opened_like(database, str(path), {"journal_mode": "off", "synchronous": 0}) as copied,

@@ -1,4 +1,4 @@
-"""A copy of a schema without rows, where migrations run and break nothing."""
+"""Copy a schema without rows, so that migrations can run on the copy and damage nothing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _NO_CHANGE = ("begin", "commit", "explain", "pragma", "release", "rollback", "sa
 def empty_copy(
     database: peewee.SqliteDatabase, wanted: Callable[[str, str], bool] = lambda _kind, _name: True
 ) -> Iterator[peewee.SqliteDatabase]:
-    """Have a database in memory for the block, with the wanted objects, by kind and name, and no rows. Reads only.
+    """Give a database in memory for the block, with the objects of a database but without rows. Reads only.
 
-    It has the functions and collations that the database registers at connecting. What needs others cannot be made
-    there: it is left out, which is logged.
+    `wanted` chooses the objects by kind and name. The copy has the functions and collations that the database registers
+    when it connects. An object that needs others cannot be made there; it is left out, and a warning names it.
     """
     rows = database.execute_sql(
         "SELECT m.type, m.name, m.tbl_name, m.sql FROM sqlite_master AS m "
@@ -51,7 +51,7 @@ def _made(scratch: peewee.SqliteDatabase, kind: str, name: str, sql: str) -> boo
         scratch.execute_sql(sql)
     except peewee.DatabaseError as error:
         if scratch.execute_sql("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone():
-            return True  # by what the application does at connecting
+            return True  # the application made it when it connected
         logger.warning("left out of the empty copy: %s %s (%s; %s)", kind, name, error, HINT)
         return False
     return True
@@ -59,10 +59,10 @@ def _made(scratch: peewee.SqliteDatabase, kind: str, name: str, sql: str) -> boo
 
 @contextmanager
 def statements_of(scratch: peewee.SqliteDatabase) -> Iterator[list[str]]:
-    """Collect the statements of the block that changed something and lasted, values in them; complete after the block.
+    """Collect the statements of the block that changed something, with their values. The list is complete afterwards.
 
-    Rows of the scratch database count as any. What was rolled back to its savepoint is left out, as by an operation
-    that only tries what uses a column.
+    The rows of the scratch database are like any other rows. Statements that were rolled back to a savepoint are left
+    out: some operations only try out what uses a column.
     """
     sent: list[str] = []
     lasting: list[str] = []
@@ -72,7 +72,7 @@ def statements_of(scratch: peewee.SqliteDatabase) -> Iterator[list[str]]:
         yield lasting
     finally:
         connection.set_trace_callback(None)
-        # Python is told of a statement again for each trigger that it fires.
+        # Python's trace reports a statement again for each trigger that it fires.
         lasting += (sql.strip() for sql in _lasting(sql for sql, _ in groupby(sent)) if _changes(sql))
 
 
@@ -103,5 +103,5 @@ class _Silent(peewee.SqliteDatabase):
 
 
 def silent_database() -> AbstractContextManager[peewee.SqliteDatabase]:
-    """Have a database for a block that runs nothing and answers every query with no rows."""
+    """Give a database for a block that runs nothing and answers every query with no rows."""
     return closing(_Silent(":memory:"))

@@ -1,4 +1,4 @@
-"""What a database holds, schema and rows, and how two states of it differ."""
+"""Read the whole content of a database, schema and rows, so that two states can be compared."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ logger = logging.getLogger("usage_store.migrate")
 
 
 def read_state(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
-    """Read all of a database but the tables in `ignore` (lower case). Reads only.
+    """Read the schema and the hashed rows of a database, without the tables in `ignore` (lower case). Reads only.
 
-    It takes about five seconds per million rows. Rows are compared by their values: not their order, nor the order of
-    columns, nor the rowids of tables that do not name them.
+    It takes about five seconds per million rows. Rows are compared by their values. The order of rows and of columns
+    does not matter, and neither do rowids that no column names.
     """
     connection = database.connection()
     as_it_was = connection.text_factory
-    # TEXT need not be UTF-8; what is not is hashed as lone surrogates, which repr() spells.
+    # A TEXT may not be UTF-8. Its invalid bytes become lone surrogates, which repr() can write.
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
         return _read(database, ignore)
@@ -60,7 +60,7 @@ def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
 
 
 def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
-    # A virtual column is made of others, maybe by a function that is not known here.
+    # A virtual column is computed from others, perhaps by a function that this connection lacks.
     sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 2 ORDER BY lower(name)"
     names = database.execute_sql(sql, (table,)).fetchall()
     listed = ", ".join(quoted(name) for (name,) in names)

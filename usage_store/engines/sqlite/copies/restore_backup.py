@@ -1,4 +1,4 @@
-"""Put a backup in the place of a database that others may have open."""
+"""Replace a database, which others may have open, by a backup."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usage_store.migrate")
 
-_FULL = 2  # PRAGMA synchronous: the COMMIT reaches the disk before it returns
+_FULL = 2  # PRAGMA synchronous: COMMIT returns after the data is on the disk
 
 
 def restore(
@@ -41,20 +41,21 @@ def restore(
     on_wait: Callable[[str], None] = logger.info,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path | None:
-    """Replace the database at a path or URL by a backup, and give the path where the replaced one is kept.
+    """Replace the database at a path or URL by a backup, and give the path of the copy of the replaced database.
 
-    The backup is checked first. The replacement is one transaction, durable when this returns, of a database that is
-    switched to WAL mode for it: others stay connected, see the new state from their next transaction on and the old
-    one until then, and a crash leaves either. The replaced database is copied as `back_up()` would, named by
-    `version`, while its write lock is held, so no commit is in neither of them. One that fails quick_check is kept all
-    the same, named `.damaged`; so is one too damaged to be opened, which is moved. For a missing one the result is
-    None; then the database is made with the permissions `mode`, by default the backup's. `on_progress` is told pages
-    copied and pages in all.
+    The backup is checked first. The replacement is one transaction, and it is on the disk when this function returns.
+    For it, the database is switched to WAL mode. Other connections stay open and see the old state until their next
+    transaction. After a crash, the database has either the old state or the new one.
 
-    Waits `wait` seconds for the migration lock and for writers, then raises MigrationLocked. Raises InvalidValue for a
-    mode that no database can have, DatabaseUnreadable or CorruptDatabase for a backup that is none, NotEnoughDisk, and
-    ConfigurationError for a database in memory, its own file as the backup, or pages of another size. What raises
-    leaves the content of the database as it was.
+    The replaced database is kept: it is copied as in `back_up()`, named by `version`, while its write lock is held, so
+    no commit is lost. If it fails quick_check, its copy is named `.damaged`. If it is too damaged to be opened, its
+    files are moved to that name. If there was no database, the result is None, and the new file gets the permissions
+    `mode` (default: those of the backup). `on_progress` gets the pages copied and the pages in all.
+
+    Waits up to `wait` seconds for the migration lock and for writers, then raises MigrationLocked. Raises InvalidValue
+    for a wrong `mode`, DatabaseUnreadable or CorruptDatabase for a wrong or damaged backup, and NotEnoughDisk. Raises
+    ConfigurationError for a database in memory, for a backup that is the database itself, and for another page size.
+    After an error, the content of the database is unchanged.
     """
     checked_mode(mode)
     file, backup = on_disk(Path(file_name(os.fspath(target)))), on_disk(backup)
@@ -67,24 +68,24 @@ def restore(
         if not file.exists():
             reserve(file, mode)
         with readable_errors(str(file)), _opened(file, wait) as live:
-            _check_room(file, source, live)
+            _check_disk_space(file, source, live)
             follow = _Follow(live, file, version, wait, on_wait, on_progress)
             follow.keeping = live.pragma("page_count") > 0
-            live.pragma("busy_timeout", 0)  # the waiting is done between steps, where Ctrl-C is heard
+            live.pragma("busy_timeout", 0)  # this function waits between the steps, so that Ctrl-C works
             live.pragma("synchronous", _FULL)
             copy(source, live, follow.step)
-            live.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # as far as open readers let it
+            live.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # as far as open readers allow it
     return moved or follow.kept
 
 
 @contextmanager
 def _checked(backup: Path, file: Path) -> Iterator[peewee.SqliteDatabase]:
-    """Open a backup to read, if it is a sound database with a table in it."""
+    """Open a backup for reading, if it is an undamaged database with at least one table."""
     if backup == file:
-        raise ConfigurationError(f"{backup}: this is the database itself; name one of its backups")
+        raise ConfigurationError(f"{backup}: this is the database itself; name one of its backups instead")
     with closing(open_database(backup, readonly=True)) as source:
         if not source.get_tables():
-            raise DatabaseUnreadable(f"{backup}: a database without tables, which is nobody's backup")
+            raise DatabaseUnreadable(f"{backup}: a database without tables, so it is no backup; choose another file")
         found = first_damage(source)
         if found:
             raise CorruptDatabase(f"{backup}: corrupt ({found}), so nothing was restored; choose another backup")
@@ -102,7 +103,7 @@ def _move_if_damaged(file: Path, version: int) -> Path | None:
     else:
         return None
     damaged = stamped(file, version, "damaged", file.parent)
-    # All its files, or SQLite would play the old -wal or -journal into the new database; the database moves last.
+    # Move all its files, or SQLite would apply the old -wal or -journal to the new database. The database moves last.
     for suffix in ("-wal", "-shm", "-journal", ""):
         part = Path(f"{file}{suffix}")
         if part.exists():
@@ -115,24 +116,24 @@ def _opened(file: Path, wait: float) -> Iterator[peewee.SqliteDatabase]:
     if file.stat().st_size:
         live: peewee.SqliteDatabase = open_database(file, timeout=wait)
     else:
-        live = peewee.SqliteDatabase(str(file), timeout=wait)  # not in WAL mode yet, so it can take any page size
+        live = peewee.SqliteDatabase(str(file), timeout=wait)  # it is not in WAL mode yet, so any page size fits
     with closing(live):
         yield live
 
 
-def _check_room(file: Path, source: peewee.SqliteDatabase, live: peewee.SqliteDatabase) -> None:
+def _check_disk_space(file: Path, source: peewee.SqliteDatabase, live: peewee.SqliteDatabase) -> None:
     old, new = size(live), size(source)
     if old and source.page_size != live.page_size:
         raise ConfigurationError(
-            f"the backup's pages have {source.page_size} bytes, the database's {live.page_size}, which SQLite cannot "
-            f"replace in WAL mode; stop what uses {file.name}, move it and its -wal away, and restore again"
+            f"the page size of the backup is {source.page_size} bytes, the database's is {live.page_size}; SQLite "
+            f"cannot change it in WAL mode; stop what uses {file.name}, move it and its -wal away, and restore again"
         )
-    # The old one is copied, the new one goes through the -wal, and the database may grow.
+    # Space for the copy of the old database, for the new one in the -wal, and for the growth of the file.
     check_disk(file.parent, old + new + max(0, new - old), "a restore")
 
 
 class _Follow:
-    """Wait for writers, keep what is about to be replaced, and tell the progress."""
+    """Follow the steps of a copy: wait for writers, keep the old database, and report the progress."""
 
     def __init__(
         self,
@@ -158,16 +159,18 @@ class _Follow:
             self._wait()
             return
         if status not in (sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE):
-            return  # the copy is about to raise it
+            return  # the copy raises this error itself
         if self.keeping and self.kept is None:
-            # This step took the write lock and has committed nothing: a new connection reads the last old state.
+            # This step took the write lock and has committed nothing, so a new connection reads the last old state.
             self.kept = take(self.live, self.version, self.file.parent, damaged=True)
         if self.on_progress is not None:
             self.on_progress(pages - remaining, pages)
 
     def _wait(self) -> None:
         if time.monotonic() >= self._deadline:
-            raise DatabaseLocked(f"{self.file}: another process is writing; waited {self.wait:g} s, restored nothing")
+            raise DatabaseLocked(
+                f"{self.file}: another process is writing; waited {self.wait:g} s, nothing was restored"
+            )
         if self.on_wait is not None:
             self.on_wait(f"another process is writing to this database; waiting up to {self.wait:g} s")
             self.on_wait = None

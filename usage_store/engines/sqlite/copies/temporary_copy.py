@@ -1,4 +1,4 @@
-"""A copy of a whole database for a while, and what a step costs on it."""
+"""Make a temporary copy of a whole database, and measure the cost of steps on it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ _PRAGMAS: Final[Mapping[str, str | int]] = {"journal_mode": "wal", "foreign_keys
 def whole_copy(
     database: peewee.SqliteDatabase, directory: Path | None, on_progress: Callable[[int, int], None] | None
 ) -> Iterator[peewee.SqliteDatabase]:
-    """Open a copy of an open database for the block.
+    """Open a temporary copy of an open database for the block.
 
-    It is one consistent state, in a temporary folder inside `directory` (default: the database's own folder, so the
-    same disk), and is removed in any case; a kill alone leaves it. `on_progress` is told pages copied and pages in all.
-    Raises NotEnoughDisk (three times the database is asked for: the copy, and a rebuild's twofold -wal),
-    CorruptDatabase, and ConfigurationError for a database in memory.
+    It is one consistent state of the database, in a temporary folder inside `directory` (default: the database's own
+    folder, and so on the same disk). The folder is removed at the end; only a killed process leaves it. `on_progress`
+    gets the pages copied and the pages in all.
+
+    Raises NotEnoughDisk, CorruptDatabase, and ConfigurationError for a database in memory. It asks for three times the
+    size of the database: for the copy, and twice for the -wal of a rebuild.
     """
     file = file_of(database)
     folder = directory or file.parent
@@ -49,7 +51,7 @@ def whole_copy(
 
 
 class Meter:
-    """Measure what steps cost on a whole copy, whose -wal grows by what a step writes."""
+    """Measure what a step costs on a whole copy: the -wal of the copy grows by what the step writes."""
 
     def __init__(self, database: peewee.SqliteDatabase) -> None:
         self._database = database
@@ -58,12 +60,12 @@ class Meter:
         database.pragma("wal_autocheckpoint", 0)
 
     def start(self) -> None:
-        """Begin with a step."""
+        """Start the measurement of a step."""
         self._database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._size, self._changes = size(self._database), self._database.connection().total_changes
 
     def read(self) -> tuple[int, int, int]:
-        """Give rows written, bytes that went through the -wal, and those with what the database grew. Reads only."""
+        """Give rows written, bytes written to the -wal, and these bytes plus the growth of the database. Reads only."""
         written = self._wal.stat().st_size if self._wal.exists() else 0
         growth = max(0, size(self._database) - self._size)
         return self._database.connection().total_changes - self._changes, written, written + growth

@@ -1,1 +1,1 @@
-"""One SQLite file: its transactions, its pages, its checks."""
+"""One SQLite file: its transactions, its disk space, its checks."""

@@ -1,4 +1,4 @@
-"""What a database takes on disk, and how to give back what it no longer uses."""
+"""Measure the disk space of a database, and return unused space to the disk."""
 
 from __future__ import annotations
 
@@ -21,68 +21,76 @@ if TYPE_CHECKING:
 _INCREMENTAL = 2  # PRAGMA auto_vacuum
 _MOST_WAL = 8 * 2**20
 _FRAME = 24  # bytes before each page in the -wal
-_CACHE = -64 * 1024  # PRAGMA cache_size, in KiB: moving pages touches the whole file
+_CACHE = -64 * 1024  # PRAGMA cache_size, in KiB: moving pages reads and writes the whole file
 
 
 def file_bytes(database: peewee.SqliteDatabase) -> int:
-    """Give the bytes of the database's file. Reads only."""
+    """Give the size of the database file in bytes. Reads only."""
     name = main_file(database)
     return Path(name).stat().st_size if name else size(database)
 
 
 def disk_use(database: peewee.SqliteDatabase) -> int:
-    """Give the bytes of the database's file and its -wal: what the disk has less of. Reads only."""
+    """Give the bytes that the database takes on disk: its file and its -wal. Reads only."""
     name = main_file(database)
     wal = Path(f"{name}-wal")
     return file_bytes(database) + (wal.stat().st_size if name and wal.exists() else 0)
 
 
 def free_pages(database: peewee.SqliteDatabase) -> int:
-    """Give the number of pages that hold nothing. Reads only."""
+    """Count the unused pages in the file. Reads only."""
     return int(database.pragma("freelist_count"))
 
 
 def live_bytes(database: peewee.SqliteDatabase) -> int:
-    """Give the bytes of all pages that hold something. Reads only."""
+    """Give the bytes of all used pages. Reads only."""
     pages: int = database.pragma("page_count") - free_pages(database)
     return pages * int(database.page_size)
 
 
 def wal_allowance(database: peewee.SqliteDatabase) -> int:
-    """Give the bytes that the -wal takes in ordinary use, before a checkpoint lets it begin again. Reads only."""
+    """Give the size in bytes that the -wal normally reaches before SQLite starts to reuse it. Reads only."""
     pages: int = database.pragma("wal_autocheckpoint")
-    most = pages * (int(database.page_size) + _FRAME) * 5 // 4  # the commit that makes it so long may be a large one
+    most = pages * (int(database.page_size) + _FRAME) * 5 // 4  # one large commit may exceed the limit
     return min(max(most, 0), _MOST_WAL)
 
 
 def copy_wal_to_shorten(database: peewee.SqliteDatabase) -> None:
-    """Copy the -wal to the file, as far as that goes at once, if pages were given back that the file still has."""
+    """Shrink the file now if it still holds pages that were given back, by copying the -wal to it.
+
+    Does not wait for other connections: it copies only what nobody uses.
+    """
     name = main_file(database)
     if name and Path(name).stat().st_size > database.pragma("page_count") * int(database.page_size):
         database.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def can_shrink(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether the file was made, or vacuumed, so that it can give pages back. Reads only."""
+    """Tell whether unused space can be returned to the disk without a VACUUM. Reads only.
+
+    Files created by this package can do it, and files that `vacuum()` has rewritten (PRAGMA auto_vacuum = INCREMENTAL).
+    """
     return bool(database.pragma("auto_vacuum") == _INCREMENTAL)
 
 
 def give_back(database: peewee.SqliteDatabase, turns: Turns) -> Iterator[int]:
-    """Give pages that hold nothing back to the disk, a short transaction at a time, and give their number after each.
+    """Return unused pages to the disk in short transactions, and give the number of returned pages after each one.
 
-    SQLite moves a page from the file's end into each free one. The file shrinks at the checkpoint that follows.
+    SQLite moves a page from the end of the file into each unused page. The file shrinks at the next checkpoint. Returns
+    nothing where `can_shrink()` is false.
     """
     free = free_pages(database) if can_shrink(database) else 0
     while free:
         with turns.slice(database):
-            _give_back(database, time.monotonic() + turns.hold / 2)  # the commit takes about as long
+            _give_back(database, time.monotonic() + turns.hold / 2)  # the commit takes about as long as the moving
         left = free_pages(database)
         yield max(0, free - left)
-        free = left if left < free else 0  # others may fill pages as fast as they are freed
+        free = left if left < free else 0  # stop if other connections use up pages as fast as this returns them
 
 
 def _give_back(database: peewee.SqliteDatabase, until: float) -> None:
-    # Asked for more than one page, sqlite3 would take SQLite's first step, which frees one.
+    # incremental_vacuum(N) returns one row per page, and execute() reads only the first row, so it would free only one
+    # page. So it is called once for each page.
     connection = database.connection()
     while free_pages(database):
         for _ in range(16):
@@ -92,14 +100,15 @@ def _give_back(database: peewee.SqliteDatabase, until: float) -> None:
 
 
 def wide_cache(database: peewee.SqliteDatabase) -> AbstractContextManager[None]:
-    """Let SQLite keep more pages in memory within the block."""
+    """Let SQLite keep more pages in memory during the block (64 MB)."""
     return pragma_set(database, "cache_size", _CACHE)
 
 
 def vacuum(database: peewee.SqliteDatabase) -> None:
-    """Rewrite the file so that it can shrink from now on; nobody else can write meanwhile.
+    """Rewrite the file so that it shrinks by itself from now on; all other connections are blocked while it runs.
 
-    Raises NotEnoughDisk: it takes twice the size of what the database holds, for a copy and for the -wal.
+    It needs free disk space of twice the size of the used pages: for a copy of the file and for the -wal. Raises
+    NotEnoughDisk.
     """
     name = main_file(database)
     if name:

@@ -1,7 +1,7 @@
-"""What SQLite's own checks find: damage, and rows without the rows that they refer to.
+"""Run SQLite's own checks for damage and for broken foreign keys.
 
-A connection without an application's functions and collations cannot check the tables that use them, which is no
-damage: the others are checked then, and `on_unchecked` is told a line for each that is not.
+A connection may lack the functions and collations of an application. Then SQLite cannot check the tables that use them.
+This is no damage: all other tables are checked, and `on_unchecked` gets one line for each table that was not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger("usage_store.migrate")
 _NULL = "NULL value in "
 _NOT_LOOKED_AT = "unable to validate the inverted index for "
 _READ_ONLY = ": attempt to write a readonly database"
-_FULL_TEXT = "malformed inverted index for FTS"  # 3.44 and newer look at it
+_FULL_TEXT = "malformed inverted index for FTS"  # SQLite 3.44 and newer check it
 _ALL = 2**31 - 1  # lines
 
 
@@ -36,13 +36,16 @@ def damage(
     most: int = 1,
     on_unchecked: Callable[[str], object] = logger.warning,
 ) -> list[str]:
-    """Give what quick_check finds, or with `full` integrity_check: a line each, so many at most. Reads only."""
+    """Run quick_check, or integrity_check if `full`, and give at most `most` lines that report damage. Reads only.
+
+    `on_unchecked` gets one line for each thing that could not be checked or that is no damage of the file.
+    """
     check = f"PRAGMA main.{'integrity' if full else 'quick'}_check"
     beside: list[str] = []
     try:
         lines = list(_lines(database, f"{check}({most})"))
         real = list(_real(database, lines, beside))
-        if len(real) < len(lines):  # the others had no room
+        if len(real) < len(lines):  # harmless lines took the place of others, so ask for all lines
             beside.clear()
             with closing(_lines(database, f"{check}({_ALL})")) as every:
                 real = list(islice(_real(database, every, beside), most))
@@ -82,11 +85,11 @@ def _lines(database: peewee.SqliteDatabase, check: str) -> Generator[str]:
 
 
 def _real(database: peewee.SqliteDatabase, lines: Iterable[str], beside: list[str]) -> Iterator[str]:
-    """Leave out what some versions of SQLite say of sound tables, and put what is no damage of the file `beside`.
+    """Leave out false alarms of some SQLite versions, and put lines that report no damage of the file into `beside`.
 
-    3.40.0 to 3.41.0 find NULLs in WITHOUT ROWID tables whose columns do not begin with the key, 3.44.0 to 3.45.0 want
-    to write to full-text tables. A full-text index that does not fit its text, which may be another table's, is no
-    damage: it is made again from that.
+    SQLite 3.40.0 to 3.41.0 report NULLs in sound WITHOUT ROWID tables whose first columns are not the key. SQLite
+    3.44.0 to 3.45.0 try to write to full-text tables. A full-text index that does not match its text is no damage: it
+    can be rebuilt from the text, which may be in another table.
     """
     false: set[str] = set()
     for line in lines:
@@ -95,16 +98,16 @@ def _real(database: peewee.SqliteDatabase, lines: Iterable[str], beside: list[st
         if line.startswith(_NULL) and not _has_null(database, line.removeprefix(_NULL)):
             false.add(line)
         elif line.startswith(_FULL_TEXT):
-            beside.append(f"{line}: it does not fit its text, from which its 'rebuild' makes it again")
+            beside.append(f"{line}: it does not match its text; its 'rebuild' command makes it again from the text")
         elif line.startswith(_NOT_LOOKED_AT):
-            beside.append(line)  # the table that it takes its text from is gone, say
+            beside.append(line)  # for example, the table with its text is missing
         else:
             yield line
 
 
 def _has_null(database: peewee.SqliteDatabase, name: str) -> bool:
-    """Tell whether `table.column` has a NULL, or is no column of this database."""
-    parts = name.split(".")  # there may be more dots than one
+    """Tell whether `table.column` really has a NULL. True, too, if this database has no such column."""
+    parts = name.split(".")  # names may contain dots
     names = [(".".join(parts[:i]), ".".join(parts[i:])) for i in range(1, len(parts))]
     known = [pair for pair in names if database.execute_sql(_IS_COLUMN, pair).fetchone()]
     return not known or any(database.execute_sql(_find_null(*pair)).fetchone() for pair in known)
@@ -115,12 +118,15 @@ _IS_COLUMN = "SELECT 1 FROM pragma_table_xinfo(?) WHERE name = ?"
 
 def _find_null(table: str, column: str) -> str:
     table, column = (name.replace('"', '""') for name in (table, column))
-    # SQLite answers IS NULL from the column's NOT NULL, without a look at the rows.
+    # SQLite takes NOT NULL as proof and answers IS NULL without reading the rows; typeof() reads them.
     return f'SELECT 1 FROM main."{table}" NOT INDEXED WHERE typeof("{column}") = \'null\' LIMIT 1'  # noqa: S608
 
 
 def first_damage(database: peewee.SqliteDatabase) -> str | None:
-    """Give the first thing that is wrong with a database, which may be that it cannot be checked. Reads only."""
+    """Give the first problem that a check finds, or None.
+
+    A database that cannot be checked is a problem, too. Reads only.
+    """
     try:
         found = damage(database)
     except peewee.DatabaseError as error:
@@ -136,10 +142,10 @@ def violations(
     *,
     on_unchecked: Callable[[str], object] | None = None,
 ) -> Counter[str]:
-    """Count the foreign-key violations, of all tables or of one, by kind, one line a kind. Reads only.
+    """Count broken foreign keys of all tables, or of one `table`, by kind: the key is one line of text. Reads only.
 
-    A foreign key that SQLite cannot even check (its parent has no such unique column) counts as one; so does, without
-    `on_unchecked`, a table that this connection cannot check.
+    A foreign key that SQLite cannot check counts as one, for example one whose target has no UNIQUE index. A table that
+    this connection cannot check is reported to `on_unchecked`; without `on_unchecked` it counts as one.
     """
     try:
         argument = "" if table is None else f"('{_escaped(table)}')"
@@ -147,9 +153,9 @@ def violations(
     except peewee.OperationalError as error:
         if is_lacking(error):
             return _violations_by_table(database, table, str(error), on_unchecked)
-        gone = table is not None and str(error).startswith("no such table")  # made and rolled back again
+        gone = table is not None and str(error).startswith("no such table")  # the table was created and rolled back
         return Counter() if gone else Counter({str(error): 1})
-    return Counter(f"{child} has rows without their row in {parent}" for child, _, parent, _ in rows)
+    return Counter(f"{child} has rows that refer to missing rows in {parent}" for child, _, parent, _ in rows)
 
 
 def _violations_by_table(

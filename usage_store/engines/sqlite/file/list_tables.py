@@ -1,4 +1,4 @@
-"""What is in a schema, by name."""
+"""Look up tables and views by name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def kind_of(database: peewee.SqliteDatabase, name: str) -> str | None:
-    """Tell what has a name, in any case of letters: "table", "view" or None. Reads only."""
+    """Tell what a name belongs to, in any case of letters: "table", "view" or None. Reads only."""
     sql = "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
     row = database.execute_sql(sql, (name,)).fetchone()
     return None if row is None else str(row[0])
 
 
 def hidden(database: peewee.SqliteDatabase, tables: Iterable[str]) -> list[str]:
-    """Name those of some tables that a temporary object of the connection hides or changes. Reads only."""
+    """List those of `tables` that a temporary table or view hides, or that a temporary trigger changes. Reads only."""
     sql = (
         "SELECT 1 FROM sqlite_temp_master "
         "WHERE type <> 'index' AND (name = ? COLLATE NOCASE OR tbl_name = ? COLLATE NOCASE)"
@@ -30,19 +30,25 @@ def hidden(database: peewee.SqliteDatabase, tables: Iterable[str]) -> list[str]:
 
 
 def tables_with(database: peewee.SqliteDatabase, column: str) -> list[str]:
-    """Name the tables whose definitions speak of a column. Reads only."""
+    """List the tables whose CREATE TABLE contains the text `column`: all that have such a column, maybe others.
+
+    Reads only.
+    """
     sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE ?"
     return [name for (name,) in database.execute_sql(sql, (f"CREATE TABLE%{column}%",)).fetchall()]
 
 
 def rename_table(database: peewee.SqliteDatabase, table: str, name: str) -> None:
-    """Rename a table that nothing refers to, whatever else there is: a view that is broken does not matter."""
+    """Rename a table that nothing refers to. Works also where the schema has a broken view."""
     with pragma_set(database, "legacy_alter_table", 1):
         database.execute_sql(f'ALTER TABLE "{table}" RENAME TO "{name}"')
 
 
 def own_tables(database: peewee.SqliteDatabase) -> list[str]:
-    """Name the tables that somebody made: not SQLite's own, and not the shadows of virtual ones. Reads only."""
+    """List the tables that users created: not SQLite's own, and not the internal tables of virtual tables.
+
+    Reads only.
+    """
     sql = (
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') "
         "AND name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY name"

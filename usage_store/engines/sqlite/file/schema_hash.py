@@ -1,4 +1,4 @@
-"""A hash of the whole schema, and its objects."""
+"""Hash the whole schema, and list its objects."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _SHADOWS = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 
 
 
 class Fingerprint:
-    """A hash of the whole schema's DDL, kept up to date at the cost of what was added, and the objects behind it.
+    """A hash of the DDL of the whole schema, and the objects that were hashed.
 
-    The sum of the objects' SHA-256, so that their order does not matter.
+    It is the sum of the SHA-256 of each object, so the order of the objects does not matter. An update after new
+    objects reads only those.
     """
 
     def __init__(self, database: peewee.SqliteDatabase) -> None:
@@ -35,7 +36,10 @@ class Fingerprint:
         self._newest = 0
 
     def read(self, *, only_added: bool = False) -> str:
-        """Give the fingerprint; `only_added` promises that since the last call objects were only made. Reads only."""
+        """Give the fingerprint of the schema as it is now. Reads only.
+
+        `only_added` is the caller's promise that objects were only added since the last call; then only those are read.
+        """
         if not only_added:
             self._sum = self._last = 0
             self._added = None
@@ -53,9 +57,10 @@ class Fingerprint:
         return f"{self._sum % 2**256:064x}"
 
     def added(self) -> list[_Row]:
-        """Give kind, name, table and DDL of what was made since `read()`, if nothing else was changed. Reads only.
+        """Give type, name, table and DDL of each object that was added since `read()`. Reads only.
 
-        What is made after this call, `read(only_added=True)` does not see.
+        The result is right only if nothing else was changed. A following `read(only_added=True)` uses this result, and
+        misses objects that were added after it.
         """
         if self._added is None:
             found = self._database.connection().execute(_OBJECTS, (self._last,)).fetchall()
@@ -64,21 +69,21 @@ class Fingerprint:
         return self._added
 
     def names(self) -> set[str]:
-        """Give the name of everything that was there at the last `read()`."""
+        """Give the names of all objects that the last `read()` found."""
         return {name for _, name, _, _ in self._rows}
 
     @property
     def objects(self) -> dict[str, SchemaObject]:
-        """The objects with DDL of their own by their keys, without SQLite's own and the shadow tables of virtual ones.
+        """Give the objects that the last `read()` found, by their keys. Reads only.
 
-        They are as `read()` found them last. Reads only.
+        Left out are SQLite's own objects, and the internal (shadow) tables of virtual tables.
         """
         return {each.key: each for each in self._objects_of(self._rows)}
 
     @property
     def changes(self) -> Changes:
-        """What became of these objects between the last two calls of `read()`. Reads only."""
-        from usage_store.engines.interface.schema_objects import Changes  # noqa: PLC0415  `check` does without
+        """Give the difference of these objects between the last two calls of `read()`. Reads only."""
+        from usage_store.engines.interface.schema_objects import Changes  # noqa: PLC0415  `check` does not need it
 
         made = self._objects_of(self._made)
         if not self._gone:

@@ -1,4 +1,4 @@
-"""Long work in short transactions: how many rows at once, and how long to let others write in between."""
+"""Divide long work into short transactions: choose the rows of each one, and let other connections write in between."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-# A lock in SQLite has no queue. Whoever finds it taken sleeps and asks again, so many milliseconds after the first time
-# (sqliteDefaultBusyCallback in SQLite's main.c), and gets it only if it is free at such a moment.
+# SQLite has no queue for its write lock. A connection that finds the lock taken sleeps and tries again. These are the
+# times of its tries, in milliseconds after the first one (sqliteDefaultBusyCallback in SQLite's main.c). It gets the
+# lock only if the lock is free at one of these times.
 _ASKED_AGAIN = (0, 1, 3, 8, 18, 33, 53, 78)
-_LATE = 2  # milliseconds: sleepers wake late
-HOLD = 0.010  # seconds: of a slice of three times as much, whoever waits is still free within 50 ms
-_TOO_LONG = 4  # times as long as a slice is to be
-_LARGEST = 100_000  # rows
-_REMEMBERED = 4  # slices
-_PAUSES = (0, 0.001, 0.01, 0.1, 0.3, 0.6)  # seconds
+_LATE = 2  # milliseconds: a sleeping process wakes up a little late
+HOLD = 0.010  # seconds: even if a slice takes three times as long, a waiting connection gets the lock within 50 ms
+_TOO_LONG = 4  # a slice that takes so many times `hold` is too long
+_LARGEST = 100_000  # rows in a slice
+_REMEMBERED = 4  # slices whose speed is remembered
+_PAUSES = (0, 0.001, 0.01, 0.1, 0.3, 0.6)  # seconds between two tries of a checkpoint
 
 
 class Turns:
-    """When whoever does some work may take the write lock again, so that others come in between.
+    """Pace a long job: after each short transaction, leave the write lock free until all who wait have retried once.
 
-    After each slice it stays free for so long that whoever waits for it asks again meanwhile. `last` and `longest` are
-    how many seconds the last and the longest slice held it; `hold` is how many one is to hold it.
+    A slice is one short transaction. `hold` is the number of seconds that a slice should hold the write lock. `last`
+    and `longest` are the seconds that the last slice and the longest slice held it.
     """
 
     hold = HOLD
@@ -44,10 +45,13 @@ class Turns:
 
     @contextmanager
     def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
-        """Let others write, hold the write lock for the block, commit, measure, and copy the -wal to the file."""
+        """Let waiting connections write first, then run the block in a write transaction and measure how long it takes.
+
+        After the commit, the -wal is copied to the database file.
+        """
         self._wait()
         with write_transaction(database):
-            began = time.monotonic()  # to wait for the lock holds up nobody
+            began = time.monotonic()  # after BEGIN: waiting for the lock delays no other connection
             yield
         ended = time.monotonic()
         self.last = ended - began
@@ -63,9 +67,10 @@ class Turns:
 
 
 class PassingTurns(Turns):
-    """Turns of somebody in passing, who has something else to do: short slices, as far apart as the caller likes.
+    """Pace a job that runs inside another call of the application: short slices, and no waiting.
 
-    They wait for nothing, and leave the -wal to SQLite's automatic checkpoints. Use them in `without_waiting()`.
+    The caller decides how much time passes between two slices. The -wal is left to SQLite's automatic checkpoints. Use
+    it inside `without_waiting()`.
     """
 
     hold = HOLD / 3
@@ -78,16 +83,19 @@ class PassingTurns(Turns):
 
 
 class _OneTurn(Turns):
-    """All of the work in a transaction that is open already."""
+    """Run the whole job in the transaction that is already open."""
 
     @contextmanager
-    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:  # noqa: ARG002  as Turns'
-        """Leave everything to the transaction."""
+    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:  # noqa: ARG002  the signature of Turns
+        """Run the block and do nothing else: the open transaction holds the lock and commits."""
         yield
 
 
 class Pace:
-    """How many rows of some work hold the write lock for as long as its turns are to: the `size` of the next slice."""
+    """Choose how many rows the next slice may change, so that it holds the lock for `hold` seconds of its `turns`.
+
+    `size` is that number of rows. It follows the speed of the last slices.
+    """
 
     def __init__(self, turns: Turns, size: int = 10) -> None:
         self.size = size
@@ -96,11 +104,12 @@ class Pace:
 
     @contextmanager
     def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
-        """Do a slice when it is one's turn, and learn from it."""
+        """Run the block as one slice, measure it, and set `size` for the next slice."""
         rows = self.size
         with self._turns.slice(database):
             yield
-        # The quickest of the last slices: what held up the others, such as a busy processor, fewer rows do not mend.
+        # Take the fastest of the last slices. A slow one is often slow for another reason, such as a busy processor,
+        # and fewer rows would not make it faster.
         self._seconds_a_row.append(max(self._turns.last, 1e-6) / rows)
         hold = self._turns.hold
         most = 2 * rows if self._turns.last <= _TOO_LONG * hold else rows // 2
@@ -108,13 +117,16 @@ class Pace:
 
 
 def _gap(seconds: float) -> float:
-    """Give for how many seconds a lock that was held for so long must be free so that those who wait find it free."""
+    """Give how many seconds the lock must stay free for all who wait to retry, after it was held for `seconds`."""
     asked = min(bisect.bisect_right(_ASKED_AGAIN, seconds * 1000), len(_ASKED_AGAIN) - 1)
     return (_ASKED_AGAIN[asked] - _ASKED_AGAIN[asked - 1] + _LATE) / 1000
 
 
 def finish(database: peewee.SqliteDatabase, work: Callable[[Pace], Iterator[int]]) -> int:
-    """Do some work to its end and give the sum: in short transactions, or within the one that is open already."""
+    """Do a job to its end and give the sum of its results.
+
+    The job runs in short transactions. If a transaction is already open, all of the job runs in that one.
+    """
     if in_transaction(database):
         return sum(work(Pace(_OneTurn(), 2**63 - 1)))
     with without_automatic_checkpoints(database):
@@ -122,25 +134,31 @@ def finish(database: peewee.SqliteDatabase, work: Callable[[Pace], Iterator[int]
 
 
 def without_automatic_checkpoints(database: peewee.SqliteDatabase) -> AbstractContextManager[None]:
-    """Keep SQLite from copying the -wal to the file within a commit: it comes between the slices instead."""
+    """Stop SQLite from copying the -wal to the file during a commit in the block; the slices do it between commits."""
     return pragma_set(database, "wal_autocheckpoint", 0)
 
 
 def checkpoint(database: peewee.SqliteDatabase) -> None:
-    """Copy the -wal to the file while others write, so that it begins again; wait a second for another checkpoint."""
+    """Copy the -wal to the database file while others write, so that SQLite can reuse the -wal.
+
+    Waits up to a second if another connection does the same.
+    """
     before = None
     for pause in _PAUSES:
         found = database.execute_sql("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if found == before:
-            return  # all is copied, or what is not has a reader; one answer alone counts nothing that came meanwhile
+            return  # two equal answers: all is copied, or a reader still needs the rest
         busy = found[0]
         before = None if busy else found
         time.sleep(pause if busy else 0)
-    restart_wal(database, "RESTART")  # others write too fast
+    restart_wal(database, "RESTART")  # others write faster than this copies
 
 
 def restart_wal(database: peewee.SqliteDatabase, how: str) -> None:
-    """Copy what is left of the -wal with the write lock held: RESTART or TRUNCATE it, unless it is in use just now."""
+    """Hold the write lock, copy the rest of the -wal, and make SQLite reuse it (RESTART) or empty it (TRUNCATE).
+
+    Does nothing if another connection is using the lock or the -wal.
+    """
     with without_waiting(database):
         try:
             database.execute_sql(f"PRAGMA wal_checkpoint({how})").fetchall()
@@ -150,6 +168,6 @@ def restart_wal(database: peewee.SqliteDatabase, how: str) -> None:
 
 
 def truncate_wal(database: peewee.SqliteDatabase) -> None:
-    """Empty the -wal file, as far as open readers let it, without waiting for them."""
+    """Empty the -wal file as far as open readers allow, without waiting for them."""
     checkpoint(database)
     restart_wal(database, "TRUNCATE")

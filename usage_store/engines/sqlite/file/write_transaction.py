@@ -1,4 +1,4 @@
-"""Take the write lock for a block, and commit."""
+"""Run a block in a write transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def in_transaction(database: peewee.Database | peewee.DatabaseProxy) -> bool:
-    """Tell whether a transaction is open, by peewee's means or by a statement."""
+    """Tell whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
     return bool(database.in_transaction() or database.connection().in_transaction)
 
 
@@ -23,11 +23,12 @@ def in_transaction(database: peewee.Database | peewee.DatabaseProxy) -> bool:
 def write_transaction(
     database: peewee.Database | peewee.DatabaseProxy, ends: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> Iterator[None]:
-    """Take the write lock for the block and commit, or be a savepoint of the transaction that is open already.
+    """Take the write lock, run the block and commit; inside an open transaction, run the block as a savepoint.
 
-    The first error is the one that is raised: where the disk is full or fails, SQLite rolls back by itself, at COMMIT
-    too, and peewee's own blocks then raise what their ROLLBACK says to that. A COMMIT that finds the database locked is
-    rolled back. BEGIN and COMMIT each run in a block that `ends` makes.
+    An error in the block rolls it back and is raised unchanged. This needs care: if the disk is full or fails, SQLite
+    rolls back by itself, even at COMMIT, and peewee's own blocks then raise the error of their second ROLLBACK instead.
+    A COMMIT that fails because the database is locked is rolled back, too. BEGIN and COMMIT each run inside a context
+    manager that `ends` makes.
     """
     nested = in_transaction(database)
     step: Any = database.savepoint() if nested else database.transaction("IMMEDIATE")
@@ -38,7 +39,7 @@ def write_transaction(
             yield
         finally:
             if not nested:
-                database.pop_transaction()  # before the commit, as peewee does: what that calls back may open another
+                database.pop_transaction()  # before the commit, as peewee does: its callbacks may open a transaction
         with ends():
             step.commit(begin=False)
     except BaseException:
@@ -48,13 +49,13 @@ def write_transaction(
 
 def _undo(database: peewee.Database | peewee.DatabaseProxy, step: Any, *, nested: bool) -> None:
     if not nested and not database.connection().in_transaction:
-        database.begin()  # SQLite has rolled back; peewee has still to forget what it was to call after the commit
+        database.begin()  # SQLite has already rolled back; peewee must still drop its callbacks for after the commit
     if database.connection().in_transaction:
         step.rollback(begin=False)
         if nested:
-            step.commit(begin=False)  # RELEASE; without it the savepoint would stay open
+            step.commit(begin=False)  # RELEASE; otherwise the savepoint would stay open
 
 
 def without_waiting(database: peewee.SqliteDatabase) -> AbstractContextManager[None]:
-    """Let nothing in the block wait for a lock: what is locked raises at once."""
+    """Let no statement in the block wait for a lock: it raises at once if the lock is taken."""
     return pragma_set(database, "busy_timeout", 0)

@@ -1,4 +1,4 @@
-"""What makes SQLite's tables those of Peewee models."""
+"""Find the changes that turn SQLite's tables into the tables of Peewee models."""
 
 from usage_store.engines.sqlite.from_models.renames_and_order import model_changes
 

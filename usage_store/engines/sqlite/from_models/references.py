@@ -1,4 +1,4 @@
-"""References of models that SQLite's tables do not have, or that lead nowhere."""
+"""Find references of models that SQLite's tables do not have, or whose target does not exist."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ if TYPE_CHECKING:
 
 
 def leading_nowhere(old: Table | None, new: Table, made: Collection[str]) -> Iterator[str]:
-    """Say which new references are to tables that are not `made`: lines that continue the table's name."""
+    """Report each new reference to a table that does not exist. Each line continues the table's name.
+
+    `made` are the tables of the models and of the database.
+    """
     for key in new.foreign_keys:
         if key.table not in made and (old is None or key not in old.foreign_keys):
             yield (
                 f".{', '.join(key.columns)}: refers to {key.table}, a table that neither the models nor the database "
-                "have: rows can be written only when somebody makes it"
+                "have; no row can be written until somebody makes this table"
             )
 
 
 def not_written(old: Table | None, fields: Mapping[str, Any]) -> Iterator[str]:
-    """Say which references of new columns peewee leaves out: lines that continue the table's name."""
+    """Report the references of new columns that peewee leaves out. Each line continues the table's name."""
     for column in deferred(fields):
         if old is None or column not in old.columns:
             to = fields[column].rel_field
@@ -30,5 +33,5 @@ def not_written(old: Table | None, fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def deferred(fields: Mapping[str, Any]) -> set[str]:
-    """Name the columns of references that peewee states for queries alone, as their table may come later."""
+    """Give the columns whose reference peewee does not write into the table (DeferredForeignKey)."""
     return {column for column, field in fields.items() if getattr(field, "deferred", None)}

@@ -1,4 +1,4 @@
-"""Peewee models against a live SQLite database: renames first, then table by table."""
+"""Compare Peewee models with a live SQLite database: first the renames, then each table."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ if TYPE_CHECKING:
 def model_changes(
     database: peewee.SqliteDatabase, models: Sequence[type[peewee.Model]], renames: Mapping[str, str]
 ) -> tuple[Change, ...]:
-    """List what makes the database's tables those of the models, parents before children. Reads only.
+    """Give the changes that turn the database's tables into the models' tables, parents before children. Reads only.
 
-    Both sides are made in memory, the models' tables by peewee and the database's from its own SQL; the models are
-    bound to memory meanwhile. Tables that have no model are left alone. Raises ConfigurationError for models whose
-    tables SQLite refuses, and for a rename that does not fit.
+    Both sets of tables are made in memory: those of the models by peewee, those of the database from its own SQL. The
+    models are bound to the memory database meanwhile. Tables without a model are left alone. Raises ConfigurationError
+    if SQLite refuses the table of a model, and for a rename whose names do not match.
     """
     fields, wanted, mismatches = _wanted(database, models)
     with empty_copy(database) as scratch:
         for table in fields:
             if kind_of(database, table) != kind_of(scratch, table):
-                raise ConfigurationError(f"{table}: cannot be made in memory, to be compared with its model; {HINT}")
+                raise ConfigurationError(
+                    f"{table}: this table cannot be made in memory to compare it with its model; {HINT}"
+                )
         changes = list(_renamed(scratch, wanted, renames))
         live = read_schema(scratch)
         for table in fields:
@@ -51,7 +53,10 @@ def model_changes(
 def _wanted(
     database: peewee.SqliteDatabase, models: Sequence[type[peewee.Model]]
 ) -> tuple[dict[str, dict[str, Any]], Schema, dict[str, str]]:
-    """Make the models' tables; give their fields by table and column, their schema, and what SQLite finds wrong."""
+    """Make the models' tables in memory.
+
+    Give their fields by table and column, their schema, and SQLite's objections.
+    """
     fields: dict[str, dict[str, Any]] = {}
     with scratch_like(database) as scratch:
         with scratch.bind_ctx(models, bind_refs=False, bind_backrefs=False):
@@ -66,31 +71,39 @@ def _wanted(
 
 
 def _mismatches(scratch: peewee.SqliteDatabase, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Say of each table that refers to what SQLite takes for no key, as a virtual table's columns are none."""
+    """Report each table whose reference has no valid target.
+
+    A valid target is a PRIMARY KEY or UNIQUE columns; the columns of a virtual table are neither.
+    """
     for table in tables:
         try:
             scratch.execute_sql(f"PRAGMA foreign_key_check({quoted(table)})").fetchall()
         except peewee.OperationalError as error:
-            yield table, f"{table}: {error}: it has to refer to a PRIMARY KEY or UNIQUE columns of an ordinary table"
+            yield (
+                table,
+                f"{table}: {error}: a reference must point to a PRIMARY KEY or to UNIQUE columns of an ordinary table",
+            )
 
 
 def _stored(models: Sequence[type[peewee.Model]]) -> list[type[peewee.Model]]:
-    """Give the models that have a lasting table, parents before children, virtual tables last.
+    """Give the models that have a permanent table: parents before children, virtual tables last.
 
-    These may keep their rows in another table. Raises ConfigurationError.
+    Virtual tables come last because they may keep their rows in another table. Raises ConfigurationError.
     """
     by_table: dict[str, type[peewee.Model]] = {}
     for model in sort_models(models):
         meta = model._meta
         if meta.schema not in (None, "main"):
-            raise ConfigurationError(f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main")
+            raise ConfigurationError(
+                f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main, or no schema"
+            )
         if meta.temporary:
             continue
         other = by_table.setdefault(meta.table_name.lower(), model)
         if other is not model:
             raise ConfigurationError(
                 f"{other.__name__} and {model.__name__} are both models of the table {meta.table_name}; "
-                "name the models that count, as MODULE:NAME of a list of them"
+                "put the right models into a list and name that list as MODULE:NAME"
             )
         for field in meta.sorted_fields:
             if isinstance(field, peewee.DeferredForeignKey):
@@ -109,7 +122,7 @@ def _create(model: type[peewee.Model]) -> None:
 
 
 def _laid_out(sql: str) -> str:
-    """Give each column and constraint of a CREATE TABLE its own line; another statement stays as it is."""
+    """Put each column and constraint of a CREATE TABLE on its own line; leave any other statement as it is."""
     if not sql.startswith("CREATE TABLE"):
         return sql
     parsed = sql_tokens.parse_table(sql)
@@ -120,7 +133,10 @@ def _laid_out(sql: str) -> str:
 
 
 def _renamed(scratch: peewee.SqliteDatabase, wanted: Schema, renames: Mapping[str, str]) -> Iterator[Change]:
-    """Rename in the scratch copy too, so that the rest is compared under the new names, in SQLite's own words."""
+    """Do the renames in the memory copy, and give them as changes.
+
+    The rest is then compared under the new names, in the DDL that SQLite writes.
+    """
     tables = read_catalog(scratch).tables
     columns = {old: new for old, new in renames.items() if "." in old and old.lower() not in tables}
     for old, new in renames.items():
@@ -147,7 +163,7 @@ def _check_known(what: str, kind: str, live: tuple[str, _Known], wanted: tuple[s
     for owner, (name, known) in (("the database has", live), ("the models have", wanted)):
         if name.lower() not in known:
             there = ", ".join(sorted(known)) or "none"
-            raise ConfigurationError(f"rename {what}: {owner} no {kind} {name}; there: {there}")
+            raise ConfigurationError(f"rename {what}: {owner} no {kind} {name}; there are: {there}")
 
 
 def _rename_table(old: str, new: str) -> str:

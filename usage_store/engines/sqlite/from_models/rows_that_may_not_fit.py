@@ -1,4 +1,4 @@
-"""What the rows of a table need, and what they may lose, when the table changes."""
+"""Find the values that a change of a table needs for its rows, and the values that rows may lose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def addable(name: str, column: Column, table: Table) -> bool:
-    """Tell whether ADD COLUMN takes it on a table with rows (sqlite.org/lang_altertable.html#altertabaddcol)."""
+    """Tell whether ADD COLUMN accepts a column where the table has rows.
+
+    The rules are those of sqlite.org/lang_altertable.html#altertabaddcol.
+    """
     default = sql_tokens.tokens(column.default or "null")
     constant = default[-1].kind in ("string", "number") or default[-1].says("null", "true", "false")
     constant = constant and all(token.says("+", "-") for token in default[:-1])
@@ -26,7 +29,7 @@ def addable(name: str, column: Column, table: Table) -> bool:
 
 
 def without_value(old: Table, new: Table) -> Iterator[str]:
-    """Name the new columns that are NOT NULL and get no value by themselves."""
+    """Give the new columns that are NOT NULL and get no value by a default, by an expression or as the rowid."""
     for name, column in new.columns.items():
         needs = column.not_null and column.default is None and column.generated is None
         if needs and name not in old.columns and not _is_rowid(column, new):
@@ -39,7 +42,7 @@ def _is_rowid(column: Column, table: Table) -> bool:
 
 
 def lost(old: Table, new: Table) -> list[str]:
-    """Name the old columns whose values do not get into the new table."""
+    """Give the old columns whose values are not copied to the new table."""
     return [
         name
         for name, column in old.columns.items()
@@ -48,28 +51,35 @@ def lost(old: Table, new: Table) -> list[str]:
 
 
 def doubts_of(old: Table, new: Table) -> Iterator[str]:
-    """Say where rows may not survive the way up, or up and down, as they were: lines that continue a table's name."""
+    """Report where rows may not survive `up`, or `up` followed by `down`, unchanged.
+
+    Each line continues the table's name.
+    """
     gone = lost(old, new)
     for name in gone:
-        needed = ", and it is NOT NULL: write what rows get in place of NULL" if name in without_value(new, old) else ""
-        yield f".{name}: down makes the column again without the values that up drops{needed}"
+        needed = (
+            ", and the column is NOT NULL: write the value that rows get instead of NULL"
+            if name in without_value(new, old)
+            else ""
+        )
+        yield f".{name}: down makes the column again, but without the values that up dropped{needed}"
     for name, was in old.columns.items():
         column = new.columns.get(name)
         if column is None or name in gone:
             continue
         if column.not_null and not was.not_null and not _is_rowid(was, old):
-            yield f".{name}: becomes NOT NULL; rows where it is NULL make this fail: update them first"
+            yield f".{name}: becomes NOT NULL; this fails if a row has NULL here, so update such rows first"
         if _affinity(column.type) != _affinity(was.type):
             yield (
-                f".{name}: {was.type or 'no type'} becomes {column.type or 'no type'}; values that do not convert stay "
-                "as they are (a STRICT table refuses them), and down may not give back the same ones"
+                f".{name}: {was.type or 'no type'} becomes {column.type or 'no type'}; values that cannot be converted "
+                "stay as they are (a STRICT table refuses them), and down may not restore the old values"
             )
     if "strict" in new.options and "strict" not in old.options:
-        yield ": becomes STRICT, which refuses rows with values of another type"
+        yield ": becomes STRICT; this fails if a row has a value of another type"
 
 
 def renames_to_ask_for(table: str, old: Table, new: Table) -> Iterator[str]:
-    """Say which new columns may be old ones under another name: lines that continue the table's name."""
+    """Report new columns that may be old columns with a new name. Each line continues the table's name."""
     gone = lost(old, new)
     for name in gone:
         alike = [
@@ -79,19 +89,22 @@ def renames_to_ask_for(table: str, old: Table, new: Table) -> Iterator[str]:
         ]
         if alike:
             renames = " or ".join(f"--rename {table}.{name}:{other}" for other in alike)
-            yield f".{name}: goes, and {', '.join(alike)} comes; if it was renamed, create this again with {renames}"
+            yield (
+                f".{name}: is dropped, and {', '.join(alike)} is new; "
+                f"if it was renamed, create this again with {renames}"
+            )
 
 
 def same_shape(one: Table, other: Table) -> bool:
-    """Tell whether two tables have the same columns, of the same types."""
+    """Tell whether two tables have the same columns with the same types."""
     shapes = ({name: column.type for name, column in table.columns.items()} for table in (one, other))
     return next(shapes) == next(shapes)
 
 
 def _affinity(type_: str) -> str:
-    """Give a declared type's affinity (sqlite.org/datatype3.html#determination_of_column_affinity).
+    """Give the affinity of a declared type (sqlite.org/datatype3.html#determination_of_column_affinity).
 
-    INTEGER is NUMERIC here: they differ in CAST alone.
+    INTEGER counts as NUMERIC here: the two differ only in CAST.
     """
     for affinity, marks in {
         "NUMERIC": ("INT",),

@@ -1,6 +1,7 @@
-"""What must run on one SQLite table, up and down, for it to be as it is wanted.
+"""Write the changes, up and down, that give one SQLite table the shape of its model.
 
-Statements where SQLite's ALTER TABLE can, tried on an empty copy of the schema; a rebuild of the table where it cannot.
+ALTER TABLE statements are used where SQLite has them; they are first tried on an empty copy of the schema. Where it has
+none, the table is rebuilt.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.interface.table_changes import Change, Rebuild
+from usage_store.engines.sqlite.from_models.dropped_rules import dropped_rules
 from usage_store.engines.sqlite.from_models.not_ordinary_tables import not_as_wanted
 from usage_store.engines.sqlite.from_models.references import deferred, leading_nowhere, not_written
 from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
@@ -22,7 +24,6 @@ from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
     same_shape,
     without_value,
 )
-from usage_store.engines.sqlite.from_models.rules_that_go import rules_that_go
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
@@ -36,35 +37,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A catalog, and by lower-case name each object's name and SQL as sqlite_master has them."""
+    """A catalog, and the name and SQL of each object as in sqlite_master, by lower-case name."""
 
     catalog: Catalog
     objects: Mapping[str, tuple[str, str]]
 
     def indexes(self, table: str) -> dict[str, str]:
-        """Give the normalised SQL of a table's indexes by name."""
+        """Give the normalised SQL of the indexes of a table, by name."""
         others = self.catalog.others.items()
         return {name: sql for name, (kind, owner, sql) in others if kind == "index" and owner == table}
 
 
 def read_schema(database: peewee.SqliteDatabase) -> Schema:
     """Read every table, index and view. Reads only."""
-    # Triggers have a name space of their own: a table and a trigger may share a name.
+    # Triggers have their own names: a table and a trigger may share one.
     rows = database.execute_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type <> 'trigger'")
     return Schema(read_catalog(database), {name.lower(): (name, sql) for name, sql in rows})
 
 
 def text_of(sql: str, part: Sequence[sql_tokens.Token]) -> str:
-    """Give the text of a statement that a run of its tokens covers, as it is written."""
+    """Give the text of a statement from the first to the last of the given tokens, as it is written."""
     return sql[part[0].start : part[-1].end]
 
 
 @dataclass(frozen=True, slots=True)
 class TableDiff:
-    """One table, by lower-case name, in a live and in a wanted schema.
+    """One table, by its lower-case name, in the live schema and in the wanted schema.
 
-    `scratch` is an empty copy of the live schema, on which statements are tried and rolled back. `fields` are the
-    table's Peewee fields by lower-case column, for their defaults.
+    `scratch` is an empty copy of the live schema: statements are tried on it and rolled back. `fields` are the Peewee
+    fields of the table by lower-case column; their defaults are used.
     """
 
     table: str
@@ -74,7 +75,7 @@ class TableDiff:
     fields: Mapping[str, Any]
 
     def changes(self) -> Iterator[Change]:
-        """List what the table and its indexes need, in the order of the way up."""
+        """Give the changes of the table and of its indexes, in the order of `up`."""
         name, sql = self.wanted.objects[self.table]
         old, new = self.live.catalog.tables.get(self.table), self.wanted.catalog.tables.get(self.table)
         if self.table not in self.live.objects:
@@ -90,27 +91,27 @@ class TableDiff:
             if changed:
                 yield self._with_columns_added(old, new, drops) or self._rebuilt(old, new)
             if changed or stale:
-                yield Change(todo=self._todo(self._going(old, new), self._references(old, new)))
+                yield Change(todo=self._todo(self._dropped_rules(old, new), self._references(old, new)))
             yield self._new_indexes()
         else:
             yield Change(
                 todo=tuple(not_as_wanted(self.scratch, self.live.objects[self.table], self.wanted.objects[self.table]))
             )
 
-    def _going(self, old: Table, new: Table) -> Iterator[str]:
+    def _dropped_rules(self, old: Table, new: Table) -> Iterator[str]:
         indexes = (
             {name: schema.objects[name][1] for name in schema.indexes(self.table)}
             for schema in (self.live, self.wanted)
         )
-        for rule in rules_that_go(old, new, *indexes):
-            yield f"{rule} goes, as the model does not state it; state it there, or delete this line"
+        for rule in dropped_rules(old, new, *indexes):
+            yield f"{rule} is dropped, because the model does not state it; state it in the model, or delete this line"
 
     def _references(self, old: Table | None, new: Table) -> Iterator[str]:
         made = self.live.objects.keys() | self.wanted.objects.keys()
         return itertools.chain(leading_nowhere(old, new, made), not_written(old, self.fields))
 
     def _same(self, one: Table, other: Table) -> bool:
-        """Tell whether two tables are the same in all that the model can state."""
+        """Tell whether two tables are equal in everything that a model can state."""
         return self._stated(one) == self._stated(other)
 
     def _stated(self, table: Table) -> Table:
@@ -125,7 +126,7 @@ class TableDiff:
         for other, table in self.live.catalog.tables.items():
             if other not in self.wanted.catalog.tables and same_shape(table, new):
                 yield (
-                    f"{name}: is new, and {other}, which no model has, has the same columns; if it was renamed, create "
+                    f"{name}: is new, and {other}, which has no model, has the same columns; if it was renamed, create "
                     f"this again with --rename {other}:{name}"
                 )
 
@@ -136,7 +137,10 @@ class TableDiff:
         return Change(
             tuple(sql for _, sql in indexes),
             tuple(f"DROP INDEX {quoted(name)}" for name, _ in indexes),
-            todo=tuple(f"{self.table}: index {name} has a name that is taken; choose another" for name in taken),
+            todo=tuple(
+                f"{self.table}: the name of the index {name} is taken by another object; choose another name"
+                for name in taken
+            ),
         )
 
     def _with_columns_added(self, old: Table, new: Table, before: Sequence[str]) -> Change | None:
@@ -153,7 +157,7 @@ class TableDiff:
         return Change(tuple(up), tuple(down), todo=self._todo(self._repeated(old, new, {})))
 
     def _tried(self, statements: Sequence[str]) -> Table | None:
-        """Give the table as it is after some statements, or None if SQLite refuses one. Changes nothing."""
+        """Give the table as it would be after some statements, or None if SQLite refuses one. Changes nothing."""
         with self.scratch.atomic() as transaction:
             try:
                 for sql in statements:
@@ -184,7 +188,7 @@ class TableDiff:
         return Rebuild(name, sql, _respelled(values, sql), tuple(names[column] for column in lost(new, old)))
 
     def _default(self, column: str) -> str | None:
-        """Write a field's Python default as SQL, if it is a constant that SQLite can hold."""
+        """Write the Python default of a field as SQL, if it is a constant that SQLite can store."""
         field = self.fields.get(column)
         if field is None or field.default is None or callable(field.default):
             return None
@@ -197,19 +201,19 @@ class TableDiff:
         for column, value in values.items():
             if value == "NULL":
                 default = getattr(self.fields.get(column), "default", None)
-                known = "no default" if default is None else "a default that only Python knows"
-                yield f".{column}: NOT NULL with {known}: write what rows get in place of NULL"
+                known = "no default" if default is None else "a default that only Python can compute"
+                yield f".{column}: NOT NULL with {known}: write the value that rows get instead of NULL"
 
     def _repeated(self, old: Table, new: Table, values: Mapping[str, str]) -> Iterator[str]:
         for name, column in new.columns.items():
             value = values.get(name) or column.default or "NULL"
             unique = getattr(self.fields.get(name), "unique", False) or (name,) in new.uniques
             if unique and value.upper() != "NULL" and name not in old.columns:
-                yield f".{name}: UNIQUE, and rows all get {value}: this fails on more than one row"
+                yield f".{name}: is UNIQUE, but all rows get {value}: this fails if the table has more than one row"
 
 
 def _index_names(schema: Schema, other: Schema, table: str) -> list[str]:
-    """Name a table's indexes that another schema does not have, or has otherwise."""
+    """Give the names of a table's indexes that the other schema lacks or defines differently."""
     there = other.indexes(table)
     return [name for name, sql in schema.indexes(table).items() if there.get(name) != sql]
 
@@ -226,7 +230,7 @@ def _respelled(values: Mapping[str, str], sql: str) -> dict[str, str]:
 
 
 def _inline_definitions(sql: str) -> dict[str, str]:
-    """Give each column's definition, with the one-column foreign keys that stand among the table's constraints."""
+    """Give the definition of each column, together with its foreign key if the table states that separately."""
     parsed = sql_tokens.parse_table(sql)
     found = {sql_tokens.name_of(part[0]).lower(): text_of(sql, part) for part in parsed.columns}
     for part in parsed.constraints:

@@ -1,4 +1,4 @@
-"""What a run of migrations on SQLite needs around it."""
+"""Run migrations safely on SQLite: one run at a time, each migration watched, no rows or columns lost in silence."""
 
 from usage_store.engines.sqlite.migrating.faults_of_a_migration import Watch
 from usage_store.engines.sqlite.migrating.lock_and_settings import alone, roll_back_if_open

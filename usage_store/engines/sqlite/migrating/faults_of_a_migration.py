@@ -1,4 +1,4 @@
-"""What the migrations of one run did: refused, broken or lost."""
+"""Watch the migrations of one run, and find what each one did wrong: refused statements, broken keys, lost data."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Watch the migrations of one run, each in its block of `inside()` or `outside()`.
+    """Watch the migrations of one run. Each migration runs in a block of `inside()` or `outside()`.
 
-    `own` are the tables of the runner, which no migration may touch. The fingerprint knows the schema as it is before
-    each migration.
+    `inside()` is for a migration in the runner's transaction, `outside()` for one with `atomic = False`. `own` are the
+    tables of the runner, which no migration may touch. The fingerprint knows the schema as it was before each
+    migration.
     """
 
     def __init__(self, database: peewee.SqliteDatabase, fingerprint: Fingerprint) -> None:
         self.own: Collection[str] = ()
         self._database = database
         self._fingerprint = fingerprint
-        self._missing: set[str] | None = None  # those of `own` that are not there yet
+        self._missing: set[str] | None = None  # the tables of `own` that do not exist yet
         self._guard = Guard()
         self._only_added = False
         self._losses: Losses | None = None
@@ -42,30 +43,33 @@ class Watch:
 
     @property
     def violations(self) -> tuple[str, ...]:
-        """The violations of foreign keys that `look()` found, a line a kind."""
+        """The broken foreign keys that `look()` found, one line per kind."""
         return tuple(self._violations)
 
     @property
     def refused(self) -> str | None:
-        """What was refused first in the last block."""
+        """The first thing that was refused in the last block, or None."""
         return self._guard.refused
 
     @property
     def only_added(self) -> bool:
-        """Whether nothing that was there was written to, dropped or altered in the last block."""
+        """Whether the last block left alone everything that existed before: no writes, no DROP, no ALTER."""
         return self._only_added
 
     def look(self) -> None:
-        """Remember what others have written, and which foreign keys are violated already. Reads only."""
-        self._seen = self._data_version()  # first: what is written meanwhile shows up later
+        """Remember the state of the file, and which foreign keys are already broken. Reads only."""
+        self._seen = self._data_version()  # first, so that a write during the check is noticed later
         self._violations = violations(self._database)
 
     def others_wrote(self) -> bool:
-        """Tell whether anybody else wrote since `look()`. Reads only."""
+        """Tell whether another connection has written since `look()`. Reads only."""
         return self._seen != self._data_version()
 
     def remember(self) -> None:
-        """Remember what there is to lose, within a migration's transaction that has written nothing yet. Reads only."""
+        """Remember the tables and rows that the next migration could lose. Reads only.
+
+        Call it in the transaction of the migration, before anything is written.
+        """
         if self._losses is None:
             self._losses = Losses(self._database)
         self._losses.start()
@@ -74,14 +78,14 @@ class Watch:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Refuse transaction control, ATTACH and unsafe pragmas within the block, and note what it touches."""
+        """Refuse transaction control, ATTACH and unsafe pragmas in the block, and note which tables it changes."""
         self._guard = Guard(self.own)
         with self._guard.watching(self._database.connection()):
             yield
 
     @contextmanager
     def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
-        """Refuse undeclared losses within the block, which runs in no transaction of ours."""
+        """Refuse losses that `deletes` does not declare in the block, which runs in no transaction of the runner."""
         connection = self._database.connection()
         there = read_schema(connection)
         self._missing = set(map(fold, self.own)) - there.objects.keys()
@@ -90,13 +94,17 @@ class Watch:
             yield
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
-        """Name why what was done inside must not be committed: refused, broken or undeclared losses. Reads only."""
+        """Give the reasons why the transaction of the last `inside()` block must not be committed. Reads only.
+
+        Reasons are refused statements, newly broken foreign keys, and losses that are not declared. `undoing` is True
+        for `down`.
+        """
         self._only_added = False
         if self.refused or not self._database.connection().in_transaction:
             return [self.refused or ROLLED_BACK]
         if self._guard.only_added:
             added = self._fingerprint.added()
-            if self._guard.written <= {fold(name) for _, name, _, _ in added}:  # else some CREATE said IF NOT EXISTS
+            if self._guard.written <= {fold(name) for _, name, _, _ in added}:  # otherwise a CREATE said IF NOT EXISTS
                 self._only_added = True
                 return self._new_in(name for _, name, _, sql in added if sql and "REFERENCES" in sql.upper())
         broken = self._renamed_to_own() or self._new_violations()
@@ -105,7 +113,10 @@ class Watch:
         return self._losses.find(self._guard, deletes, drops, undoing=undoing)
 
     def faults_outside(self) -> list[str]:
-        """Name why what was done outside must not be recorded: refused or broken. Reads only."""
+        """Give the reasons why the last `outside()` block must not be recorded as applied. Reads only.
+
+        Reasons are refused statements and newly broken foreign keys.
+        """
         return [self.refused] if self.refused else self._renamed_to_own() or self._new_violations()
 
     def _renamed_to_own(self) -> list[str]:
@@ -114,7 +125,10 @@ class Watch:
         taken = {fold(name) for name in hidden(self._database, self.own)}
         if self._missing:
             taken |= self._missing & read_schema(self._database.connection()).objects.keys()
-        return [f"a table was renamed to {name}, which is the runner's own" for name in sorted(taken)]
+        return [
+            f"a table was renamed to {name}, the name of the runner's own table; choose another name"
+            for name in sorted(taken)
+        ]
 
     def _new_violations(self) -> list[str]:
         found = violations(self._database)

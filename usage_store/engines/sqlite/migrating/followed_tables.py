@@ -1,9 +1,13 @@
-"""What became of each table in a migration: tables are followed, not names.
+"""Find out what became of each table during a migration, also if it was renamed.
 
-A renaming keeps a table's row in sqlite_master, and no transaction can run VACUUM; root pages would not do, since DROP
-TABLE moves them in a database with auto_vacuum. But where the last row was deleted, the next table that is made gets
-its rowid. The authorizer tells of each CREATE, DROP and ALTER TABLE in order, and of a renaming the old name alone. So
-a row under another name is its old table's, unless that table may be one of those that were dropped under a new name.
+A table is identified by its rowid in sqlite_master. ALTER TABLE RENAME keeps this rowid, and VACUUM, which changes
+rowids, cannot run in a transaction. (The root page does not identify a table: in a database with auto_vacuum, DROP
+TABLE moves root pages.)
+
+There is one trap: if the row with the largest rowid is deleted, the next new table gets the same rowid. SQLite's
+authorizer reports each CREATE, DROP and ALTER TABLE in order, but of a renaming it reports only the old name. So a
+table that is found under another name counts as the old table, unless the old table may have been dropped after it was
+renamed.
 """
 
 from __future__ import annotations
@@ -16,20 +20,21 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.migrating.objects_of_a_schema import Schema
 
-    # "create", "drop" or "alter" and the table's folded name; "rebuild" and its row in sqlite_master before and after
+    # "create", "drop" or "alter", with the folded name of the table; or "rebuild", with the old and the new rowid
     Event = tuple[str, str]
 
 
 def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str, str | None]:
-    """Tell what each table of before is called now; None if it is gone.
+    """Give for each table of `before` its name in `after`, or None if it is gone.
 
-    A table that is gone is followed by one that was made under its name, as in a rebuild by hand.
+    If a table is gone and `after` has a new table of the same name, that table counts as its continuation: this is a
+    rebuild written by hand.
     """
     now = {table.row: name for name, table in after.tables.items()}
     rows = _rows(before, events)
     renamed, doubtful, drops = _replay(before.tables, events)
     if drops <= sum(rows[name] not in now for name in renamed):
-        doubtful = set()  # as many are gone for certain
+        doubtful = set()  # so many renamed tables are certainly gone, so the others were not dropped
     moved = {name for kind, name in events if kind in ("drop", "alter")}
     steady = max((table.row for name, table in before.tables.items() if name not in moved), default=0)
     became: dict[str, str | None] = {}
@@ -40,7 +45,7 @@ def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str
             became[name] = found
         elif found is not None and name in renamed:
             taken.add(found)
-            if name not in doubtful or row < steady:  # what is made later comes after a table that stays
+            if name not in doubtful or row < steady:  # a new table gets a larger rowid than any table that stayed
                 became[name] = found
             else:
                 became[name] = None
@@ -50,7 +55,7 @@ def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str
 
 
 def _rows(before: Schema, events: Iterable[Event]) -> dict[str, int]:
-    """Give the row of each table of before, as rebuilds moved it."""
+    """Give the rowid of each table of `before`; a rebuild gives its table a new one."""
     rows = {name: table.row for name, table in before.tables.items()}
     for kind, moved in events:
         if kind == "rebuild":
@@ -60,20 +65,21 @@ def _rows(before: Schema, events: Iterable[Event]) -> dict[str, int]:
 
 
 def _replay(there: Collection[str], events: Iterable[Event]) -> tuple[set[str], set[str], int]:
-    """Give those tables of before that may have been renamed, those of them that may have been dropped, how many were.
+    """Go through the events. Give the tables that may have been renamed, those that may have been dropped, and a count.
 
-    The number counts each drop that may be of such a table.
+    The second set is a part of the first one. The count is the number of DROP statements that may have dropped one of
+    them.
     """
-    itself = set(there)  # those that still have their name
+    itself = set(there)  # tables that still have their name
     made: Counter[str] = Counter()
     renamed: set[str] = set()
     doubtful: set[str] = set()
     drops = 0
     for kind, name in events:
         if kind == "create":
-            made[name] += name not in itself  # else it says IF NOT EXISTS
+            made[name] += name not in itself  # otherwise it is a CREATE TABLE IF NOT EXISTS
         elif kind == "rebuild":
-            pass  # by rows, and no table goes
+            pass  # it is identified by rowids, and drops no table
         elif made[name]:
             made[name] -= 1
             if kind == "drop" and name in renamed:

@@ -1,4 +1,4 @@
-"""What a migration may not do behind the runner's back, and what it touched."""
+"""Refuse statements that a migration must not run, and note which tables and columns it changes."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import driver_errors, sqlite3
+from usage_store.engines.sqlite.schema.announce_rebuild import LEAVING_OUT, rebuilt_by
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, rebuilt_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-ROLLED_BACK = "the transaction was rolled back by a statement of the migration"
-UNWATCHED = "the connection's authorizer was taken off or replaced: the runner watches by it, so leave it alone"
+ROLLED_BACK = "a statement of the migration rolled back the transaction of the runner"
+UNWATCHED = "the migration removed or replaced the connection's authorizer, which the runner needs; leave it alone"
 
-# The authorizer is asked when a statement is compiled; one that the migration ran as well would be compiled already.
+# SQLite calls the authorizer when it compiles a statement. This text must be one that no migration runs, because Python
+# does not compile a statement twice.
 _PROBE = "SELECT 'is the migration still watched?'"
 _REFUSED = {
     sqlite3.SQLITE_TRANSACTION: "{0} inside a migration: the runner commits, together with the history row",
-    sqlite3.SQLITE_ATTACH: "ATTACH inside a migration: a transaction over two files is not atomic",
-    sqlite3.SQLITE_DETACH: "DETACH inside a migration: databases stay attached",
+    sqlite3.SQLITE_ATTACH: "ATTACH inside a migration: remove it; a transaction over two files is not atomic",
+    sqlite3.SQLITE_DETACH: "DETACH inside a migration: remove it; attached databases stay attached",
 }
 _REFUSED_PRAGMAS = {"foreign_keys", "writable_schema"}
 _WRITES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
@@ -28,7 +29,7 @@ _CREATES = {sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_CREATE_VTABLE}
 _HIDES = {sqlite3.SQLITE_CREATE_VIEW, sqlite3.SQLITE_CREATE_TEMP_VIEW, sqlite3.SQLITE_CREATE_TEMP_TABLE}
 DROPS_TABLE = {sqlite3.SQLITE_DROP_TABLE, sqlite3.SQLITE_DROP_VTABLE}
 _DROPS = {*DROPS_TABLE, sqlite3.SQLITE_DROP_INDEX, sqlite3.SQLITE_DROP_VIEW}
-# Where the authorizer is told the table (sqlite.org/c3ref/c_alter_table.html).
+# The authorizer gets the table as its first or second argument (sqlite.org/c3ref/c_alter_table.html).
 _TABLE_IS_FIRST = _WRITES | _CREATES | _HIDES | DROPS_TABLE | {sqlite3.SQLITE_DROP_VIEW}
 _TABLE_IS_SECOND = {
     sqlite3.SQLITE_ALTER_TABLE,
@@ -42,15 +43,17 @@ _TOUCHES = _TABLE_IS_FIRST | _TABLE_IS_SECOND
 
 
 class Guard:
-    """Watch a connection while a migration runs; refuse transaction control, ATTACH, unsafe pragmas, and the runner's.
+    """Watch a connection while a migration runs, refuse forbidden statements, and note what the migration changes.
 
-    `own` are the runner's tables, which no migration writes to, alters, drops or hides. `refused` says what was refused
-    first; SQLite itself raises "not authorized" at the statement. By folded name, `written` are the tables that were
-    written to, `deleted` those with a DELETE statement of their own, `created` those with a CREATE (which may have
-    found them there), `dropped` the objects that a DROP of their own removed, `rebuilt` the tables that an operation of
-    the migrator made anew, and `dropped_columns` the columns that these or an ALTER TABLE dropped, by table. `altered`
-    is whether there was an ALTER TABLE, also of a temporary table; `tables` lists in order each "create", "drop" or
-    "alter" of a table that was not rolled back to its savepoint, and for each "rebuild" the rows in sqlite_master.
+    Refused are transaction control, ATTACH, DETACH, unsafe pragmas, and every change of the runner's own tables `own`.
+    SQLite then raises "not authorized" at the statement, and `refused` holds the first reason.
+
+    All names are folded. `written`: tables with INSERT, UPDATE or DELETE. `deleted`: tables with a DELETE of their own.
+    `created`: tables with a CREATE, which may have found the table there (IF NOT EXISTS). `dropped`: objects with a
+    DROP of their own. `rebuilt`: tables that an operation of the migrator rebuilt. `dropped_columns`: by table, the
+    columns that such an operation or an ALTER TABLE dropped. `altered`: whether there was any ALTER TABLE, also of a
+    temporary table. `tables`: in order, each "create", "drop" or "alter" with its table, and each "rebuild" with its
+    rowids in sqlite_master; what was rolled back to a savepoint is left out.
     """
 
     def __init__(self, own: Collection[str] = ()) -> None:
@@ -77,7 +80,9 @@ class Guard:
             self._note_savepoint(first or "", second or "")
         elif reason is None and action in _TOUCHES:
             if action == sqlite3.SQLITE_ALTER_TABLE:
-                reason = self._altering(first, fold(second or ""), schema)  # that is: schema, table, column to drop
+                reason = self._altering(
+                    first, fold(second or ""), schema
+                )  # the arguments are schema, table, column to drop
             elif action in _TABLE_IS_FIRST:
                 reason = self._touching(action, first or "", schema, trigger)
             else:
@@ -88,12 +93,12 @@ class Guard:
         return sqlite3.SQLITE_DENY
 
     def _forbidden(self, action: int, first: str | None, second: str | None) -> str | None:
-        if not self._connection.in_transaction:  # INSERT OR ROLLBACK, or a trigger's RAISE(ROLLBACK), was swallowed
+        if not self._connection.in_transaction:  # after INSERT OR ROLLBACK or RAISE(ROLLBACK) in a trigger
             return ROLLED_BACK
         if action in _REFUSED:
             return _REFUSED[action].format(first)
         if action == sqlite3.SQLITE_PRAGMA and second is not None and (first or "").lower() in _REFUSED_PRAGMAS:
-            return f"PRAGMA {first} inside a migration: the runner sets it"
+            return f"PRAGMA {first} inside a migration: remove it; the runner sets this pragma"
         return None
 
     def _note_savepoint(self, what: str, name: str) -> None:
@@ -129,12 +134,12 @@ class Guard:
         return self._kept(table)
 
     def _changing(self, action: int, name: str, table: str, schema: str | None) -> str | None:
-        # With its table gone, SQLite dropped the trigger, and no statement of the migration did.
+        # If the table was dropped before, SQLite drops the trigger, and not the migration.
         if schema == "main" and (
             action == sqlite3.SQLITE_DROP_INDEX or (action == sqlite3.SQLITE_DROP_TRIGGER and table not in self.dropped)
         ):
             self.dropped.add(name)
-        return self._kept(table) if schema in ("main", "temp") else None  # VACUUM works on a third
+        return self._kept(table) if schema in ("main", "temp") else None  # VACUUM uses a schema of another name
 
     def _touching(self, action: int, name: str, schema: str | None, trigger: str | None) -> str | None:
         if name.startswith("sqlite_") or (schema != "main" and action not in _HIDES):
@@ -143,7 +148,7 @@ class Guard:
         if schema == "main":
             if action in _WRITES:
                 self.written.add(table)
-                # DROP TABLE asks for a DELETE too.
+                # SQLite reports a DELETE, too, for a DROP TABLE.
                 if action == sqlite3.SQLITE_DELETE and trigger is None and table not in self.dropped:
                     self.deleted.add(table)
             elif action in _CREATES:
@@ -158,18 +163,21 @@ class Guard:
     def _kept(self, table: str) -> str | None:
         if table not in self._own:
             return None
-        return f"{table} is the runner's own table: no migration writes to it, alters, drops or hides it"
+        return f"{table} is the runner's own table: a migration must not write to it, alter, drop or hide it"
 
     @contextmanager
     def watching(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Watch from here to the end of the block; without an error, `refused` says if nobody watched at its end."""
+        """Watch the connection during the block.
+
+        At its end, `refused` tells if the authorizer was replaced meanwhile.
+        """
         self._connection = connection
         connection.set_authorizer(self._authorize)
         try:
             yield
             self._probe()
         finally:
-            with suppress(*driver_errors()):  # it may be closed by now
+            with suppress(*driver_errors()):  # the migration may have closed it
                 connection.set_authorizer(None)
 
     def _probe(self) -> None:
@@ -177,13 +185,13 @@ class Guard:
         try:
             self._connection.execute(_PROBE).close()
         except self._connection.ProgrammingError:
-            return  # it is closed, and whatever was open on it rolled back
+            return  # the connection is closed, and its transaction was rolled back
         except driver_errors():
-            pass  # not authorized by whoever took our place
+            pass  # refused by the authorizer that replaced this one
         if not self._reached:
             self.refused = self.refused or UNWATCHED
 
     @property
     def only_added(self) -> bool:
-        """Whether nothing that was there was dropped, altered or written to, if all of `created` is new."""
+        """Whether nothing older was dropped, altered or written to, provided that all tables in `created` are new."""
         return not (self.dropped or self.altered or self.written - self.created)

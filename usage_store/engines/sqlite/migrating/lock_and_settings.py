@@ -1,4 +1,4 @@
-"""One run of migrations alone with its database, the connection set up for it."""
+"""Give a run of migrations its lock and its connection settings."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     import peewee
 
-_FULL = 2  # PRAGMA synchronous: a migration's COMMIT reaches the disk before it returns
+_FULL = 2  # PRAGMA synchronous: COMMIT returns after the data is on the disk
 
 
 class Alone(NamedTuple):
-    """What a run asks for while it is alone."""
+    """Two functions for a run that holds the migration lock: `set_up` and `check_lock`."""
 
     set_up: Callable[[], None]
     check_lock: Callable[[], None]
@@ -32,22 +32,26 @@ class Alone(NamedTuple):
 
 @contextmanager
 def alone(database: peewee.SqliteDatabase, table: str, wait: float, on_wait: Callable[[str], None]) -> Iterator[Alone]:
-    """Hold the migration lock, with foreign keys off and synchronous FULL; put both back afterwards.
+    """Hold the migration lock in the block, with foreign keys off and synchronous FULL; restore both settings after it.
 
-    Gives `set_up`, for after a migration that set its own pragmas or connected anew, and `check_lock`, for before each
-    migration: it raises MigrationLocked once the lock file was removed. Foreign keys go off because DROP TABLE with
-    them on deletes the rows of referencing tables (sqlite.org/foreignkeys.html), and off here because inside a
-    transaction the pragma does nothing. All histories of a file share one lock, whatever `table` holds this one.
-    Raises TransactionOpen, DatabaseUnreadable for a file that may not be written, and MigrationLocked.
+    Gives two functions. `set_up` makes these settings again, after a migration that changed them or connected anew.
+    `check_lock`, called before each migration, raises MigrationLocked if the lock file was removed.
+
+    Foreign keys are off because with them DROP TABLE deletes the rows of other tables that refer to it
+    (sqlite.org/foreignkeys.html). They are switched off here because the pragma does nothing inside a transaction. All
+    histories of a file share one lock, so `table`, the history table, is not used. Raises TransactionOpen,
+    MigrationLocked, and DatabaseUnreadable for a file that this user may not write to.
     """
     del table
     if in_transaction(database):
-        raise TransactionOpen("migrations need transactions of their own; commit or leave the open one first")
+        raise TransactionOpen(
+            "a transaction is open, and migrations need transactions of their own; commit it or roll it back first"
+        )
     file = main_file(database)
     refuse_readonly(database)
     if file and not os.access(file, os.W_OK):
-        raise ReadOnlyDatabase(f"{database.database}: read-only for this user")
-    # What is set on the connection holds until the end: another one would have foreign keys on.
+        raise ReadOnlyDatabase(f"{database.database}: read-only for this user; migrations must write to the file")
+    # Keep this connection until the end: another connection would have foreign keys on.
     with (
         exclusive(file, wait, on_wait) as check_lock,
         keeping_its_connection(database),
@@ -72,12 +76,12 @@ def alone(database: peewee.SqliteDatabase, table: str, wait: float, on_wait: Cal
             yield Alone(set_up, check_lock)
         finally:
             for connection, before in were:
-                with suppress(connection.ProgrammingError):  # it is closed; but from a pool, it may be in use again
+                with suppress(connection.ProgrammingError):  # it is closed; one from a pool may be in use again
                     _set(connection, before)
 
 
 def roll_back_if_open(database: peewee.SqliteDatabase) -> bool:
-    """Roll back what a migration left open on the connection, and tell whether there was anything."""
+    """Roll back the transaction that a migration left open, and tell whether there was one."""
     connection: sqlite3.Connection = database.connection()
     left_open = connection.in_transaction
     if left_open:

@@ -1,4 +1,7 @@
-"""What a migration with `atomic = False` may not lose: nothing can be rolled back there, so it is refused before."""
+"""Refuse undeclared losses in a migration with `atomic = False`, before they happen.
+
+Such a migration runs outside a transaction, so nothing could be rolled back afterwards.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.migrating.forbidden_statements import DROPS_TABLE, Guard
+from usage_store.engines.sqlite.schema.announce_rebuild import LEAVING_OUT, rebuilt_by
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import LEAVING_OUT, rebuilt_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,12 +21,13 @@ _ENDS = {sqlite3.SQLITE_SAVEPOINT, sqlite3.SQLITE_TRANSACTION}
 
 
 class OutsideGuard(Guard):
-    """Watch a migration that runs outside a transaction: what it deletes or drops must be declared.
+    """Watch a migration that runs outside a transaction: refuse each DELETE and DROP that it does not declare.
 
-    Rows that nobody counts (shadow tables, full-text indexes without text) and tables that it made itself may go, and
-    so may all when `undoing`. A virtual table may lose rows by a trigger, which keeps it in step with another. Whether
-    a column holds anything is not looked at. A rebuild of ours may drop the table that it replaces, and tells by the
-    names of savepoints which table that is, and which columns it does not take over.
+    Not refused are: everything when `undoing`; changes of tables that the migration itself created; changes of tables
+    whose rows are not counted (internal tables of virtual tables, and full-text indexes without a text of their own); a
+    DELETE in a virtual table by a trigger, which usually keeps it in step with another table; and the DROP TABLE of a
+    rebuild by the migrator. A rebuild announces its table, and the columns that it leaves out, by the names of
+    savepoints. A dropped column must be declared even if it holds no values.
     """
 
     def __init__(self, own: Collection[str], there: Schema, deletes: Collection[str], *, undoing: bool) -> None:
@@ -55,7 +59,9 @@ class OutsideGuard(Guard):
     def _touching(self, action: int, name: str, schema: str | None, trigger: str | None) -> str | None:
         table = fold(name)
         dropping, self._dropping = self._dropping, table if action in DROPS_TABLE else ""
-        asked = table in (self._rebuilding if action in DROPS_TABLE else {dropping})  # DROP TABLE asks for a DELETE too
+        asked = table in (
+            self._rebuilding if action in DROPS_TABLE else {dropping}
+        )  # SQLite reports a DELETE for a DROP TABLE, too
         reason = super()._touching(action, name, schema, trigger)
         if reason or schema != "main" or asked or name.startswith("sqlite_") or self._may_go(table):
             return reason

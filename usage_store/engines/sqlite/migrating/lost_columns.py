@@ -1,14 +1,16 @@
-"""Find the columns whose values a migration lost.
+"""Find the columns whose values were lost in a migration.
 
-A column is lost if its name went, some row held a value in it that is not NULL, and no new column of the table holds
-all these values. In a table that is still the same one, only DROP COLUMN takes values away: without one, a name that
-went was renamed, and no row is read. A table made anew shows no more than its columns, so the values are compared; so
-they are where DROP COLUMN took one that was renamed before, or that is there again. Generated columns hold nothing of
-their own, and what an UPDATE writes over is no loss.
+A column is lost if its name is gone, at least one row had a value in it that is not NULL, and no new column of the
+table has all these values.
 
-Where the state before cannot be read again (in memory, or where a long transaction has locked a file in
-rollback-journal mode), columns of a table that had rows count as filled, and a table that one of the migrator's
-operations made anew has lost those columns that the operation told of.
+How this is checked: only DROP COLUMN removes a column from an existing table. So a name that is gone without a DROP
+COLUMN was renamed, and no row has to be read. Of a table that was made anew, only the columns are known, so the values
+are compared. The values are also compared if DROP COLUMN removed a column that was renamed before, or one whose name
+exists again. Generated columns have no values of their own. Values that an UPDATE overwrites do not count as lost.
+
+Sometimes the earlier state cannot be read: in a database in memory, or where a long transaction holds the lock of a
+file in rollback-journal mode. Then each column of a table that had rows counts as filled. Of a table that the migrator
+rebuilt, the lost columns are then those that the rebuild reported.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _GENERATED = (2, 3)  # sqlite.org/pragma.html#pragma_table_xinfo: 2 virtual, 3 s
 
 
 def may_have_lost_columns(before: Object, after: Object, dropped: Collection[str]) -> bool:
-    """Tell whether a table must be looked at; `dropped` are the columns that DROP COLUMN may have taken from it."""
+    """Tell whether a table must be checked. `dropped` are the columns that DROP COLUMN may have removed from it."""
     return (before.row != after.row or bool(dropped)) and not (before.is_virtual or after.is_virtual)
 
 
@@ -39,18 +41,19 @@ def lost_columns(
     after: Object,
     dropped: Collection[str],
     *,
-    told: bool,
+    reported: bool,
 ) -> Iterator[str]:
-    """Name the columns of a table whose values are nowhere in what it became. Reads only.
+    """Give the columns of the table `before` whose values are in no column of the table `after`. Reads only.
 
-    `earlier` reads the state before, and is None where nothing can; then `told` is whether `dropped`, which is as
-    above, names all.
+    `earlier` reads the state before the migration; it is None where that cannot be read. `dropped` is the set of
+    `may_have_lost_columns()`. `reported` means that a rebuild reported all lost columns in `dropped`; it matters only
+    where `earlier` is None.
     """
     old = _columns_of(earlier, before)
     new = {fold(name): name for name in _columns(now, after)}
     gone = [name for name in old if name not in new or name in dropped]
-    if (before.row == after.row or (told and earlier is None)) and set(dropped) <= set(old):
-        gone = [name for name in gone if name in dropped]  # the others were renamed
+    if (before.row == after.row or (reported and earlier is None)) and set(dropped) <= set(old):
+        gone = [name for name in gone if name in dropped]  # the other columns were renamed
     for name in gone:
         column = old[name]
         if column is None:
@@ -64,7 +67,7 @@ def lost_columns(
 
 
 def _columns_of(connection: sqlite3.Connection | None, table: Object) -> dict[str, str | None]:
-    """Give the columns of a table by their folded names, None for a generated one."""
+    """Give the columns of a table by their folded names; the value is None for a generated column."""
     if connection is None:
         parts = {name_of(part[0]): clauses(part[1:]) for part in parse_table(table.sql or "").columns}
         made = {name for name, rules in parts.items() if any(rule.kind in ("generated", "as") for rule in rules)}
@@ -88,11 +91,13 @@ def _has_all(
     earlier: sqlite3.Connection, before: Object, column: str, now: sqlite3.Connection, after: Object, new: str
 ) -> bool:
     later = _values(now, after, new)
-    return all(value in later for value in _values(earlier, before, column))  # both sorted: `in` goes on from the last
+    return all(
+        value in later for value in _values(earlier, before, column)
+    )  # both are sorted, so `in` continues after the last match
 
 
 def _values(connection: sqlite3.Connection, table: Object, column: str) -> Iterator[tuple[str, bytes]]:
-    # As blobs: text need not be UTF-8, and two collations have two orders.
+    # Compare blobs: a text may not be UTF-8, and two collations would sort it in two ways.
     name = quoted(column)
     sql = (
         f"SELECT typeof({name}), CAST({name} AS BLOB) FROM main.{quoted(table.name)} "  # noqa: S608

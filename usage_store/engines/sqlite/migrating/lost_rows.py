@@ -1,8 +1,8 @@
-"""Find what a migration lost: rows of tables, whole tables, columns with values, indexes and triggers.
+"""Find data that was lost in a migration: rows, tables, columns with values, indexes and triggers.
 
-A module declares the losses that it means: `deletes = ("table", "table.column", ...)` names tables that may lose rows
-and columns that may go with their values, `drops = ("name", ...)` indexes and triggers that may vanish with something
-else.
+A migration declares the losses that it wants. `deletes = ("table", "table.column", ...)` names tables that may lose
+rows or be dropped with rows, and columns that may be dropped with values. `drops = ("name", ...)` names indexes and
+triggers that may be lost together with something else.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.migrating.forbidden_statements import Guard
     from usage_store.engines.sqlite.migrating.objects_of_a_schema import Object, Schema
 
-    Loss = tuple[set[str], str]  # the names of which each declares it, and what is said of it
+    Loss = tuple[set[str], str]  # the names that would declare the loss (one is enough), and its message
 
 
 class Losses:
-    """What was there before a migration, to compare with what is there after it.
+    """Compare the rows and objects before a migration with those after it.
 
-    A second connection sees the state before the open transaction, so nothing is counted until something was written.
-    In memory, or where a rollback journal would lock that connection out, the rows are counted at the start.
+    A second connection still reads the state before the migration while its transaction is open, so rows are counted
+    only when something was written. Rows are counted before the migration in two cases: for a database in memory, and
+    where a rollback journal would lock the second connection out.
     """
 
     def __init__(self, database: peewee.SqliteDatabase) -> None:
@@ -45,17 +46,17 @@ class Losses:
         self._before: tuple[Schema, Mapping[str, int | None]] | None = None
 
     def start(self) -> None:
-        """Begin with a migration, within its transaction. Reads only."""
+        """Remember the state before a migration. Call it in the transaction of the migration. Reads only."""
         if self._counts_early:
             connection = self._database.connection()
             schema = read_schema(connection)
             self._before = schema, {name: count_rows(connection, table) for name, table in schema.tables.items()}
 
     def find(self, seen: Guard, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
-        """Name each loss that `seen` may have noted and that is not declared. Reads only.
+        """Give a message for each loss that is not declared; `seen` noted what the migration did. Reads only.
 
-        What `down` drops or deletes by a statement is not one: that is what it is for. Nor are the columns that it
-        drops.
+        For `down` (`undoing`), some losses are no faults: dropped tables and columns, and rows that a DELETE statement
+        deleted. To remove them is the purpose of `down`.
         """
         with ExitStack() as stack:
             if self._before is None:
@@ -89,7 +90,7 @@ class Losses:
 
 
 class _Compared:
-    """The schema before and after a migration, with its tables followed."""
+    """The schemas before and after a migration, and what became of each table."""
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class _Compared:
         self._became = follow(before, self._after, seen.tables)
 
     def rows(self, *, undoing: bool) -> Iterator[Loss]:
-        """Name the rows that were lost."""
+        """Give the losses of rows."""
         touched = self._seen.written | self._seen.dropped | {name for _, name in self._seen.tables}
         for name, table in self._before.tables.items():
             became = self._became[name]
@@ -125,7 +126,7 @@ class _Compared:
                 yield {name, became}, f"{lost}; if that is meant, {_declare(name)}"
 
     def tables_with_other_columns(self) -> list[tuple[Object, Object, set[str]]]:
-        """List the tables that may have lost columns: what they were, what they are, what DROP COLUMN took."""
+        """List the tables that may have lost columns: before, after, and the columns that DROP COLUMN removed."""
         found = []
         for name, table in self._before.tables.items():
             became = self._became[name]
@@ -136,7 +137,8 @@ class _Compared:
         return found
 
     def _dropped(self, name: str, became: str) -> set[str]:
-        # Under a name that nobody else has or had, too: it may have been the table's in between.
+        # A column may be dropped while its table has a third name for a while. So columns count, too, that were dropped
+        # under a name that no object has before or after.
         found: set[str] = set()
         for table, columns in self._seen.dropped_columns.items():
             if table in (name, became) or not (table in self._before.objects or table in self._after.objects):
@@ -150,20 +152,20 @@ class _Compared:
         after: Object,
         dropped: Collection[str],
     ) -> Iterator[Loss]:
-        """Name the columns of one of these tables that were lost with values."""
-        told = fold(after.name) in self._seen.rebuilt
-        for column in lost_columns(earlier, before, self._now, after, dropped, told=told):
+        """Give the columns of one of these tables that were lost with their values."""
+        reported = fold(after.name) in self._seen.rebuilt
+        for column in lost_columns(earlier, before, self._now, after, dropped, reported=reported):
             name, other = (f"{fold(each.name)}.{column}" for each in (before, after))
             yield {name, other}, f"{name} was dropped with its values; if that is meant, {_declare(name)}"
 
     def objects(self) -> Iterator[Loss]:
-        """Name the indexes and triggers that vanished from tables which are still there."""
+        """Give the indexes and triggers that are gone although their table still exists."""
         tables = self._after.tables
         for name, each in self._before.objects.items():
             stays = each.kind not in ("index", "trigger") or name in self._after.objects or name in self._seen.dropped
             became = self._became.get(each.table)
             if not stays and became in tables:
-                line = f"{each.kind} {name} of {became} vanished; make it again, or declare drops = ({name!r},)"
+                line = f"{each.kind} {name} of {became} was lost; create it again, or declare drops = ({name!r},)"
                 yield {name}, line
 
 

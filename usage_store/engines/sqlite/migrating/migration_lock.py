@@ -1,4 +1,4 @@
-"""One migration run at a time, across processes; nothing outlives a dead holder."""
+"""Let only one process at a time migrate a database. The lock ends when its holder dies."""
 
 from __future__ import annotations
 
@@ -18,28 +18,31 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:  # pragma: no cover  Windows: the write lock of each migration's transaction remains
+except ImportError:  # pragma: no cover  Windows: only the write lock of each transaction protects there
     fcntl = None  # type: ignore[assignment]
 
 _POLL = 0.02  # seconds
-_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK if fcntl is not None else 0  # a FIFO would be waited for
-_NO_FILE = "is no regular file, and the lock of migrations is one; remove it"
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK if fcntl is not None else 0  # open() would wait at a FIFO
+_NO_FILE = "is no regular file, but the lock file of migrations must be one; remove it"
 _KEPT_LOCALLY = "keep the database on a local disk"
-_held: set[int] = set()  # descriptors
+_held: set[int] = set()  # file descriptors of the locks that this process holds
 
 
 @contextmanager
 def exclusive(
     database_file: str, wait: float, on_wait: Callable[[str], None], *, mode: int | None = None
 ) -> Iterator[Callable[[], None]]:
-    """Hold the lock file `<database>-migrate` for the block, waiting up to `wait` seconds for another holder.
+    """Hold the lock file `<database>-migrate` during the block; wait up to `wait` seconds for another holder.
 
-    Gives what looks whether the file is still the one that is held, and raises MigrationLocked if not: somebody removed
-    it, so another holder may be at work. The operating system frees the lock when its holder dies, and the file goes
-    with the lock; processes that the holder forks have no part in it. The file's permissions are `mode`, by default the
-    database's; another user's is locked as it is, and no link is followed. `on_wait` is told once what is being waited
-    for. An empty `database_file` (a database in memory) needs no lock. Raises MigrationLocked when the wait is over,
-    and DatabaseUnreadable for a lock file that cannot be one, and a database that is not there, without `mode`.
+    `on_wait` gets one message when the waiting begins. An empty `database_file` (a database in memory) needs no lock.
+
+    The block gets a function that raises MigrationLocked if the lock file was removed or replaced, because then another
+    process may be migrating. The operating system frees the lock when its holder dies, and processes that the holder
+    forks do not share it. The file is deleted at the end. Its permissions are `mode`, by default those of the database.
+    A file of another user is locked as it is. Symbolic links are not followed.
+
+    Raises MigrationLocked when the time is over. Raises DatabaseUnreadable where the lock file cannot be made or
+    locked, and, without `mode`, where the database does not exist.
     """
     if not database_file or fcntl is None:
         yield lambda: None
@@ -53,9 +56,9 @@ def exclusive(
     finally:
         if os.getpid() == process:
             if _is_current(descriptor, path):
-                with suppress(OSError):  # another user's, or in a folder that this user may not write to any more
+                with suppress(OSError):  # the file is another user's, or the folder is now write-protected
                     path.unlink()
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # for processes, too, that were forked in the last moment
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # frees it, too, for a process that was forked a moment ago
             _held.discard(descriptor)
             os.close(descriptor)
 
@@ -69,7 +72,7 @@ def _check_held(descriptor: int, path: Path) -> None:
 
 
 def _let_go() -> None:
-    # The lock belongs to the open file, which a forked process shares: it would hold it for as long as it lives.
+    # A forked process shares the open file and so the lock: it would hold the lock as long as it lives.
     while _held:
         os.close(_held.pop())
 
@@ -106,7 +109,10 @@ def _acquire(path: Path, mode: int, wait: float, on_wait: Callable[[str], None])
 
 
 def _open(path: Path, mode: int) -> int:
-    """Open a regular file to lock it, made if need be; nothing is written to it, nor made or opened through a link."""
+    """Open the lock file, and create it if it is missing.
+
+    Nothing is written to it, and a symbolic link is not followed.
+    """
     try:
         descriptor = _open_or_make(path, mode)
     except OSError as error:
@@ -122,9 +128,11 @@ def _open_or_make(path: Path, mode: int) -> int:
     with suppress(PermissionError):
         return os.open(path, make, mode)
     try:
-        return os.open(path, os.O_RDONLY | _FLAGS)  # another user's, or write-protected: a lock needs no more
+        return os.open(
+            path, os.O_RDONLY | _FLAGS
+        )  # another user's file, or a write-protected one: reading is enough for a lock
     except FileNotFoundError:
-        return os.open(path, make, mode)  # its holder has just removed it; or it cannot be made here
+        return os.open(path, make, mode)  # its holder has just removed it; if it cannot be made, this raises
 
 
 def _why_not(path: Path, error: OSError) -> str:
@@ -132,11 +140,12 @@ def _why_not(path: Path, error: OSError) -> str:
         there = os.lstat(path).st_mode
     except OSError:
         return (
-            f"this lock file cannot be made ({error.strerror}); may this user write to the folder, and is there room?"
+            f"this lock file cannot be made ({error.strerror}); check that this user may write to the folder, and that "
+            "the disk is not full"
         )
     if not stat.S_ISREG(there):
         return _NO_FILE
-    return f"this lock file cannot be opened ({error.strerror}); let its owner remove it, if nobody migrates"
+    return f"this lock file cannot be opened ({error.strerror}); let its owner remove it when no process is migrating"
 
 
 def _mode_of(database_file: str) -> int:
@@ -147,14 +156,15 @@ def _mode_of(database_file: str) -> int:
 
 
 def _permit(descriptor: int, mode: int) -> None:
-    # The umask, or another mode of the database. A file of several names may be one that is used elsewhere.
+    # Mends what the umask took away, or a changed mode of the database. A file with several names (hard links) may be
+    # used elsewhere.
     there = os.fstat(descriptor)
     if there.st_mode & 0o777 != mode and there.st_uid == os.geteuid() and there.st_nlink == 1:
         os.fchmod(descriptor, mode)
 
 
 def _is_current(descriptor: int, path: Path) -> bool:
-    # A holder unlinks the file before it lets go, so a waiter may have locked a file that has no name any more.
+    # A holder deletes the file before it frees the lock, so a waiting process may lock a file that is already deleted.
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except (FileNotFoundError, NotADirectoryError):

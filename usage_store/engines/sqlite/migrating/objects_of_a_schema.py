@@ -1,4 +1,4 @@
-"""What a schema holds at one moment: its objects by name, and which of its tables hold rows to lose."""
+"""Read the objects of a schema by name, and find the tables that can lose rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Mapping
 
-_VIRTUAL = "CREATE VIRTUAL TABLE "  # SQLite writes these words itself
+_VIRTUAL = "CREATE VIRTUAL TABLE "  # SQLite stores the statement with exactly these words
 _FULL_TEXT = re.compile(r"\bUSING\s+[\"'`\[]?fts", re.IGNORECASE)
 
 
 class Object(NamedTuple):
-    """An object as sqlite_master has it; `row` is its rowid there, which a renaming keeps."""
+    """A row of sqlite_master. `row` is its rowid there, which stays the same if the object is renamed."""
 
     name: str
     kind: str
@@ -34,10 +34,10 @@ class Object(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Every object by its folded name, but for SQLite's own.
+    """All objects by their folded names, without SQLite's own.
 
-    `tables` are those that may hold rows to lose, `rowless` those that do not: shadow tables, whose rows are a virtual
-    table's to arrange, and full-text indexes that keep no text: what counts there as rows is another table's.
+    `tables` are the tables that can lose rows. `rowless` are the others: the internal (shadow) tables of virtual
+    tables, and full-text indexes that store no text of their own, because their rows belong to another table.
     """
 
     objects: Mapping[str, Object]
@@ -67,7 +67,7 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
 
 
 def count_rows(connection: sqlite3.Connection, table: Object) -> int | None:
-    """Count the rows of a table; None for a virtual one whose module cannot tell. Reads only."""
+    """Count the rows of a table; None for a virtual table whose module cannot count them. Reads only."""
     try:
         count: int = connection.execute(f"SELECT count(*) FROM main.{quoted(table.name)}").fetchone()[0]  # noqa: S608
     except driver_errors():

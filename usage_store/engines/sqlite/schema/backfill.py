@@ -1,4 +1,7 @@
-"""Change the rows of a large table in short transactions: writers get through, and a killed run can go on."""
+"""Change the rows of a large table in short transactions.
+
+Other connections can write in between, and a backfill that was killed can be continued.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-_LONGEST = 0.02  # seconds that a batch should hold the write lock at most
+_LONGEST = 0.02  # seconds: a batch should not hold the write lock longer
 _LARGEST = 100_000  # rows in a batch
 _LAST = 2**63 - 1  # SQLite's largest rowid
 
@@ -28,18 +31,20 @@ def backfill(
     params: Sequence[Any],
     on_progress: Callable[[int, int], None],
 ) -> int:
-    """Run `UPDATE table SET assignments WHERE where` over the whole table, and give how many rows it changed.
+    """Run `UPDATE table SET assignments WHERE where` on the whole table in batches, and give how many rows it changed.
 
-    It goes by rowid, each batch in a transaction of its own of about 20 ms, and waits half as long between them, since
-    SQLite's locks know no queue. The last batch takes all rows that were added meanwhile. `on_progress` is told rows
-    seen and rows in all. Raises ChangeRefused inside a transaction, and for a table that has no rowid.
+    The rows are changed in the order of their rowids. Each batch is a transaction of about 20 ms. After each batch the
+    write lock stays free for half of the time that the batch took, because SQLite's lock has no queue. The last batch
+    includes all rows that were added meanwhile. `params` are the values of the `?`. `on_progress` gets the rows seen so
+    far and the rows in all. Raises ChangeRefused inside a transaction, and for a table without rowids.
     """
     stored = stored_table(database, table)
     if in_transaction(database):
-        raise ChangeRefused(f"{stored.name}: a backfill commits in batches; let its migration say atomic = False")
+        raise ChangeRefused(f"{stored.name}: a backfill commits in batches; write atomic = False in its migration")
     _require_rowid(database, stored.name)
     name = quoted(stored.name)
-    # NOT INDEXED leaves the rowid: by an index for `where`, each batch would pass over all that are done or to do.
+    # NOT INDEXED makes SQLite search by the rowid. With an index for `where`, each batch would read all rows that are
+    # done or still to do.
     update = f"UPDATE {name} NOT INDEXED SET {assignments} WHERE ({where}) AND _rowid_ > ? AND _rowid_ <= ?"  # noqa: S608
     batch = f"SELECT max(i), count(*) FROM (SELECT _rowid_ AS i FROM {name} WHERE _rowid_ > ? ORDER BY i LIMIT ?)"  # noqa: S608
     first, total = database.execute_sql(f"SELECT min(_rowid_), count(*) FROM {name}").fetchone()  # noqa: S608
@@ -68,4 +73,6 @@ def _require_rowid(database: peewee.SqliteDatabase, name: str) -> None:
         (name, name),
     ).fetchone()
     if without:
-        raise ChangeRefused(f"{name}: a backfill goes by rowid, which this table has not; write the batches by hand")
+        raise ChangeRefused(
+            f"{name}: a backfill needs rowids, which this table does not have; write the batches by hand"
+        )

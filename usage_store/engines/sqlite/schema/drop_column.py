@@ -1,4 +1,4 @@
-"""Drop a column, with its own indexes, UNIQUE and foreign key or without."""
+"""Drop a column, alone or together with its own indexes, UNIQUE and foreign key."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def drop_column(
 ) -> None:
     """Drop a column and its values.
 
-    With `with_own` go what is the column's alone, a FOREIGN KEY, a UNIQUE and indexes, and the indexes over other
-    columns too; one that is UNIQUE over others only with `with_unique`, and a warning says so. Raises ImpossibleChange,
-    and changes nothing, while anything else uses the column.
+    With `with_own`, this also drops the FOREIGN KEY, UNIQUE and indexes of this column alone, and indexes over this and
+    other columns. With `with_unique`, it also drops UNIQUE indexes over this and other columns, with a warning. Raises
+    ImpossibleChange, and changes nothing, while anything else uses the column.
     """
     stored = stored_table(database, table)
     part = edit_create_table.column_part(stored.sql, column)
@@ -35,7 +35,7 @@ def drop_column(
     own = _indexes(database, stored, column, with_unique=with_unique) if with_own else {}
     left = [user for user in users_of(database, table, column, but_own_rules=with_own) if user not in own]
     if left:
-        reason = f"{stored.name}: column {column!r} cannot go; in use by {', '.join(left)}"
+        reason = f"{stored.name}: column {column!r} cannot be dropped; in use by {', '.join(left)}"
         raise ImpossibleChange(reason + _help(database, stored, column, left))
     if "unique" in kinds and not with_own:
         raise ImpossibleChange(
@@ -44,9 +44,9 @@ def drop_column(
     with write_transaction(database):
         for index, level in own.values():
             database.execute_sql(f"DROP INDEX main.{quoted(index)}")
-            logger.log(level, "%s: index %s went with column %s", stored.name, index, column)
+            logger.log(level, "%s: index %s was dropped with column %s", stored.name, index, column)
         sql = edit_create_table.drop_own_rules(stored.sql, column) if with_own else stored.sql
-        # DROP COLUMN of a last column cuts from the last comma before it, which may be one in a comment.
+        # For the last column, DROP COLUMN cuts the text at the last comma before it, which may be a comma in a comment.
         if "primary" not in kinds and (
             sql != stored.sql or "unique" in kinds or edit_create_table.follows_comment(sql, column)
         ):
@@ -58,7 +58,10 @@ def drop_column(
 def _indexes(
     database: peewee.SqliteDatabase, table: StoredTable, column: str, *, with_unique: bool
 ) -> dict[str, tuple[str, int]]:
-    """Give the indexes that may go with a column and how loud that is said, by what `users_of` calls them."""
+    """Give the indexes that may be dropped with a column, by the names that `users_of` gives them.
+
+    Each value is the name of the index and the logging level for its drop.
+    """
     columns = {fold(name) for name in columns_of(database, table.name)}
     rows = database.execute_sql(
         "SELECT i.name, i.\"unique\", m.sql FROM pragma_index_list(?, 'main') AS i "
@@ -77,7 +80,7 @@ def _indexes(
 
 
 def _help(database: peewee.SqliteDatabase, table: StoredTable, column: str, users: Collection[str]) -> str:
-    """Name the calls that help, if indexes and the column's own rules are all that is in the way."""
+    """Name the calls that drop the column, if only indexes and the column's own rules prevent it."""
     indexes = _indexes(database, table, column, with_unique=True)
     own = _indexes(database, table, column, with_unique=False)
     if not {*users_of(database, table.name, column, but_own_rules=True)} <= indexes.keys():

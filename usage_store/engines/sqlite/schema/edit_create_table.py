@@ -1,6 +1,6 @@
-"""Edit the text of a CREATE TABLE by token positions: every byte that an edit does not concern stays as it is.
+"""Edit the text of a CREATE TABLE statement, and leave every other byte of it as it is.
 
-The grammar is that of sqlite.org/lang_createtable.html. A text comes from sqlite_master, so it is known to parse.
+The grammar is that of sqlite.org/lang_createtable.html. The text comes from sqlite_master, so SQLite has accepted it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _TABLE_LEVEL = ("constraint", "primary", "unique", "check", "foreign")
 _COLUMN_LEVEL = {*_TABLE_LEVEL, "not", "null", "default", "references", "collate", "generated", "as", "deferrable"}
-# The next token is theirs, whatever it says; of GENERATED ALWAYS AS the next two.
+# The next token belongs to these keywords, whatever it is; GENERATED ALWAYS AS takes two.
 _STEPS = {"constraint": 2, "references": 2, "collate": 2, "not": 2, "set": 2, "generated": 3}
 _BLANK = " \t\r\n\f"
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A constraint, default, collation or the like: its first keyword, its name if it has one, all its tokens."""
+    """A constraint, default, collation or similar: its kind (the first keyword), its name or None, and its tokens."""
 
     kind: str
     name: str | None
@@ -35,12 +35,12 @@ class Clause:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Where it starts and ends in the text."""
+        """Where the clause starts and ends in the text."""
         return self.tokens[0].start, self.tokens[-1].end
 
 
 def clauses(part: Sequence[Token]) -> list[Clause]:
-    """Split a table constraint, or what follows the name of a column, into clauses; a type is none."""
+    """Split a table constraint, or the tokens after a column's name, into clauses; the column's type is none."""
     starts: list[int] = []
     index = 0
     while index < len(part):
@@ -81,7 +81,7 @@ def _clause(part: Sequence[Token]) -> Clause:
 
 
 def column_part(sql: str, column: str) -> tuple[Token, ...]:
-    """Give the tokens of a column's definition, or raise UnknownColumn if there is none of this name, in any case."""
+    """Give the tokens of a column's definition. The case of the name does not matter. Raises UnknownColumn."""
     parts = sql_tokens.parse_table(sql).columns
     for part in parts:
         if fold(sql_tokens.name_of(part[0])) == fold(column):
@@ -91,7 +91,7 @@ def column_part(sql: str, column: str) -> tuple[Token, ...]:
 
 
 def follows_comment(sql: str, column: str) -> bool:
-    """Tell whether a column is the last of several and has a comment between it and the one before."""
+    """Tell whether the last of several columns has a comment between it and the column before it; False for others."""
     columns = sql_tokens.parse_table(sql).columns
     part = column_part(sql, column)
     if len(columns) == 1 or part != columns[-1]:
@@ -100,48 +100,54 @@ def follows_comment(sql: str, column: str) -> bool:
 
 
 def add_column(sql: str, definition: str) -> str:
-    """Put a column definition after the last one."""
+    """Add a column definition after the last column."""
     return _append(sql, sql_tokens.parse_table(sql).columns[-1], definition)
 
 
 def add_constraint(sql: str, name: str, constraint: str) -> str:
-    """Put a named table constraint after the last one."""
+    """Add a named table constraint after the last one. Raises ImpossibleChange if the name exists."""
     if any(fold(name) == fold(there) for there in _named(sql)):
-        raise ImpossibleChange(f"{_table_of(sql)}: a constraint {name!r} is there already")
+        raise ImpossibleChange(f"{_table_of(sql)}: there is already a constraint {name!r}")
     table = sql_tokens.parse_table(sql)
     return _append(sql, (table.constraints or table.columns)[-1], f"CONSTRAINT {quoted(name)} {constraint}")
 
 
 def drop_column(sql: str, column: str) -> str:
-    """Take out a column that is not the only one."""
+    """Remove a column. Raises ImpossibleChange for the only column."""
     part = column_part(sql, column)
     first, *others = sql_tokens.parse_table(sql).columns
     if not others:
-        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} cannot go; there is no other")
+        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} cannot be dropped; it is the only column")
     return _without(sql, [_comma_before(sql, others[0] if part == first else part), (part[0].start, part[-1].end)])
 
 
 def own_rules(sql: str, column: str) -> list[str]:
-    """Give the kinds of the table's FOREIGN KEYs and UNIQUEs that are of one column alone: "foreign", "unique"."""
+    """Give the kinds of the table's FOREIGN KEYs and UNIQUEs over this one column: "foreign", "unique"."""
     parts = sql_tokens.parse_table(sql).constraints
     return [clause.kind for part in parts for clause in clauses(part) if _is_own(clause, column)]
 
 
 def drop_own_rules(sql: str, column: str) -> str:
-    """Take out the table's FOREIGN KEYs and UNIQUEs that are of one column alone."""
+    """Remove the table's FOREIGN KEYs and UNIQUEs over this one column."""
     return _drop(sql, lambda clause: _is_own(clause, column))
 
 
 def drop_constraint(sql: str, name: str) -> str:
-    """Take out the one constraint of a name, of the table or of a column."""
+    """Remove the constraint of a name, from the table or from a column.
+
+    Raises ImpossibleChange unless exactly one has it.
+    """
     if sum(fold(name) == fold(there) for there in _named(sql)) != 1:
-        names = ", ".join(_named(sql)) or "no named one"
-        raise ImpossibleChange(f"{_table_of(sql)}: no single constraint {name!r}; there are: {names}")
+        names = ", ".join(_named(sql)) or "no named ones"
+        raise ImpossibleChange(f"{_table_of(sql)}: not exactly one constraint is named {name!r}; there are: {names}")
     return _drop(sql, lambda clause: clause.name is not None and fold(clause.name) == fold(name))
 
 
 def drop_foreign_key(sql: str, column: str) -> str:
-    """Take out the foreign keys of a column, with their actions and deferral; those of several columns stay."""
+    """Remove the foreign key of one column, with its actions and its deferral.
+
+    Foreign keys over several columns stay. Raises ImpossibleChange if the column has no foreign key of its own.
+    """
     part = column_part(sql, column)
 
     def concerned(clause: Clause) -> bool:
@@ -151,19 +157,21 @@ def drop_foreign_key(sql: str, column: str) -> str:
 
     without = _drop(sql, concerned)
     if without == sql:
-        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} has no foreign key that is its alone")
+        raise ImpossibleChange(f"{_table_of(sql)}: column {column!r} has no foreign key of its own")
     return without
 
 
 def _is_own(clause: Clause, column: str) -> bool:
     if clause.kind not in ("foreign", "unique"):
         return False
-    lists = sql_tokens.after(clause.tokens, "key" if clause.kind == "foreign" else "unique")  # none: a column's clause
+    lists = sql_tokens.after(
+        clause.tokens, "key" if clause.kind == "foreign" else "unique"
+    )  # a clause of a column has no such list
     return bool(lists) and [fold(sql_tokens.name_of(part[0])) for part in sql_tokens.split(lists[0])] == [fold(column)]
 
 
 def set_type(sql: str, column: str, datatype: str) -> str:
-    """Give a column another type, and leave all else of it."""
+    """Change the type of a column, and nothing else of it."""
     part = column_part(sql, column)
     typed = _head(part)[1:]
     if not typed:
@@ -188,19 +196,19 @@ def drop_not_null(sql: str, column: str) -> str:
 
 
 def set_default(sql: str, column: str, value: str) -> str:
-    """Give a column a default, in place of the one it has."""
+    """Set the default of a column, and replace the one that it has."""
     part = column_part(sql, column)
     there = [clause for clause in clauses(part[1:]) if clause.kind == "default"]
     if not there:
         end = _head(part)[-1].end
         return _replace(sql, (end, end), f"DEFAULT {value}")
-    default = there[-1].tokens  # SQLite, too, goes by the last one
+    default = there[-1].tokens  # SQLite, too, uses the last one
     word = next(index for index, token in enumerate(default) if token.says("default"))
     return _replace(sql, (default[word + 1].start, default[-1].end), value)
 
 
 def drop_default(sql: str, column: str) -> str:
-    """Leave a column without a default."""
+    """Remove the default of a column."""
     part = column_part(sql, column)
     return _drop(sql, lambda clause: clause.kind == "default" and clause.tokens[0] in part)
 
@@ -229,7 +237,7 @@ def _drop(sql: str, concerned: Callable[[Clause], bool]) -> str:
         for clause in clauses(part[1:]):
             if clause.kind == "references":
                 undeferred = concerned(clause)
-            # Left behind, DEFERRABLE would defer the foreign key of an earlier column.
+            # DEFERRABLE must be removed, too: alone, it would apply to the foreign key of an earlier column.
             if concerned(clause) or (clause.kind == "deferrable" and undeferred):
                 spans.append(clause.span)
     for part in table.constraints:
@@ -249,7 +257,7 @@ def _comma_before(sql: str, part: tuple[Token, ...]) -> tuple[int, int]:
 def _append(sql: str, part: tuple[Token, ...], text: str) -> str:
     at = part[-1].end
     following = next(token for token in sql_tokens.tokens(sql) if token.start >= at)
-    if sql[at : following.start].strip():  # a comment on the last part stays with it
+    if sql[at : following.start].strip():  # a comment after the last part stays next to it
         at = following.start
     return f"{sql[:at]}, {text}{sql[at:]}"
 
@@ -263,7 +271,8 @@ def _replace(sql: str, span: tuple[int, int], text: str) -> str:
 
 def _without(sql: str, spans: Iterable[tuple[int, int]]) -> str:
     for start, end in sorted(spans, reverse=True):
-        # The blanks before it go too, but no line break, which may end a comment, and none that parts two words.
+        # Remove the blanks before it, too. Keep a line break, because it may end a comment, and a blank that separates
+        # two words.
         blank = start
         while sql[blank - 1] in " \t" and sql[end] in _BLANK + ",)":
             blank -= 1

@@ -1,4 +1,7 @@
-"""What DROP TABLE takes along with a table: read before it, put back on the table that takes its place."""
+"""Save what DROP TABLE deletes together with a table, and put it back on the new table.
+
+DROP TABLE also deletes indexes, triggers, the AUTOINCREMENT counter and ANALYZE's statistics.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Belongings:
-    """The SQL of every other object, by schema, type and name; the AUTOINCREMENT counter; ANALYZE's figures.
+    """What belongs to a table, and the rest of the schema.
 
-    `statistics` holds the name of a table of figures and a row of it each, `own_indexes` the columns of each index
-    that SQLite made for a PRIMARY KEY or UNIQUE, which has no SQL.
+    `objects` has the SQL of every other object, by schema, type and name. `counter` is the AUTOINCREMENT counter.
+    `statistics` are the rows of ANALYZE, each with the name of its statistics table. `own_indexes` gives the columns of
+    each index that SQLite made itself for a PRIMARY KEY or UNIQUE; such an index has no SQL.
     """
 
     objects: Mapping[tuple[str, str, str], str]
@@ -30,7 +34,7 @@ class Belongings:
 
 
 def read_belongings(database: peewee.SqliteDatabase, table: str) -> Belongings:
-    """Read what a table has, and the rest of the schema besides, which must not change. Reads only."""
+    """Read what belongs to a table, and the rest of the schema, which must not change. Reads only."""
     return Belongings(
         _objects(database, table),
         _counter(database, table),
@@ -40,15 +44,15 @@ def read_belongings(database: peewee.SqliteDatabase, table: str) -> Belongings:
 
 
 def put_back(database: peewee.SqliteDatabase, table: str, before: Belongings) -> None:
-    """Make again what DROP TABLE took along.
+    """Make again what DROP TABLE deleted.
 
-    Raises ChangeRefused if the schema would then not be what it was, and peewee's errors where an index or a trigger
-    does not fit the new table or its rows.
+    Raises ChangeRefused if the schema would differ from the one before. Raises peewee's errors where an index or a
+    trigger does not fit the new table or its rows.
     """
     left = _objects(database, table)
     for (schema, kind, name), sql in before.objects.items():
         if (schema, kind, name) not in left:
-            # The text of a temporary trigger says CREATE TRIGGER, as that of any other.
+            # The stored text of a temporary trigger says CREATE TRIGGER, like that of any other trigger.
             database.execute_sql(sql if schema == "main" else sql.replace("CREATE", "CREATE TEMP", 1))
     if _objects(database, table) != before.objects:
         raise ChangeRefused(f"{table}: the rebuild would change another object of the schema")
@@ -63,7 +67,7 @@ def put_back(database: peewee.SqliteDatabase, table: str, before: Belongings) ->
             row = (name, index if own is None else numbered_anew[own], *rest)
             database.execute_sql(f"INSERT INTO {figures} VALUES ({places})", row)  # noqa: S608
     if before.statistics:
-        database.execute_sql("ANALYZE sqlite_master")  # reads the figures, makes none
+        database.execute_sql("ANALYZE sqlite_master")  # makes SQLite read the statistics again; it computes none
 
 
 def _objects(database: peewee.SqliteDatabase, table: str) -> dict[tuple[str, str, str], str]:

@@ -1,4 +1,4 @@
-"""What the schema of a live SQLite database is: all of it, or some objects of it."""
+"""Read the schema of a live SQLite database, or some objects of it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 _GENERATED = {2: "virtual", 3: "stored"}  # sqlite.org/pragma.html#pragma_table_xinfo
 _CONSTANTS = ("null", "true", "false", "current_time", "current_date", "current_timestamp")
-_FEW = 200  # tables that are named one by one
+_FEW = 200  # up to so many tables, the query names each one; for more, it reads all
 
 
 def read_catalog(database: peewee.SqliteDatabase, only: Collection[str] | None = None) -> Catalog:
-    """Read the whole schema, SQLite's own tables left out. Reads only.
+    """Read the whole schema without SQLite's own tables. Reads only.
 
-    With `only`, names in lower case: the objects of these names, and the indexes and triggers on tables among them.
+    With `only` (names in lower case), read only the objects with these names, and the indexes and triggers on these
+    tables.
     """
     rows = database.execute_sql(
         "SELECT type, name, tbl_name, sql FROM sqlite_master "
@@ -50,12 +51,15 @@ def read_catalog(database: peewee.SqliteDatabase, only: Collection[str] | None =
 
 
 def is_ordinary(kind: str, sql: str) -> bool:
-    """Tell whether an object is a table that is not virtual."""
+    """Tell whether an object is a table, but not a virtual one."""
     return kind == "table" and not sql[:14].upper().startswith("CREATE VIRTUAL")
 
 
 def normal_object(kind: str, tokens: Sequence[sql_tokens.Token], columns: _Rows = ()) -> str:
-    """Spell the DDL of anything but an ordinary table in one way; `columns` are those of an index's table."""
+    """Give the DDL of an index, trigger, view or virtual table in a normal spelling.
+
+    For an index, `columns` are the columns of its table.
+    """
     text = sql_tokens.normal(tokens)
     if kind == "index":
         opening = next(index for index, token in enumerate(tokens) if token.says("("))
@@ -66,7 +70,7 @@ def normal_object(kind: str, tokens: Sequence[sql_tokens.Token], columns: _Rows 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What SQLite's pragmas tell, by table: rows of columns, of the columns of its own indexes, and of foreign keys."""
+    """Results of SQLite's pragmas by table: its columns, the columns of its automatic indexes, its foreign keys."""
 
     columns: Mapping[str, _Rows]
     keys: Mapping[str, _Rows]
@@ -75,7 +79,7 @@ class _Facts:
 
 def _read_facts(database: peewee.SqliteDatabase, tables: Sequence[str] | None) -> _Facts:
     def by_table(columns: str, source: str, rest: str = "") -> Mapping[str, _Rows]:
-        # One statement for all tables: one for each of them would take longer than all the rest.
+        # One statement for all tables is much faster than one statement for each table.
         named = "" if tables is None else f"AND m.name IN ({', '.join('?' * len(tables))}) "
         found: dict[str, list[Sequence[Any]]] = defaultdict(list)
         for name, *row in database.execute_sql(
@@ -122,8 +126,8 @@ def _table(sql: str, facts: _Facts, name: str) -> Table:
     if written.autoincrement:
         options.append("autoincrement")
     primary = [name for name, column in columns.items() if column.primary_key]
-    if len(primary) == 1 and not any(origin == "pk" for origin, _ in keys):  # it has no index:
-        columns[primary[0]] = replace(columns[primary[0]], not_null=True)  # it is the rowid, which is never NULL
+    if len(primary) == 1 and not any(origin == "pk" for origin, _ in keys):  # a primary key without an index
+        columns[primary[0]] = replace(columns[primary[0]], not_null=True)  # is the rowid, which is never NULL
     return Table(
         columns,
         written.checks,
@@ -151,7 +155,7 @@ def _keys(rows: _Rows) -> list[tuple[str, list[_KeyColumn]]]:
 
 
 def _orders(keys: Iterable[tuple[str, list[_KeyColumn]]], columns: Mapping[str, Column]) -> Iterator[str]:
-    """Spell the keys that do not go by their columns' collations, upwards."""
+    """Write out the keys with a DESC column, or with a collation that is not the column's own."""
     for origin, key in keys:
         spelled = [
             name
@@ -165,7 +169,7 @@ def _orders(keys: Iterable[tuple[str, list[_KeyColumn]]], columns: Mapping[str, 
 
 @lru_cache(maxsize=1000)
 def _normal_type(declared: str) -> str:
-    # SQLite leaves comments in, and with them the words after a generated column's type.
+    # SQLite keeps comments in the type, and after a comment the words that follow the type of a generated column.
     words = sql_tokens.normal(sql_tokens.tokens(declared)).upper().replace(" ( ", "(").replace(" )", ")")
     return words.removesuffix(" ALWAYS").removesuffix(" GENERATED")
 

@@ -1,8 +1,8 @@
-"""Rebuild a SQLite table under its name with another definition, and lose nothing.
+"""Give a SQLite table another definition under the same name, without losing anything.
 
-The steps are those of sqlite.org/lang_altertable.html#otheralter, in that order: make the new table, copy the rows,
-drop the old table, rename the new one, make the indexes and triggers again. The runner does the first and the last of
-them: foreign keys off before BEGIN, and foreign_key_check before COMMIT.
+The steps are those of sqlite.org/lang_altertable.html#otheralter: make the new table, copy the rows, drop the old
+table, rename the new one, make the indexes and triggers again. The runner does the first and the last step: foreign
+keys off before BEGIN, and foreign_key_check before COMMIT.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.free_disk_space import check_disk
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import sql_tokens
+from usage_store.engines.sqlite.schema.announce_rebuild import rebuilding
 from usage_store.engines.sqlite.schema.kept_by_a_rebuild import put_back, read_belongings
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 from usage_store.engines.sqlite.schema.table_definition import (
@@ -33,7 +34,6 @@ from usage_store.engines.sqlite.schema.table_definition import (
     unused_name,
     users_of,
 )
-from usage_store.engines.sqlite.schema.tell_of_a_rebuild import rebuilding
 from usage_store.errors import ChangeRefused, ImpossibleChange, NotEnoughDisk, RowsDoNotFit
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ def rebuild(
     columns: Mapping[str, str | peewee.Node] | None = None,
     drop: Collection[str] = (),
 ) -> None:
-    """Give a table the definition `create_sql`, a CREATE TABLE of the same name, and copy its rows.
+    """Rebuild a table with the definition `create_sql`, a CREATE TABLE of the same name, and copy its rows.
 
-    Columns are copied by name. `columns` gives, for others, SQL over the old row; a new column that it does not name
-    gets its default. An old column that neither stays nor is used there must be named in `drop`.
+    Columns are copied by name. For others, `columns` gives SQL over the old row; a new column without it gets its
+    default. An old column that is neither kept nor used in that SQL must be named in `drop`. Rowids, indexes, triggers,
+    views, the AUTOINCREMENT counter and ANALYZE's statistics stay. Foreign keys must be off.
 
-    Rowids, indexes, triggers, views, the AUTOINCREMENT counter and ANALYZE's figures stay. Foreign keys must be off.
     Raises ChangeRefused, and changes nothing, if something would be lost or the rows do not fit.
     """
     started = time.perf_counter()
@@ -65,7 +65,7 @@ def rebuild(
             f"{old.name}: foreign keys are on, and dropping the old table would delete rows that reference it; "
             "PRAGMA foreign_keys = OFF must come before the transaction begins"
         )
-    _check_room(database, old)
+    _check_disk_space(database, old)
     new = unused_name(database, f"{old.name}_rebuilt")
     with write_transaction(database):
         belongings = read_belongings(database, old.name)
@@ -75,14 +75,14 @@ def rebuild(
         without = [name for name, made in columns_of(database, old.name).items() if not made and fold(name) not in left]
         with rebuilding(database, old.name, new, without):
             _swap(database, old.name, new)
-        with _fitting(old.name):  # an index over an expression, say
+        with _fitting(old.name):  # for example, an index over an expression may fail
             put_back(database, old.name, belongings)
         if _count(database, old.name) != rows:
             raise ChangeRefused(f"{old.name}: the rebuild would not keep all of its {rows} rows")
     logger.debug("rebuilt %s: %d rows in %.1f ms", old.name, rows, (time.perf_counter() - started) * 1000)
 
 
-def _check_room(database: peewee.SqliteDatabase, table: StoredTable) -> None:
+def _check_disk_space(database: peewee.SqliteDatabase, table: StoredTable) -> None:
     file = main_file(database)
     if not file:
         return
@@ -90,14 +90,14 @@ def _check_room(database: peewee.SqliteDatabase, table: StoredTable) -> None:
     size = database.pragma("page_size") * (database.pragma("page_count") - database.pragma("freelist_count"))
     free = shutil.disk_usage(folder).free
     if free < 2 * size:
-        with suppress(peewee.OperationalError):  # a SQLite without dbstat knows only the size of the whole
+        with suppress(peewee.OperationalError):  # without dbstat, only the size of the whole database is known
             ((size,),) = database.execute_sql(
                 "SELECT sum(pgsize) FROM dbstat('main', 1) "
                 "WHERE name IN (SELECT name FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE)",
                 (table.name,),
             ).fetchall()
         try:
-            # Twice: the new table and its indexes go to the WAL or the journal, and the file grows by them.
+            # Twice the size: the new table is written to the -wal or the journal, and the file grows by it.
             check_disk(folder, 2 * size, f"rebuilding {table.name}")
         except NotEnoughDisk as error:
             reason = f"rebuilding {table.name} needs {2 * size:,} bytes free in {folder}; there are {free:,}"
@@ -113,7 +113,7 @@ def _under_name(create_sql: str, name: str, new: str) -> str:
     spans = [(every[2].start, every[opening - 1].end, quoted(new))]
     for index in range(opening, len(every) - 1):
         if every[index + 1].says(".") and fold(sql_tokens.name_of(every[index])) == fold(name):
-            # CHECK (main.t.a > 0) is CHECK (a > 0): no other table is in scope, and RENAME leaves expressions alone.
+            # CHECK (main.t.a > 0) means CHECK (a > 0), since a CHECK sees no other table. RENAME would not rename it.
             first = every[index - 2 if every[index - 1].says(".") else index]
             spans.append((first.start, every[index + 1].end, ""))
     for start, end, text in reversed(spans):
@@ -132,7 +132,7 @@ def _create(database: peewee.SqliteDatabase, old: str, new: str, create_sql: str
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    values: Mapping[str, str]  # SQL over the old row, by the new column that it is for
+    values: Mapping[str, str]  # by new column, the SQL that computes its value from the old row
     parameters: tuple[Any, ...]
 
 
@@ -147,7 +147,7 @@ def _plan(
     names = {fold(name): name for name in before}
     given = {fold(name): peewee.SQL(value) if isinstance(value, str) else value for name, value in columns.items()}
     for key in given.keys() - {fold(name) for name, generated in after.items() if not generated}:
-        raise ChangeRefused(f"{old}: a value is given for {key!r}, which is no column of the new table, or generated")
+        raise ChangeRefused(f"{old}: {key!r} in `columns` is no column of the new table, or a generated one")
     values: dict[str, str] = {}
     parameters: list[Any] = []
     for name, generated in after.items():
@@ -171,15 +171,17 @@ def _refuse_loss(database: peewee.SqliteDatabase, old: str, new: str, accounted:
     staying = {fold(name) for name in after}
     for name, generated in before.items():
         if not generated and fold(name) not in accounted:
-            raise ChangeRefused(f"{old}: the values of column {name!r} would be lost; to drop it, name it in drop")
+            raise ChangeRefused(
+                f"{old}: the values of column {name!r} would be lost; to drop the column, name it in `drop`"
+            )
         if fold(name) not in staying:
             users = [user for user in users_of(database, old, name) if user not in (f"table {old}", f"table {new}")]
             if users:
-                raise ChangeRefused(f"{old}: column {name!r} cannot go; in use by {', '.join(users)}")
+                raise ChangeRefused(f"{old}: column {name!r} cannot be dropped; in use by {', '.join(users)}")
 
 
 def _rowid_column(database: peewee.SqliteDatabase, table: str) -> str | None:
-    # A primary key without an index of its own is the rowid by another name (sqlite.org/lang_createtable.html#rowid).
+    # A primary key without an index is another name of the rowid (sqlite.org/lang_createtable.html#rowid).
     row = database.execute_sql(
         "SELECT name FROM pragma_table_info(?, 'main') WHERE pk "
         "AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk')",
@@ -192,10 +194,10 @@ def _copy(database: peewee.SqliteDatabase, old: str, new: str, plan: _Plan) -> i
     rows = _count(database, old)
     if rows and not plan.values:
         raise ChangeRefused(
-            f"{old}: no column is kept, nor the rowid; say in `columns` what rows get in one of the new"
+            f"{old}: neither a column nor the rowid is kept; give values for at least one new column in `columns`"
         )
     if rows:
-        # OR ABORT stands above an ON CONFLICT IGNORE or REPLACE in the definition, which would drop rows in silence.
+        # OR ABORT overrides an ON CONFLICT IGNORE or REPLACE in the definition, which would drop rows without an error.
         into, values = ", ".join(plan.values), ", ".join(plan.values.values())
         sql = f"INSERT OR ABORT INTO main.{quoted(new)} ({into}) SELECT {values} FROM main.{quoted(old)}"  # noqa: S608
         with _fitting(old, new):
@@ -205,9 +207,9 @@ def _copy(database: peewee.SqliteDatabase, old: str, new: str, plan: _Plan) -> i
 
 
 def _check_types(database: peewee.SqliteDatabase, old: str, new: str) -> None:
-    """Raise RowsDoNotFit where the values of a generated column are not of its type in a STRICT table.
+    """Raise RowsDoNotFit if a generated column of a STRICT table has values of another type.
 
-    INSERT looks at all other rules of generated columns, but not at their types (seen on SQLite 3.40).
+    INSERT checks all other rules of generated columns, but not their types (seen on SQLite 3.40).
     """
     generated = database.execute_sql(
         "SELECT c.name, c.type FROM pragma_table_list AS t, pragma_table_xinfo(t.name, 'main') AS c "
@@ -215,7 +217,7 @@ def _check_types(database: peewee.SqliteDatabase, old: str, new: str) -> None:
         (new,),
     ).fetchall()
     for name, declared in generated:
-        type_ = sql_tokens.tokens(declared)[0].text.lower()  # SQLite leaves GENERATED ALWAYS in it
+        type_ = sql_tokens.tokens(declared)[0].text.lower()  # SQLite keeps GENERATED ALWAYS in the type
         stored = "integer" if type_ == "int" else type_
         others = f"SELECT 1 FROM main.{quoted(new)} WHERE typeof({quoted(name)}) NOT IN (?, 'null')"  # noqa: S608
         if type_ != "any" and database.execute_sql(others, (stored,)).fetchone():
@@ -225,7 +227,7 @@ def _check_types(database: peewee.SqliteDatabase, old: str, new: str) -> None:
 
 @contextmanager
 def _fitting(table: str, new: str = "") -> Iterator[None]:
-    """Turn what SQLite says of rows, and of expressions over them, into RowsDoNotFit."""
+    """Turn SQLite's errors about rows, and about expressions over rows, into RowsDoNotFit."""
     try:
         yield
     except (peewee.IntegrityError, peewee.DataError, peewee.OperationalError) as error:
@@ -243,8 +245,9 @@ def _count(database: peewee.SqliteDatabase, table: str) -> int:
 
 def _swap(database: peewee.SqliteDatabase, old: str, new: str) -> None:
     database.execute_sql(f"DROP TABLE main.{quoted(old)}")
-    # Without this, RENAME compiles every view and trigger of the schema and fails on those over the table that is not
-    # there. With it, and foreign keys off, RENAME writes the new name in the table's own definition and nowhere else
-    # (sqlite.org/pragma.html#pragma_legacy_alter_table), which is what is wanted: all else says the old name already.
+    # Without this pragma, RENAME compiles every view and trigger of the schema, and fails at those that use the dropped
+    # table. With it, and with foreign keys off, RENAME changes the name only in the table's own definition
+    # (sqlite.org/pragma.html#pragma_legacy_alter_table). This is right, because everything else already uses the old
+    # name.
     with pragma_set(database, "legacy_alter_table", 1):
         database.execute_sql(f"ALTER TABLE main.{quoted(new)} RENAME TO {quoted(old)}")

@@ -1,4 +1,4 @@
-"""playhouse's schema operations for SQLite, none of which loses anything."""
+"""Provide playhouse's schema operations for SQLite. None of them loses anything that it does not name."""
 
 # ruff: noqa: ARG002, FBT001, FBT002  playhouse's signatures
 
@@ -26,7 +26,7 @@ P = ParamSpec("P")
 
 
 def migrator_for(database: peewee.SqliteDatabase) -> LosslessMigrator:
-    """Give the migrator that `up` and `down` are handed."""
+    """Give the migrator that `up` and `down` get."""
     return LosslessMigrator(database)
 
 
@@ -37,21 +37,21 @@ def _operation(method: Callable[P, object]) -> Callable[P, migrate.Operation]:
 class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhouse is not typed
     """Change SQLite tables and keep all that an operation does not name, or raise ChangeRefused and change nothing.
 
-    SQLite's own ADD COLUMN, DROP COLUMN and RENAME do what they can do without loss; a rebuild of the table does the
-    rest, the same on every SQLite from 3.38 on. A rebuild needs foreign keys off, as they are in a migration.
-    Operations have playhouse's signatures and run when `migrate()` runs them; of `legacy` and `cascade`, drop_column
-    alone takes notice.
+    SQLite's own ADD COLUMN, DROP COLUMN and RENAME are used where they lose nothing. All other changes rebuild the
+    table, in the same way on every SQLite from 3.38 on. A rebuild needs foreign keys off, as they are in a migration.
+    Operations have playhouse's signatures, and run when `migrate()` runs them. The arguments `legacy` and `cascade`
+    have an effect only in `drop_column`.
     """
 
     dry_run = False  # True on a copy, where `plan`, `rehearse` and `validate --replay` run migrations
     on_progress: Callable[[int, int], None] | None = None  # for `backfill`: rows seen, rows in all
 
     def backfill(self, table: str, assignments: str, where: str = "1", params: Sequence[Any] = ()) -> int:
-        """Run `UPDATE table SET assignments WHERE where` at once, in short transactions; give the rows changed.
+        """Run `UPDATE table SET assignments WHERE where` now, in short transactions, and give how many rows it changed.
 
-        For a migration with `atomic = False`. Let `where` hold only for rows not done yet, and a run that was killed
-        goes on where it stopped. `params` are the values of the `?` in both. Raises ChangeRefused inside a
-        transaction and for a table without rowids.
+        If `where` selects only rows that are not done yet, a killed run continues where it stopped. `params` are the
+        values of the `?`. Raises ChangeRefused inside a transaction (so it needs `atomic = False`), and for a table
+        without rowids.
         """
         on_progress = self.on_progress or (lambda _seen, _total: None)
         return backfill.backfill(self.database, table, assignments, where, params, on_progress)
@@ -64,10 +64,10 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         columns: Mapping[str, str | peewee.Node] | None = None,
         drop: Collection[str] = (),
     ) -> None:
-        """Give a table another definition under the same name, for what no other operation covers.
+        """Give a table another definition under the same name, for changes that no other operation covers.
 
-        `create_sql` is a whole CREATE TABLE, `columns` gives SQL over the old row for the columns of the new table that
-        are not copied by name, and `drop` names the old ones whose values may go.
+        `create_sql` is a complete CREATE TABLE. `columns` gives SQL over the old row for new columns that are not
+        copied by name. `drop` names the old columns whose values may be lost.
         """
         rebuild(self.database, table, create_sql, columns=columns, drop=drop)
 
@@ -79,9 +79,10 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         field: peewee.Field,
         allow_not_null: bool = False,
     ) -> None:
-        """Add a column after the last one, with the field's index; a NOT NULL one gets the field's default in all rows.
+        """Add a column after the last one, and the field's index.
 
-        With `allow_not_null`, a default among the field's constraints serves instead.
+        A NOT NULL column gets the field's default in all rows. With `allow_not_null`, a DEFAULT among the field's
+        constraints is used instead.
         """
         field = field.clone()
         field.name = field.column_name = column_name
@@ -106,21 +107,22 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         else:
             hidden = "SELECT 1 FROM sqlite_temp_master WHERE name = ? COLLATE NOCASE"
             if self.database.connection().execute(hidden, (table,)).fetchone():
-                stored_table(self.database, table)  # refuses it
+                stored_table(self.database, table)  # raises ChangeRefused
             self.database.execute_sql(f"ALTER TABLE {quoted(table)} ADD COLUMN {definition}")
 
     @_operation
     def drop_column(self, table: str, column_name: str, cascade: bool = False, legacy: bool = False) -> None:
-        """Drop a column and its values; refused while an index, trigger, view or another rule uses it.
+        """Drop a column and its values. Refused while an index, trigger, view or another rule uses the column.
 
-        With `cascade` or `legacy` go its own indexes, UNIQUE and foreign key too, and the indexes over other columns as
-        well; of these a UNIQUE one only with `legacy`, as in playhouse, and a warning says so.
+        With `cascade` or `legacy`, this also drops the column's own indexes, UNIQUE and foreign key, and indexes over
+        this and other columns. UNIQUE indexes over several columns are dropped only with `legacy`, as in playhouse,
+        with a warning.
         """
         drop_column(self.database, table, column_name, with_own=cascade or legacy, with_unique=legacy)
 
     @_operation
     def rename_column(self, table: str, old_name: str, new_name: str, legacy: bool = False) -> None:
-        """Rename a column wherever the schema says its name."""
+        """Rename a column, everywhere in the schema."""
         stored = stored_table(self.database, table)
         edit_create_table.column_part(stored.sql, old_name)
         self.database.execute_sql(
@@ -129,12 +131,12 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
 
     @_operation
     def add_not_null(self, table: str, column: str, legacy: bool = False) -> None:
-        """Forbid NULL in a column; refused if a row has one."""
+        """Forbid NULL in a column. Refused if a row has NULL there."""
         self._edit(table, lambda sql: edit_create_table.set_not_null(sql, column))
 
     @_operation
     def drop_not_null(self, table: str, column: str, legacy: bool = False) -> None:
-        """Allow NULL in a column; refused where its primary key forbids it."""
+        """Allow NULL in a column. Refused if the primary key forbids it."""
         name = stored_table(self.database, table).name
         implied = self.database.execute_sql(
             "SELECT 1 FROM pragma_table_xinfo(?, 'main') AS c, pragma_table_list AS t WHERE t.schema = 'main' "
@@ -143,13 +145,13 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         ).fetchone()
         if implied:
             raise ImpossibleChange(
-                f"{name}: column {column!r} is of the primary key, which allows no NULL in this table"
+                f"{name}: column {column!r} is part of the primary key, which allows no NULL in this table"
             )
         self._edit(table, lambda sql: edit_create_table.drop_not_null(sql, column))
 
     @_operation
     def add_column_default(self, table: str, column: str, default: Any) -> None:
-        """Give a column a default: a value, or SQL as a Node or a string that ends with `)` or is an SQL string."""
+        """Give a column a default: a value, or SQL as a Node, as a string in quotes or one that ends with `)`."""
         if default is None:
             raise ValueError("`default` must be not None/NULL.")
         value = default_of(self, default() if callable(default) else default)
@@ -157,14 +159,14 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
 
     @_operation
     def drop_column_default(self, table: str, column: str) -> None:
-        """Leave a column without a default."""
+        """Remove the default of a column."""
         self._edit(table, lambda sql: edit_create_table.drop_default(sql, column))
 
     @_operation
     def alter_column_type(
         self, table: str, column: str, field: peewee.Field, cast: str | peewee.Node | None = None
     ) -> None:
-        """Give a column the field's type, and leave its constraints; `cast` is SQL that makes the new values."""
+        """Give a column the type of a field, and keep its constraints. `cast` is SQL for the new values."""
         datatype = field.ddl_datatype(self.make_context())
         text = "" if datatype is None else sql_of(self, datatype)
         columns, drop = ({}, []) if cast is None else ({column: cast}, [column])
@@ -172,7 +174,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
 
     @_operation
     def add_constraint(self, table: str, name: str, constraint: peewee.Node) -> None:
-        """Add a named table constraint; refused if a row breaks it."""
+        """Add a named table constraint. Refused if a row breaks it."""
         text = sql_of(self, constraint)
         self._edit(table, lambda sql: edit_create_table.add_constraint(sql, name, text))
 
@@ -183,7 +185,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
 
     @_operation
     def add_unique(self, table: str, *column_names: str) -> migrate.Operation:
-        """Add a UNIQUE constraint, named `uniq_` and the columns; refused if two rows are alike in them."""
+        """Add a UNIQUE constraint named `uniq_` and the columns. Refused if two rows are equal in these columns."""
         self._require_columns(table, column_names)
         columns = ", ".join(quoted(column) for column in column_names)
         return self.add_constraint(table, f"uniq_{'_'.join(column_names)}", peewee.SQL(f"UNIQUE ({columns})"))
@@ -200,7 +202,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         constraint_name: str | None = None,
         rel_schema: str | None = None,
     ) -> migrate.Operation:
-        """Add a foreign key. Whether the rows keep to it is checked, with all others, before COMMIT."""
+        """Add a foreign key. The rows are checked before COMMIT, together with all other foreign keys."""
         if rel_schema is not None:
             raise ValueError("SQLite's foreign keys do not reach into another schema; leave rel_schema out")
         self._require_columns(table, (column_name,))
@@ -226,8 +228,8 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
         nulls_distinct: bool | None = None,
         name: str | None = None,
     ) -> migrate.Operation:
-        """Make an index on columns, partial with `where`."""
-        # SQLite takes a quoted name that is no column's for a string, and would index that.
+        """Make an index on columns; with `where`, only for some rows."""
+        # SQLite takes a quoted name that is no column for a string, and would index this string.
         self._require_columns(table, columns)
         return super().add_index(table, columns, unique, using, where, nulls_distinct, name)
 

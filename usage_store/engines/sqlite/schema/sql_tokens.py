@@ -1,6 +1,7 @@
-"""Read SQLite's DDL token by token: comments, quotes and nested parentheses included.
+"""Split SQLite's DDL into tokens; comments, quotes and nested parentheses are understood.
 
-The grammar is that of sqlite.org/lang_createtable.html; a statement comes from sqlite_master, so it is known to parse.
+The grammar is that of sqlite.org/lang_createtable.html. A statement comes from sqlite_master, so SQLite has accepted
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 _TOKEN = re.compile(
-    r"""(?>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))*  # space and comments, never given back
+    r"""(?>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))*  # space and comments, without backtracking
       (?:
         (?P<string>[xX]?'(?:[^']|'')*')
       | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
@@ -30,7 +31,7 @@ _TABLE_CONSTRAINTS = {"constraint", "primary", "unique", "check", "foreign"}
 
 
 class Token(NamedTuple):
-    """A piece of SQL: its kind, its text as written, where it starts, and the keyword or symbol that it may be."""
+    """A piece of SQL: kind, text as written, start, and the keyword or symbol in lower case (or an empty text)."""
 
     kind: str
     text: str
@@ -39,17 +40,17 @@ class Token(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where the next token may start."""
+        """Where the token ends."""
         return self.start + len(self.text)
 
     def says(self, *keywords: str) -> bool:
-        """Tell whether this is one of these keywords or symbols, in any case."""
+        """Tell whether this is one of these keywords or symbols, in any case of letters."""
         return self.keyword in keywords
 
 
 @dataclass(frozen=True, slots=True)
 class CreateTable:
-    """The parts of a CREATE TABLE statement, each a run of tokens, and the statement they point into."""
+    """The parts of a CREATE TABLE statement as runs of tokens, and the statement that they come from."""
 
     sql: str
     columns: tuple[tuple[Token, ...], ...]
@@ -58,7 +59,7 @@ class CreateTable:
 
 
 def tokens(sql: str) -> list[Token]:
-    """Split SQL into tokens, without white space and comments."""
+    """Split SQL into tokens. White space and comments are left out."""
     found = []
     for match in _TOKEN.finditer(sql):
         kind = match.lastgroup or "end"
@@ -69,7 +70,7 @@ def tokens(sql: str) -> list[Token]:
 
 
 def name_of(token: Token) -> str:
-    """Give the identifier that a token spells, without its quotes."""
+    """Give the identifier of a token without its quotes."""
     text = token.text
     if token.kind == "quoted" or (token.kind == "string" and text[0] == "'"):
         quote = text[-1]
@@ -79,20 +80,20 @@ def name_of(token: Token) -> str:
 
 
 def fold(name: str) -> str:
-    """Fold a name as SQLite does to compare it: ASCII letters only."""
+    """Put a name into lower case as SQLite does when it compares names: only ASCII letters."""
     return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)
 
 
 def quoted(name: str) -> str:
-    """Write an identifier between double quotes."""
+    """Put an identifier into double quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def normal(parts: Sequence[Token], names: Collection[str] | None = None) -> str:
-    """Spell tokens in one way: single spaces, lower case, no identifier quotes; strings stay as they are.
+    """Spell tokens in a normal way: single spaces, lower case, no quotes around identifiers; strings stay as they are.
 
-    With `names`, in lower case, a word in double quotes that is none of them stays as it is, too: SQLite takes it for a
-    string.
+    `names` are column names in lower case. With `names`, a word in double quotes that is none of them also stays as it
+    is, because SQLite takes it for a string.
     """
     if names is None:
         return " ".join(part.text if part.kind == "string" else name_of(part).lower() for part in parts)
@@ -106,7 +107,7 @@ def normal(parts: Sequence[Token], names: Collection[str] | None = None) -> str:
 
 
 def possible_strings(parts: Sequence[Token]) -> list[Token]:
-    """List the words in double quotes that SQLite takes for strings where they are no column's name."""
+    """List the words in double quotes that SQLite takes for strings if no column has this name."""
     found = []
     for index, part in enumerate(parts):
         if part.text[0] == '"' and not (
@@ -118,20 +119,20 @@ def possible_strings(parts: Sequence[Token]) -> list[Token]:
 
 
 def parse_table(sql: str) -> CreateTable:
-    """Take a CREATE TABLE statement apart at the top-level commas of its body."""
+    """Split a CREATE TABLE statement into its columns, constraints and options."""
     every = tokens(sql)
     opening = next(index for index, token in enumerate(every) if token.says("("))
     closing = closing_of(every, opening)
     columns: list[tuple[Token, ...]] = []
     constraints: list[tuple[Token, ...]] = []
     for part in split(every[opening + 1 : closing]):
-        # A table constraint needs no comma before it, but each starts a part unless it follows another one.
+        # SQLite needs no comma between two table constraints. So a part that starts with a constraint may hold several.
         (constraints if part[0].says(*_TABLE_CONSTRAINTS) else columns).append(part)
     return CreateTable(sql, tuple(columns), tuple(constraints), tuple(every[closing + 1 :]))
 
 
 def split(parts: Sequence[Token]) -> list[tuple[Token, ...]]:
-    """Split tokens at their top-level commas."""
+    """Split tokens at the commas that are not inside parentheses."""
     groups: list[list[Token]] = [[]]
     depth = 0
     for part in parts:
@@ -154,7 +155,7 @@ def closing_of(parts: Sequence[Token], opening: int) -> int:
 
 
 def after(parts: Sequence[Token], keyword: str) -> list[tuple[Token, ...]]:
-    """List the parenthesised expressions that follow a keyword at the top level, without their parentheses."""
+    """List the expressions in parentheses that follow a keyword, without their parentheses."""
     found = []
     index = 0
     while index < len(parts):

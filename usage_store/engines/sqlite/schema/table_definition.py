@@ -1,4 +1,4 @@
-"""Look at one ordinary table of a SQLite database: its definition, its columns, and who uses them."""
+"""Read one ordinary table of a SQLite database: its definition, its columns, and what uses them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ _GENERATED = (2, 3)  # sqlite.org/pragma.html#pragma_table_xinfo: 2 virtual, 3 s
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
-    """A table as sqlite_master has it: its name in its own case, and its CREATE TABLE."""
+    """A table as in sqlite_master: its name as it was written, and its CREATE TABLE."""
 
     name: str
     sql: str
 
 
 def stored_table(database: peewee.SqliteDatabase, table: str) -> StoredTable:
-    """Find a table by its name in any case. Reads only.
+    """Find a table by its name, in any case of letters. Reads only.
 
-    Raises a kind of ChangeRefused for what is no ordinary table: a view, a virtual table or a part of one, a table of
-    SQLite's own, a temporary table or one that a temporary table hides.
+    Raises UnknownColumn if there is no such table. Raises another kind of ChangeRefused if it is no ordinary table: a
+    view, a virtual table or its internal table, one of SQLite's own tables, a temporary table, or a table that a
+    temporary table hides.
     """
     rows = database.execute_sql(
         "SELECT l.schema, l.type, l.name, m.sql FROM pragma_table_list AS l "
@@ -43,24 +44,26 @@ def stored_table(database: peewee.SqliteDatabase, table: str) -> StoredTable:
     if not rows:
         raise UnknownColumn(f"no table {table!r}")
     if len(rows) > 1 or rows[0][0] == "temp":
-        raise ChangeRefused(f"{table} is a temporary table, or hidden by one; only a lasting table can be changed")
+        raise ChangeRefused(
+            f"{table} is a temporary table, or a temporary table hides it; only a permanent table can be changed"
+        )
     _, kind, name, sql = rows[0]
     if fold(name).startswith("sqlite_"):
-        raise ImpossibleChange(f"{name} is SQLite's own; only an ordinary table can be changed")
+        raise ImpossibleChange(f"{name} is SQLite's own table; only an ordinary table can be changed")
     if kind != "table":
-        what = "a view" if kind == "view" else f"a {kind} table"  # virtual, or the shadow of one
+        what = "a view" if kind == "view" else f"a {kind} table"  # a virtual table, or its internal (shadow) table
         raise ImpossibleChange(f"{name} is {what}; only an ordinary table can be changed")
     return StoredTable(name, sql)
 
 
 def columns_of(database: peewee.SqliteDatabase, table: str) -> dict[str, bool]:
-    """Tell of each column, by its name, whether it is generated. Reads only."""
+    """Give for each column, by its name, whether it is generated. Reads only."""
     rows = database.execute_sql("SELECT name, hidden FROM pragma_table_xinfo(?, 'main')", (table,)).fetchall()
     return {name: hidden in _GENERATED for name, hidden in rows}
 
 
 def rowid_of(database: peewee.SqliteDatabase, table: str) -> str | None:
-    """Give a name that reads the rowid; None if there is none, or columns have taken all three. Reads only."""
+    """Give a name that reads the rowid; None if there is no rowid, or if columns use all three names. Reads only."""
     ((without_rowid,),) = database.execute_sql(
         "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)
     ).fetchall()
@@ -70,7 +73,7 @@ def rowid_of(database: peewee.SqliteDatabase, table: str) -> str | None:
 
 
 def unused_name(database: peewee.SqliteDatabase, name: str) -> str:
-    """Give a name, with underscores behind it as needed, that no object has and no SQL of the schema says."""
+    """Give a name that no object has and that is nowhere in the SQL of the schema; underscores are added as needed."""
     ((texts,),) = database.execute_sql(
         "SELECT group_concat(lower(name || coalesce(sql, ''))) FROM "
         "(SELECT name, sql FROM sqlite_master UNION ALL SELECT name, sql FROM sqlite_temp_master)"
@@ -83,13 +86,14 @@ def unused_name(database: peewee.SqliteDatabase, name: str) -> str:
 def users_of(
     database: peewee.SqliteDatabase, table: str, column: str, *, but_own_rules: bool = False
 ) -> tuple[str, ...]:
-    """Name the indexes, triggers, views and tables that use a column, and the table itself if another rule of it does.
+    """Name all that uses a column: indexes, triggers, views, other tables, and the table itself if other rules use it.
 
-    With `but_own_rules`, a FOREIGN KEY or UNIQUE of the table that is the column's alone is no such rule.
+    With `but_own_rules`, a FOREIGN KEY or UNIQUE of the table over this column alone does not count.
 
-    SQLite resolves the names: the column is renamed, the texts are searched for its new name, and the renaming is
-    undone. DROP COLUMN alone is no judge: it lets a column go that a trigger of another table assigns to. Raises
-    ChangeRefused where SQLite cannot follow the name, as in a schema that holds something that does not compile.
+    SQLite itself finds the uses: the column is renamed, all texts of the schema are searched for the new name, and the
+    renaming is rolled back. An attempt with DROP COLUMN would not be enough, because SQLite drops a column even if a
+    trigger of another table assigns to it. Raises ImpossibleChange where SQLite cannot rename the column, for example
+    because the schema has a broken view.
     """
     name = stored_table(database, table).name
     new_name = unused_name(database, "column_going_away")
@@ -99,7 +103,7 @@ def users_of(
                 f"ALTER TABLE main.{quoted(name)} RENAME COLUMN {quoted(column)} TO {quoted(new_name)}"
             )
         except peewee.OperationalError as error:
-            raise ImpossibleChange(f"{name}: what uses column {column!r} cannot be told: {error}") from error
+            raise ImpossibleChange(f"{name}: SQLite cannot find out what uses column {column!r}: {error}") from error
         texts = database.execute_sql(
             "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL UNION ALL "
             "SELECT type, name, sql FROM sqlite_temp_master WHERE sql IS NOT NULL"
@@ -109,7 +113,7 @@ def users_of(
         if but_own_rules and (kind, user) == ("table", name):
             sql = drop_own_rules(sql, new_name)  # noqa: PLW2901
         mentions = {token for token in sql_tokens.tokens(sql) if sql_tokens.name_of(token) == new_name}
-        if (kind, user) == ("table", name):  # what the column says of itself goes with it
+        if (kind, user) == ("table", name):  # the column's own definition is dropped with it
             parts = sql_tokens.parse_table(sql).columns
             mentions -= set(next(part for part in parts if sql_tokens.name_of(part[0]) == new_name))
         if mentions:

@@ -1,4 +1,4 @@
-"""Write SQLite definitions, which take no parameters, from peewee's fields, nodes and values."""
+"""Write SQLite definitions from peewee's fields, nodes and values. Definitions cannot have parameters."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def sql_of(migrator: SqliteMigrator, node: peewee.Node) -> str:
-    """Write a node, its values in it."""
+    """Write a node as SQL, with its values in the text."""
     return _with_values(migrator, *migrator.make_context().sql(node).query())
 
 
 def definition_of(migrator: SqliteMigrator, field: peewee.Field) -> str:
-    """Write a field as a column definition, its foreign key in it."""
+    """Write a field as a column definition, with its foreign key."""
     context = migrator.make_context()
     context.sql(field.ddl(context))
     if isinstance(field, peewee.ForeignKeyField):
@@ -33,9 +33,10 @@ def definition_of(migrator: SqliteMigrator, field: peewee.Field) -> str:
 
 
 def default_of(migrator: SqliteMigrator, value: Any) -> str:
-    """Write what may stand after DEFAULT.
+    """Write a value as the text after DEFAULT.
 
-    As in playhouse, a string that is a function call, an expression in parentheses or an SQL string is SQL.
+    As in playhouse, a string counts as SQL if it is a function call, an expression in parentheses, or an SQL string in
+    quotes.
     """
     if isinstance(value, peewee.Node):
         text = sql_of(migrator, value)
@@ -48,9 +49,10 @@ def default_of(migrator: SqliteMigrator, value: Any) -> str:
 
 
 def needs_rebuild(definition: str) -> bool:
-    """Tell whether ADD COLUMN takes a definition only on an empty table, or never, and a rebuild takes it.
+    """Tell whether a column definition needs a rebuild of the table because ADD COLUMN may refuse it.
 
-    The rules are those of sqlite.org/lang_altertable.html#altertabaddcol.
+    ADD COLUMN refuses some definitions on a table with rows, and some always. The rules are those of
+    sqlite.org/lang_altertable.html#altertabaddcol.
     """
     for clause in clauses(sql_tokens.tokens(definition)[1:]):
         words = [token.text.lower() for token in clause.tokens]
@@ -71,11 +73,11 @@ def _with_values(migrator: SqliteMigrator, sql: str, values: Sequence[Any]) -> s
 
 
 def literal_of(database: peewee.SqliteDatabase, value: Any) -> str:
-    """Write a value as SQL. Raises as binding it does."""
+    """Write a value as SQL. Raises the errors of binding it as a parameter."""
     if isinstance(value, float) and math.isinf(value):
-        return "9e999" if value > 0 else "-9e999"  # quote() writes Inf, which is a name
+        return "9e999" if value > 0 else "-9e999"  # quote() writes Inf, which SQL reads as a name
     if isinstance(value, str) and "\0" in value:
-        return f"CAST(X'{value.encode().hex()}' AS TEXT)"  # quote() stops there
+        return f"CAST(X'{value.encode().hex()}' AS TEXT)"  # quote() stops at the NUL
     ((text,),) = database.execute_sql("SELECT quote(?)", (value,)).fetchall()
     return cast("str", text)
 

@@ -1,4 +1,4 @@
-"""What a CREATE TABLE says of its columns and rules that no pragma tells."""
+"""Read the rules in a CREATE TABLE statement that no pragma reports."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _SAME_AS_NOTHING = {"on conflict abort", "match simple"}
 
 
 class _Rule(NamedTuple):
-    column: str | None  # of which it is a clause; None for a constraint of the table
+    column: str | None  # the column whose clause it is; None for a constraint of the table
     clause: Clause
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Collations and expressions of generated columns, by column; CHECKs; foreign keys that are checked at COMMIT.
+    """The rules of a table that no pragma reports.
 
-    `besides` are the names of constraints, ON CONFLICT and MATCH, a line each.
+    `collations` and `generated` (expressions) are by column. `deferred` are the foreign keys that are checked at
+    COMMIT. `besides` has one line for each name of a constraint, ON CONFLICT and MATCH.
     """
 
     collations: Mapping[str, str]
@@ -37,7 +38,7 @@ class Written:
 
 
 def written_rules(parsed: sql_tokens.CreateTable) -> Written:
-    """Read the rules of a table, every name in lower case."""
+    """Read the rules of a table. All names are in lower case."""
     columns = {sql_tokens.name_of(part[0]).lower(): part for part in parsed.columns}
     names = columns.keys() | _ROWID
     rules = [_Rule(column, clause) for column, part in columns.items() for clause in clauses(part[1:])]
@@ -55,7 +56,7 @@ def written_rules(parsed: sql_tokens.CreateTable) -> Written:
 
 def _expression(clause: Clause, keyword: str, names: Collection[str]) -> str:
     parts = sql_tokens.after(clause.tokens, keyword)[0]
-    if any(part.says(".") for part in parts):  # t.a is a: no other table is in scope
+    if any(part.says(".") for part in parts):  # t.a means a, because no other table can be named here
         following = (*parts[1:], parts[-1])
         parts = tuple(
             part for part, next_ in zip(parts, following, strict=True) if not (part.says(".") or next_.says("."))

@@ -1,4 +1,4 @@
-"""Which rules of a table a rebuild to its model's shape would take away, because the model does not state them."""
+"""Find the rules of a table that its model does not state, so that a rebuild from the model drops them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _NO_ACTION = "no action"
 
 
-def rules_that_go(old: Table, new: Table, indexes: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
-    """Name each rule of the old table that the new one does not have: lines that continue a table's name.
+def dropped_rules(old: Table, new: Table, indexes: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+    """Give each rule of the old table that the new table does not have. Each line continues the table's name.
 
-    `indexes` are the CREATE INDEX of the old table's indexes by name, `wanted` those of the new one's. A rule over a
-    column that goes is not named: it goes with that, which is said.
+    `indexes` and `wanted` are the CREATE INDEX statements of the old and of the new table, by name. A rule over a
+    dropped column is not reported, because another line reports the column.
     """
     unique = {_key(new), *map(frozenset, new.uniques), *map(_unique_columns, wanted.values())} - {None}
     rules = set(map(_rule, wanted.values()))
@@ -68,17 +68,17 @@ def _of_reference(key: ForeignKey, instead: Sequence[ForeignKey]) -> Iterator[st
 
 
 def _unique_columns(index: str) -> frozenset[str] | None:
-    """Give the columns that a CREATE INDEX makes unique; None if it is of another kind."""
+    """Give the columns that a CREATE INDEX makes unique, or None if it is another kind of index."""
     return frozenset(_plain_columns(index)) or None if _is_unique(index) else None
 
 
 def _is_plain(index: str) -> bool:
-    """Tell whether a CREATE INDEX states no rule and only makes reading faster."""
+    """Tell whether a CREATE INDEX states no rule and only makes reads faster."""
     return not _is_unique(index) and bool(_plain_columns(index))
 
 
 def _says_more(instead: str | None, index: str) -> bool:
-    """Tell whether the model states an index of this name, and not one with fewer rules."""
+    """Tell whether the model has an index of this name that states at least the same kinds of rules."""
     return instead is not None and not _is_plain(instead) and _is_unique(instead) >= _is_unique(index)
 
 
@@ -87,13 +87,13 @@ def _is_unique(index: str) -> bool:
 
 
 def _rule(index: str) -> tuple[bool, str]:
-    """Give what an index says, but for its name."""
+    """Give the definition of an index without its name."""
     parts = sql_tokens.tokens(index)
     return _is_unique(index), sql_tokens.normal(parts[3 + _is_unique(index) :])
 
 
 def _plain_columns(index: str) -> list[str]:
-    """Give an index's columns; none if it has an expression, a collation or a WHERE."""
+    """Give the columns of an index; none if it has an expression, a collation or a WHERE."""
     parts = [part for part in sql_tokens.tokens(index) if not part.says("asc", "desc")]
     opening = next(place for place, part in enumerate(parts) if part.says("("))
     columns = sql_tokens.split(parts[opening + 1 : sql_tokens.closing_of(parts, opening)])

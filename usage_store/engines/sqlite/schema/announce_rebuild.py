@@ -1,6 +1,7 @@
-"""Tell whoever watches the connection what a rebuild is about to do, by the names of savepoints.
+"""Announce a rebuild to the code that watches the connection, by the names of savepoints.
 
-Outside a transaction, a migration's DROP TABLE is refused where it is not declared; that of a rebuild loses nothing.
+A migration outside a transaction may not run an undeclared DROP TABLE. The DROP TABLE of a rebuild loses nothing, so
+the watching code must know it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _ROW = "SELECT rowid FROM main.sqlite_master WHERE type = 'table' AND name = ?"
 
 
 class Rebuilt(NamedTuple):
-    """The folded name of a table, and the rows in sqlite_master of the old one and the new one."""
+    """The folded name of a rebuilt table, and the rowids in sqlite_master of the old and the new table."""
 
     table: str
     old_row: int
@@ -30,25 +31,28 @@ class Rebuilt(NamedTuple):
 
 @contextmanager
 def rebuilding(database: peewee.SqliteDatabase, table: str, new: str, without: Iterable[str]) -> Iterator[None]:
-    """Tell that within the block a table is replaced by a new one with its rows, and which columns that has no more."""
+    """Announce that in the block the table `new`, which has the same rows, replaces `table`.
+
+    `without` are the columns that the new table does not have.
+    """
     for column in without:
-        _told(database, f"{LEAVING_OUT}{table}.{column}")
+        _announce(database, f"{LEAVING_OUT}{table}.{column}")
         _end(database, f"{LEAVING_OUT}{table}.{column}")
     ((old_row,), (new_row,)) = (database.execute_sql(_ROW, (name,)).fetchone() for name in (table, new))
-    _told(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
+    _announce(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
     yield
     _end(database, f"{_REBUILDING}{old_row}:{new_row}:{table}")
 
 
 def rebuilt_by(savepoint: str) -> Rebuilt | None:
-    """Give what a savepoint of that name tells, if it is one."""
+    """Give what the name of a savepoint announces; None if it announces no rebuild."""
     if not savepoint.startswith(_REBUILDING):
         return None
     old_row, new_row, table = savepoint.removeprefix(_REBUILDING).split(":", 2)
     return Rebuilt(fold(table), int(old_row), int(new_row))
 
 
-def _told(database: peewee.SqliteDatabase, name: str) -> None:
+def _announce(database: peewee.SqliteDatabase, name: str) -> None:
     database.execute_sql(f"SAVEPOINT {quoted(name)}")
 
 

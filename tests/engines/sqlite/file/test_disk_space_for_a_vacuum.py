@@ -1,4 +1,4 @@
-"""A VACUUM looks at the disk first: it needs twice what the database holds."""
+"""A VACUUM first checks the free disk space: it needs twice the size of the used pages."""
 
 from __future__ import annotations
 

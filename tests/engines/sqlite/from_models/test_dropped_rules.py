@@ -1,4 +1,4 @@
-"""Rules that a table has, and its model does not state: each that a migration would take away is said."""
+"""Each rule that a migration would drop, because the model does not state it, is reported."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ def test_a_rule_of_the_table_that_goes_is_said(project: Project, columns: str, r
     before = schema(project.database)
     generated = project.migrate([t()])
     (line,) = generated.todo
-    assert line == f"t{rule} goes, as the model does not state it; state it there, or delete this line"
-    assert f"# TODO: t{rule} goes" in generated.source
+    assert (
+        line == f"t{rule} is dropped, because the model does not state it; state it in the model, or delete this line"
+    )
+    assert f"# TODO: t{rule} is dropped" in generated.source
     project.runner().rollback()
     same(before, schema(project.database))
 
@@ -55,7 +57,10 @@ def test_an_index_that_is_a_rule_is_said_when_it_goes(project: Project, index: s
     project.database.execute_sql("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)")
     project.database.execute_sql(index)
     (line,) = project.migrate([t(a=text(index=True))]).todo
-    assert line == f"t: {index} goes, as the model does not state it; state it there, or delete this line"
+    assert (
+        line
+        == f"t: {index} is dropped, because the model does not state it; state it in the model, or delete this line"
+    )
 
 
 def test_actions_of_a_reference_that_go_are_said(project: Project) -> None:
@@ -66,7 +71,7 @@ def test_actions_of_a_reference_that_go_are_said(project: Project) -> None:
     )
     parent = model("p")
     lines = project.generate([parent, t(p=ForeignKeyField(parent, null=True, index=False))]).todo
-    assert [line.partition(" goes")[0] for line in lines] == [
+    assert [line.partition(" is dropped")[0] for line in lines] == [
         "t.p_id: ON DELETE CASCADE",
         "t.p_id: ON UPDATE SET NULL",
         "t.p_id: DEFERRABLE INITIALLY DEFERRED",
