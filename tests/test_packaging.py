@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import email
 import importlib.metadata
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import usage_store
 from tests.support.programs import ROOT, TIMEOUT
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ TOP_LEVEL = {
     *("setup.cfg", "pyproject.toml", "usage_store", "migrations", "tests", "README.md"),
     *("LICENSE", "CHANGELOG.md", "MANIFEST.in"),
 }
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("scripts", {})
 pytestmark = pytest.mark.skipif(
     int(importlib.metadata.version("setuptools").split(".")[0]) < 77, reason="building needs setuptools 77"
 )
@@ -111,12 +115,15 @@ def _check_it_works(python: Path, folder: Path, home: Path, **environment: str) 
     )
     said = _run([python, "-W", "error", "-m", "usage_store.migrate", "status"], folder, **environment)
     assert said.startswith("version 3 of 3, 0 pending\n")
+    for script in SCRIPTS if "PYTHONPATH" not in environment else ():
+        assert _run([python.parent / script, "--version"], folder) == f"{script} {usage_store.__version__}\n"
     assert [path.name for path in folder.iterdir()] == ["usage.db"]
 
 
-def _sources(built: dict[str, Path], *folders: str) -> set[str]:
+def _sources(built: dict[str, Path], *folders: str, suffix: str = ".py") -> set[str]:
     checkout = built[".gz"].parents[1] / "checkout"
-    return {path.relative_to(checkout).as_posix() for folder in folders for path in (checkout / folder).rglob("*.py")}
+    paths = (path for folder in folders for path in (checkout / folder).rglob(f"*{suffix}"))
+    return {path.relative_to(checkout).as_posix() for path in paths}
 
 
 def _new_in(python: Path) -> set[str]:
@@ -129,10 +136,17 @@ def _metadata(wheel: Path) -> Message:
         return email.message_from_bytes(archive.read(name))
 
 
+def _entry_points(wheel: Path) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser()
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+        parser.read_string(archive.read(name).decode())
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) -> None:
     with zipfile.ZipFile(built[".whl"]) as archive:
         names = set(archive.namelist())
-        entry_points = archive.read(next(name for name in names if name.endswith("/entry_points.txt"))).decode()
     inside = {name for name in names if name.startswith("usage_store/")}
     migrations = {f"usage_store/{name}" for name in _sources(built, "migrations")}
     data = {"usage_store/py.typed", "usage_store/migrations/_schemas.sqlite.json"}
@@ -141,8 +155,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) ->
     (about,) = {name.split("/")[0] for name in names - inside}
     assert re.fullmatch(r"usage_store-[0-9][0-9a-z.]*\.dist-info", about)
     assert f"{about}/licenses/LICENSE" in names
-    # Under another name, pytest would load the plugin twice where it is also named with -p.
-    assert entry_points == "[pytest11]\nusage_store.pytest_plugin = usage_store.pytest_plugin\n"
+
+
+def test_the_plugin_has_the_name_of_its_module(built: dict[str, Path]) -> None:
+    """Under another name, pytest would load the plugin twice where somebody also names it with `-p`."""
+    assert _entry_points(built[".whl"])["pytest11"] == {"usage_store.pytest_plugin": "usage_store.pytest_plugin"}
+
+
+@pytest.mark.skipif(not SCRIPTS, reason="waits for [project.scripts]")
+def test_one_command_is_installed(built: dict[str, Path]) -> None:
+    """`_check_it_works` runs it in each kind of installation."""
+    assert list(_entry_points(built[".whl"])["console_scripts"]) == ["usage-store"]
 
 
 def test_the_metadata_says_what_is_needed(built: dict[str, Path]) -> None:
@@ -167,7 +190,8 @@ def test_the_sdist_holds_the_sources_the_migrations_and_the_tests(built: dict[st
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names >= _sources(built, "usage_store", "migrations", "tests") | {"usage_store/py.typed"}
     assert {"tests/test_packaging.py", "migrations/001_add_usage_tracking_tables.py"} <= names
-    assert {name.partition("/")[0] for name in names} - {""} == TOP_LEVEL | {"PKG-INFO", "usage_store.egg-info"}
+    assert names >= _sources(built, "docs", suffix=".md")
+    assert {name.partition("/")[0] for name in names} - {"", "docs"} == TOP_LEVEL | {"PKG-INFO", "usage_store.egg-info"}
     assert not [name for name in names if name.endswith((".pyc", ".db"))]
 
 
@@ -207,6 +231,20 @@ def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_pat
     (checkout / "migrations" / "004_more.py").write_text("def up(migrator, db):\n    pass\n")
     said = _run([python, "-m", "usage_store.migrate"], tmp_path / "elsewhere")
     assert said.startswith("applied 004_more ")
+
+
+def test_what_was_deleted_is_not_built_again_from_what_an_earlier_build_left(python: Path, tmp_path: Path) -> None:
+    checkout, package = _copy(tmp_path), _site(python) / "usage_store"
+    gone = ("migrations/004_more.py", "migrations/_schemas.other.json", "usage_store/more.py")
+    for name in gone:
+        (checkout / name).touch()
+    _pip_install(python, checkout, ".")
+    assert (package / "migrations" / "004_more.py").exists()
+    for name in gone:
+        (checkout / name).unlink()
+    _pip_install(python, checkout, ".")
+    assert (package / "migrations" / "003_follow_events_and_references.py").exists()
+    assert not {Path(name).name for name in gone} & {path.name for path in package.rglob("*")}
 
 
 def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) -> None:
