@@ -5,14 +5,12 @@ from __future__ import annotations
 import configparser
 import email
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
-import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import usage_store
+from tests.support.fresh_environments import PROJECT, borrow, copy_checkout, offline
 from tests.support.programs import ROOT, TIMEOUT
 
 if TYPE_CHECKING:
@@ -32,20 +31,17 @@ TOP_LEVEL = {
     *("setup.cfg", "pyproject.toml", "usage_store", "migrations", "tests", "README.md"),
     *("LICENSE", "CHANGELOG.md", "MANIFEST.in"),
 }
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("scripts", {})
+SCRIPTS = PROJECT.get("scripts", {})
 pytestmark = pytest.mark.skipif(
     int(importlib.metadata.version("setuptools").split(".")[0]) < 77, reason="building needs setuptools 77"
 )
 
 
 def _run(command: Sequence[object], folder: Path, **environment: str) -> str:
-    ours = ("PYTHON", "PIP_", "PYTEST", "USAGE_STORE")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     result = subprocess.run(
         list(map(str, command)),
         cwd=folder,
-        env=inherited | environment,
+        env=offline(**environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -56,28 +52,16 @@ def _run(command: Sequence[object], folder: Path, **environment: str) -> str:
     return result.stdout
 
 
-def _copy(folder: Path) -> Path:
-    """Copy the tree as a fresh checkout has it: no caches, nothing built."""
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info", "venv")
-    return Path(shutil.copytree(ROOT, folder / "checkout", ignore=ignored))
-
-
 @pytest.fixture(scope="module")
 def borrowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Link to what the environments need of this one, and to nothing else that is installed here."""
-    folder = tmp_path_factory.mktemp("borrowed")
-    for name in BORROWED:
-        distribution = importlib.metadata.distribution(name)
-        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
-            if not top.endswith(".pth"):
-                (folder / top).symlink_to(Path(str(distribution.locate_file(top))))
-    return folder
+    return borrow(tmp_path_factory.mktemp("borrowed"), BORROWED)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Build the sdist, and from the sdist the wheel."""
-    checkout = _copy(tmp_path_factory.mktemp("build"))
+    checkout = copy_checkout(tmp_path_factory.mktemp("build"))
     _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", checkout.parent / "dist"], checkout)
     built = {path.suffix: path for path in (checkout.parent / "dist").iterdir()}
     assert built.keys() == {".whl", ".gz"}
@@ -216,7 +200,7 @@ def test_every_module_of_the_wheel_can_be_imported_and_none_is_missing(
 
 
 def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) -> None:
-    checkout = _copy(tmp_path)
+    checkout = copy_checkout(tmp_path)
     _pip_install(python, checkout, ".")
     assert {name.partition("-")[0] for name in _new_in(python)} == {"usage_store"}
     shutil.rmtree(checkout)
@@ -224,7 +208,7 @@ def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) 
 
 
 def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_path: Path) -> None:
-    checkout = _copy(tmp_path)
+    checkout = copy_checkout(tmp_path)
     _pip_install(python, checkout, "-e", ".")
     assert not (_site(python) / "usage_store").exists()
     _check_it_works(python, tmp_path / "elsewhere", checkout)
@@ -234,7 +218,7 @@ def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_pat
 
 
 def test_what_was_deleted_is_not_built_again_from_what_an_earlier_build_left(python: Path, tmp_path: Path) -> None:
-    checkout, package = _copy(tmp_path), _site(python) / "usage_store"
+    checkout, package = copy_checkout(tmp_path), _site(python) / "usage_store"
     gone = ("migrations/004_more.py", "migrations/_schemas.other.json", "usage_store/more.py")
     for name in gone:
         (checkout / name).touch()
@@ -248,7 +232,7 @@ def test_what_was_deleted_is_not_built_again_from_what_an_earlier_build_left(pyt
 
 
 def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) -> None:
-    checkout = _copy(tmp_path)
+    checkout = copy_checkout(tmp_path)
     _check_it_works(python, tmp_path / "elsewhere", checkout, PYTHONPATH=str(checkout))
 
 
