@@ -92,13 +92,11 @@ def _check_it_works(python: Path, folder: Path, home: Path, **environment: str) 
     where = _run([python, "-c", "import usage_store; print(usage_store.__file__)"], folder, **environment)
     assert Path(where.strip()) == home / "usage_store" / "__init__.py"
     said = _run([python, "-W", "error", "-m", "usage_store.migrate"], folder, **environment)
-    assert re.fullmatch(
-        r"applied 001_add_usage_tracking_tables \([0-9.]+ ms\)\napplied 002_compact_snapshots \([0-9.]+ ms\)\n"
-        r"applied 003_follow_events_and_references \([0-9.]+ ms\)\n",
-        said,
-    )
+    versions = ("001_add_usage_tracking_tables", "002_compact_snapshots", "003_follow_events_and_references")
+    applied = re.sub(r" \([0-9.]+ ms\)$", "", said, flags=re.MULTILINE).splitlines()
+    assert [line for line in applied if not line.startswith("created ")] == [f"applied {name}" for name in versions]
     said = _run([python, "-W", "error", "-m", "usage_store.migrate", "status"], folder, **environment)
-    assert said.startswith("version 3 of 3, 0 pending\n")
+    assert "version 3 of 3, 0 pending\n" in said
     for script in SCRIPTS if "PYTHONPATH" not in environment else ():
         assert _run([python.parent / script, "--version"], folder) == f"{script} {usage_store.__version__}\n"
     assert [path.name for path in folder.iterdir()] == ["usage.db"]

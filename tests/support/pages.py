@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PAGES = {path.relative_to(ROOT).as_posix(): path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]}
 SHOWN = {"dockerfile", "gitignore", "ini", "json", "sh", "sql", "text", "toml", "yaml"}  # languages that nothing runs
 RUN = {"console", "python"}
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# ((?:[\w.-]+/)*[\w.-]+\.py)\n")
 _COMMAND = re.compile(r"((?:[^\n]*\\\n)*[^\n]*\n)(.*)", re.DOTALL)  # its lines are joined by backslashes at their ends
 _MEASURED = {
@@ -95,7 +95,7 @@ def blocks_of(page: str, text: str | None = None) -> list[Block]:
     text = PAGES[page].read_text(encoding="utf-8") if text is None else text
     found = [
         (text.count("\n", 0, match.start()) + 1, match["language"], textwrap.dedent(match["text"]))
-        for match in _FENCE.finditer(text)
+        for match in FENCE.finditer(text)
     ]
     blocks = []
     for (line, language, code), after in zip_longest(found, found[1:]):
