@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 PUBLIC = [usage_store, errors, migrate, testing]
-OBJECTS = [UsageConfig, UsageSession, UsageSnapshot, MigrationRunner, peewee.Database, peewee.Query, peewee.fn]
+OBJECTS = [UsageConfig, UsageSession, UsageSnapshot, MigrationRunner, peewee.Database, peewee.Query]
 YOURS = {"check", "down", "notices", "up", "usage_json"}  # what the reader writes, and a function of SQL
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -225,7 +225,8 @@ def faults(code: str) -> Iterator[str]:
 
 def missing_attribute(dotted: str) -> Iterator[str]:
     first, *rest = dotted.split(".")
-    thing: Any = usage_store if first == "usage_store" else getattr(usage_store, first, None)
+    named = {name: getattr(usage_store, name) for name in usage_store.__all__}
+    thing: Any = {"usage_store": usage_store, **named}.get(first)
     for name in rest if thing is not None else ():
         if inspect.ismodule(thing) and not hasattr(thing, name):
             with suppress(ImportError):
@@ -237,7 +238,8 @@ def missing_attribute(dotted: str) -> Iterator[str]:
 
 
 def missing_arguments(name: str, keywords: Iterable[ast.keyword]) -> Iterator[str]:
-    function = next((getattr(place, name) for place in [*PUBLIC, *OBJECTS] if hasattr(place, name)), None)
+    public = {name: getattr(module, name) for module in PUBLIC for name in module.__all__}
+    function = public.get(name) or next((getattr(thing, name) for thing in OBJECTS if hasattr(thing, name)), None)
     if function is None and name not in YOURS and not hasattr(builtins, name):
         yield f"there is no function {name}"
     if function is None or name not in usage_store.__all__:
@@ -299,4 +301,4 @@ def test_a_page_that_is_wrong_is_named_with_its_line(
     with pytest.raises(pytest.fail.Exception) as caught:
         test()
     lines = [line.removeprefix("docs/made-up.md:") for line in str(caught.value).splitlines() if "made-up" in line]
-    assert [line[: len(start)] for line, start in zip(lines, told, strict=True)] == told
+    assert [line[: len(start)] for line, start in zip(sorted(lines), told, strict=True)] == told
