@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import playhouse
 import pytest
+from playhouse.migrate import SchemaMigrator
 
 import usage_store
 from tests.support.pages import FENCE, PAGES, blocks_of
@@ -32,7 +33,7 @@ pytestmark = [
 ]
 
 PUBLIC = [usage_store, errors, migrate, testing]
-OBJECTS = [UsageConfig, UsageSession, UsageSnapshot, MigrationRunner, peewee.Database, peewee.Query]
+OBJECTS = [UsageConfig, UsageSession, UsageSnapshot, MigrationRunner, SchemaMigrator, peewee, peewee.Database]
 YOURS = {"check", "down", "notices", "up", "usage_json"}  # what the reader writes, and a function of SQL
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -84,6 +85,10 @@ def test_the_links_lead_somewhere() -> None:
             elif anchor and anchor not in anchors(target):
                 wrong.append(f"{page}:{line}: {link}: the headings there are {sorted(anchors(target))}")
     compare(wrong)
+
+
+def test_the_readme_is_short() -> None:
+    assert PAGES["README.md"].stat().st_size <= 8_000
 
 
 def test_the_readme_leads_to_every_page() -> None:
@@ -282,10 +287,10 @@ $ usage-store migrate stamp
         (
             test_the_functions_and_arguments_that_a_page_names_are_there,
             [
-                "7: UsageSnapshot.last(): ",
                 "6: errors.NoSuchError: ",
                 "6: init_database(keep=3): init_database has no argument keep",
                 "6: open_database(): there is no function",
+                "7: UsageSnapshot.last(): ",
             ],
         ),
     ],

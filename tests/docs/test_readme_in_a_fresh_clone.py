@@ -18,7 +18,7 @@ from tests.support.fresh_environments import (
     offline,
     python3_that_lends,
 )
-from tests.support.pages import PAGES, Session, blocks_of
+from tests.support.pages import Session, blocks_of
 from tests.support.programs import ROOT, TIMEOUT
 
 if TYPE_CHECKING:
@@ -83,7 +83,3 @@ def test_the_readme_can_be_followed_twice_in_a_fresh_clone(
         assert git("status", "--porcelain", clone=clone) == ""
     ignored = git("status", "--porcelain", "--ignored", "migrations", clone=clone).splitlines()
     assert [line for line in ignored if "__pycache__" not in line] == []
-
-
-def test_the_readme_is_short() -> None:
-    assert PAGES["README.md"].stat().st_size <= 8_000

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,14 +78,22 @@ def run(*command: str | Path, folder: Path, **extra: str) -> str:
     return done.stdout
 
 
+@cache
+def cache_of_mypy() -> str:
+    """Make a folder for what mypy knows of this checkout after its first run, most of the time that it takes."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def mypy(places: Mapping[Path, Block], folder: Path) -> Iterator[tuple[Path, int, str]]:
-    """Check each page by itself, since two pages may have files of the same name. One cache serves all."""
+    """Check each page by itself, since two pages may have files of the same name."""
     for page in sorted({path.relative_to(folder).parts[0] for path in places}):
         names = [path.relative_to(folder / page) for path in places if path.is_relative_to(folder / page)]
         modules = [".".join(name.with_suffix("").parts) for name in names if is_migration(name)]
         settings = folder / page / "mypy.ini"
         settings.write_text(MYPY + "".join(MIGRATION.format(module=module) for module in modules), encoding="utf-8")
-        options = "--config-file", settings, "--cache-dir", folder / "cache", "--output", "json"
+        options = "--config-file", settings, "--cache-dir", cache_of_mypy(), "--output", "json"
         told = run("mypy", *options, *names, folder=folder / page, MYPYPATH=f"{ROOT}:{folder / page}")
         for found in map(json.loads, filter(None, told.splitlines())):
             yield folder / page / found["file"], found["line"], f"{found['message']} [{found['code']}]"
