@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import usage_store
+from tests.support.commands import command
 from tests.support.fresh_environments import PROJECT, borrow, copy_checkout, offline
 from tests.support.programs import ROOT, TIMEOUT
+from usage_store import init_database
+from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -243,3 +246,14 @@ def test_the_fixtures_are_there_once_installed_and_naming_the_plugin_besides_doe
     folder.mkdir()
     (folder / "test_it.py").write_text("def test_it(usage_database):\n    assert usage_database.get_tables()\n")
     assert "1 passed" in _run([python, "-m", "pytest", "-W", "error", *named], folder)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.skipif(not (ROOT / ".gitignore").exists(), reason="needs .gitignore")
+def test_git_ignores_databases_their_files_and_their_backups(tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    _run(["git", "init", "-q"], tmp_path)
+    seed_usage(init_database(tmp_path / "usage.db"), sessions=1, snapshots=1)
+    assert command("rollback", cwd=tmp_path).returncode == 0
+    assert list(tmp_path.glob("usage.db.*.backup"))
+    assert _run(["git", "status", "--porcelain"], tmp_path) == "?? .gitignore\n"

@@ -33,7 +33,16 @@ pytestmark = [
 ]
 
 PUBLIC = [usage_store, errors, migrate, testing]
-OBJECTS = [UsageConfig, UsageSession, UsageSnapshot, MigrationRunner, SchemaMigrator, peewee, peewee.Database]
+OBJECTS = [
+    UsageConfig,
+    UsageSession,
+    UsageSnapshot,
+    MigrationRunner,
+    SchemaMigrator,
+    peewee,
+    peewee.Database,
+    peewee.ModelSelect,
+]
 YOURS = {"check", "down", "notices", "up", "usage_json"}  # what the reader writes, and a function of SQL
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
