@@ -52,7 +52,7 @@ class Storage(Protocol[D]):
         """Insert a snapshot and give its id; None, and nothing is inserted, for no JSON or an unknown session."""
 
     def insert_many(self, database: D, rows: Sequence[Row]) -> int:
-        """Insert snapshots and give how many were; the others are as those that `insert` refuses."""
+        """Insert snapshots and give their number. Raises IntegrityError at the first that `insert` would refuse."""
 
     def refused_because(self, database: D, text: str, session_id: str) -> tuple[bool, bool]:
         """Tell whether a text is JSON to the database, and a session known. Reads only."""
