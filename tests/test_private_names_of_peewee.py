@@ -283,13 +283,13 @@ def _() -> None:
     assert proxy.obj is database
 
 
-@needed("Model(__no_default__=True), Model.__data__", "to make models of stored rows in a third of the time")
+@needed("Model.__data__, Model._dirty, Model.__rel__", "to make models of stored rows in a quarter of the time")
 def _() -> None:
-    model: Any = Parent(__no_default__=True)
-    assert (model.__data__, model.dirty_fields) == ({}, [])
-    model.__data__.update(id=4, name="x")
+    by_peewee: Any = Parent(__no_default__=True)
+    assert vars(by_peewee) == {"__data__": {}, "_dirty": set(), "__rel__": {}}, "a model has more attributes by now"
+    model: Any = Parent.__new__(Parent)
+    model.__data__, model._dirty, model.__rel__ = {"id": 4, "name": "x"}, set(), {}
     assert (model.id, model.name, model.dirty_fields) == (4, "x", [])
-    assert Parent().name == "nobody"
 
 
 @needed("Model._dirty, Model.dirty_fields", "to tell a text that was assigned from one that was read")

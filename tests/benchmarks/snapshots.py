@@ -10,16 +10,17 @@ from __future__ import annotations
 import argparse
 import os
 import sqlite3
-import statistics
 import sys
 import tempfile
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks import indexes, large, memory, upkeep
-from tests.benchmarks.stream import original
+from tests.benchmarks.stream import Row, original
+from tests.benchmarks.turns import print_rates
 from usage_store import (
     UsageConfig,
     UsageSnapshot,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-ROUNDS = 9
+ROUNDS, PART = 9, 109  # rows
 INSERT = "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) VALUES (?, ?, ?, ?)"
 CONFIG = "SELECT * FROM usage_config WHERE is_active = 1"
 ONE = f"SELECT snapshot_data, {block_format.BLOCK} FROM usage_snapshots WHERE id = ?"
@@ -58,42 +59,37 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def compared(name: str, count: int, floor: Callable[[], object], ours: Callable[[], object]) -> None:
-    """Print rates of both, and the ratio pair by pair."""
-    pairs = [(seconds(floor), seconds(ours)) for _ in range(ROUNDS)]
-    ratios = sorted(mine / its for its, mine in pairs)
-    floor_rate, our_rate = (count / statistics.median(times) for times in zip(*pairs, strict=True))
-    middle = statistics.median(ratios)
-    print(
-        f"{name}: sqlite3 {floor_rate:,.0f}/s, usage_store {our_rate:,.0f}/s; "
-        f"{1 / middle:.2f} of its rate (from {1 / ratios[-1]:.2f} to {1 / ratios[0]:.2f}), {middle:.2f} times as long"
-    )
-
-
 def inserts(folder: Path) -> None:
+    """Print how long inserts and the configuration take, each contender with a file of its own."""
     rows = original()
-    given = [dict(zip(("session_id", "snapshot_data", "snapshot_type", "timestamp"), row, strict=True)) for row in rows]
-    database: peewee.SqliteDatabase = unwrap(init_database(folder / "insert.db"))
-    register_sessions({row.session_id for row in rows})
-    with closing(raw(folder / "insert.db")) as connection:
+    given = [dict(zip(Row._fields, row, strict=True)) for row in rows]
+    for name in ("floor.db", "ours.db"):  # the models are bound to the last one
+        database: peewee.SqliteDatabase = unwrap(init_database(folder / name))
+        register_sessions({row.session_id for row in rows})
+    parts = range(0, len(rows), PART)
+    with closing(raw(folder / "floor.db")) as connection:
+
+        def one(start: int) -> None:
+            for row in rows[start : start + PART]:
+                connection.execute(INSERT, row)
+
+        def our_one(start: int) -> None:
+            for snapshot in given[start : start + PART]:
+                insert_usage_snapshot(snapshot)
 
         def many() -> None:
             connection.execute("BEGIN")
             connection.executemany(INSERT, rows)
             connection.execute("COMMIT")
 
-        compared(
-            "one insert, autocommit",
-            len(rows),
-            lambda: [connection.execute(INSERT, row) for row in rows],
-            lambda: [insert_usage_snapshot(snapshot) for snapshot in given],
-        )
-        compared("bulk insert", len(rows), many, lambda: insert_usage_snapshots(given))
-        compared(
+        floor, ours = ([partial(call, start) for start in parts] for call in (one, our_one))
+        print_rates("one insert, autocommit", len(rows), floor, ours)
+        print_rates("bulk insert", 3 * len(rows), [many] * 3, [lambda: insert_usage_snapshots(given)] * 3)
+        print_rates(
             "active configuration",
             2000,
-            lambda: [connection.execute(CONFIG).fetchone() for _ in range(2000)],
-            lambda: [UsageConfig.active() for _ in range(2000)],
+            [lambda: [connection.execute(CONFIG).fetchone() for _ in range(100)]] * 20,
+            [lambda: [UsageConfig.active() for _ in range(100)]] * 20,
         )
     database.close()
 

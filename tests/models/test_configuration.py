@@ -177,6 +177,15 @@ def test_text_that_is_not_utf8_is_damage_too(
     assert len(caplog.records) == 1
 
 
+def test_a_host_that_reads_texts_as_bytes_gets_the_configuration_all_the_same(
+    usage_database: peewee.SqliteDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert update_usage_config({"plan": "max5", "timezone": "Europe/Berlin"})
+    usage_database.connection().text_factory = bytes
+    assert (active().plan, active().timezone, active().theme) == ("max5", "Europe/Berlin", "auto")
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("mended", [CHANGED, DEFAULTS])
 def test_a_damaged_row_can_be_mended(
     writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture, mended: dict[str, Any]

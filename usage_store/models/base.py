@@ -13,7 +13,7 @@ from usage_store.models.fields.column_types import Checked
 from usage_store.models.sqlite.rows.peewee_queries import UsageAlias, UsageRaw, UsageSelect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Self
 
 
@@ -91,8 +91,11 @@ class UsageModel(peewee.Model):
         return inner(database)
 
     @classmethod
-    def _stored(cls, values: Mapping[str, Any]) -> Self:
-        """Make the model of a row that is stored, from all its fields, in a third of the time that peewee takes."""
-        model = cls(__no_default__=True)
-        model.__data__.update(values)
-        return model
+    def _stored(cls, values: dict[str, Any]) -> Self:
+        """Make the model of a stored row from the values of all its fields. The dict is the model's own from now on.
+
+        Peewee's `__init__` would take four times as long.
+        """
+        model: Any = cls.__new__(cls)
+        model.__data__, model._dirty, model.__rel__ = values, set(), {}
+        return model  # type: ignore[no-any-return]

@@ -99,7 +99,8 @@ class UsageConfig(UsageModel):
             line = f"usage_config {values['id']}: {shown} is not allowed; the default is used"
             _warn_once(database.database, line)
             values |= {name: allowed_values.CONFIG_RULES[name].default for name in broken}
-        return cls._stored({**values, "is_active": True})
+        values["is_active"] = True
+        return cls._stored(values)
 
     @classmethod
     def update_active(cls, updates: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
-from peewee import SQL, Check
+from peewee import SQL, Check, IntegrityError
 
 from usage_store.engines import engine_of
 from usage_store.errors import InvalidValue, UnknownSession
@@ -136,7 +136,7 @@ class UsageSnapshot(LongHistories):
     @classmethod
     def _record(cls, row: snapshot_input.Row) -> UsageSnapshot:
         database = cls._db()
-        data, kind, seconds, session, _ = row
+        session, data, _, kind, seconds = row
         row_id = storage_of(database).insert(database, row)
         if row_id is None:
             cls._check(row)
@@ -167,10 +167,12 @@ class UsageSnapshot(LongHistories):
         storage = storage_of(database)
         with engine_of(database).write_transaction(database):
             for batch in itertools.chain([first], batches):
-                if storage.insert_many(database, batch) != len(batch):
+                try:
+                    total += storage.insert_many(database, batch)
+                except IntegrityError:
                     for number, row in enumerate(batch, total):
                         snapshot_input.numbered(number, cls._check, row)
-                total += len(batch)
+                    raise
         if cls.upkeep is not None:
             cls.upkeep(database)
         return total
@@ -239,14 +241,22 @@ class UsageSnapshot(LongHistories):
         return storage_of(database).of_session(database, checked)
 
     @classmethod
-    def _made(cls, row_id: int, session_id: str, data: str, kind: str, seconds: int) -> UsageSnapshot:
-        values = {"session": session_id, "snapshot_data": data, "snapshot_type": kind, "timestamp": seconds}
-        return cls._stored({"id": row_id, **values})
+    def _made(cls, row_id: int, session_id: str, data: str, kind: str, seconds: int, _: Any = None) -> UsageSnapshot:
+        model: Any = cls.__new__(cls)  # not by `_stored`: one more call for each row of a list takes long
+        model.__data__ = {
+            "id": row_id,
+            "session": session_id,
+            "snapshot_data": data,
+            "snapshot_type": kind,
+            "timestamp": seconds,
+        }
+        model._dirty, model.__rel__ = set(), {}
+        return model  # type: ignore[no-any-return]
 
     @classmethod
     def _check(cls, row: snapshot_input.Row) -> None:
         """Raise what is wrong with a row that was not inserted."""
-        text, _, _, session, _ = row
+        session, text, *_ = row
         database = cls._db()
         valid, known = storage_of(database).refused_because(database, text, session)
         if not valid:
@@ -257,7 +267,7 @@ class UsageSnapshot(LongHistories):
 
 
 def _rows(found: Iterable[tuple[Any, ...]]) -> list[SnapshotRow]:
-    rows = [SnapshotRow(*row) for row in found]
+    rows = [SnapshotRow(*row[:5]) for row in found]
     for row in rows:
         if type(row.snapshot_data) is not str:
             raise damage(row.id, row.snapshot_data)

@@ -62,7 +62,7 @@ class Storage(Protocol[D]):
         """
 
     def insert_many(self, database: D, rows: Sequence[Row]) -> int:
-        """Insert snapshots, and return how many were inserted. The others are such as `insert` refuses."""
+        """Insert snapshots, and return how many. Raises IntegrityError at the first row that `insert` would refuse."""
 
     def refused_because(self, database: D, text: str, session_id: str) -> tuple[bool, bool]:
         """Return whether the database accepts a text as JSON, and whether a session is registered. Reads only."""

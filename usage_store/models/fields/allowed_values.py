@@ -132,6 +132,8 @@ def checked_timestamp(value: object, *, ahead: bool = False) -> int:
     now = int(time.time())
     if value is None:
         return now
+    if type(value) is int and 0 <= value <= now + _AHEAD:
+        return value  # what most callers give
     moment = isinstance(value, datetime) and value.tzinfo is not None
     number: Any = value.timestamp() if moment else value  # type: ignore[attr-defined]
     if _is_number(number):

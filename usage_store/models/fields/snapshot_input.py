@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 FIELDS = ("session_id", "snapshot_data", "snapshot_type", "timestamp")
+_KNOWN = frozenset(FIELDS)
 _DEPTH = 500  # nested lists and objects; Python 3.11 follows some 990, SQLite 1000 or 2000
 _DIGITS = 4300  # of an int that Python reads by default: sys.get_int_max_str_digits()
 _BATCH_ROWS, _BATCH_CHARACTERS = 500, 8 * 2**20
 A = TypeVar("A")
 R = TypeVar("R")
-Row = tuple[str, str, int, str, str]  # snapshot_data, snapshot_type, timestamp, session_id, snapshot_data
+Row = tuple[str, str, str, str, int]  # session_id, snapshot_data, snapshot_data, snapshot_type, timestamp
 
 
 def encode(value: Any) -> str:
@@ -63,8 +64,8 @@ def _beyond_sqlite(text: str) -> bool:
     """Tell whether a text might hold what json_valid() takes for JSON and Python cannot follow, or the other way."""
     return (
         "\0" in text  # where SQLite's functions stop reading
-        or text.count("[") + text.count("{") > _DEPTH
-        or any(map(str.isdigit, text[_DIGITS - 1 :: _DIGITS]))  # a run of more digits would show here
+        or (len(text) > 2 * _DEPTH and text.count("[") + text.count("{") > _DEPTH)  # each must be closed as well
+        or any(map(str.isdigit, text[_DIGITS - 1 :: _DIGITS]))  # a longer run of digits has one of these places
     )
 
 
@@ -87,13 +88,8 @@ def _not_json(value: Any, error: Exception) -> InvalidValue:
 def row(session_id: Any, data: Any, kind: Any, timestamp: Any, *, ahead: bool = False) -> Row:
     """Give the columns of one snapshot, or raise InvalidValue; the timestamp may lie in the future if it is `ahead`."""
     session, text = allowed_values.checked_session_id(session_id), encode(data)
-    return (
-        text,
-        allowed_values.checked_snapshot_type(kind),
-        allowed_values.checked_timestamp(timestamp, ahead=ahead),
-        session,
-        text,
-    )
+    kind = allowed_values.checked_snapshot_type(kind)
+    return session, text, text, kind, allowed_values.checked_timestamp(timestamp, ahead=ahead)
 
 
 def mapped_row(snapshot: Mapping[str, Any], *, ahead: bool = False) -> Row:
@@ -102,9 +98,8 @@ def mapped_row(snapshot: Mapping[str, Any], *, ahead: bool = False) -> Row:
         given = dict(snapshot)
     except (TypeError, ValueError):
         raise InvalidValue("snapshot", snapshot, "a mapping of field to value") from None
-    for field in given:
-        if field not in FIELDS:
-            raise UnknownField(field, FIELDS)
+    if not _KNOWN.issuperset(given):
+        raise UnknownField(next(field for field in given if field not in FIELDS), FIELDS)
     for field in FIELDS[:2]:
         if field not in given:
             raise InvalidValue(field, None, "a value: it has no default")
@@ -127,7 +122,7 @@ def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     size = 0
     for row in rows:
         batch.append(row)
-        size += len(row[0])
+        size += len(row[1])
         if len(batch) == _BATCH_ROWS or size >= _BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0

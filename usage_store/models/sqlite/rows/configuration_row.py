@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from usage_store.models.fields.allowed_values import CONFIG_RULES
+from usage_store.models.sqlite.rows.peewee_queries import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
 
 _TEXTS = tuple(name for name, rule in CONFIG_RULES.items() if isinstance(rule.default, str))
 _COLUMNS = ("id", *CONFIG_RULES, "created_at", "updated_at")
-# Texts as blobs: sqlite3 raises, and gives no row at all, for text that is not UTF-8.
-_SELECTED = ", ".join(f"CAST({name} AS BLOB)" if name in _TEXTS else name for name in _COLUMNS)
-_ACTIVE = f"SELECT {_SELECTED} FROM usage_config WHERE is_active = 1"  # noqa: S608
+_ACTIVE = f"SELECT {', '.join(_COLUMNS)} FROM usage_config WHERE is_active = 1"  # noqa: S608
 # One statement, so that nobody comes between looking and writing.
 _RESET = f"""
 INSERT INTO usage_config (id, is_active, {", ".join(CONFIG_RULES)})
@@ -26,12 +25,16 @@ ON CONFLICT DO UPDATE SET is_active = 1, {", ".join(f"{name} = excluded.{name}" 
 
 
 def active_configuration(database: peewee.SqliteDatabase) -> dict[str, Any] | None:
-    """Give the columns of the active configuration but `is_active`, whatever they hold, or None. Reads only."""
-    row = database.execute_sql(_ACTIVE).fetchone()
-    if row is None:
-        return None
-    values = dict(zip(_COLUMNS, row, strict=True))
-    return values | {name: bytes(values[name]).decode(errors="surrogateescape") for name in _TEXTS}
+    """Give the columns of the active configuration but `is_active`, whatever they hold, or None. Reads only.
+
+    A text that is not UTF-8 is a NotUtf8.
+    """
+    for row in fetch(database, _ACTIVE):
+        values = dict(zip(_COLUMNS, row, strict=True))
+        if isinstance(values["plan"], bytes):  # where the host's connection has `text_factory = bytes`
+            values |= {name: values[name].decode(errors="surrogateescape") for name in _TEXTS}
+        return values
+    return None
 
 
 def reset_configuration(database: peewee.SqliteDatabase, defaults: Sequence[Any]) -> None:

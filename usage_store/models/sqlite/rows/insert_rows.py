@@ -13,24 +13,34 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.snapshot_input import Row
 
-# Selecting the session makes an unknown one insert nothing, on connections that do not check foreign keys too, and so
-# does a text that is not JSON.
+# An unknown session and a text that is not JSON become NULL, and the columns refuse NULL. This works on connections
+# that do not check foreign keys, too. INSERT ... SELECT would be slower: the table has triggers, so SQLite would first
+# copy each row to a temporary table.
 _INSERT = (
     "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) "
-    "SELECT session_id, ?, ?, ? FROM usage_sessions WHERE session_id = ? AND json_valid(?)"
+    "VALUES ((SELECT session_id FROM usage_sessions WHERE session_id = ?), iif(json_valid(?), ?, NULL), ?, ?)"
 )
+_REFUSALS = tuple(f"NOT NULL constraint failed: usage_snapshots.{column}" for column in ("session_id", "snapshot_data"))
 _WHY = "SELECT json_valid(?), EXISTS (SELECT 1 FROM usage_sessions WHERE session_id = ?)"
 _REGISTER = "INSERT INTO usage_sessions (session_id) VALUES (?) ON CONFLICT DO NOTHING"
 
 
 def insert(database: peewee.SqliteDatabase, row: Row) -> int | None:
-    """Insert a snapshot and give its id; None, and nothing is inserted, for no JSON or an unknown session."""
-    cursor = database.execute_sql(_INSERT, row)
+    """Insert a snapshot and give its id.
+
+    If the text is not JSON, or the session is unknown, nothing is inserted, and the result is None.
+    """
+    try:
+        cursor = database.execute_sql(_INSERT, row)
+    except peewee.IntegrityError as error:
+        if str(error) in _REFUSALS:
+            return None
+        raise
     return cursor.lastrowid if cursor.rowcount == 1 else None
 
 
 def insert_many(database: peewee.SqliteDatabase, rows: Sequence[Row]) -> int:
-    """Insert snapshots and give how many were; the others are as those that `insert` refuses."""
+    """Insert snapshots and give their number. Raises IntegrityError at the first one that `insert` would refuse."""
     return _execute_many(database, _INSERT, rows)
 
 

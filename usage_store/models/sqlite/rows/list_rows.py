@@ -30,7 +30,8 @@ LEFT JOIN usage_snapshots AS s ON s.session_id = u.session_id {block_format.ITS_
 def recent(database: peewee.SqliteDatabase, since: int, most: int, session_id: str | None) -> list[tuple[Any, ...]]:
     """List as many snapshots from a time on as are asked for, newest first, of one session or of all.
 
-    They are rows of id, session, text, type and time. A text that cannot be read is what `damage()` takes. Reads only.
+    They are rows of id, session, text, type, time, and the block, which is read by then. A text that cannot be read is
+    what `damage()` takes. Reads only.
     """
     if session_id is None:
         return _snapshots(database, _RECENT, (since, most))
@@ -43,14 +44,12 @@ def of_session(database: peewee.SqliteDatabase, session_id: str) -> list[tuple[A
 
 
 def _snapshots(database: peewee.SqliteDatabase, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    return [
-        (row_id, session, data if type(data) is str else _text(data, block), kind, at)
-        for row_id, session, data, kind, at, block in fetch(database, sql, params)
-    ]
+    return [row if type(row[2]) is str else _read(*row) for row in fetch(database, sql, params)]
 
 
-def _text(data: Any, block: bytes | None) -> Any:
-    return data if isinstance(data, NotUtf8) else text_or_why(lambda: block_format.text(data, block))
+def _read(row_id: int, session: str, data: Any, kind: str, at: int, block: bytes | None) -> tuple[Any, ...]:
+    text = data if isinstance(data, NotUtf8) else text_or_why(lambda: block_format.text(data, block))
+    return row_id, session, text, kind, at, block
 
 
 def count(database: peewee.SqliteDatabase, what: str, *params: Any) -> int:
