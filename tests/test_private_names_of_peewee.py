@@ -53,6 +53,19 @@ class Child(peewee.Model):
         table_name = "a_child"  # sorted before its parent
 
 
+@needed("Database._state as a threading.local", "to let go of the connections of other threads in close_database()")
+def _() -> None:
+    database: Any = peewee.SqliteDatabase("app.db")
+    assert issubclass(type(database._state), threading.local)
+
+
+@needed("Proxy._callbacks", "to take the callbacks of init_database() off a DatabaseProxy in close_database()")
+def _() -> None:
+    proxy = peewee.DatabaseProxy()
+    proxy.attach_callback(print)
+    assert proxy._callbacks == [print]
+
+
 @needed("Database._state", "to know whether a connection is unused before a fork, and to roll back an unreachable one")
 def _() -> None:
     with memory() as database:

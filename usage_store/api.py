@@ -92,7 +92,7 @@ def _raise(error: Exception) -> NoReturn:
 
 @_raising
 def get_usage_config() -> UsageConfig | None:
-    """Give the active configuration, broken fields replaced by their defaults, or None. Reads only."""
+    """Return the active configuration, or None. A field with a broken value has its default. Reads only."""
     return UsageConfig.active()
 
 
@@ -104,9 +104,9 @@ def update_usage_config(updates: Mapping[str, Any]) -> bool:
 
 @_raising
 def reset_usage_config() -> bool:
-    """Give the active configuration its defaults again, in the same row; True.
+    """Set every field of the active configuration to its default, in the same row; return True.
 
-    Where none is active, the newest becomes active; where there is none, it is made.
+    If no configuration is active, the newest one becomes active. If there is none at all, one is created.
     """
     UsageConfig.reset_active()
     return True
@@ -114,20 +114,20 @@ def reset_usage_config() -> bool:
 
 @_refusing(False)
 def register_session(session_id: str) -> bool:
-    """Make a session known, so that it may have snapshots; True if it is. Refused: False."""
+    """Register a session, so that snapshots can be stored for it; return True. Refused: False."""
     UsageSession.register(session_id)
     return True
 
 
 @_refusing(None)
 def register_sessions(session_ids: Iterable[str]) -> int:
-    """Make sessions known, all or none, and give how many were not. Refused: None."""
+    """Register sessions, all or none; return how many were new. Refused: None."""
     return UsageSession.register_many(session_ids)
 
 
 @_raising
 def remove_sessions(session_ids: Iterable[str]) -> int:
-    """Delete sessions and their snapshots, and give how many snapshots those were. Raises InvalidValue."""
+    """Delete sessions and their snapshots; return how many snapshots were deleted. Raises InvalidValue."""
     return UsageSession.remove_many(session_ids)
 
 
@@ -139,13 +139,13 @@ def get_session_sizes(session_id: str | None = None) -> list[SessionSize]:
 
 @_refusing(None)
 def insert_usage_snapshot(snapshot: Mapping[str, Any]) -> UsageSnapshot:
-    """Store one snapshot: session_id, snapshot_data and, if wanted, snapshot_type, timestamp. Refused: None."""
+    """Store one snapshot: session_id, snapshot_data, and optionally snapshot_type and timestamp. Refused: None."""
     return UsageSnapshot.record_mapping(snapshot)
 
 
 @_refusing(None)
 def insert_usage_snapshots(snapshots: Iterable[Mapping[str, Any]]) -> int:
-    """Store many snapshots, all or none, and give their number. Refused: None."""
+    """Store many snapshots, all or none; return how many. Refused: None."""
     return UsageSnapshot.record_many(snapshots)
 
 
@@ -170,12 +170,12 @@ def get_usage_snapshots_by_session(session_id: str) -> list[UsageSnapshot]:
 
 @_raising
 def delete_old_usage_snapshots(days_old: float = 30) -> int:
-    """Delete the snapshots older than so many days, with 0 all, and give their number. Raises InvalidValue."""
+    """Delete snapshots older than `days_old` days; 0 deletes all. Return how many. Raises InvalidValue."""
     return UsageSnapshot.prune(days_old)
 
 
 def get_migration_runner() -> MigrationRunner:
-    """Give the runner of the usage tables' migrations on the bound database."""
+    """Return the runner of the usage tables' migrations for the bound database."""
     return MigrationRunner(bound_database())
 
 
@@ -185,17 +185,17 @@ def get_migration_status() -> MigrationStatus:
 
 
 def run_migrations() -> tuple[Migration, ...]:
-    """Run the pending migrations and give those that were applied. Raises MigrationError."""
+    """Run the pending migrations; return those that were applied. Raises MigrationError."""
     return _migrations(get_migration_runner().migrate())
 
 
 def rollback_migrations(target_version: int | None = None) -> tuple[Migration, ...]:
-    """Roll back to a version, by default the one before, and give what was undone. Raises MigrationError."""
+    """Roll back to a version, by default the previous one; return what was undone. Raises MigrationError."""
     return _migrations(get_migration_runner().rollback(target_version))
 
 
 def validate_database() -> bool:
-    """Tell whether the bound database is sound and what its migrations say it is; each problem is logged."""
+    """Return True if file, rows and schema are as they should be. Each problem is logged. Reads only."""
     report = get_migration_runner().validate()
     for problem in report.problems:
         logger.error("validate: %s", problem)

@@ -27,7 +27,7 @@ logger = logging.getLogger("usage_store.migrate")
 
 
 class Execution:
-    """One run, in one direction. Make and use it within the engine's `alone()`, which gives `alone`."""
+    """One run, in one direction. Create and use it inside the engine's `alone()` block, whose value is `alone`."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class Execution:
         self._back_up = back_up
         self.migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
-        self._followed = False  # whether the fingerprint knows the schema as it was before this migration
+        self._followed = False  # whether the fingerprint has read the schema as it was before this migration
         self._watch = self._engine.migrating.Watch(self._database, self._fingerprint)
-        self._watch.look()  # first: what is written meanwhile shows up later
+        self._watch.look()  # first, so that what others write from now on is noticed later
         self.applied = records.history.applied()
         self._watch.own = records.tables()
         self._versions = {row.version for row in self.applied}
@@ -60,11 +60,11 @@ class Execution:
 
     @property
     def violations(self) -> tuple[str, ...]:
-        """The violations of foreign keys that were there when the history was read."""
+        """The foreign-key violations that existed when the history was read."""
         return self._watch.violations
 
     def run(self, plan: Sequence[Loaded]) -> tuple[Step, ...]:
-        """Run a plan and give the steps that were taken; the error that stops it carries them too."""
+        """Run a plan and return the steps that were taken. An error that stops the run has them as `applied`."""
         try:
             with migration_errors_too():
                 self._check_integrity()
@@ -160,7 +160,7 @@ class Execution:
             self._alone.check_lock()
 
     def _wanted(self, migration: Migration) -> bool:
-        """Tell whether nobody else ran the migration; the history is read again only if another process wrote."""
+        """Tell whether the migration is still to be run. Reads the history again if another process wrote."""
         if self._watch.others_wrote():
             self._watch.look()
             self._versions = {row.version for row in self.records.history.applied()}
@@ -168,13 +168,13 @@ class Execution:
         return (migration.version in self._versions) is (self.direction == "down")
 
     def _follow_schema(self) -> None:
-        """Know the schema as it is before a migration, within its first transaction."""
+        """Read the schema as it is before a migration, in the first transaction of that migration."""
         if not self._followed:
             self._fingerprint.read()
             self._followed = True
 
     def _back_up_once(self, loaded: Loaded) -> None:
-        """Before the first step of a run that may lose rows; the write lock is held, and nothing is written yet."""
+        """Back up before the first step that may lose rows. The write lock is held, and nothing was written yet."""
         if self._back_up is not None and (loaded.deletes or loaded.drops or self.direction == "down"):
             self._back_up(max(self._versions, default=0))
             self._back_up = None

@@ -42,16 +42,17 @@ logger = logging.getLogger("usage_store.migrate")
 class MigrationRunner:
     """Run a directory of migrations against a database, forward and back.
 
-    `directory` defaults to the usage tables' own migrations. `table_name` is its history table; without one, it is the
-    table where the directory's migrations are noted already, else `<folder>_migrations`, for a folder called
-    `migrations` `app_migrations`. The usage tables have `schema_migrations`, or `usage_schema_migrations` where that is
-    another program's. `checks` look at an application's own data in `validate()`.
+    `database` is a peewee.SqliteDatabase or an initialised DatabaseProxy. `directory` defaults to the migrations of the
+    usage tables. `table_name` is the history table. By default it is the table that records the directory's migrations
+    already, or else `<folder>_migrations` (`app_migrations` for a folder called `migrations`). The usage tables use
+    `schema_migrations`, or `usage_schema_migrations` if another program uses that name. `checks` look at an
+    application's own data in `validate()`.
 
-    `wait` is how many seconds to wait for another process that migrates or writes; `on_wait` is told so, in one line,
-    and where a backup went. With `backup`, a file that has rows is copied once a run, before a rollback or a migration
-    that declares `deletes` or `drops`; `on_progress` is told of that and of backfills: what, how many are done, how
-    many there are. A closed database is connected for a call and closed after it, unless it is in memory. Raises
-    ConfigurationError unless it is an initialised SQLite database.
+    `wait` is how many seconds to wait for another process that migrates or writes. `on_wait` is called with one line
+    about each wait and each backup. With `backup`, a file that has rows is copied once per run, before a rollback or
+    before a migration that declares `deletes` or `drops`. `on_progress` is called during backups and backfills with
+    what is done, how many are done, and how many there are. A closed database is connected for a call and closed after
+    it, unless it is in memory. Raises ConfigurationError for anything else.
     """
 
     def __init__(
@@ -108,21 +109,21 @@ class MigrationRunner:
             return status(self.records, ask=notices)
 
     def current_version(self) -> int:
-        """Give the newest applied version, 0 for none. Reads only."""
+        """Return the newest applied version, 0 for none. Reads only."""
         with self.connected():
             return newest(self.history.applied())
 
     def check(self) -> tuple[tuple[MigrationError, ...], int]:
-        """Give what is wrong with history, files and schema, and how many migrations are pending. Reads only.
+        """Return the problems of history, files and schema, and how many migrations are pending. Reads only.
 
-        Quick enough for the start of every process: the schema is compared only if its fingerprint is not the one
-        that the last migration left, and rows are not looked at.
+        It is quick enough for the start of every process: the schema is compared only if its fingerprint differs from
+        the one that the last migration left, and no rows are read.
         """
         with self.connected():
             return check(self.records)
 
     def plan(self, target: int | None = None) -> tuple[Planned, ...]:
-        """List what `migrate(target)` would run, or `rollback(target)` for a target below the current version.
+        """List what `migrate(target)` would run, or what `rollback(target)` would for a lower target.
 
         The statements are those of a run on an empty copy of the schema: the migrations' Python runs, with
         `migrator.dry_run` True. The database is only read.
@@ -139,9 +140,9 @@ class MigrationRunner:
     def migrate(self, target: int | None = None, *, on_step: Callable[[Step], None] | None = None) -> tuple[Step, ...]:
         """Run the pending migrations, all or up to version `target`, each in a transaction with its history row.
 
-        Returns what was run; `on_step` is told of each once it is committed. All files are checked and loaded
-        before the first runs. Raises a MigrationError whose `applied` holds the steps committed before it; the
-        migration that failed leaves nothing behind, unless it says `atomic = False`.
+        Returns what was run. `on_step` is called for each step once it is committed. All files are checked and loaded
+        before the first one runs. Raises a MigrationError whose `applied` holds the steps that were committed before
+        the error. A migration that failed leaves nothing behind, unless it says `atomic = False`.
         """
         return self._run("up", target, on_step)
 

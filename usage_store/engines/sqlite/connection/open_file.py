@@ -1,4 +1,4 @@
-"""A path, URL or application's database becomes an open one: pragmas, version checks, one-line errors, redaction."""
+"""Open a database by its path or URL, or use an application's own; errors are one line, passwords are hidden."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.engine import Missing
 
-_INSTRUCTIONS = 100_000  # of SQLite's machine between two looks, some milliseconds
+_INSTRUCTIONS = 100_000  # of SQLite's virtual machine between two calls: some milliseconds
 
 
 def open_database(
@@ -36,11 +36,11 @@ def open_database(
 ) -> SqliteFile:
     """Open a SQLite file by path or `sqlite:///` URL, connected on this thread.
 
-    A missing file is created, but not its folder, and not with `readonly`; `mode` are its permissions then. With
-    `missing` "refuse", nothing is created, nor written to a file that cannot be read; with "empty", a path without a
-    file is an empty database in memory. `timeout` is how many seconds a statement waits for another process's lock.
-    Raises ConfigurationError for a target or a SQLite that cannot be used, InvalidValue for a mode, and
-    DatabaseUnreadable for a file that cannot.
+    A missing file is created with the permissions `mode`. Its folder is not created, and with `readonly` nothing is.
+    With `missing` "refuse", nothing is created, and nothing is written to a file that cannot be read. With "empty", a
+    path without a file is an empty database in memory. `timeout` is how many seconds a statement waits for another
+    process's lock. Raises ConfigurationError for a target or a SQLite that cannot be used, InvalidValue for a mode, and
+    DatabaseUnreadable for a file that cannot be used.
     """
     check_sqlite(sqlite3.sqlite_version)
     checked_mode(mode)
@@ -70,10 +70,10 @@ def open_database(
 def lent(
     database: peewee.SqliteDatabase, *, readonly: bool = False, missing: Missing = "create", mode: int | None = None
 ) -> Iterator[peewee.SqliteDatabase]:
-    """Have an application's own database connected for the block, by its own driver, with its functions and pragmas.
+    """Connect an application's own database for the block, with its own driver, functions and pragmas.
 
-    A missing file is treated, and errors are raised, as by `open_database`. With `readonly`, SQLite refuses what would
-    write through this connection. Afterwards the database is closed again if it was closed.
+    A missing file is treated as by `open_database`, and the same errors are raised. With `readonly`, SQLite refuses to
+    write through this connection. After the block the database is closed again if it was closed.
     """
     name = _own_file(database)
     if name and not _is_there(name):
@@ -98,7 +98,7 @@ def lent(
 
 
 def hear_signals(database: peewee.SqliteDatabase) -> None:
-    """Let Python hear signals within a long statement of this thread's connection, too: an error interrupts it."""
+    """Let Python handle signals during a long statement, too: an error that a signal handler raises interrupts it."""
     database.connection().set_progress_handler(lambda: 0, _INSTRUCTIONS)
 
 
@@ -122,7 +122,7 @@ def refuse_readonly(database: peewee.SqliteDatabase) -> None:
 
 
 def _own_file(database: peewee.SqliteDatabase) -> str:
-    """Give the file that an application's database names, empty for one in memory, also while it is closed."""
+    """Return the file that an application's database names, also while it is closed; empty for one in memory."""
     if not database.is_closed():
         return main_file(database)
     name = os.fspath(database.database)
@@ -174,16 +174,16 @@ def _readonly_file(name: str, timeout: float) -> SqliteFile:
     if not _is_there(name):
         raise _no_database(name)
     if os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK):
-        # mode=ro would leave a -wal and a -shm behind; a writable handle with query_only takes them away again.
+        # With mode=ro, SQLite leaves a -wal and a -shm file behind. A writable handle with query_only removes them.
         return SqliteFile(name, readonly=True, access="rw", timeout=timeout)
     if is_quiet(path):
         return QuietFile(name, timeout)
-    # A -shm that this user made would keep those out who may write the database.
+    # A -shm file of this user would lock out those who may write to the database.
     return SqliteFile(name, readonly=True, access="ro&readonly_shm=1", timeout=timeout)
 
 
 def file_name(target: str) -> str:
-    """Give the file that a path or `sqlite:///` URL names, which may be `:memory:`. Raises ConfigurationError.
+    """Return the file that a path or `sqlite:///` URL names, which may be `:memory:`. Raises ConfigurationError.
 
     In a path, a leading `~/` or `~user/` is that user's home folder; in a URL it is not.
     """

@@ -1,4 +1,4 @@
-"""The Peewee database of a file that this package opens: its pragmas, its path, and what becomes of it in a fork."""
+"""The Peewee database of a file that this package opens: its pragmas, its path, its errors, and forks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ C = TypeVar("C", bound=FileConnection)
 class SqliteFile(peewee.SqliteDatabase):
     """A SQLite database with WAL, foreign keys on and synchronous NORMAL on every connection.
 
-    Opened `readonly` it changes nothing and creates nothing, and asks for no WAL. `path` is where its file is, empty
-    for one in memory; it is found there from any folder, and never made. `access` is how SQLite opens it, as its URIs
-    say it: `ro`. Each use raises DatabaseReplaced once another file or none is at that path, and ForkedConnection in a
-    child of the process that had it open.
+    With `readonly` it changes nothing, creates nothing and does not ask for WAL. `path` is the absolute path of its
+    file, empty for one in memory; the file is never created here. `access` is the mode of SQLite's URI, such as `ro`.
+    Each use raises DatabaseReplaced if another file or no file is at that path now, and ForkedConnection in a child of
+    the process that had the file open.
     """
 
     path: str
@@ -98,25 +98,25 @@ class SqliteFile(peewee.SqliteDatabase):
         raise known from error
 
     def connection(self) -> FileConnection:
-        """Give this thread's connection, made if need be."""
+        """Return this thread's connection; connects if there is none."""
         connection: FileConnection = super().connection()  # type: ignore[no-untyped-call]  # not in its stubs
         connection.look_if_due()
         return connection
 
     def rollback(self) -> None:
-        """Roll back, also where the file is out of reach by now: that writes nothing."""
+        """Roll back, also if the file was replaced or the process was forked: a rollback writes nothing then."""
         try:
             super().rollback()
         except (DatabaseReplaced, ForkedConnection):
             self._state.conn.rollback()
 
     def manual_commit(self) -> Any:
-        """Leave BEGIN and COMMIT to the caller; connects first, since peewee would forget it at connecting."""
+        """Leave BEGIN and COMMIT to the caller. Connects first, since peewee forgets this when it connects."""
         self.connection()
         return super().manual_commit()
 
     def close_at_rest(self) -> None:
-        """Close this thread's connection, unless it is in the middle of something."""
+        """Close this thread's connection, unless it is in a transaction, a query or a connection_context()."""
         state = self._state
         # Within connection_context() peewee needs what it would forget.
         if not (state.closed or state.transactions or state.ctx) and self.path and state.conn.at_rest():
@@ -141,14 +141,14 @@ class SqliteFile(peewee.SqliteDatabase):
             conn.execute("PRAGMA query_only = ON")
         else:
             if conn.execute("PRAGMA page_count").fetchone() == (0,):
-                # Only a file that holds nothing yet takes it: its free pages can be given back to the disk.
+                # SQLite accepts this for an empty file only. Free pages of such a file can be returned to the disk.
                 conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._switch_to_wal(conn)
             conn.execute("PRAGMA synchronous = NORMAL")
         super()._add_conn_hooks(conn)  # type: ignore[misc]  # private in peewee, so not in its stubs
 
     def _switch_to_wal(self, conn: sqlite3.Connection) -> None:
-        # The switch ignores the busy handler: of processes that open a fresh file at once, some fail.
+        # The switch ignores the busy handler: if several processes open a new file at once, some fail.
         deadline = time.monotonic() + self.timeout
         while True:
             try:
@@ -170,6 +170,6 @@ class SqliteFile(peewee.SqliteDatabase):
 
 
 def file_uri(path: str, mode: str) -> str:
-    """Give SQLite's URI for a file, opened in a mode: `rw`, or `ro` (sqlite.org/uri.html)."""
+    """Return SQLite's URI for a file, opened in a mode: `rw`, or `ro` (sqlite.org/uri.html)."""
     path = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return f"file:{path}?mode={mode}"
