@@ -35,7 +35,7 @@ _KINDS: dict[str, tuple[type[DatabaseError], str]] = {
     "SQLITE_NOTADB": (DatabaseUnreadable, "not a database"),
     "SQLITE_CORRUPT": (
         CorruptDatabase,
-        "the database is corrupt; restore a backup, or save what can be read (README: Troubleshooting)",
+        "the database is corrupt; restore a backup, or save what can be read (docs/troubleshooting.md)",
     ),
     "SQLITE_CANTOPEN": (DatabaseUnreadable, CANNOT_OPEN),
     "SQLITE_READONLY_ROLLBACK": (
