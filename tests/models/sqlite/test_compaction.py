@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-BLOCK_BYTES = 32 * 1024
+BLOCK_BYTES = 40 * 1024
 YEAR = 365 * 24  # hours
 JSON = "SELECT id, usage_json(snapshot_data) FROM usage_snapshots"
 

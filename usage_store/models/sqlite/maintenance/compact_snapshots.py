@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
 _ROWS, _BYTES = 2000, 8 * 2**20  # read at once, and so held in memory, at most
+_SLICES = 8  # are read at once, so that blocks become full where a slice has few rows of each session
 
 _PLAIN = (
     "SELECT id, CAST(session_id AS BLOB), CAST(snapshot_data AS BLOB) "
@@ -22,13 +24,15 @@ _PLAIN = (
     "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? AND id <= ? ORDER BY timestamp LIMIT ?"
 )
 _INSERT = "INSERT INTO usage_snapshot_blocks (data) VALUES (?)"
-# With the id in it, the row is removed and inserted, and SQLite joins b-tree pages that it left nearly empty. Session
-# and text are in it for who has changed or compacted the row since it was read.
+# With `id = id` SQLite removes the row and inserts it again, and joins a page that is nearly empty then with its
+# neighbours. Session and text are compared, since somebody may have changed or compacted the row after it was read. The
+# block may be gone, if it was stored in an earlier transaction for rows that somebody has deleted since.
 _UPDATE = (
     "UPDATE usage_snapshots SET id = id, snapshot_data = ? "
-    "WHERE id = ? AND CAST(session_id AS BLOB) = ? AND CAST(snapshot_data AS BLOB) = ?"
+    "WHERE id = ? AND CAST(session_id AS BLOB) = ? AND CAST(snapshot_data AS BLOB) = ? "
+    "AND EXISTS (SELECT 1 FROM usage_snapshot_blocks AS b WHERE b.id = ?)"
 )
-_UNUSED = "DELETE FROM usage_snapshot_blocks WHERE id > ? AND refs = 0"
+_UNUSED = "DELETE FROM usage_snapshot_blocks WHERE id = ? AND refs = 0"
 
 
 class _Row(NamedTuple):
@@ -47,10 +51,13 @@ def compact(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterato
         return
     (newest,) = database.execute_sql("SELECT coalesce(max(id), 0) FROM usage_snapshots").fetchone()
     refused: list[_Row] = []
-    while (rows := _read(database, before, newest, min(pace.size, _ROWS))) and rows != refused:
-        changed = _write(database, list(_blocks(rows)), pace)
-        refused = [] if changed else rows
-        yield changed
+    while (rows := _read(database, before, newest, min(_SLICES * pace.size, _ROWS))) and rows != refused:
+        remaining, refused = deque(_dealt(rows)), rows
+        while remaining:
+            some = [remaining.popleft() for _ in range(min(pace.size, len(remaining)))]
+            if changed := _write(database, some, pace):
+                refused = []
+            yield changed
 
 
 def can_compact(database: peewee.SqliteDatabase) -> bool:
@@ -68,41 +75,53 @@ def _read(database: peewee.SqliteDatabase, before: int, newest: int, limit: int)
     return rows
 
 
-class _Block(NamedTuple):
-    """A packed block, and the rows whose texts are in it, each with its text's number."""
+class _Block:
+    """Texts of one session that share a block, each with its number. It is deflated and stored when it is needed."""
 
-    data: bytes
-    rows: Sequence[tuple[_Row, int]]
+    def __init__(self, session_id: bytes) -> None:
+        self.session_id = session_id
+        self.texts: dict[bytes, int] = {}
+        self.size = 0
+        self.data = b""
+        self.id = 0  # until it is stored
+
+    def takes(self, row: _Row) -> bool:
+        """Add a row's text, unless it is another session's or the block is full."""
+        # The snapshots of one session are alike, and neighbours often the same.
+        added = 0 if row.text in self.texts else len(row.text)
+        fits = row.session_id == self.session_id and (not self.size or not added or self.size + added <= BLOCK_BYTES)
+        if fits:
+            self.texts.setdefault(row.text, len(self.texts))
+            self.size += added
+        return fits
 
 
-def _blocks(rows: Sequence[_Row]) -> Iterator[_Block]:
-    """Deal rows out to blocks, each of one session only: when that is deleted, so is every text of it."""
-    texts: dict[bytes, int] = {}
-    members: list[tuple[_Row, int]] = []
-    size = 0
+def _dealt(rows: Sequence[_Row]) -> list[tuple[_Row, _Block]]:
+    """Deal rows out to blocks, each of one session only: when that is deleted, so is every text of it.
+
+    The rows come by id then, and not by block: pages of neighbours are joined one after the other.
+    """
+    found: list[tuple[_Row, _Block]] = []
+    block = _Block(b"")
     for row in sorted(rows, key=itemgetter(1)):
-        # The snapshots of one session are alike, and its neighbours often the same.
-        new = row.text not in texts
-        if members and (row.session_id != members[0][0].session_id or (new and size + len(row.text) > BLOCK_BYTES)):
-            yield _Block(pack(texts), members)
-            texts, members, size = {}, [], 0
-        if row.text not in texts:
-            texts[row.text] = len(texts)
-            size += len(row.text)
-        members.append((row, texts[row.text]))
-    yield _Block(pack(texts), members)
+        if not block.takes(row):
+            block = _Block(row.session_id)
+            block.takes(row)
+        found.append((row, block))
+    return sorted(found, key=lambda pair: pair[0].id)
 
 
-def _write(database: peewee.SqliteDatabase, blocks: Sequence[_Block], pace: Pace) -> int:
+def _write(database: peewee.SqliteDatabase, some: Sequence[tuple[_Row, _Block]], pace: Pace) -> int:
+    new = {id(block): block for _, block in some if not block.id}.values()
+    for block in new:
+        block.data = pack(block.texts)
     connection = database.connection()
     with pace.slice(database):
-        changes = []
-        for data, members in blocks:
-            block = connection.execute(_INSERT, (data,)).lastrowid
-            changes += [(reference(block, number), *row) for row, number in members]
-        # By id: pages that were full of one row each are joined one after the other.
-        changes.sort(key=itemgetter(1))
+        for block in new:
+            block.id = connection.execute(_INSERT, (block.data,)).lastrowid
+            block.data = b""
+        changes = [(reference(block.id, block.texts[row.text]), *row, block.id) for row, block in some]
         changed: int = connection.executemany(_UPDATE, changes).rowcount
         if changed < len(changes):
-            connection.execute(_UNUSED, (block - len(blocks),))
+            connection.executemany(_UNUSED, [(block.id,) for block in new])
     return changed
