@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.stream import replicated
+from tests.benchmarks.turns import in_turns, quick
 from usage_store import Maintained, UsageSnapshot, init_database, maintain, register_sessions
 from usage_store.engines import unwrap
 
@@ -62,7 +62,7 @@ def build(path: Path, rows: int, *, compacted: bool) -> peewee.SqliteDatabase:
 
 
 def reads(folder: Path, sizes: list[int]) -> None:
-    """Print how long the newest take at each size, by sqlite3, as models and as plain rows."""
+    """Print the processor time that the newest take at each size, by sqlite3, as models and as plain rows."""
     first: dict[str, float] = {}
     for rows in sizes:
         path = folder / f"{rows}.db"
@@ -85,9 +85,12 @@ def _read(
     since, limit = int(time.time()) - hours * 3600, 100 if hours > 24 else 100_000
     condition = "session_id = ? AND timestamp >= ?" if session else "timestamp >= ?"
     params = (session, since, limit) if session else (since, limit)
-    floor = _best(lambda: connection.execute(f"{SELECT} {condition} {NEWEST}", params).fetchall())
-    models = _best(lambda: UsageSnapshot.recent(session, limit=limit, hours_back=hours))
-    plain = _best(lambda: UsageSnapshot.recent_rows(session, limit=limit, hours_back=hours))
+    calls: dict[str, list[Callable[[], object]]] = {
+        "sqlite3": [lambda: connection.execute(f"{SELECT} {condition} {NEWEST}", params).fetchall()],
+        "models": [lambda: UsageSnapshot.recent(session, limit=limit, hours_back=hours)],
+        "rows": [lambda: UsageSnapshot.recent_rows(session, limit=limit, hours_back=hours)],
+    }
+    floor, models, plain = (quick(taken.processor) for taken in in_turns(calls, 300).values())
     found = len(UsageSnapshot.recent(session, limit=limit, hours_back=hours))
     grown = models / found / first.setdefault(name, models / found)
     print(
@@ -95,15 +98,6 @@ def _read(
         f"({models / floor:.2f} times), rows {plain * 1e6:.0f} us ({plain / floor:.2f} times); "
         f"a row takes {grown:.2f} times what it takes at the first size"
     )
-
-
-def _best(call: Callable[[], object]) -> float:
-    times = []
-    for _ in range(300):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(sorted(times)[:100])
 
 
 def maintenance(folder: Path, rows: int) -> None:

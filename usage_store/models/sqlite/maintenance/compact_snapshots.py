@@ -24,16 +24,14 @@ _PLAIN = (
     "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? AND id <= ? ORDER BY timestamp LIMIT ?"
 )
 _INSERT = "INSERT INTO usage_snapshot_blocks (data) VALUES (?)"
-# Session and text are compared, since somebody may have changed or compacted the row after it was read. The block may
-# be gone, if it was stored in an earlier transaction for rows that somebody has deleted since.
+# With `id = id` SQLite removes the row and inserts it again, and joins a page that is nearly empty then with its
+# neighbours. Session and text are compared, since somebody may have changed or compacted the row after it was read. The
+# block may be gone, if it was stored in an earlier transaction for rows that somebody has deleted since.
 _UPDATE = (
-    "UPDATE usage_snapshots SET {}snapshot_data = ? "
+    "UPDATE usage_snapshots SET id = id, snapshot_data = ? "
     "WHERE id = ? AND CAST(session_id AS BLOB) = ? AND CAST(snapshot_data AS BLOB) = ? "
     "AND EXISTS (SELECT 1 FROM usage_snapshot_blocks AS b WHERE b.id = ?)"
 )
-_IN_PLACE = _UPDATE.format("")
-# SQLite removes the row and inserts it again. It joins a page that is nearly empty then with its neighbours.
-_AGAIN = _UPDATE.format("id = id, ")
 _UNUSED = "DELETE FROM usage_snapshot_blocks WHERE id = ? AND refs = 0"
 
 
@@ -101,7 +99,7 @@ class _Block:
 def _dealt(rows: Sequence[_Row]) -> list[tuple[_Row, _Block]]:
     """Deal rows out to blocks, each of one session only: when that is deleted, so is every text of it.
 
-    The rows come by id then, and not by block: SQLite makes fuller pages of neighbours that are written together.
+    The rows come by id then, and not by block: pages of neighbours are joined one after the other.
     """
     found: list[tuple[_Row, _Block]] = []
     block = _Block(b"")
@@ -123,24 +121,7 @@ def _write(database: peewee.SqliteDatabase, some: Sequence[tuple[_Row, _Block]],
             block.id = connection.execute(_INSERT, (block.data,)).lastrowid
             block.data = b""
         changes = [(reference(block.id, block.texts[row.text]), *row, block.id) for row, block in some]
-        changed = _update(connection, changes)
+        changed: int = connection.executemany(_UPDATE, changes).rowcount
         if changed < len(changes):
             connection.executemany(_UNUSED, [(block.id,) for block in new])
-    return changed
-
-
-def _update(connection: Any, changes: Sequence[tuple[bytes, int, bytes, bytes, int]]) -> int:
-    """Write references to rows, which come by id, and give how many rows were still as they had been read.
-
-    Of two neighbours the second one is changed first, where it is. Then the first one is inserted again, and SQLite
-    joins both of their pages with the page before them. Pages become fuller so (81 to 84 % instead of 75 % of the real
-    stream) than where each row is inserted again.
-    """
-    changed = 0
-    remaining = deque(changes)
-    while remaining:
-        first = remaining.popleft()
-        if remaining and remaining[0][1] == first[1] + 1:
-            changed += connection.execute(_IN_PLACE, remaining.popleft()).rowcount
-        changed += connection.execute(_AGAIN, first).rowcount
     return changed
