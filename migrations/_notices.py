@@ -32,7 +32,7 @@ def notices(db: SqliteDatabase) -> Iterator[str]:
     """Yield a notice if the host's events table does not register the sessions, or not all of them. Reads only."""
     if not _found(db, _THERE, "usage_sessions"):
         if _found(db, _THERE, "usage_snapshots"):
-            yield "these are the tables of the original monitor: `python -m usage_store.convert` converts them"
+            yield "these are the tables of the original monitor: `usage-store convert` converts them"
         return
     kind, session_id = db.execute_sql(_KIND).fetchone() or ("nothing", None)
     if kind in ("view", "virtual") and session_id:

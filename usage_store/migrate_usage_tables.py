@@ -67,5 +67,5 @@ def _require_tables(database: peewee.Database) -> None:
     if missing:
         raise SchemaDrift(
             f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
-            "`python -m usage_store.migrate validate` says what else differs"
+            "`usage-store migrate validate` says what else differs"
         )

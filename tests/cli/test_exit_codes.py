@@ -270,7 +270,7 @@ def of_each_command(folder: Path, target: str) -> Iterator[subprocess.CompletedP
 @pytest.mark.parametrize(
     ("target", "code", "said"),
     [
-        ("sqlite:///a%00b", 2, "sqlite:///a%00b: holds a NUL character, which no path can"),
+        ("sqlite:///a%00b", 2, "'sqlite:///a%00b' holds a NUL character, which no path can"),
         ("sqlite://[bad/x", 2, "sqlite://[bad/x: not a URL (Invalid IPv6 URL)"),
         ("loop", 8, "loop: "),
         ("pipe", 8, "pipe: cannot be opened: it is not a file"),

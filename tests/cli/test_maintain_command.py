@@ -159,7 +159,7 @@ def test_a_usage_error_exits_with_2_and_changes_nothing(path: Path, words: tuple
 
 def test_a_database_without_usage_tables_is_told_to_migrate(tmp_path: Path) -> None:
     script(tmp_path / "usage.db", "CREATE TABLE host_notes (note TEXT)")
-    fails(maintain_command(cwd=tmp_path), 2, "python -m usage_store.migrate")
+    fails(maintain_command(cwd=tmp_path), 2, "usage-store migrate")
 
 
 def test_what_is_no_database_exits_with_8(tmp_path: Path) -> None:

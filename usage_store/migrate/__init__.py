@@ -1,4 +1,4 @@
-"""Run the migrations of any Peewee application. The command line is `python -m usage_store.migrate`."""
+"""Run the migrations of any Peewee application. The command line is `usage-store migrate`."""
 
 from __future__ import annotations
 

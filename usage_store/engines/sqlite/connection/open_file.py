@@ -141,7 +141,7 @@ def file_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
 
 
 def _no_database(name: str) -> DatabaseUnreadable:
-    return DatabaseUnreadable(f"{name}: no such database; `python -m usage_store.migrate` creates it")
+    return DatabaseUnreadable(f"{name}: no such database; `usage-store migrate` creates it")
 
 
 def _is_there(name: str) -> bool:
@@ -191,7 +191,7 @@ def file_name(target: str) -> str:
         raise ConfigurationError("the database is an empty string; give a path or a sqlite:/// URL")
     name = _file_of_url(target) if "://" in target else _expanded(target)
     if "\0" in name:
-        raise ConfigurationError(f"{redact(target)}: holds a NUL character, which no path can")
+        raise ConfigurationError(f"{redact(target)!r} holds a NUL character, which no path can")
     try:
         os.fsencode(name)
     except UnicodeEncodeError as error:

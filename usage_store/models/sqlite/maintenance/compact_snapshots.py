@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.models.sqlite.rows.block_format import BLOCK_BYTES, pack, reference
 

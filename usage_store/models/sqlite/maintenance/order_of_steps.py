@@ -114,5 +114,5 @@ def require_blocks(database: peewee.SqliteDatabase) -> None:
     if triggers < 3:  # noqa: PLR2004
         raise ConfigurationError(
             "the usage tables of version 2 are not here, or not all of their triggers; "
-            "`python -m usage_store.migrate` makes them, `validate` says what is missing"
+            "`usage-store migrate` makes them, `validate` says what is missing"
         )

@@ -83,7 +83,7 @@ def link(database: peewee.SqliteDatabase, triggers: Triggers, recording: Recordi
             raise ConfigurationError("there is no events table with a session_id column to follow")
         if not database.table_exists("usage_store_state"):
             raise ConfigurationError(
-                "the usage tables of version 3 are missing; `python -m usage_store.migrate` creates them"
+                "the usage tables of version 3 are missing; `usage-store migrate` creates them"
             )
         with recording():
             _make(database, migration)
