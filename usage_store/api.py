@@ -85,9 +85,12 @@ def _raise(error: Exception) -> NoReturn:
     """Raise a DatabaseError in place of what the driver or peewee raised of the database, also of an adopted one."""
     database = bound_database()
     known = engine_of(database).of_a_statement(error, str(database.database))
-    if known is None:
-        raise error
-    raise known from error
+    try:
+        if known is None:
+            raise error
+        raise known from error
+    finally:
+        del known, error  # else the error would keep this frame, and with it the cursor and its statement
 
 
 @_raising

@@ -108,7 +108,7 @@ def tried(path: Path, action: str) -> bool:
         try:
             ACTIONS[action](database)
         except peewee.OperationalError as error:
-            assert str(error) in {"disk I/O error", "database or disk is full"}  # noqa: PT017
+            assert str(vars(error)["orig"]) in {"disk I/O error", "database or disk is full"}  # noqa: PT017
             assert not database.in_transaction()
             return False
     return True

@@ -93,9 +93,12 @@ class SqliteFile(peewee.SqliteDatabase):
 
     def _raise(self, error: peewee.DatabaseError) -> NoReturn:
         known = of_a_statement(error, str(self.database), readonly=self._readonly)
-        if known is None:
-            raise error
-        raise known from error
+        try:
+            if known is None:
+                raise error
+            raise known from error
+        finally:
+            del known, error  # else the error would keep this frame, and with it the cursor and its statement
 
     def connection(self) -> FileConnection:
         """Return this thread's connection; connects if there is none."""
