@@ -20,7 +20,7 @@ class Alone(Protocol):
 
     @property
     def check_lock(self) -> Callable[[], None]:
-        """Raise MigrationLocked if another run may have started. Reads only."""
+        """Raise DatabaseLocked if another run may have started. Reads only."""
 
 
 class SchemaHash(Protocol):

@@ -102,7 +102,7 @@ def back_up_alone(
 ) -> Path:
     """Hold the migration lock and back up an open database like `back_up_database()`.
 
-    Also raises MigrationLocked.
+    Also raises DatabaseLocked.
     """
     with exclusive(str(file_of(database)), wait, on_wait):
         return back_up_database(database, version, on_progress=on_progress)

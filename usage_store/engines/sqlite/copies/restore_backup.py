@@ -52,7 +52,7 @@ def restore(
     files are moved to that name. If there was no database, the result is None, and the new file gets the permissions
     `mode` (default: those of the backup). `on_progress` gets the pages copied and the pages in all.
 
-    Waits up to `wait` seconds for the migration lock and for writers, then raises MigrationLocked. Raises InvalidValue
+    Waits up to `wait` seconds for the migration lock and for writers, then raises DatabaseLocked. Raises InvalidValue
     for a wrong `mode`, DatabaseUnreadable or CorruptDatabase for a wrong or damaged backup, and NotEnoughDisk. Raises
     ConfigurationError for a database in memory, for a backup that is the database itself, and for another page size.
     After an error, the content of the database is unchanged.

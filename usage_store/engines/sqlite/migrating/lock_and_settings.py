@@ -35,12 +35,12 @@ def alone(database: peewee.SqliteDatabase, table: str, wait: float, on_wait: Cal
     """Hold the migration lock in the block, with foreign keys off and synchronous FULL; restore both settings after it.
 
     Gives two functions. `set_up` makes these settings again, after a migration that changed them or connected anew.
-    `check_lock`, called before each migration, raises MigrationLocked if the lock file was removed.
+    `check_lock`, called before each migration, raises DatabaseLocked if the lock file was removed.
 
     Foreign keys are off because with them DROP TABLE deletes the rows of other tables that refer to it
     (sqlite.org/foreignkeys.html). They are switched off here because the pragma does nothing inside a transaction. All
     histories of a file share one lock, so `table`, the history table, is not used. Raises TransactionOpen,
-    MigrationLocked, and DatabaseUnreadable for a file that this user may not write to.
+    DatabaseLocked, and DatabaseUnreadable for a file that this user may not write to.
     """
     del table
     if in_transaction(database):

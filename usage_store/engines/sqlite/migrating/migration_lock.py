@@ -36,12 +36,12 @@ def exclusive(
 
     `on_wait` gets one message when the waiting begins. An empty `database_file` (a database in memory) needs no lock.
 
-    The block gets a function that raises MigrationLocked if the lock file was removed or replaced, because then another
+    The block gets a function that raises DatabaseLocked if the lock file was removed or replaced, because then another
     process may be migrating. The operating system frees the lock when its holder dies, and processes that the holder
     forks do not share it. The file is deleted at the end. Its permissions are `mode`, by default those of the database.
     A file of another user is locked as it is. Symbolic links are not followed.
 
-    Raises MigrationLocked when the time is over. Raises DatabaseUnreadable where the lock file cannot be made or
+    Raises DatabaseLocked when the time is over. Raises DatabaseUnreadable where the lock file cannot be made or
     locked, and, without `mode`, where the database does not exist.
     """
     if not database_file or fcntl is None:
