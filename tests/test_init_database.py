@@ -48,7 +48,7 @@ BAD_TARGETS = [
     ("a\0b.db", ConfigurationError, "holds a NUL character"),
     ("\ud800.db", ConfigurationError, r"'\\ud800\.db': holds a character that no path can"),
     ("~nobody-of-this-name/usage.db", ConfigurationError, "~nobody-of-this-name has no home folder here"),
-    (Path(), DatabaseUnreadable, "cannot be opened: it is not a file"),
+    (Path(), DatabaseUnreadable, "cannot be opened: it is a folder; give the path of a file"),
 ]
 
 
@@ -332,9 +332,13 @@ def test_days_after_which_to_compact_are_enough_to_compact_after_an_insert(tmp_p
         ({"compact_after_days": 0}, InvalidValue, "compact_after_days: 0 is not allowed"),
         ({"retention_days": -1}, InvalidValue, "retention_days: -1 is not allowed"),
         ({"max_bytes": 1}, InvalidValue, "max_bytes: 1 is not allowed"),
+        ({"timeout": "5"}, InvalidValue, "timeout: '5' is not allowed; allowed: a number of seconds from 0 to 1000000"),
+        ({"timeout": -1}, InvalidValue, "timeout: -1 is not allowed"),
+        ({"wait": True}, InvalidValue, "wait: True is not allowed"),
+        ({"wait": float("nan")}, InvalidValue, "wait: nan is not allowed"),
     ],
 )
-def test_maintenance_that_cannot_be_is_refused_before_anything_is_made(
+def test_options_that_cannot_be_are_refused_before_anything_is_made(
     tmp_path: Path, options: Any, error: type[UsageStoreError], says: str
 ) -> None:
     with pytest.raises(error, match=says):

@@ -40,6 +40,7 @@ __all__ = ["bound_database", "close_database", "event_triggers", "init_database"
 D = TypeVar("D", bound="peewee.Database | peewee.DatabaseProxy")
 CompactAfter = float | Literal["auto"] | None
 
+_LONGEST_WAIT = 10**6  # seconds: the busy_timeout of SQLite holds no more milliseconds
 _COMPACTED = 7  # days: the default of `compact_after_days` where maintenance was asked for
 
 
@@ -88,10 +89,11 @@ def init_database(
     - A Peewee Database or DatabaseProxy. It keeps its settings, and it is closed again if it was closed and is not in
       memory. A proxy without a database is bound now and migrated when it is initialised.
 
-    `timeout` is how many seconds a statement waits for a lock, `wait` how many seconds a migration waits for another
-    process. `mode`, such as 0o600, are the permissions of a file that is created now and of the files beside it; a file
-    that exists keeps its own. A host's `events` table is followed: missing triggers on it are created. With
-    `follow_events=False` no triggers are created, and triggers that exist stay.
+    `timeout` is how many seconds a statement waits for a lock; a database object keeps its own timeout. `wait` is how
+    many seconds a migration waits for another process. `mode`, such as 0o600, are the permissions of a file that is
+    created now and of the files beside it; a file that exists keeps its own. A host's `events` table is followed:
+    missing triggers on it are created. With `follow_events=False` no triggers are created, and triggers that exist
+    stay.
 
     With `retention_days`, `max_bytes` or a number as `compact_after_days`, inserts do what `maintain()` does, one
     transaction of about 10 ms at a time. "auto" compacts after 7 days where one of the other two asks for maintenance;
@@ -105,6 +107,8 @@ def init_database(
 
     Raises UsageStoreError. Then the models stay bound to what they were bound to before, and nothing stays open.
     """
+    _check_wait("timeout", timeout)
+    _check_wait("wait", wait)
     wanted = _maintenance(retention_days, max_bytes, compact_after_days)
     if readonly:
         _refuse_readonly_with(database, mode=mode, maintenance=wanted is not None)
@@ -192,6 +196,11 @@ def link_events() -> None:
     engine_of(database).refuse_readonly(database)
     recording = MigrationRunner(database).records.recording
     storage_of(database).follow_events.link(database, event_triggers, recording)
+
+
+def _check_wait(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_WAIT:
+        raise InvalidValue(name, value, f"a number of seconds from 0 to {_LONGEST_WAIT}")
 
 
 def _maintenance(

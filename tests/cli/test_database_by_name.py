@@ -96,7 +96,7 @@ def test_a_database_that_is_not_there_is_not_made_by_what_only_reads(application
         run(application, name, "check", code=1)
         for words in (["validate"], ["log"], ["backup"], ["rollback"], ["rehearse"]):
             assert run(application, name, *words, code=8).stderr.startswith(
-                f"error: {application / file}: no such database; `usage-store migrate` creates it"
+                f"error: {application / file}: no such database; `usage-store migrate --database package.db:{name} "
             )
         assert files_of(application) == before
 

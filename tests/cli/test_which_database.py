@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from tests.support.programs import run_python
 if TYPE_CHECKING:
     from pathlib import Path
 
-CREATES = "`usage-store migrate` creates"
 MODEL = "from peewee import *\nclass Note(Model):\n    title = TextField()\n"
 
 
@@ -44,8 +44,17 @@ def test_what_looks_at_a_missing_database_names_it_and_makes_none(folder: Path, 
     directory = "new" if words.startswith("create") else "own"
     done = command(*words.split(), "--database", url, "--directory", directory, cwd=folder)
     assert done.returncode == (1 if words == "check" else 0)
-    assert done.stderr == f"{folder}/app.db: there is no database yet; {CREATES} it\n"
+    named = url if ":database" in url else f"{folder}/app.db"
+    creates = f"`usage-store migrate --database {named} --directory {directory}` creates it"
+    assert done.stderr == f"{folder}/app.db: there is no database yet; {creates}\n"
     assert not (folder / "app.db").exists()
+
+
+def test_the_command_that_a_message_names_can_be_copied(folder: Path) -> None:
+    missing = command("log", "--database", "my app.db", "--directory", "own", cwd=folder).stderr
+    named = missing.partition("`usage-store migrate ")[2].partition("`")[0]
+    assert command(*shlex.split(named), cwd=folder).returncode == 0
+    assert command("log", "--database", "my app.db", "--directory", "own", cwd=folder).returncode == 0
 
 
 @pytest.mark.parametrize("words", ["log", "validate", "rollback", "backup", "rehearse", "adopt playhouse"])
@@ -53,7 +62,8 @@ def test_what_needs_a_database_names_the_missing_one(folder: Path, words: str) -
     before = files_of(folder)
     done = command(*words.split(), *OWN, cwd=folder)
     assert (done.returncode, done.stdout) == (8, "")
-    assert done.stderr == f"error: {folder}/app.db: no such database; {CREATES} it\n"
+    creates = f"`usage-store migrate --database {folder}/app.db {' '.join(OWN[2:])}` creates it"
+    assert done.stderr == f"error: {folder}/app.db: no such database; {creates}\n"
     assert files_of(folder) == before
 
 
@@ -64,7 +74,8 @@ def test_an_empty_database_is_named(folder: Path, words: str) -> None:
     directory = "new" if words.startswith("create") else "own"
     done = command(*words.split(), "--database", "app.db", "--directory", directory, cwd=folder)
     assert done.returncode == (1 if words == "check" else 0)
-    assert done.stderr == f"{folder}/app.db: the database is empty; {CREATES} its tables\n"
+    creates = f"`usage-store migrate --database {folder}/app.db --directory {directory}` creates its tables"
+    assert done.stderr == f"{folder}/app.db: the database is empty; {creates}\n"
     script(folder / "app.db", "CREATE TABLE something (a)")
     assert "empty" not in command(*words.split(), "--database", "app.db", "--directory", "own", cwd=folder).stderr
 
@@ -72,7 +83,10 @@ def test_an_empty_database_is_named(folder: Path, words: str) -> None:
 def test_the_variable_that_named_the_database_is_said(folder: Path) -> None:
     file = f"{folder}/by_name.db (from $USAGE_STORE_DATABASE)"
     named = {"USAGE_STORE_DATABASE": "by_name.db"}
-    assert command("log", cwd=folder, **named).stderr == f"error: {file}: no such database; {CREATES} it\n"
+    assert (
+        command("log", cwd=folder, **named).stderr
+        == f"error: {file}: no such database; `usage-store migrate` creates it\n"
+    )
     assert command(cwd=folder, **named).stderr == f"created {file}\n"
     assert command("status", cwd=folder, **named).stdout.startswith(f"version 3 of 3, 0 pending in {file}\n")
     assert command("status", "--database", "by_name.db", cwd=folder, **named).stdout.startswith(
@@ -102,7 +116,7 @@ def test_maintain_and_convert_name_the_database_that_is_missing_empty_or_not_mig
         ):
             assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done
             assert done.stderr.startswith(f"error: {tmp_path}/{name}: ")
-            assert "migrate` " in done.stderr
+            assert "`usage-store migrate" in done.stderr
     assert not (tmp_path / "missing.db").exists()
 
 

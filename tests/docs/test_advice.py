@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+import peewee
 import pytest
 
+import usage_store
 from tests.support.commands import command
 from tests.support.databases import opened, overwrite, rows
 from tests.support.pages import blocks_of
 from tests.support.programs import ROOT, TIMEOUT
+from usage_store import UsageSnapshot, errors, insert_usage_snapshot
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
 from usage_store.testing import seed_usage
@@ -41,3 +45,17 @@ def test_the_advice_for_a_corrupt_database_saves_the_rows_around_the_damage(tmp_
     assert set(saved) < stored
     done = command("--database", "saved.db", "validate", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("foreign_keys", [0, 1])
+def test_an_unknown_session_is_refused_by_the_functions_and_otherwise_by_foreign_keys(
+    tmp_path: Path, foreign_keys: int
+) -> None:
+    own = peewee.SqliteDatabase(str(tmp_path / "app.db"), pragmas={"foreign_keys": foreign_keys})
+    with usage_store.opened(own):
+        assert insert_usage_snapshot({"session_id": "nobody", "snapshot_data": {}}) is None
+        with pytest.raises(errors.UnknownSession):
+            UsageSnapshot.record("nobody", {})
+        with pytest.raises(peewee.IntegrityError) if foreign_keys else nullcontext():
+            UsageSnapshot.create(session_id="nobody", snapshot_data={})
+    assert command("--database", "app.db", "validate", cwd=tmp_path).returncode == (0 if foreign_keys else 4)

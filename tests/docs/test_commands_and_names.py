@@ -23,6 +23,7 @@ from tests.support.pages import PAGES, blocks_of
 from tests.support.programs import ROOT
 from tests.support.prose import compare, prose, spans, told_of
 from usage_store import MigrationRunner, UsageConfig, UsageSession, UsageSnapshot, errors, migrate, testing
+from usage_store.models.fields.allowed_values import CONFIG_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -174,6 +175,20 @@ def missing_arguments(name: str, keywords: Iterable[ast.keyword]) -> Iterator[st
         return
     known = inspect.signature(function).parameters
     yield from (f"{name} has no argument {keyword.arg}" for keyword in keywords if keyword.arg not in known)
+
+
+def test_the_fields_of_the_configuration_are_those_that_a_page_names() -> None:
+    rows = re.findall(r"^\| (`\w+`) \| (`[^|]*`) \| (.*) \|$", prose("docs/reading.md"), re.MULTILINE)
+    fields = {
+        name.strip("`"): (default.strip("`"), re.findall(r"`([^`]*)`", allowed)) for name, default, allowed in rows
+    }
+    assert list(fields) == list(CONFIG_RULES)
+    for name, (default, allowed) in fields.items():
+        rule, values = CONFIG_RULES[name], [ast.literal_eval(value) for value in allowed]
+        assert ast.literal_eval(default) == rule.default, name
+        assert [value for value in values if not rule.accepts(value)] == [], name
+        if all(isinstance(value, str) for value in values) and name != "timezone":
+            assert ", ".join(values) == rule.allowed, name
 
 
 WRONG = """\

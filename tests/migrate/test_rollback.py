@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,9 +59,9 @@ def test_up_down_up_comes_to_the_same_database(path: Path, migrated: MigrationRu
     assert after == before
 
 
-@pytest.mark.parametrize("target", [4, -1, 99])
-def test_a_target_that_is_not_applied_is_refused(path: Path, migrated: MigrationRunner, target: int) -> None:
-    with pytest.raises(errors.ConfigurationError, match=f"version {target} is not applied; allowed: 0, 1, 2, 3"):
+@pytest.mark.parametrize("target", [4, -1, 99, "1"])
+def test_a_target_that_is_not_applied_is_refused(path: Path, migrated: MigrationRunner, target: Any) -> None:
+    with pytest.raises(errors.ConfigurationError, match=f"version {target!r} is not applied; allowed: 0, 1, 2, 3"):
         migrated.rollback(target)
     assert history(path) == [1, 2, 3]
 

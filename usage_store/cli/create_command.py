@@ -28,7 +28,9 @@ _USAGE_TABLES = {"usage_config", "usage_sessions", "usage_snapshots", "usage_sna
 def create(arguments: argparse.Namespace) -> Outcome:
     """Write a migration, empty or from models."""
     if arguments.directory is None:
-        raise ConfigurationError("create needs --directory, where your migrations live: --directory migrations")
+        raise ConfigurationError(
+            "create needs --directory, the folder of your own migrations, such as --directory myapp/migrations"
+        )
     _refuse_ours(arguments.directory)
     if arguments.models is not None:
         return _create_from_models(arguments)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.engine import Missing
 
-_MAKES = "`usage-store migrate` creates"
-
 
 @contextmanager
 def opened(
@@ -40,7 +38,7 @@ def opened(
         find_files.discover(project_of(arguments.directory, arguments.table).directory, "")
     with database_of(arguments, readonly=readonly, missing=missing, mode=arguments.mode, silent=silent) as database:
         if reads and not silent and is_there(file_of(arguments)) and not database.get_tables():
-            say(f"{named(arguments)}: the database is empty; {_MAKES} its tables")
+            say(f"{named(arguments)}: the database is empty; {_that_creates(arguments)} its tables")
         yield MigrationRunner(
             database,
             arguments.directory,
@@ -65,12 +63,12 @@ def database_of(
     file = file_of(arguments)
     is_new = file != "" and not is_there(file)
     if is_new and missing != "empty" and (readonly or missing == "refuse"):
-        raise DatabaseUnreadable(f"{named(arguments)}: no such database; {_MAKES} it")
+        raise DatabaseUnreadable(f"{named(arguments)}: no such database; {_that_creates(arguments)} it")
     with _opened(_target(arguments), arguments.wait, readonly=readonly, missing=missing, mode=mode) as database:
         if is_new and missing == "create":
             say(f"created {named(arguments)}")
         elif is_new and not silent:
-            say(f"{named(arguments)}: there is no database yet; {_MAKES} it")
+            say(f"{named(arguments)}: there is no database yet; {_that_creates(arguments)} it")
         yield database
 
 
@@ -122,6 +120,18 @@ def named(arguments: argparse.Namespace) -> str:
     by_variable = arguments.database is None and os.environ.get("USAGE_STORE_DATABASE")
     file = file_of(arguments) or "the database in memory"
     return f"{file} (from $USAGE_STORE_DATABASE)" if by_variable else file
+
+
+def _that_creates(arguments: argparse.Namespace) -> str:
+    """Name the command that creates the database or its tables: with the same database, folder and history table."""
+    import shlex  # noqa: PLC0415  only a message needs it
+
+    database = arguments.database
+    if database is not None and not names_an_object(database):
+        database = file_of(arguments)
+    given = (("--database", database), ("--directory", arguments.directory), ("--table", arguments.table))
+    options = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value is not None)
+    return f"`usage-store migrate{options}` creates"
 
 
 def is_there(file: str) -> bool:

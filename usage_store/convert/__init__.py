@@ -65,8 +65,8 @@ def _is_original(runner: MigrationRunner) -> bool:
     applied = runner.history.applied()
     if not applied:
         raise ConfigurationError(
-            "no migration was applied to this database, so there is nothing to convert; run `python -m "
-            "usage_store.migrate` instead"
+            "no migration was applied to this database, so there is nothing to convert; run "
+            "`usage-store migrate` instead"
         )
     tables = set(runner.database.get_tables())
     if "usage_sessions" in tables:

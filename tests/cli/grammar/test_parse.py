@@ -69,6 +69,10 @@ def test_a_value_keeps_its_place() -> None:
     [
         ("status", "status is not a command of `usage-store`; did you mean `usage-store migrate status`?"),
         ("migrat", "migrat is not a command of `usage-store`; did you mean `migrate`?"),
+        (
+            "migrate maintain",
+            "maintain is not a command of `usage-store migrate`; did you mean `usage-store maintain`?",
+        ),
         ("migrate rolback", "rolback is not a command of `usage-store migrate`; did you mean `rollback`?"),
         (
             "migrate status --databse x",

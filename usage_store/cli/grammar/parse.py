@@ -88,8 +88,8 @@ def _unknown_command(word: str, words: Words, typed: str) -> str:
         return f"{_cut(word)} is one word too many: `{typed}` takes only options; {_see(typed)}"
     found = [each for each in COMMANDS if each and each[-1] == word]
     said = f"{_cut(word)} is not a command of `{typed}`"
-    if found and not words:
-        return f"{said}; did you mean `{typed} {' '.join(found[0])}`?"
+    if found:
+        return f"{said}; did you mean `{'usage-store' if words else typed} {' '.join(found[0])}`?"
     return f"{said}; {_nearest(word, within(words), typed)}"
 
 

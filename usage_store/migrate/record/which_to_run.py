@@ -63,7 +63,7 @@ def pending(files: Sequence[Migration], applied: Sequence[Migration], target: in
         return waiting
     versions = [file.version for file in files]
     if target not in versions:
-        raise ConfigurationError(f"no migration has version {target}; allowed: {_listed(versions)}")
+        raise ConfigurationError(f"no migration has version {target!r}; allowed: {_listed(versions)}")
     if target < newest(applied):
         raise ConfigurationError(f"version {target} is below the current version {newest(applied)}; use rollback")
     return [file for file in waiting if file.version <= target]
@@ -78,7 +78,7 @@ def revertible(applied: Sequence[Migration], target: int | None) -> list[Migrati
     if target is None:
         target = versions[-2] if applied else 0
     if target not in versions:
-        raise ConfigurationError(f"version {target} is not applied; allowed: {_listed(versions)}")
+        raise ConfigurationError(f"version {target!r} is not applied; allowed: {_listed(versions)}")
     return [migration for migration in reversed(applied) if migration.version > target]
 
 

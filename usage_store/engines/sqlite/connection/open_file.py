@@ -141,7 +141,11 @@ def file_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
 
 
 def _no_database(name: str) -> DatabaseUnreadable:
-    return DatabaseUnreadable(f"{name}: no such database; `usage-store migrate` creates it")
+    import shlex  # noqa: PLC0415  only this message needs it
+
+    return DatabaseUnreadable(
+        f"{name}: no such database; `usage-store migrate --database {shlex.quote(name)}` creates it"
+    )
 
 
 def _is_there(name: str) -> bool:
@@ -152,6 +156,8 @@ def _is_there(name: str) -> bool:
         return False
     except OSError as error:
         raise DatabaseUnreadable(f"{name}: {CANNOT_OPEN} ({error.strerror})") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise DatabaseUnreadable(f"{name}: cannot be opened: it is a folder; give the path of a file")
     if not stat.S_ISREG(found.st_mode):
         raise DatabaseUnreadable(f"{name}: cannot be opened: it is not a file")
     return True
