@@ -25,16 +25,19 @@ def fetch(
 ) -> Rows:
     """Give all rows of a query, or those that `read` takes from its cursor.
 
-    A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all.
+    A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all. Rows are tuples, whatever row factory the
+    application has set on its connection.
     """
     try:
         cursor = database.execute_sql(sql, params)
+        cursor.row_factory = None
         rows: Rows = cursor.fetchall() if read is None else read(cursor)
     except (peewee.OperationalError, database.connection().OperationalError) as error:
         if not _is_not_utf8(error):
             raise
         with _lenient(database.connection()):
             cursor = database.execute_sql(sql, params)
+            cursor.row_factory = None
             rows = cursor.fetchall() if read is None else read(cursor)
     if read is not None:
         cursor.close()
