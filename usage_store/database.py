@@ -26,6 +26,7 @@ from usage_store.maintenance_after_inserts import Upkeep
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate_usage_tables import event_triggers, migrate, refuse_pending
 from usage_store.models import UsageConfig
+from usage_store.models.fields.allowed_values import checked_wait
 from usage_store.models.fields.retention_limits import checked_goals
 from usage_store.models.storage_interface import storage_of
 
@@ -105,6 +106,8 @@ def init_database(
 
     Raises UsageStoreError. Then the models stay bound to what they were bound to before, and nothing stays open.
     """
+    checked_wait("timeout", timeout)
+    checked_wait("wait", wait)
     wanted = _maintenance(retention_days, max_bytes, compact_after_days)
     if readonly:
         _refuse_readonly_with(database, mode=mode, maintenance=wanted is not None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.driver import sqlite3
 from tests.support.snapshots import compact_at_once, record
 from usage_store import (
     UsageSession,
