@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.sqlite.connection.error_messages import raise_of_a_statement
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.models.sqlite.rows.peewee_queries import fetch
 
@@ -61,6 +62,9 @@ def register(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int
 
 def _execute_many(database: peewee.SqliteDatabase, sql: str, rows: Sequence[Sequence[Any]]) -> int:
     cursor = database.cursor()
-    with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
-        cursor.executemany(sql, rows)
+    try:
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
+            cursor.executemany(sql, rows)
+    except peewee.DatabaseError as error:
+        raise_of_a_statement(error, str(database.database))
     return int(cursor.rowcount)
