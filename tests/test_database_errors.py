@@ -74,6 +74,16 @@ def bound_to(path: Path, how: str) -> Any:
     return init_database(made, timeout=0) if isinstance(made, str) else init_database(made)
 
 
+def damage_pages(path: Path) -> None:
+    """Overwrite the start of each page behind the first ones."""
+    with raw(path) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = other.execute("PRAGMA page_size").fetchone()
+        other.execute("PRAGMA journal_mode = DELETE")
+    for page in range(30, path.stat().st_size // size):
+        overwrite(path, page * size, b"\xff" * 64)
+
+
 def test_every_error_has_one_subject() -> None:
     subjects = (errors.RejectedInput, errors.DatabaseError, errors.MigrationError)
     both = set()
@@ -148,17 +158,50 @@ def test_a_damaged_page_raises_corrupt_database(used: Path, how: str) -> None:
     with closing(bound_to(used, how)):
         for number in range(200):
             store.insert_usage_snapshot({"session_id": "s", "snapshot_data": {"x": f"{number}" * 2000}})
-    with raw(used) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = other.execute("PRAGMA page_size").fetchone()
-        other.execute("PRAGMA journal_mode = DELETE")
-    for page in range(30, used.stat().st_size // size):
-        overwrite(used, page * size, b"\xff" * 64)
+    damage_pages(used)
     with (
         closing(bound_to(used, how)),
         pytest.raises(errors.CorruptDatabase, match=r"usage\.db: the database is corrupt"),
     ):
         store.get_usage_snapshots_by_session("s")
+
+
+LARGE: dict[str, Any] = {"session_id": "s", "snapshot_data": {"x": "x" * 50_000}}
+LARGE_WRITES: dict[str, Callable[[], object]] = {
+    "record": lambda: UsageSnapshot.record(**LARGE),
+    "record_many": lambda: UsageSnapshot.record_many([LARGE]),
+    "register_many": lambda: UsageSession.register_many("t" * 5000 + str(number) for number in range(9)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_WRITES)
+def test_a_model_on_a_full_database_raises_database_full(used: Path, name: str) -> None:
+    with closing(bound_to(used, "a path")) as database:
+        database.pragma("max_page_count", 1)
+        with pytest.raises(errors.DatabaseFull, match=r"usage\.db: the disk is full"):
+            LARGE_WRITES[name]()
+        assert not database.in_transaction()
+        assert (UsageSnapshot.count_between(), UsageSession.select().count()) == (1, 1)
+
+
+READS: dict[str, Callable[[], object]] = {
+    "recent": lambda: UsageSnapshot.recent(limit=1000),
+    "of_session": lambda: UsageSnapshot.of_session("s"),
+    "rows_of_session": lambda: UsageSnapshot.rows_of_session("s"),
+    "between": lambda: list(UsageSnapshot.between()),
+}
+
+
+@pytest.mark.parametrize("how", OPENED)
+@pytest.mark.parametrize("name", READS)
+def test_what_reads_many_snapshots_of_a_damaged_file_raises_corrupt_database(used: Path, name: str, how: str) -> None:
+    with closing(bound_to(used, how)):
+        for number in range(200):
+            UsageSnapshot.record("s", {"x": f"{number}" * 2000})
+    damage_pages(used)
+    with closing(bound_to(used, how)), pytest.raises(errors.CorruptDatabase, match=r"usage\.db: .+ corrupt") as caught:
+        READS[name]()
+    assert isinstance(caught.value, peewee.DatabaseError)
 
 
 def test_an_error_that_is_not_the_database_s_stays_peewee_s(used: Path) -> None:

@@ -358,3 +358,14 @@ def test_what_is_given_is_what_type_checkers_see_given_back(tmp_path: Path) -> N
         assert_type(same, peewee.SqliteDatabase)
         assert_type(found, peewee.Database)
     store.close_database()
+
+
+@pytest.mark.parametrize("option", ["timeout", "wait"])
+@pytest.mark.parametrize("seconds", ["5", None, True, -1, float("nan"), float("inf"), 10**6])
+def test_a_time_to_wait_that_cannot_be_is_refused_before_a_file_is_made(
+    tmp_path: Path, option: str, seconds: Any
+) -> None:
+    options: dict[str, Any] = {option: seconds}
+    with pytest.raises(InvalidValue, match=rf"^{option}: .+ is not allowed; allowed: a number of seconds from 0"):
+        init_database(tmp_path / "usage.db", **options)
+    assert list(tmp_path.iterdir()) == []

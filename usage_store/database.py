@@ -26,6 +26,7 @@ from usage_store.maintenance_after_inserts import Upkeep
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate_usage_tables import event_triggers, migrate, refuse_pending
 from usage_store.models import UsageConfig
+from usage_store.models.fields.allowed_values import checked_wait
 from usage_store.models.fields.retention_limits import checked_goals
 from usage_store.models.storage_interface import storage_of
 
@@ -40,7 +41,6 @@ __all__ = ["bound_database", "close_database", "event_triggers", "init_database"
 D = TypeVar("D", bound="peewee.Database | peewee.DatabaseProxy")
 CompactAfter = float | Literal["auto"] | None
 
-_LONGEST_WAIT = 10**6  # seconds: the busy_timeout of SQLite holds no more milliseconds
 _COMPACTED = 7  # days: the default of `compact_after_days` where maintenance was asked for
 
 
@@ -107,8 +107,8 @@ def init_database(
 
     Raises UsageStoreError. Then the models stay bound to what they were bound to before, and nothing stays open.
     """
-    _check_wait("timeout", timeout)
-    _check_wait("wait", wait)
+    checked_wait("timeout", timeout)
+    checked_wait("wait", wait)
     wanted = _maintenance(retention_days, max_bytes, compact_after_days)
     if readonly:
         _refuse_readonly_with(database, mode=mode, maintenance=wanted is not None)
@@ -196,11 +196,6 @@ def link_events() -> None:
     engine_of(database).refuse_readonly(database)
     recording = MigrationRunner(database).records.recording
     storage_of(database).follow_events.link(database, event_triggers, recording)
-
-
-def _check_wait(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_WAIT:
-        raise InvalidValue(name, value, f"a number of seconds from 0 to {_LONGEST_WAIT}")
 
 
 def _maintenance(

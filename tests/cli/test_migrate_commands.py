@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import command, error, run
+from tests.support.commands import OWN, command, error, run
 from tests.support.databases import dump, files_of, rows, script
 from tests.support.migrations import history, table, write
 
@@ -149,6 +149,18 @@ def test_validate_says_valid(folder: Path) -> None:
     run(folder)
     assert run(folder, "validate").stdout == "valid\n"
     assert run(folder, "validate", "--full").stdout == "valid\n"
+
+
+def test_only_a_full_validation_compares_indexes_with_their_tables(folder: Path) -> None:
+    run(folder)
+    script(
+        folder / "app.db",
+        "CREATE TABLE host (a, b); INSERT INTO host VALUES (1, 2); CREATE INDEX of_host ON host (a);"
+        "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = 'CREATE INDEX of_host ON host (b)' "
+        "WHERE name = 'of_host'",
+    )
+    assert run(folder, "validate").stdout == run(folder, "validate", "--quick").stdout == "valid\n"
+    assert "missing from index of_host" in command(*OWN, "validate", "--full", cwd=folder).stdout
 
 
 def test_absurd_times_in_the_history_are_shown_somehow(folder: Path) -> None:

@@ -120,6 +120,23 @@ def test_what_was_assigned_and_not_saved_is_given_as_it_would_be_stored() -> Non
         snapshot.as_dict()
 
 
+@pytest.mark.parametrize("document", [{"tokens": [1, "é"]}, [], 5, 0.5, True])
+def test_an_object_that_was_assigned_is_the_data_before_and_after_it_is_saved(path: Path, document: Any) -> None:  # noqa: ARG001
+    snapshot = UsageSnapshot(session="s", snapshot_data=document)
+    assert snapshot.data == snapshot.as_dict()["data"] == document
+    snapshot.save()
+    assert snapshot.data == snapshot.as_dict()["data"] == S.get().data == document
+    snapshot.snapshot_data = [document]
+    assert snapshot.data == snapshot.as_dict()["data"] == [document]
+
+
+def test_an_object_that_cannot_be_stored_is_named_as_by_save() -> None:
+    snapshot = UsageSnapshot(session="s", snapshot_data={"when": MOMENT})
+    for read in (snapshot.as_dict, lambda: snapshot.data, snapshot.save):
+        with pytest.raises(InvalidValue, match=r"^snapshot_data: .+ not JSON serializable"):
+            read()
+
+
 def test_times_have_twins_that_are_aware_datetimes(path: Path) -> None:
     with raw(path) as other:
         other.execute("UPDATE usage_config SET created_at = ?, updated_at = 0", (SECONDS,))

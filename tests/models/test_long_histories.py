@@ -149,6 +149,19 @@ def test_a_bad_argument_is_refused_at_the_call(
     assert "\n" not in str(refused.value)
 
 
+def test_a_datetime_before_or_after_all_that_can_be_stored_is_a_limit_like_any_other(
+    usage_database: peewee.Database,  # noqa: ARG001
+) -> None:
+    UsageSession.register("s")
+    UsageSnapshot.record("s", {}, timestamp=0)
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert UsageSnapshot.count_between(first, last) == len(list(UsageSnapshot.between(first, last))) == 1
+    assert UsageSnapshot.count_between(since=last) == UsageSnapshot.count_between(until=first) == 0
+    assert UsageSnapshot.count_between(datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), 1) == 1
+    with pytest.raises(InvalidValue, match=r"^since: datetime.datetime\(1960, 1, 1, 0, 0\) is not allowed"):
+        UsageSnapshot.count_between(since=datetime(1960, 1, 1))  # noqa: DTZ001
+
+
 def test_what_others_do_between_two_pages_gives_nothing_twice_and_hides_nothing_that_stays(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:

@@ -6,12 +6,12 @@ import functools
 import itertools
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, overload
 
 from peewee import SQL, Check, IntegrityError
 
 from usage_store.engines import engine_of
-from usage_store.errors import InvalidValue, UnknownSession
+from usage_store.errors import InvalidValue, RejectedInput, UnknownSession
 from usage_store.models import one_line
 from usage_store.models.fields import allowed_values, snapshot_input
 from usage_store.models.fields.column_types import (
@@ -98,7 +98,8 @@ class UsageSnapshot(LongHistories):
     @property
     def data(self) -> Any:
         """The parsed value of `snapshot_data`. Raises DamagedSnapshot, or InvalidValue for a text that is not JSON."""
-        return snapshot_input.decode(self.snapshot_data)
+        text: Any = self.snapshot_data  # or an object that was assigned and not saved
+        return snapshot_input.decode(text if isinstance(text, str) else snapshot_input.encode(text))
 
     @property
     def recorded_at(self) -> datetime:
@@ -138,9 +139,8 @@ class UsageSnapshot(LongHistories):
         database = cls._db()
         session, data, _, kind, seconds = row
         row_id = storage_of(database).insert(database, row)
-        if row_id is None:
-            cls._check(row)
-            raise UnknownSession(session)  # registered only after the insert
+        if not row_id:
+            cls._refuse(row, left_out=row_id == 0)
         snapshot = cls._made(row_id, session, data, kind, seconds)
         if cls.upkeep is not None:
             cls.upkeep(database)
@@ -252,6 +252,14 @@ class UsageSnapshot(LongHistories):
         }
         model._dirty, model.__rel__ = set(), {}
         return model  # type: ignore[no-any-return]
+
+    @classmethod
+    def _refuse(cls, row: snapshot_input.Row, *, left_out: bool) -> NoReturn:
+        """Raise why one row was not inserted."""
+        if left_out:
+            raise RejectedInput("a trigger on usage_snapshots left the snapshot out, so it was not stored")
+        cls._check(row)
+        raise UnknownSession(row[0])  # registered only after the insert
 
     @classmethod
     def _check(cls, row: snapshot_input.Row) -> None:

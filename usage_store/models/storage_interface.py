@@ -58,7 +58,8 @@ class Storage(Protocol[D]):
     def insert(self, database: D, row: Row) -> int | None:
         """Insert a snapshot, and return its id. Inserts nothing, and returns None, if a rule refuses the row.
 
-        The rules are that the session is registered and the text is JSON.
+        The rules are that the session is registered and the text is JSON. Returns 0 if a trigger of the host leaves
+        the row out.
         """
 
     def insert_many(self, database: D, rows: Sequence[Row]) -> int:

@@ -53,10 +53,30 @@ def test_options_stand_before_between_and_after_the_words_of_the_command(line: s
         ("migrate --rename status:log create x", ("migrate", "create")),
         ("migrate restore backup", ("migrate", "restore")),
         ("migrate create -- --odd", ("migrate", "create")),
+        ("migrate create -- status", ("migrate", "create")),
     ],
 )
 def test_the_value_of_an_option_and_an_argument_are_no_command(line: str, words: tuple[str, ...]) -> None:
     assert words_of(line) == words
+
+
+@pytest.mark.parametrize("line", ["-- migrate status", "migrate -- status", "migrate --json -- status"])
+def test_a_command_may_stand_after_two_dashes(line: str) -> None:
+    assert words_of(line) == ("migrate", "status")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("migrate validate --quick --full", "--quick and --full exclude each other; give one of them"),
+        ("migrate validate --full --quick", "--quick and --full exclude each other; give one of them"),
+        ("maintain --no-compact --compact-after-days 3", "--compact-after-days and --no-compact exclude each other"),
+        ("maintain --compact-after-days=3 --no-compact", "--compact-after-days and --no-compact exclude each other"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(line: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{said}"):
+        parse(line.split(), prog="usage-store")
 
 
 def test_a_value_keeps_its_place() -> None:

@@ -8,6 +8,7 @@ import peewee
 import pytest
 
 from usage_store import UsageSnapshot, insert_usage_snapshot, insert_usage_snapshots, register_session
+from usage_store.errors import RejectedInput, UnknownSession
 from usage_store.models.sqlite.rows.insert_rows import _INSERT
 
 if TYPE_CHECKING:
@@ -53,3 +54,17 @@ def test_snapshots_that_a_hosts_trigger_leaves_out_are_not_counted(usage_databas
     )
     assert insert_usage_snapshots([SNAPSHOT, {**SNAPSHOT, "snapshot_type": "config"}, SNAPSHOT]) == 2
     assert UsageSnapshot.select().count() == 2
+
+
+def test_a_snapshot_that_a_hosts_trigger_leaves_out_is_refused_for_that_reason(
+    usage_database: peewee.Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage_database.execute_sql(
+        "CREATE TRIGGER host_ignores BEFORE INSERT ON usage_snapshots BEGIN SELECT RAISE(IGNORE); END"
+    )
+    with pytest.raises(RejectedInput, match=r"^a trigger on usage_snapshots left the snapshot out") as refused:
+        UsageSnapshot.record("s", {})
+    assert not isinstance(refused.value, UnknownSession)
+    assert insert_usage_snapshot(SNAPSHOT) is None
+    assert "insert_usage_snapshot refused: a trigger on usage_snapshots left the snapshot out" in caplog.text
+    assert UsageSnapshot.select().count() == 0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _ALWAYS = ("-h", "--help", "--version")
 _DEFAULTS = {"directory": None, "table": None, "backup": True, "mode": None}  # for commands without these options
+_EXCLUSIVE = (("--quick", "--full"), ("--compact-after-days", "--no-compact"))
 _LONGEST = 80  # characters of a word that a message shows
 
 
@@ -46,10 +47,11 @@ def _split(argv: Sequence[str], prog: str, door: Words) -> tuple[Words, list[str
     words, rest, arguments = door, list[str](), list[str]()
     options: list[str] = []
     coming = iter(argv)
+    no_more_options = False
     for word in coming:
-        if word == "--":
-            arguments += coming
-        elif _is_option(word):
+        if word == "--" and not no_more_options:
+            no_more_options = True
+        elif not no_more_options and _is_option(word):
             name, equals, _ = word.partition("=")
             options.append(name)
             rest.append(word)
@@ -81,6 +83,9 @@ def _check_options(options: Sequence[str], words: Words, typed: str) -> None:
         if owners:
             raise ConfigurationError(f"{option} is an option of {_listed(owners)}, not of `{typed}`; {_see(typed)}")
         raise ConfigurationError(f"{_cut(option)} is not an option of `{typed}`; {_nearest(option, allowed, typed)}")
+    for one, other in _EXCLUSIVE:
+        if one in options and other in options:
+            raise ConfigurationError(f"{one} and {other} exclude each other; give one of them")
 
 
 def _unknown_command(word: str, words: Words, typed: str) -> str:

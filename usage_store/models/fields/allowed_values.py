@@ -25,6 +25,7 @@ MAX_INTEGER = 2**63 - 1
 MAX_SECONDS = 10**11  # a number from here up is milliseconds: as seconds it would be the year 5138
 _CENTURY_HOURS = 876_600
 _AHEAD = 86_400  # seconds
+_LONGEST_WAIT = 10**6  # seconds: SQLite's busy_timeout holds no more milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,13 @@ def checked_count(field: str, value: object) -> int:
     """Give a positive int, or raise InvalidValue."""
     if not _is_int(value) or not 1 <= value <= MAX_INTEGER:  # type: ignore[operator]
         raise InvalidValue(field, value, f"an int from 1 to {MAX_INTEGER}")
+    return value  # type: ignore[return-value]
+
+
+def checked_wait(field: str, value: object) -> float:
+    """Give a number of seconds to wait for a lock, or raise InvalidValue."""
+    if not _is_number(value) or not 0 <= value <= _LONGEST_WAIT:  # type: ignore[operator]
+        raise InvalidValue(field, value, f"a number of seconds from 0 to {_LONGEST_WAIT}")
     return value  # type: ignore[return-value]
 
 

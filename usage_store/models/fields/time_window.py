@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from usage_store.errors import InvalidValue
@@ -41,6 +43,8 @@ def checked_window(
 
 
 def _seconds(field: str, value: Any) -> int:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return math.floor(value.timestamp())  # also one before 1970, or too late to be a timestamp
     try:
         return allowed_values.checked_timestamp(value, ahead=True)
     except InvalidValue as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import peewee
 
@@ -89,6 +89,17 @@ def of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> Da
     if readonly and isinstance(known, ReadOnlyDatabase):
         known.args = (f"{name}: {OPENED_TO_READ} ({error})",)
     return known
+
+
+def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> NoReturn:
+    """Raise the DatabaseError for what a statement raised, or the error itself if the database is not to blame."""
+    known = of_a_statement(error, name, readonly=readonly)
+    try:
+        if known is None:
+            raise error
+        raise known from error
+    finally:
+        del known, error  # else the error would keep this frame, and with it the cursor and its statement
 
 
 def is_disk_failure(error: BaseException) -> bool:

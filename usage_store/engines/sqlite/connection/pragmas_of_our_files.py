@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
-from usage_store.engines.sqlite.connection.error_messages import is_locked, of_a_statement, readable_errors
+from usage_store.engines.sqlite.connection.error_messages import is_locked, raise_of_a_statement, readable_errors
 from usage_store.engines.sqlite.connection.forks import watch
 from usage_store.engines.sqlite.connection.notice_replaced_file import OPEN, FileConnection
 from usage_store.engines.sqlite.connection.path_and_inode import GATE, absolute
@@ -75,30 +75,21 @@ class SqliteFile(peewee.SqliteDatabase):
         try:
             return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # not in its stubs
         except peewee.DatabaseError as error:
-            self._raise(error)
+            raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction as peewee does. Raises as `execute_sql`."""
         try:
             super().begin(lock_type)
         except peewee.DatabaseError as error:
-            self._raise(error)
+            raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 
     def commit(self) -> Any:
         """Commit as peewee does. Raises as `execute_sql`."""
         try:
             return super().commit()
         except peewee.DatabaseError as error:
-            self._raise(error)
-
-    def _raise(self, error: peewee.DatabaseError) -> NoReturn:
-        known = of_a_statement(error, str(self.database), readonly=self._readonly)
-        try:
-            if known is None:
-                raise error
-            raise known from error
-        finally:
-            del known, error  # else the error would keep this frame, and with it the cursor and its statement
+            raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 
     def connection(self) -> FileConnection:
         """Return this thread's connection; connects if there is none."""

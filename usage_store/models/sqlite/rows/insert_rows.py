@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.sqlite.connection.error_messages import raise_of_a_statement
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.models.sqlite.rows.peewee_queries import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +30,8 @@ _REGISTER = "INSERT INTO usage_sessions (session_id) VALUES (?) ON CONFLICT DO N
 def insert(database: peewee.SqliteDatabase, row: Row) -> int | None:
     """Insert a snapshot and give its id.
 
-    If the text is not JSON, or the session is unknown, nothing is inserted, and the result is None.
+    If the text is not JSON, or the session is unknown, nothing is inserted, and the result is None. It is 0 if a
+    trigger of the host leaves the row out.
     """
     try:
         cursor = database.execute_sql(_INSERT, row)
@@ -36,7 +39,7 @@ def insert(database: peewee.SqliteDatabase, row: Row) -> int | None:
         if str(error) in _REFUSALS:
             return None
         raise
-    return cursor.lastrowid if cursor.rowcount == 1 else None
+    return cursor.lastrowid if cursor.rowcount == 1 else 0
 
 
 def insert_many(database: peewee.SqliteDatabase, rows: Sequence[Row]) -> int:
@@ -46,7 +49,7 @@ def insert_many(database: peewee.SqliteDatabase, rows: Sequence[Row]) -> int:
 
 def refused_because(database: peewee.SqliteDatabase, text: str, session_id: str) -> tuple[bool, bool]:
     """Tell whether a text is JSON to the database, and a session known. Reads only."""
-    valid, known = database.execute_sql(_WHY, (text, session_id)).fetchone()
+    ((valid, known),) = fetch(database, _WHY, (text, session_id))
     return bool(valid), bool(known)
 
 
@@ -59,6 +62,9 @@ def register(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int
 
 def _execute_many(database: peewee.SqliteDatabase, sql: str, rows: Sequence[Sequence[Any]]) -> int:
     cursor = database.cursor()
-    with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
-        cursor.executemany(sql, rows)
+    try:
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs
+            cursor.executemany(sql, rows)
+    except peewee.DatabaseError as error:
+        raise_of_a_statement(error, str(database.database))
     return int(cursor.rowcount)

@@ -47,7 +47,8 @@ def count_between(database: peewee.SqliteDatabase, window: Window) -> int:
     """Count the snapshots of a window. Reads only."""
     condition, params = _condition(window, "snapshot_type")
     sql = f"{_COUNT} {condition} {_SPAN}"
-    return int(database.execute_sql(sql, (*params, window.since, window.until)).fetchone()[0])
+    ((number,),) = fetch(database, sql, (*params, window.since, window.until))
+    return int(number)
 
 
 def _condition(window: Window, type_column: str) -> tuple[str, tuple[Any, ...]]:

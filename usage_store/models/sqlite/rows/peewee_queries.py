@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import peewee
 from peewee import Alias, Field, ModelAlias, ModelCompoundSelectQuery, ModelRaw, ModelSelect, Node
 
-from usage_store.engines.sqlite.connection.driver import is_standard
+from usage_store.engines.sqlite.connection.driver import driver_errors, is_standard
+from usage_store.engines.sqlite.connection.error_messages import raise_of_a_statement
 from usage_store.models.fields.column_types import NotUtf8, RowIdField
 from usage_store.models.sqlite.rows.snapshot_text_column import SnapshotTextField, TextAlias, damage
 from usage_store.models.sqlite.rows.sql_functions import WHY, text_by_connection, text_or_why
@@ -25,16 +26,19 @@ def fetch(
 ) -> Rows:
     """Give all rows of a query, or those that `read` takes from its cursor.
 
-    A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all.
+    A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all. Rows are tuples, whatever row factory the
+    application has set on its connection.
     """
     try:
         cursor = database.execute_sql(sql, params)
+        cursor.row_factory = None
         rows: Rows = cursor.fetchall() if read is None else read(cursor)
-    except (peewee.OperationalError, database.connection().OperationalError) as error:
+    except driver_errors(peewee.DatabaseError) as error:
         if not _is_not_utf8(error):
-            raise
+            raise_of_a_statement(error, str(database.database))
         with _lenient(database.connection()):
             cursor = database.execute_sql(sql, params)
+            cursor.row_factory = None
             rows = cursor.fetchall() if read is None else read(cursor)
     if read is not None:
         cursor.close()

@@ -101,7 +101,9 @@ def text_by_connection(connection: Any, stored: bytes) -> str:
     """
     try:
         sql = f"SELECT {block_format.BLOCK} FROM (SELECT ? AS snapshot_data)"  # noqa: S608
-        found = connection.execute(sql, (stored,)).fetchone()
+        cursor = connection.execute(sql, (stored,))
+        cursor.row_factory = None  # the application may have set one
+        found = cursor.fetchone()
     except connection.Error as error:
         raise DamagedSnapshot(f"its block cannot be read ({error})") from error
     return block_format.text(stored, *found)
