@@ -84,17 +84,17 @@ def _ours(database: object) -> Sequence[WhenInitialised]:
 
 
 def is_initialised(database: Any) -> bool:
-    """Tell whether a database is not a proxy that waits for its database."""
+    """Return whether a database is not a proxy that waits for its database."""
     return getattr(database, "obj", database) is not None
 
 
 def is_connected(database: Any) -> bool:
-    """Tell whether this thread has a connection to a database or to a proxy's database."""
+    """Return whether this thread has a connection to a database or to a proxy's database."""
     return is_initialised(database) and not inner(database).is_closed()
 
 
 def in_transaction(database: Any) -> bool:
-    """Tell whether this thread is in a transaction that can still be committed."""
+    """Return whether this thread is in a transaction that can still be committed."""
     try:
         return is_connected(database) and engine_of(database).in_transaction(inner(database))
     except (DatabaseReplaced, ForkedConnection):

@@ -93,12 +93,12 @@ def _opened(
 
 
 def target_of(arguments: argparse.Namespace) -> str:
-    """Give the path, URL or name of an object that the arguments have, or the default path."""
+    """Return the path, URL or name of an object that the arguments have, or the default path."""
     return default_target() if arguments.database is None else str(arguments.database)
 
 
 def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.DatabaseProxy:
-    """Give the path or URL, or import the application's database that is named in its place."""
+    """Return the path or URL, or import the application's database that is named in its place."""
     target = target_of(arguments)
     if not names_an_object(arguments.database or ""):  # code runs if it is named here, not by an environment variable
         return target
@@ -113,7 +113,7 @@ def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.Dat
 
 
 def file_of(arguments: argparse.Namespace) -> str:
-    """Give the absolute path of the database's file; it is empty for one in memory. Reads only."""
+    """Return the absolute path of the database's file; it is empty for one in memory. Reads only."""
     return file_of_database(_target(arguments))
 
 
@@ -125,7 +125,7 @@ def named(arguments: argparse.Namespace) -> str:
 
 
 def is_there(file: str) -> bool:
-    """Tell whether something is at a path. Reads only.
+    """Return whether something is at a path. Reads only.
 
     A path that cannot be looked at counts as there, so that the error is the one of opening it.
     """

@@ -26,7 +26,7 @@ class Block(str):
 
 
 def shown(text: str) -> str:
-    """Give a text as one line that a terminal shows and does not obey: control characters escaped, as Python's are."""
+    """Return a text as one line that is safe to print on a terminal: control characters are escaped as in Python."""
     control = _CONTROL_IN_BLOCK if isinstance(text, Block) else _CONTROL
     return control.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 

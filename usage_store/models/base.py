@@ -61,7 +61,7 @@ class UsageModel(peewee.Model):
                 self.__data__[field.name] = field.as_stored(self.__data__.get(field.name))
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the columns by their names, ready for `json.dumps`. Reads only.
+        """Return the columns by their names, ready for `json.dumps`. Reads only.
 
         A column that was not selected is left out. A text that is not UTF-8 in the database is given as `os.fsdecode`
         gives it.
@@ -76,7 +76,7 @@ class UsageModel(peewee.Model):
         return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
     def _utc(self, name: str) -> datetime | None:
-        """Give a column of seconds as an aware datetime."""
+        """Return a column of seconds as an aware datetime."""
         seconds = self.__data__.get(name)
         try:
             return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

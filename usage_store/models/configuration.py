@@ -84,7 +84,7 @@ class UsageConfig(UsageModel):
 
     @classmethod
     def active(cls) -> UsageConfig | None:
-        """Give the active configuration, or None. Reads only.
+        """Return the active configuration, or None. Reads only.
 
         Where another program has stored a value that is not allowed, the field has its default instead. One warning
         names all such fields, once in a process.

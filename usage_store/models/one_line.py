@@ -43,7 +43,7 @@ def key(given: Any) -> str:
 
 
 def value(given: Any) -> str:
-    """Give the repr of a value, cut where it is long. Never raises."""
+    """Return the repr of a value, cut where it is long. Never raises."""
     if isinstance(given, (str, bytes)):
         return repr(given[:_MOST]) + _cut(given)
     try:
@@ -53,12 +53,12 @@ def value(given: Any) -> str:
 
 
 def text(given: Any) -> str:
-    """Give a text without quotes, cut where it is long, its control characters escaped. All else as `value` does."""
+    """Return a text without quotes, cut where it is long, its control characters escaped. All else as `value` does."""
     return _escaped(given[:_MOST]) + _cut(given) if isinstance(given, str) else value(given)
 
 
 def moment(seconds: Any) -> str:
-    """Give a time as ISO 8601 in UTC, such as 2025-07-18T16:37:34Z. What is no time is given as `value` does."""
+    """Return a time as ISO 8601 in UTC, such as 2025-07-18T16:37:34Z. What is no time is given as `value` does."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
     except (OSError, OverflowError, TypeError, ValueError):

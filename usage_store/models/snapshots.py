@@ -106,7 +106,7 @@ class UsageSnapshot(LongHistories):
         return datetime.fromtimestamp(self.timestamp, UTC)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give `id`, `session_id`, `data` (parsed), `snapshot_type` and `timestamp`, ready for `json.dumps`.
+        """Return `id`, `session_id`, `data` (parsed), `snapshot_type` and `timestamp`, ready for `json.dumps`.
 
         A column that was not selected is left out. Raises what `data` raises. Reads only.
         """

@@ -77,7 +77,7 @@ class Storage(Protocol[D]):
         """List all snapshots of a session as `recent` does. Reads only."""
 
     def pages(self, database: D, window: Window) -> Iterator[list[tuple[Any, ...]]]:
-        """Give the snapshots of a window by timestamp and id, in lists of rows as `recent` gives them. Reads only.
+        """Yield the snapshots of a window by timestamp and id, in lists of rows as `recent` gives them. Reads only.
 
         Nothing is held between two lists: no lock, no transaction, no open statement.
         """

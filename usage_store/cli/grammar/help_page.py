@@ -19,7 +19,7 @@ _WIDTH = 78
 
 
 def usage(typed: str, words: Words) -> str:
-    """Give the line of a command's usage."""
+    """Return the line of a command's usage."""
     commands = ("COMMAND" if not words else "[COMMAND]") if within(words) else ""
     return " ".join(filter(None, (typed, commands, COMMANDS[words].argument, "[options]")))
 
@@ -36,7 +36,7 @@ def description(typed: str, words: Words) -> str:
 
 
 def epilog(typed: str, words: Words) -> str:
-    """Give a command's example, its exit codes, and the words that its page uses."""
+    """Return a command's example, its exit codes, and the words that its page uses."""
     page = PAGES[words]
     codes = _table((str(code), EXIT_CODES[code]) for code in page.exit_codes)
     explained = _table((word, WORDS[word]) for word in _words_of_art(words))

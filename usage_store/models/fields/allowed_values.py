@@ -78,7 +78,7 @@ CONFIG_RULES: Mapping[str, Rule] = {
 
 
 def checked_changes(updates: object) -> dict[str, Any]:
-    """Give configuration changes as a dict, or raise UnknownField or InvalidValue for the first that is wrong."""
+    """Return configuration changes as a dict, or raise UnknownField or InvalidValue for the first that is wrong."""
     if not isinstance(updates, Mapping):
         raise InvalidValue("updates", updates, "a mapping of field to value")
     changes = dict(updates)
@@ -92,7 +92,7 @@ def checked_changes(updates: object) -> dict[str, Any]:
 
 
 def checked_session_id(value: object) -> str:
-    """Give a session id, or raise InvalidValue."""
+    """Return a session id, or raise InvalidValue."""
     if isinstance(value, str) and value and "\0" not in value:
         try:
             value.encode()
@@ -104,7 +104,7 @@ def checked_session_id(value: object) -> str:
 
 
 def checked_stored_id(value: object) -> str:
-    """Give the id of a session that may be stored, or raise InvalidValue.
+    """Return the id of a session that may be stored, or raise InvalidValue.
 
     One that others stored as no UTF-8 is as the lists give it, and as `os.fsdecode` does.
     """
@@ -117,14 +117,14 @@ def checked_stored_id(value: object) -> str:
 
 
 def checked_snapshot_type(value: object) -> str:
-    """Give a snapshot type, or raise InvalidValue."""
+    """Return a snapshot type, or raise InvalidValue."""
     if not isinstance(value, str) or value not in SNAPSHOT_TYPES:
         raise InvalidValue("snapshot_type", value, ", ".join(SNAPSHOT_TYPES))
     return value
 
 
 def checked_timestamp(value: object, *, ahead: bool = False) -> int:
-    """Give seconds UTC for an aware datetime, seconds or milliseconds; the current time for None.
+    """Return seconds UTC for an aware datetime, seconds or milliseconds; the current time for None.
 
     A number from 10**11 up is milliseconds. Fractions are cut off. More than a day ahead of the clock is refused,
     except where the caller says that it may be `ahead`: a wrong clock would have everything else look old.
@@ -147,14 +147,14 @@ def checked_timestamp(value: object, *, ahead: bool = False) -> int:
 
 
 def checked_count(field: str, value: object) -> int:
-    """Give a positive int, or raise InvalidValue."""
+    """Return a positive int, or raise InvalidValue."""
     if not _is_int(value) or not 1 <= value <= MAX_INTEGER:  # type: ignore[operator]
         raise InvalidValue(field, value, f"an int from 1 to {MAX_INTEGER}")
     return value  # type: ignore[return-value]
 
 
 def checked_span(field: str, value: object, unit_seconds: int, *, zero: bool = False) -> float:
-    """Give a time span of at most a century in seconds, or raise InvalidValue; 0 only where `zero` lets it be."""
+    """Return a time span of at most a century in seconds, or raise InvalidValue; 0 only where `zero` lets it be."""
     most = _CENTURY_HOURS * 3600 // unit_seconds
     if not _is_number(value) or not (0 < value <= most or (zero and value == 0)):  # type: ignore[operator]
         raise InvalidValue(field, value, f"a number {'from 0 up' if zero else 'above 0'}, at most {most}")

@@ -37,7 +37,7 @@ class RowIdField(_RowId):
     _coerce = False  # The stored value is an int. In dicts, peewee puts the columns that it converts after the others.
 
     def ddl(self, ctx: Any) -> Any:  # noqa: ARG002  peewee's signature
-        """Give the column's definition. Peewee's own would say NOT NULL, which the table does not."""
+        """Return the column's definition. Peewee's own would say NOT NULL, which the table does not."""
         return NodeList((Entity(self.column_name), SQL("INTEGER PRIMARY KEY AUTOINCREMENT")))
 
 
@@ -63,11 +63,11 @@ class Checked:
         def __set__(self, instance: object, value: Any) -> None: ...
 
     def as_stored(self: Any, value: Any) -> Any:
-        """Give what an assigned value will be in the database. Raises InvalidValue."""
+        """Return what an assigned value will be in the database. Raises InvalidValue."""
         return value if isinstance(value, Node) else self.db_value(value)
 
     def python_value(self, value: Any) -> Any:
-        """Give what an SQL function made of the field, unchanged."""
+        """Return what an SQL function made of the field, unchanged."""
         return value
 
 
@@ -81,7 +81,7 @@ class SessionIdField(Checked, TextColumn):
     """The id of a session."""
 
     def db_value(self, value: Any) -> str:
-        """Give an id to store. Raises InvalidValue."""
+        """Return an id to store. Raises InvalidValue."""
         return allowed_values.checked_session_id(value)
 
 
@@ -102,7 +102,7 @@ class SnapshotTypeField(Checked, TextColumn):
     """The type of a snapshot."""
 
     def db_value(self, value: Any) -> str:
-        """Give a type to store. Raises InvalidValue."""
+        """Return a type to store. Raises InvalidValue."""
         return allowed_values.checked_snapshot_type(value)
 
 
@@ -113,5 +113,5 @@ class TimestampField(Checked, EpochField):
         super().__init__(default=lambda: int(time.time()), **options)
 
     def db_value(self, value: Any) -> int:
-        """Give seconds to store. Raises InvalidValue."""
+        """Return seconds to store. Raises InvalidValue."""
         return allowed_values.checked_timestamp(value)

@@ -22,7 +22,7 @@ Row = tuple[str, str, str, str, int]  # session_id, snapshot_data, snapshot_data
 
 
 def encode(value: Any) -> str:
-    """Give the text to store: a text as it was given, which has yet to prove to be JSON; anything else made compact.
+    """Return the text to store: a text as it was given, which has yet to prove to be JSON; anything else made compact.
 
     Raises InvalidValue for what cannot be JSON: NaN and infinities, lone surrogates, objects that json cannot
     serialise, or nesting that Python cannot follow.
@@ -53,7 +53,7 @@ def prove(text: str) -> None:
 
 
 def decode(text: str) -> Any:
-    """Give the value of a stored JSON text, or raise InvalidValue if a foreign writer stored something else."""
+    """Return the value of a stored JSON text, or raise InvalidValue if a foreign writer stored something else."""
     try:
         return json.loads(text)
     except (RecursionError, TypeError, ValueError) as error:
@@ -61,7 +61,7 @@ def decode(text: str) -> Any:
 
 
 def _beyond_sqlite(text: str) -> bool:
-    """Tell whether a text might hold what json_valid() takes for JSON and Python cannot follow, or the other way."""
+    """Return whether a text might hold what json_valid() takes for JSON and Python cannot follow, or the other way."""
     return (
         "\0" in text  # where SQLite's functions stop reading
         or (len(text) > 2 * _DEPTH and text.count("[") + text.count("{") > _DEPTH)  # each must be closed as well
@@ -86,14 +86,14 @@ def _not_json(value: Any, error: Exception) -> InvalidValue:
 
 
 def row(session_id: Any, data: Any, kind: Any, timestamp: Any, *, ahead: bool = False) -> Row:
-    """Give the columns of one snapshot, or raise InvalidValue; the timestamp may lie in the future if it is `ahead`."""
+    """Return the columns of one snapshot, or raise InvalidValue; the timestamp may lie in the future if it is `ahead`."""
     session, text = allowed_values.checked_session_id(session_id), encode(data)
     kind = allowed_values.checked_snapshot_type(kind)
     return session, text, text, kind, allowed_values.checked_timestamp(timestamp, ahead=ahead)
 
 
 def mapped_row(snapshot: Mapping[str, Any], *, ahead: bool = False) -> Row:
-    """Give the columns of a snapshot that is a mapping of fields to values. Raises UnknownField besides."""
+    """Return the columns of a snapshot that is a mapping of fields to values. Raises UnknownField besides."""
     try:
         given = dict(snapshot)
     except (TypeError, ValueError):

@@ -23,7 +23,7 @@ class Window(NamedTuple):
 def checked_window(
     since: object, until: object, session_id: object, snapshot_type: object, newest_first: object
 ) -> Window:
-    """Give the window that a caller asks for; None leaves a limit out. Raises InvalidValue.
+    """Return the window that a caller asks for; None leaves a limit out. Raises InvalidValue.
 
     A time is an aware datetime, seconds or milliseconds. Its fraction of a second is cut off, as that of a stored
     timestamp is.

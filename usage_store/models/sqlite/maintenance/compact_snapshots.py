@@ -61,7 +61,7 @@ def compact(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterato
 
 
 def can_compact(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether the database keeps its texts in UTF-8, as blocks do. Reads only."""
+    """Return whether the database keeps its texts in UTF-8, as blocks do. Reads only."""
     return bool(database.pragma("encoding") == "UTF-8")
 
 

@@ -26,7 +26,7 @@ Rows = list[tuple[Any, ...]]
 
 
 def pages(database: peewee.SqliteDatabase, window: Window) -> Iterator[Rows]:
-    """Give the snapshots of a window by timestamp and id, in lists of rows as `recent()` gives them. Reads only.
+    """Yield the snapshots of a window by timestamp and id, in lists of rows as `recent()` gives them. Reads only.
 
     No statement is open between two pages. Snapshots that are stored meanwhile may be among them or not.
     """
@@ -60,7 +60,7 @@ def _condition(window: Window, type_column: str) -> tuple[str, tuple[Any, ...]]:
 
 
 def _bindable(session_id: str) -> str | bytes:
-    """Give an id that can be bound: its bytes, where others stored one that is not UTF-8."""
+    """Return an id that can be bound: its bytes, where others stored one that is not UTF-8."""
     stored = session_id.encode(errors="surrogateescape")
     return session_id if stored == session_id.encode(errors="ignore") else stored
 

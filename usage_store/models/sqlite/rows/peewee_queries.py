@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def fetch(
     database: peewee.Database, sql: str, params: Sequence[Any] = (), read: Callable[[Any], Rows] | None = None
 ) -> Rows:
-    """Give all rows of a query, or those that `read` takes from its cursor.
+    """Return all rows of a query, or those that `read` takes from its cursor.
 
     A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all.
     """
@@ -63,7 +63,7 @@ def _decode(text: bytes) -> str:
 
 
 def _reads_ahead(connection: Any) -> bool:
-    """Tell whether a driver converts a row before it is asked for: after an error, pysqlite3 is past that row.
+    """Return whether a driver converts a row before it is asked for: after an error, pysqlite3 is past that row.
 
     There, texts that are not UTF-8 are looked for in all rows.
     """
@@ -94,7 +94,7 @@ class _Cursor:
         return isinstance(node, Alias) and isinstance(node.unwrap(), SnapshotTextField)
 
     def fetchone(self) -> Any:
-        """Give the next row, or None."""
+        """Return the next row, or None."""
         if not self._stored:
             return self._next()
         # Before it gives the last row, sqlite3 ends the statement; this one goes on, and so the row's block stays.
