@@ -173,7 +173,7 @@ def test_inside_a_transaction_it_raises_and_changes_nothing(path: Path) -> None:
     before = bound()
     with database.atomic():
         UsageSession.insert(session_id="s").execute()
-        with pytest.raises(errors.TransactionOpen, match="commit or leave it first"):
+        with pytest.raises(errors.TransactionOpen, match="commit or roll back first"):
             close_database()
         assert bound() == before
     assert UsageSession.get_by_id("s")

@@ -82,7 +82,7 @@ def _raising(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _raise(error: Exception) -> NoReturn:
-    """Raise a DatabaseError in place of what the driver or peewee raised of the database, also of an adopted one."""
+    """Raise a DatabaseError in place of an error of the driver or of peewee, also for a database object of the host."""
     database = bound_database()
     known = engine_of(database).of_a_statement(error, str(database.database))
     try:
@@ -90,7 +90,7 @@ def _raise(error: Exception) -> NoReturn:
             raise error
         raise known from error
     finally:
-        del known, error  # else the error would keep this frame, and with it the cursor and its statement
+        del known, error  # otherwise the error would keep this frame, and the frame the cursor and its statement
 
 
 @_raising
@@ -101,7 +101,7 @@ def get_usage_config() -> UsageConfig | None:
 
 @_refusing(False)
 def update_usage_config(updates: Mapping[str, Any]) -> bool:
-    """Change fields of the active configuration; True if it did. Refused: False."""
+    """Change fields of the active configuration; return True. Returns False if nothing is to change. Refused: False."""
     return UsageConfig.update_active(updates)
 
 
@@ -156,8 +156,8 @@ def insert_usage_snapshots(snapshots: Iterable[Mapping[str, Any]]) -> int:
 def get_usage_snapshots(session_id: str | None = None, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
     """List at most `limit` snapshots of the last hours, newest first, of one session or of all. Reads only.
 
-    Where there are more, the oldest are left out without a word. `UsageSnapshot.between()` gives all of them. Raises
-    InvalidValue.
+    If there are more than `limit`, the oldest are left out, and nothing says so. `UsageSnapshot.between()` returns all
+    of them. Raises InvalidValue.
     """
     return UsageSnapshot.recent(session_id, limit=limit, hours_back=hours_back)
 
@@ -166,7 +166,7 @@ def get_usage_snapshots(session_id: str | None = None, limit: int = 100, hours_b
 def get_usage_snapshots_by_session(session_id: str) -> list[UsageSnapshot]:
     """List all snapshots of a session, newest first. Reads only. Raises InvalidValue.
 
-    All of them are in memory at once. For long sessions, `UsageSnapshot.between()` needs less.
+    All of them are in memory at once. For long sessions, `UsageSnapshot.between()` needs less memory.
     """
     return UsageSnapshot.of_session(session_id)
 
@@ -198,7 +198,7 @@ def rollback_migrations(target_version: int | None = None) -> tuple[Migration, .
 
 
 def validate_database() -> bool:
-    """Return True if file, rows and schema are as they should be. Each problem is logged. Reads only."""
+    """Check the file, the rows and the schema; return True if they are right. Each problem is logged. Reads only."""
     report = get_migration_runner().validate()
     for problem in report.problems:
         logger.error("validate: %s", problem)

@@ -1,4 +1,4 @@
-"""Bind the usage models to a database, and undo that: for a database itself, and for a DatabaseProxy."""
+"""Bind the usage models to a database or a DatabaseProxy, and unbind them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class WhenInitialised:
-    """What is done with a database that a DatabaseProxy is given: a callback of that proxy."""
+    """A callback of a DatabaseProxy. Peewee calls it with the database when the proxy is initialised."""
 
     def __init__(self, *calls: Callable[[peewee.Database], None]) -> None:
         self._calls = calls
 
     def __call__(self, database: peewee.Database | None) -> None:
-        """Do it, unless the proxy is given None."""
+        """Make the calls with the database. Does nothing if the proxy is initialised with None."""
         if database is not None:
             for call in self._calls:
                 call(database)
 
 
 class Binding(NamedTuple):
-    """What the usage models are bound to: a database or proxy for each model, its callbacks, and the maintenance."""
+    """The state of a binding: the database or proxy of each model, our callbacks on it, and the maintenance."""
 
     databases: tuple[Any, ...]
     callbacks: tuple[WhenInitialised, ...]
@@ -37,44 +37,44 @@ class Binding(NamedTuple):
 
 
 def bind(database: Any, upkeep: Callable[[peewee.Database], None] | None, *calls: Callable[[Any], None]) -> None:
-    """Bind the usage models to a database or proxy; a proxy does `calls` with each database that it is given."""
+    """Bind the usage models to a database or proxy. A proxy makes `calls` with each database it is initialised with."""
     if hasattr(database, "attach_callback"):
         forget(database)
         database.attach_callback(WhenInitialised(*calls))
     for model in MODELS:
-        model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours stay
+        model.bind(database, bind_refs=False, bind_backrefs=False)  # the host's models that refer to ours do not change
     UsageSnapshot.upkeep = None if upkeep is None else staticmethod(upkeep)
 
 
 def prepare(database: peewee.Database) -> None:
-    """See that the connections of a database have the SQL functions that the models' queries call."""
+    """Register the SQL functions of the models' queries on the connections of a database."""
     storage_of(database).prepare(database)
 
 
 def binding() -> Binding:
-    """Return what the usage models are bound to now."""
+    """Return the present binding of the usage models."""
     databases = tuple(model._meta.database for model in MODELS)
     return Binding(databases, tuple(_ours(UsageConfig._meta.database)), UsageSnapshot.upkeep)
 
 
 def bind_again(before: Binding) -> None:
-    """Bind the usage models to what they were bound to before, and let go of what they are bound to now."""
+    """Restore an earlier binding of the usage models, and remove our callbacks from the present database."""
     forget(UsageConfig._meta.database)
     for model, database in zip(MODELS, before.databases, strict=True):
         model._meta.set_database(database)
         if model is UsageConfig and before.callbacks:
             forget(database)
-            database._callbacks.extend(before.callbacks)  # noqa: SLF001  peewee has no other way
+            database._callbacks.extend(before.callbacks)  # noqa: SLF001  peewee has no public way
     UsageSnapshot.upkeep = None if before.upkeep is None else staticmethod(before.upkeep)
 
 
 def unbind() -> None:
-    """Leave the usage models without a database, as in a fresh process."""
+    """Unbind the usage models. They have no database then, as in a new process."""
     bind_again(Binding((None,) * len(MODELS), (), None))
 
 
 def forget(database: object) -> None:
-    """Take our callbacks off a proxy; any other database has none."""
+    """Remove our callbacks from a proxy. Does nothing for any other database."""
     callbacks: list[Any] = getattr(database, "_callbacks", [])
     callbacks[:] = [each for each in callbacks if not isinstance(each, WhenInitialised)]
 
@@ -84,17 +84,17 @@ def _ours(database: object) -> Sequence[WhenInitialised]:
 
 
 def is_initialised(database: Any) -> bool:
-    """Tell whether a database is not a proxy that waits for its database."""
+    """Return False for a DatabaseProxy that has no database yet, and True for anything else."""
     return getattr(database, "obj", database) is not None
 
 
 def is_connected(database: Any) -> bool:
-    """Tell whether this thread has a connection to a database or to a proxy's database."""
+    """Return whether this thread has a connection to a database or to a proxy's database."""
     return is_initialised(database) and not inner(database).is_closed()
 
 
 def in_transaction(database: Any) -> bool:
-    """Tell whether this thread is in a transaction that can still be committed."""
+    """Return whether this thread is in a transaction that can still be committed."""
     try:
         return is_connected(database) and engine_of(database).in_transaction(inner(database))
     except (DatabaseReplaced, ForkedConnection):
@@ -102,6 +102,6 @@ def in_transaction(database: Any) -> bool:
 
 
 def close_all(database: Any) -> None:
-    """Close the connections of a database or of a proxy's database, as far as they can be closed from this thread."""
+    """Close those connections of a database or of a proxy's database that this thread can close."""
     if is_initialised(database) and not inner(database).deferred:
         engine_of(database).close_all(inner(database))

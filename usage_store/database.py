@@ -57,7 +57,7 @@ class Options(TypedDict, total=False):
     readonly: bool
 
 
-# A DatabaseProxy comes first: to a type checker, its attributes could be those of a path.
+# The overload with a DatabaseProxy is first, because a type checker would also accept a DatabaseProxy as a path.
 @overload
 def init_database(database: D, **options: Unpack[Options]) -> D: ...
 
@@ -95,17 +95,18 @@ def init_database(
     missing triggers on it are created. With `follow_events=False` no triggers are created, and triggers that exist
     stay.
 
-    With `retention_days`, `max_bytes` or a number as `compact_after_days`, inserts do what `maintain()` does, one
-    transaction of about 10 ms at a time. "auto" compacts after 7 days where one of the other two asks for maintenance;
-    None never compacts.
+    With `retention_days`, `max_bytes` or a number as `compact_after_days`, inserts do the work of `maintain()`, one
+    transaction of about 10 ms at a time. "auto" compacts snapshots that are 7 days old if `retention_days` or
+    `max_bytes` is set, and otherwise nothing. None never compacts.
 
     `readonly=True` opens a path or URL for reading: no file is created, nothing is migrated, and a write raises
     ReadOnlyDatabase. Pending migrations raise MigrationsPending.
 
-    `with init_database(...) as db:` is Peewee's: it connects, runs the block in one transaction, and closes. Use
-    `with opened(...) as db:` to be connected for a block without a transaction.
+    `with init_database(...) as db:` is Peewee's own block: it connects, runs the block in one transaction, and closes.
+    Use `with opened(...) as db:` to be connected for a block without a transaction.
 
-    Raises UsageStoreError. Then the models stay bound to what they were bound to before, and nothing stays open.
+    Raises UsageStoreError. Then the models stay bound to the database that they were bound to before, and no new
+    connection stays open.
     """
     checked_wait("timeout", timeout)
     checked_wait("wait", wait)
@@ -130,18 +131,18 @@ def init_database(
 def close_database() -> None:
     """Close the database that the usage models are bound to, and unbind the models. Does nothing if none is bound.
 
-    Of a path or URL, the connections of all threads are closed, unless another thread is in a transaction. Of a
-    database object that you passed in, they are the connection of this thread and the idle ones of its pool. Call it
-    when no other thread uses the database.
+    If `init_database()` opened a path or URL, the connections of all threads are closed, except those of threads that
+    are in a transaction. If you passed in a database object, the connection of this thread and the idle connections of
+    its pool are closed. Call this function when no other thread uses the database.
 
-    Maintenance after inserts ends, and a DatabaseProxy forgets what `init_database()` added to it. Raises
-    TransactionOpen inside an open transaction, and then changes nothing.
+    Maintenance after inserts ends. The callbacks that `init_database()` added to a DatabaseProxy are removed. Raises
+    TransactionOpen inside an open transaction. Then nothing is changed.
     """
     bound = UsageConfig._meta.database
     if bound is None:
         return
     if in_transaction(bound):
-        raise TransactionOpen("close_database() cannot close inside a transaction; commit or leave it first")
+        raise TransactionOpen("close_database() cannot run inside a transaction; commit or roll back first")
     try:
         close_all(bound)
     finally:
@@ -163,9 +164,10 @@ def opened(database: Any = None, **options: Unpack[Options]) -> Iterator[Any]:
     """Open a database for a block, and close it at the end of the block.
 
     Write `with opened("usage.db") as db:`. The arguments are those of `init_database()`. The database is connected for
-    the block. The block is no transaction: each statement commits by itself, unless you write `with db.atomic():`. At
-    the end, the database is closed as by `close_database()`, and the models are bound again to what they were bound to
-    before. A database object that was connected before the block stays connected. Raises UsageStoreError.
+    the block. The block is not a transaction: each statement commits by itself, unless you write `with db.atomic():`.
+    At the end, the database is closed as by `close_database()`, and the models are bound again to the database that
+    they were bound to before. A database object that was connected before the block stays connected. Raises
+    UsageStoreError.
     """
     before, was_connected = binding(), is_database(database) and is_connected(database)
     try:
@@ -187,10 +189,10 @@ def bound_database() -> peewee.Database:
 
 
 def link_events() -> None:
-    """Follow a host's `events` table that was created after the usage tables: register its sessions, from now on too.
+    """Follow a host's `events` table that was created after the usage tables: register its sessions, now and later.
 
-    Does nothing if the table is followed already. Raises ConfigurationError without an `events` table that has a
-    `session_id`, and ReadOnlyDatabase.
+    Does nothing if the table is followed already. Raises ConfigurationError if there is no `events` table with a
+    `session_id` column, and ReadOnlyDatabase.
     """
     database = bound_database()
     engine_of(database).refuse_readonly(database)
@@ -201,7 +203,10 @@ def link_events() -> None:
 def _maintenance(
     retention_days: float | None, max_bytes: int | None, compact_after_days: CompactAfter
 ) -> tuple[float | None, int | None, float | None] | None:
-    """Return what maintenance after inserts is to reach, or None for no maintenance. Raises InvalidValue."""
+    """Return the limits for maintenance after inserts, or None for no maintenance.
+
+    Raises InvalidValue and ConfigurationError.
+    """
     others = retention_days is not None or max_bytes is not None
     if compact_after_days == "auto":
         compact_after_days = _COMPACTED if others else None
@@ -230,7 +235,7 @@ def _refuse_readonly_with(database: object, *, mode: int | None, maintenance: bo
 
 
 def _use_first(database: peewee.Database, make_ready: Callable[[peewee.Database], None]) -> None:
-    """Use a database that was just opened for the first time, and leave it closed, unless it is in memory now."""
+    """Prepare a database that was just opened. It is closed at the end, unless it is in memory."""
     keep_open = False
     try:
         make_ready(database)
@@ -242,7 +247,7 @@ def _use_first(database: peewee.Database, make_ready: Callable[[peewee.Database]
 
 
 def _target(database: object) -> str:
-    """Return the path or URL to open. Raises ConfigurationError for what is none."""
+    """Return the path or URL to open. Raises ConfigurationError for a value that is neither."""
     target = os.fspath(database) if isinstance(database, os.PathLike) else database
     if target is None:
         return default_target()

@@ -1,4 +1,4 @@
-"""Maintenance after inserts, one transaction at a time, if init_database() was asked for it."""
+"""Maintenance after inserts, one transaction at a time. The options of init_database() turn it on."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usage_store")
 
-_PAUSE = 0.2  # seconds to the next transaction while there is more to do
-_INTERVAL = 5.0  # seconds between two checks while there is nothing to do
-_PATIENCE = 600.0  # seconds of waiting for a lock before that is logged, and between two equal log lines
+_PAUSE = 0.2  # seconds before the next transaction, if there is more to do
+_INTERVAL = 5.0  # seconds before the next check, if there is nothing to do
+_PATIENCE = 600.0  # seconds: after so long a wait for the lock, one line is logged; also between two equal log lines
 _DAY = 86_400
 
 
 class Upkeep:
-    """Called after inserts: one transaction of pruning, compacting, evicting or freeing pages, at most five a second.
+    """Called after inserts: prunes, compacts, evicts or frees pages in one transaction, at most five times a second.
 
-    It never delays an insert: it waits for no lock and does not sleep. The insert is committed before it begins, so an
-    error is only logged, and the work is tried again later. It does nothing inside a transaction of the host, and
-    nothing while the models are bound to another database. It deletes nothing because of its age for an hour after the
-    stored times made a long step, as with a wrong clock.
+    The call waits for no lock and does not sleep. The insert is committed before the call, so an error is only logged,
+    and the work is tried again later. Nothing is done inside a transaction of the host, or while the models are bound
+    to another database. If the stored times have a long gap, as after a wrong clock, no snapshot is deleted because of
+    its age for an hour.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Upkeep:
         if time.monotonic() < self._due:
             return
         if self._process != os.getpid():
-            self._begin_anew()  # after a fork: another thread may have held the lock
+            self._begin_anew()  # in a forked child, the lock may be held by a thread that the child does not have
         if not self._lock.acquire(blocking=False):
             return
         try:
@@ -80,12 +80,12 @@ class Upkeep:
                 self._put_off()
             else:
                 self._due = time.monotonic() + _INTERVAL
-                self._tell(f"maintenance is put off: {error}")
+                self._tell(f"maintenance is postponed: {error}")
         finally:
             self._lock.release()
 
     def _step(self, room: Maintenance[Any], database: peewee.Database) -> bool:
-        """Do one transaction, and tell whether there may be more to do."""
+        """Do one transaction, and return whether there may be more to do."""
         if self._inner is not database:
             self._inner, self._steps, self._slices = database, room.Steps(database, passing=True), None
         with room.without_waiting(database):
@@ -97,18 +97,18 @@ class Upkeep:
         return self._slices is not None
 
     def _goals(self, room: Maintenance[Any], database: peewee.Database) -> Goals:
-        """Return the goals, without those that cannot or must not be reached now."""
+        """Return the goals, without a goal that is out of reach or must wait now."""
         goals = checked_goals(*self._wanted)
         retention_days = self._wanted[0]
         step = None if retention_days is None else room.step_in_times(database, retention_days * _DAY)
         if step is not None:
             if not self._holds_back:
-                logger.warning("nothing is deleted for its age until an hour is stored after it: %s", step)
+                logger.warning("no snapshot is deleted because of its age until an hour after the gap: %s", step)
             goals = goals._replace(prune_before=None)
         self._holds_back = step is not None
         size = room.unreachable(database, goals)
         if size is not None:
-            self._tell(f"max_bytes cannot be kept to: without any snapshot, there would be more than {size:,} bytes")
+            self._tell(f"max_bytes cannot be reached: even without any snapshot, more than {size:,} bytes are in use")
             goals = goals._replace(max_bytes=None)
         return goals
 
@@ -118,7 +118,7 @@ class Upkeep:
         if self._put_off_since is None:
             self._put_off_since = now
         elif now - self._put_off_since >= _PATIENCE:
-            self._tell("maintenance is put off: for ten minutes, others have held the lock whenever it was to begin")
+            self._tell("maintenance is postponed: for ten minutes, the database was locked at every attempt")
 
     def _tell(self, line: str) -> None:
         """Log a line, unless it was logged within the last ten minutes."""

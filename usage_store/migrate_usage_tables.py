@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, follow_events: bool) -> None:
-    """Run the pending migrations, and follow a host's `events` table or not. Raises UsageStoreError.
+    """Run the pending migrations. With `follow_events`, follow a host's `events` table, too. Raises UsageStoreError.
 
-    A closed database is closed again afterwards, unless it is in memory.
+    A closed database is closed again at the end, unless it is in memory.
     """
     runner = MigrationRunner(database, wait=wait)
     found = runner.database
@@ -34,9 +34,9 @@ def migrate(database: peewee.Database | peewee.DatabaseProxy, wait: float, *, fo
         if follow_events:
             events.follow(found, event_triggers, runner.records.recording)
             if ran:
-                events.register(found, event_triggers)  # sessions of kinds that migration 001 does not know
+                events.register(found, event_triggers)  # also session ids that migration 001 does not register
         elif ran and not were_there:
-            events.unfollow(found, runner.records.recording)  # migration 001 made the triggers
+            events.unfollow(found, runner.records.recording)  # migration 001 has just created the triggers
 
 
 def refuse_pending(database: peewee.Database) -> None:
@@ -57,7 +57,7 @@ def refuse_pending(database: peewee.Database) -> None:
 
 
 def event_triggers(database: peewee.Database) -> ModuleType:
-    """Load the newest migration that makes the triggers on `events`; only that file defines what they are."""
+    """Load the newest migration that creates the triggers on `events`. Only that file defines their SQL."""
     files = MigrationRunner(database).records.files()
     return Loader().module(next(file for file in reversed(files) if b"def event_triggers(" in file.read()))
 

@@ -1,7 +1,7 @@
 """Keep a usage store small: delete old snapshots, compact older ones, and return free pages to the disk.
 
-The storage defines the steps. `HOLD` in `engines/sqlite/file/short_transactions.py` says how long a transaction of them
-holds the write lock.
+The storage defines the steps. `HOLD` in `engines/sqlite/file/short_transactions.py` limits for how long a transaction
+of a step holds the write lock.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class Maintained(NamedTuple):
-    """What `maintain()` did, or what it would do with `dry_run`.
+    """The result of `maintain()`: what was done or, with `dry_run`, what would be done.
 
     `pruned` snapshots were deleted because of their age, `evicted` ones because of the size of the file. `compacted`
     snapshots were compressed. `forgotten` sessions had no snapshots and no events and were deleted. `bytes_before` and
     `bytes_after` are the size of the file and its -wal; with `dry_run`, `bytes_after` is an estimate. `longest_lock` is
-    for how many seconds others were locked out at most, `seconds` how many seconds all took. Each line of `left` is
-    something that remains to be done.
+    the longest time for which other writers were locked out, `seconds` the time of the whole call, both in seconds.
+    Each line of `left` names something that is left to do.
     """
 
     pruned: int
@@ -65,16 +65,16 @@ def maintain(
     If the file and its -wal are larger than `max_bytes`, the oldest snapshots are deleted, too. Sessions without
     snapshots and events are deleted when they are `forget_sessions_after_days` old. None leaves a step out.
 
-    The work is done in transactions of about 10 ms, and others can write between them. It ends when all is done or
-    after `budget` seconds; you may also stop it at any time. The next call continues.
+    The work is done in transactions of about 10 ms, and others can write between them. It ends when everything is done
+    or after `budget` seconds. You may also interrupt it at any time. The next call continues.
 
     Files created by this package shrink by themselves. Another file keeps its size until `rewrite=True` runs VACUUM on
     it once, which blocks all other connections while it rewrites the file. `dry_run=True` only reads. `renumber=True`
     gives the blocks of version 2 numbers that no other store has. Blocks whose count of references is wrong are
     corrected in any case.
 
-    `on_progress` is called with the name of the step, how much is done, and how much there is in all. `database` is the
-    one that the models are bound to by default.
+    `on_progress` is called with the name of the step, how much is done, and how much there is in total. The default of
+    `database` is the database that the models are bound to.
 
     Raises InvalidValue, TransactionOpen, ReadOnlyDatabase, DatabaseLocked, DatabaseUnreadable and, with `rewrite`,
     NotEnoughDisk.
@@ -125,7 +125,7 @@ def _run(
 
     with room.at_work(database):
         drive(on_rows, room.waiting(database, goals))
-        if time.monotonic() - started < budget:  # it begins with a pass over all rows
+        if time.monotonic() - started < budget:  # this step begins with a search of all rows
             drive(steps.on_references(renumber=renumber), {})
         if rewrite:
             steps.rewrite()

@@ -1,7 +1,7 @@
-"""What the indexes of usage_snapshots cost and give: those of the specification, and those of migration 002.
+"""Measure the cost and the use of the indexes of usage_snapshots: of the specification, and of migration 002.
 
-Raw sqlite3 throughout, and rows of some 100 bytes, as compacted ones are: longer texts would hide the difference. All
-count as plain, so the third set costs here what it costs at most.
+Only raw sqlite3 is used. The rows have about 100 bytes, like compacted rows: longer texts would hide the difference.
+All rows count as plain, so the cost of the third set of indexes is the highest possible.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def compared(folder: Path, rows: int) -> None:
                 spent += time.perf_counter() - started
             size = path.stat().st_size
             print(f"indexes {name}: {rows / spent:,.0f} inserts/s, {size / rows:.0f} bytes a row")
-            # One session from the first day to the last, and so the one where an index counts most.
+            # This session lasts from the first day to the last, so an index matters most for it.
             session, day = "00000000-0000-4000-8000-000000000000", END - 86_400
             values = {"session": session, "day": day, "end": END}
             found = {query: _median(connection, text, values) for query, text in QUERIES.items()}
@@ -78,7 +78,7 @@ def _median(connection: sqlite3.Connection, sql: str, values: dict[str, object])
 
 
 def _stream(rows: int) -> Iterator[tuple[str, str, str, int]]:
-    """Give snapshots of eight people, every 20 seconds: sessions of some 200, and one that never ends."""
+    """Return snapshots of eight people, one every 20 seconds: sessions of about 200, and one that never ends."""
     chance = random.Random(1)
     sessions = ["00000000-0000-4000-8000-000000000000"] + [""] * 7
     for number in range(rows):

@@ -1,4 +1,4 @@
-"""Figures of a million rows and more: reads, compaction, pruning, and how long another process waits meanwhile."""
+"""Measure a million rows and more: reads, compaction, pruning, and how long another process waits meanwhile."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ print(f"{len(waits):,} commits of another process took {waits[len(waits) // 2] *
 
 
 def build(path: Path, rows: int, *, compacted: bool) -> peewee.SqliteDatabase:
-    """Make a database of so many snapshots; `compacted` those older than a week, as they would be by then."""
+    """Create a database of `rows` snapshots. With `compacted`, those older than a week are compacted."""
     database: peewee.SqliteDatabase = unwrap(init_database(path))
     stream = replicated(rows, int(time.time()))
     known: set[str] = set()
@@ -62,7 +62,7 @@ def build(path: Path, rows: int, *, compacted: bool) -> peewee.SqliteDatabase:
 
 
 def reads(folder: Path, sizes: list[int]) -> None:
-    """Print the processor time that the newest take at each size, by sqlite3, as models and as plain rows."""
+    """Print the processor time of reading the newest rows at each size, by sqlite3, as models and as plain rows."""
     first: dict[str, float] = {}
     for rows in sizes:
         path = folder / f"{rows}.db"
@@ -101,7 +101,7 @@ def _read(
 
 
 def maintenance(folder: Path, rows: int) -> None:
-    """Print what pruning a tenth, compacting the rest, and giving the pages back takes, beside another writer."""
+    """Print how long it takes to prune a tenth, compact the rest and return the pages, beside another writer."""
     database = build(folder / "plain.db", rows, compacted=False)
     (cut,) = database.execute_sql(
         "SELECT timestamp FROM usage_snapshots ORDER BY timestamp LIMIT 1 OFFSET ?", (rows // 10,)
@@ -155,7 +155,7 @@ def _raw_delete(folder: Path, cut: int) -> float:
 
 @contextmanager
 def _copied(folder: Path) -> Iterator[Path]:
-    """Give a fresh copy, on disk before anything is measured, with the models bound to it."""
+    """Provide a new copy with the models bound to it. The copy is written to the disk before anything is measured."""
     copy = folder / "copy.db"
     for suffix in ("", "-wal", "-shm"):
         copy.with_name(copy.name + suffix).unlink(missing_ok=True)

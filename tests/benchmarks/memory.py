@@ -1,4 +1,4 @@
-"""The most memory that a process takes, for a tenth of the rows and for all of them: it must not grow with them."""
+"""Measure the peak memory of a process for a tenth of the rows and for all rows. It must not grow with the rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from usage_store import UsageSnapshot, init_database, insert_usage_snapshots, ma
 path, rows = sys.argv[1], int(sys.argv[2])
 database = init_database(path)
 """
-# Not ru_maxrss: a process starts with its parent's, which holds far more here.
+# ru_maxrss is not used: a process starts with that of its parent, which is much larger here.
 END = """
 with open("/proc/self/status") as status:
     print(next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024)
@@ -45,7 +45,7 @@ maintain(compact_after_days=None, rewrite=True)
 
 
 def peaks(folder: Path, rows: int) -> None:
-    """Print the peaks of each kind of work, MB of resident memory, with Python and the stream itself."""
+    """Print the peak of resident memory (MB) for each kind of work, including Python and the stream itself."""
     for name, work in WORK.items():
         found = [_peak(folder, count, work, fresh=name == "bulk insert") for count in (rows // 10, rows)]
         print(f"memory, {name}: {found[0]:.0f} MB for {rows // 10:,} rows, {found[1]:.0f} MB for {rows:,}")

@@ -1,10 +1,11 @@
 """Measure the migration runner beside raw sqlite3 and its peers: `python tests/benchmarks/migrations.py [COUNT ...]`.
 
 Every contender applies the same small migrations (one CREATE TABLE each) to a fresh file in WAL mode with
-synchronous=FULL. Figures are minima of several rounds in one run, in turn, because commits and other processes make
-noise; ratios are to raw sqlite3 with one transaction a migration, the floor. Peers that are not installed are left
-out; peewee_migrate passes over files from 1000 on in silence: `pip install peewee-migrate alembic` adds them.
-What log and guards cost is the difference to a run without the log, and from there to the bare protocol.
+synchronous=FULL. The figures are the minima of several rounds in one run. The contenders take turns, because commits
+and other processes make noise. The ratios are to raw sqlite3 with one transaction for each migration, which is the
+floor. Peers that are not installed are left out; `pip install peewee-migrate alembic` adds them. peewee_migrate
+silently skips files from 1000 on. The cost of the log is the difference to a run without it; the cost of the guards is
+the difference from there to the bare protocol.
 """
 
 from __future__ import annotations
@@ -81,14 +82,17 @@ def floor(folder: Path, count: int) -> dict[str, float]:
 
 
 def an_application(path: Path) -> peewee.SqliteDatabase:
-    """Make the file that an application has, the same for all: one of ours gives pages back, which moves pages."""
+    """Create the file of an application, the same for all.
+
+    A file created by this package would move pages when it shrinks.
+    """
     database = peewee.SqliteDatabase(str(path), pragmas={"journal_mode": "wal", "synchronous": 2})
     database.connect()
     return database
 
 
 def checks_alone(runner: MigrationRunner) -> None:
-    """Do what a run looks at besides its migrations: files and edits, damage before and after, references, schema."""
+    """Do the checks of a run without its migrations: files and edits, damage before and after, references, schema."""
     records, engine, database = runner.records, runner.records.engine, runner.database
     files = records.files()
     find_edits(records.log, with_paths(records.history.applied(files), files))
@@ -114,7 +118,7 @@ def ours(folder: Path, count: int) -> dict[str, float]:
 
 
 def without_log(folder: Path, count: int) -> dict[str, float]:
-    """Time the same without a log line and its fingerprint of the schema: the rest is protocol and guards."""
+    """Time a run without its log and the fingerprint of the schema. The rest is the protocol and the guards."""
     append, read = Log.append, Fingerprint.read
     Log.append = lambda *_: None  # type: ignore[method-assign]
     Fingerprint.read = lambda _, **__: ""  # type: ignore[method-assign]
@@ -213,7 +217,7 @@ def alembic(folder: Path, count: int) -> dict[str, float]:
 
 
 def process(folder: Path) -> dict[str, float]:
-    """Time whole processes: `check` on a migrated database, and what it cannot do without."""
+    """Time whole processes: `check` on a migrated database, and the imports that it needs."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"USAGE_STORE_DATABASE": str(folder / "process.db")}
 

@@ -1,8 +1,9 @@
-"""Measure the usage tables beside raw sqlite3: `python -m tests.benchmarks.snapshots` (`--help` says what else).
+"""Measure the usage tables beside raw sqlite3: `python -m tests.benchmarks.snapshots` (`--help` lists the options).
 
-Each figure stands beside the same statement by sqlite3's own module, in the same run and on the same schema. The real
-snapshots are those of ../shared/data, and `stream.py` says how they become millions. `--rows` is the size of the large
-runs (default a million: some 15 GB of disk and ten minutes), `--reads` the sizes at which reads are compared.
+Each figure is compared with the same statement by sqlite3's own module, in the same run and on the same schema. The
+real snapshots are those of ../shared/data; `stream.py` explains how they become millions. `--rows` is the size of the
+large runs (by default a million: about 15 GB of disk and ten minutes). `--reads` are the sizes at which reads are
+compared.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ ONE = f"SELECT snapshot_data, {block_format.BLOCK} FROM usage_snapshots WHERE id
 
 
 def raw(path: Path) -> sqlite3.Connection:
-    """Connect as the package does, without it."""
+    """Connect by sqlite3 with the settings of the package."""
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
@@ -60,7 +61,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def inserts(folder: Path) -> None:
-    """Print how long inserts and the configuration take, each contender with a file of its own."""
+    """Print how long inserts and reads of the configuration take. Each contender has a file of its own."""
     rows = original()
     given = [dict(zip(Row._fields, row, strict=True)) for row in rows]
     for name in ("floor.db", "ours.db"):  # the models are bound to the last one
@@ -95,7 +96,7 @@ def inserts(folder: Path) -> None:
 
 
 def at_rest(folder: Path) -> None:
-    """Print the bytes of the real stream, plain and compacted, and what a compacted row costs to read."""
+    """Print the bytes of the real stream, plain and compacted, and how long it takes to read a compacted row."""
     rows = original()
     database: peewee.SqliteDatabase = unwrap(init_database(folder / "rest.db"))
     register_sessions({row.session_id for row in rows})

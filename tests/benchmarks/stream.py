@@ -1,9 +1,9 @@
-"""The real snapshots of 3.9 days, replicated to as many as a team of eight writes in months or years.
+"""Copy the real snapshots of 3.9 days until there are as many as a team of eight writes in months or years.
 
-Each copy has sessions and numbers of its own, or compression would flatter itself: to every run of two or more digits
-in a text (counts, costs, times) the copy adds an offset of its own for that number of digits. What was equal or close
-within a copy stays so, as in the original; between copies nothing is. Eight copies at a time are interleaved, as eight
-people work, and then come the next eight, until the last snapshot at `end`.
+Each copy has its own sessions and numbers, because equal numbers would make compression look better than it is: to
+every run of two or more digits in a text (counts, costs, times) a copy adds its own offset for that number of digits.
+Numbers that are equal or close in the original are so within a copy, but not between copies. Eight copies at a time
+are interleaved, like eight people who work, and then the next eight follow, until the last snapshot at `end`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Row(NamedTuple):
 
 
 def original(path: Path = SHARED) -> list[Row]:
-    """Read the real snapshots, timestamps as seconds."""
+    """Read the real snapshots, with timestamps in seconds."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         found = [json.loads(line) for line in lines]
     return [Row(s["session_id"], s["snapshot_data"], s["snapshot_type"], s["timestamp"] // 1000) for s in found]
 
 
 def replicated(count: int, end: int, path: Path = SHARED) -> Iterator[Row]:
-    """Give so many snapshots in the order of their time."""
+    """Yield `count` snapshots in the order of their time."""
     rows = original(path)
     span = rows[-1].timestamp - rows[0].timestamp + 1
     rounds = -(-count // (PEOPLE * len(rows)))
@@ -69,7 +69,7 @@ def _copy(rows: list[Row], seed: int, shift: int) -> Iterator[Row]:
     def moved(found: re.Match[str]) -> str:
         digits = len(found[0])
         number = str((int(found[0]) + offsets[min(digits, 39)]) % 10**digits).zfill(digits)
-        # In JSON no number begins with a zero that others follow.
+        # In JSON, a number of several digits does not begin with a zero.
         fraction = found.string[found.start() - 1] == "."
         return number if fraction or number[0] != "0" else "1" + number[1:]
 

@@ -1,4 +1,4 @@
-"""Time calls in turns, so that whatever else the machine does falls on all of them alike."""
+"""Time calls in turns, so that other work of the machine slows all of them equally."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class Taken(NamedTuple):
-    """The seconds of each round: of this thread's processor time, and of the clock."""
+    """The seconds of each round: processor time of this thread, and by the clock."""
 
     processor: list[float]
     clock: list[float]
 
 
 def in_turns(calls: Mapping[str, Sequence[Callable[[], object]]], rounds: int) -> dict[str, Taken]:
-    """Give the seconds of each round by name.
+    """Return the seconds of each round by name.
 
     A round calls the first part of every name, then the second part of every name, and so on. The order of the names
     is reversed after each part.
@@ -40,7 +40,7 @@ def in_turns(calls: Mapping[str, Sequence[Callable[[], object]]], rounds: int) -
 
 
 def quick(seconds: Sequence[float]) -> float:
-    """Give the median of the quickest third: what the work takes where nothing else disturbs it."""
+    """Return the median of the quickest third of the rounds: the time of the work if nothing else disturbs it."""
     return statistics.median(sorted(seconds)[: max(1, len(seconds) // 3)])
 
 

@@ -1,4 +1,4 @@
-"""How long an insert takes with maintenance between inserts and without, while another process writes flat out."""
+"""Measure how long an insert takes with and without maintenance after inserts, while another process writes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ print(written)
 
 
 def latency(folder: Path) -> None:
-    """Print what 50, 95 and 100 of 100 inserts take at most, with and without; the parts of both take turns."""
+    """Print within how long 50, 95 and 100 of 100 inserts end, with and without maintenance.
+
+    The two are measured in turns.
+    """
     path = folder / "upkeep.db"
     database: peewee.SqliteDatabase = unwrap(init_database(path, timeout=60))
     register_sessions(["monitor", "other"])
@@ -83,7 +86,7 @@ def _at(seconds: list[float], part: float) -> float:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[list[int]]:
-    """Have another process write in the block, and say after it how much it wrote."""
+    """Let another process write during the block, and print at the end how much it wrote."""
     written: list[int] = []
     pipe = subprocess.PIPE
     process = subprocess.Popen([sys.executable, "-c", WRITER, path], stdin=pipe, stdout=pipe, text=True)

@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""The fixtures of the tests of the command line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder with two migrations in `own` and no database yet."""
+    """Return a folder with two migrations in `own` and no database yet."""
     write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
     return tmp_path
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Name a database of 600 snapshots of the last 60 days, nobody connected to it."""
+    """Return the path of a database of 600 snapshots of the last 60 days, without open connections."""
     return filled(tmp_path / "usage.db")

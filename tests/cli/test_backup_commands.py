@@ -1,4 +1,4 @@
-"""The commands `backup`, `restore` and `rehearse`, and the backup that is taken before rows may be lost."""
+"""The commands `backup`, `restore` and `rehearse`, and the backup before a run that may lose rows."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a folder with two migrations, applied."""
+    """Return a folder with two migrations, which are applied."""
     write(tmp_path / "own", {"001_make": MAKE, "002_more": MORE})
     migrate_all(tmp_path / "app.db", tmp_path / "own")
     assert list_backups(tmp_path / "app.db") == ()
     return tmp_path
 
 
-def test_a_rollback_backs_up_once_a_run_and_the_backup_is_the_state_before_it(folder: Path) -> None:
+def test_a_rollback_writes_one_backup_for_the_run_with_the_state_before_it(folder: Path) -> None:
     before = dump(folder / "app.db")
     ended = _run(folder, "rollback", "0")
     (backup,) = list_backups(folder / "app.db")
@@ -60,7 +60,9 @@ def test_no_backup_is_taken_on_request_or_without_rows(folder: Path, words: tupl
     ["deletes = ('a',)\n" + sql("DROP TABLE a"), "drops = ['a_x']\n" + sql("DROP INDEX a_x")],
     ids=["deletes", "drops"],
 )
-def test_a_migration_that_declares_a_loss_is_preceded_by_a_backup_and_another_is_not(folder: Path, source: str) -> None:
+def test_a_backup_is_taken_before_a_migration_that_declares_a_loss_and_before_no_other(
+    folder: Path, source: str
+) -> None:
     write(folder / "own", {"003_add": sql("INSERT INTO a VALUES (3)", "CREATE INDEX a_x ON a (x)")})
     assert _run(folder).stderr == ""
     write(folder / "own", {"004_lose": source})
@@ -70,7 +72,7 @@ def test_a_migration_that_declares_a_loss_is_preceded_by_a_backup_and_another_is
     assert rows(backup.path, "SELECT x FROM a") == [(1,), (2,), (3,)]
 
 
-def test_a_migration_outside_a_transaction_is_preceded_by_a_backup_too(folder: Path) -> None:
+def test_a_backup_is_also_taken_before_a_migration_outside_a_transaction(folder: Path) -> None:
     write(folder / "own", {"003_vacuum": sql("VACUUM", down=["DELETE FROM a"], atomic=False)})
     assert _run(folder).returncode == 0
     assert _run(folder, "rollback").returncode == 0
@@ -78,7 +80,7 @@ def test_a_migration_outside_a_transaction_is_preceded_by_a_backup_too(folder: P
     assert rows(backup.path, "SELECT x FROM a") == [(1,), (2,)]
 
 
-def test_without_room_for_a_backup_nothing_is_rolled_back(folder: Path) -> None:
+def test_without_disk_space_for_a_backup_nothing_is_rolled_back(folder: Path) -> None:
     fill(folder / "app.db")
 
     def roll_back() -> None:
@@ -108,7 +110,7 @@ def test_backup_and_restore_say_where_the_files_are(folder: Path) -> None:
     assert rows(Path(as_json["kept"]), "SELECT x FROM a") == [(1,), (2,)]
 
 
-def test_restore_mends_a_database_that_no_other_command_can_open(folder: Path) -> None:
+def test_restore_repairs_a_database_that_no_other_command_can_open(folder: Path) -> None:
     assert _run(folder, "backup").returncode == 0
     (backup,) = list_backups(folder / "app.db")
     overwrite(folder / "app.db", 0, b"noise" * 100)
@@ -150,7 +152,7 @@ def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder
     assert history(folder / "app.db") == [1, 2]
 
 
-def test_a_usage_database_that_holds_nothing_but_defaults_is_not_backed_up(tmp_path: Path) -> None:
+def test_a_usage_database_with_only_default_rows_is_not_backed_up(tmp_path: Path) -> None:
     def backups_after(statement: str) -> int:
         called("--database", "usage.db", cwd=tmp_path)
         script(tmp_path / "usage.db", statement)

@@ -1,4 +1,7 @@
-"""A name may hold anything: what a person reads is one line each, and the terminal obeys none of it."""
+"""A name may contain control characters.
+
+They are escaped, so that each message is one line and the terminal ignores them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def assert_harmless(done: subprocess.CompletedProcess[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_is_no_control_character_stays_as_it_is() -> None:
+def test_other_characters_are_printed_unchanged() -> None:
     assert shown("Jürgen's café 🦊 \\n  x") == "Jürgen's café 🦊 \\n  x"
     assert shown(ODD) == SHOWN
     assert shown(Block("CREATE TABLE a (\n\tb\x1b)")) == "CREATE TABLE a (\n\tb\\x1b)"
@@ -77,7 +80,7 @@ def test_names_of_tables_and_migrations_are_escaped(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("--verbose",)])
-def test_what_is_logged_is_escaped(folder: Path, words: tuple[str, ...]) -> None:
+def test_log_lines_are_escaped(folder: Path, words: tuple[str, ...]) -> None:
     migrate_all(folder / "app.db", folder / "own")
     script(folder / "app.db", f'CREATE TABLE "{ODD}" (a REFERENCES one(id)); INSERT INTO "{ODD}" VALUES (7)')
     write(folder / "own", {"003_logs": table("logs")})

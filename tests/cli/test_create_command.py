@@ -1,4 +1,4 @@
-"""`create`: what it says besides the file that it writes, and when it writes none."""
+"""`create`: its messages beside the file that it writes, and when it writes none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def create(tmp_path: Path) -> Any:
     return run
 
 
-def test_the_path_is_printed_and_what_is_to_be_done_and_known_is_told_beside_it(create: Any, tmp_path: Path) -> None:
+def test_the_path_is_printed_on_stdout_and_todo_lines_and_notices_on_stderr(create: Any, tmp_path: Path) -> None:
     script(tmp_path / "app.db", "CREATE TABLE note (id INTEGER PRIMARY KEY, title TEXT NOT NULL DEFAULT 'x')")
     script(tmp_path / "app.db", "CREATE TABLE b (x); CREATE TABLE a (x); CREATE VIRTUAL TABLE doc USING fts5(x)")
     script(
@@ -55,7 +55,7 @@ def test_the_path_is_printed_and_what_is_to_be_done_and_known_is_told_beside_it(
     assert json.loads(create("--json").stdout) == {"path": "own/001_change.py", "todo": [todo], "notices": [notice]}
 
 
-def test_where_only_a_person_can_write_what_is_to_be_done_no_file_is_written(create: Any, tmp_path: Path) -> None:
+def test_no_file_is_written_if_only_a_person_can_write_the_migration(create: Any, tmp_path: Path) -> None:
     script(tmp_path / "app.db", "CREATE VIEW note AS SELECT 1 AS id")
     for words in ((), ("--json",)):
         done = create(*words)
@@ -71,7 +71,7 @@ def test_many_tables_without_a_model_are_not_all_named(create: Any, tmp_path: Pa
     assert create().stderr.endswith(": " + ", ".join(f"t{number}" for number in range(10, 30)) + " and 5 more\n")
 
 
-def test_a_module_that_makes_its_tables_on_import_is_told_apart(create: Any, tmp_path: Path) -> None:
+def test_a_module_that_creates_its_tables_on_import_is_noticed(create: Any, tmp_path: Path) -> None:
     source = MODELS + "database.create_tables([Note])\n"
     done = create(source=source)
     assert done.returncode == 2
@@ -105,7 +105,7 @@ def test_the_folder_of_the_usage_tables_own_migrations_is_refused(tmp_path: Path
     assert command("create", "x", "--directory", "app_migrations", cwd=tmp_path).returncode == 0
 
 
-def test_one_thing_cannot_get_two_names(create: Any, tmp_path: Path) -> None:
+def test_a_table_cannot_be_renamed_to_two_names(create: Any, tmp_path: Path) -> None:
     script(tmp_path / "app.db", "CREATE TABLE old (id INTEGER PRIMARY KEY, title TEXT NOT NULL)")
     done = create("--rename", "old:note", "--rename", "old:other")
     assert (done.returncode, done.stderr) == (2, "error: --rename: old cannot get two names, note and other\n")

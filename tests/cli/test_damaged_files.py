@@ -1,4 +1,4 @@
-"""Whatever lies where the database should be, each command ends with one line and leaves it as it was."""
+"""Whatever file is in the place of the database, each command ends with one line and does not change the file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIZE = 4096
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
-    """A database with two migrations applied, a third pending, rows and an index."""
+    """Return the path of a database with two applied migrations, a pending one, rows and an index."""
     path = tmp_path / "sound" / "app.db"
     path.parent.mkdir()
     directory = write(path.parent / "own", FILES)
@@ -46,7 +46,7 @@ def sound(tmp_path: Path) -> Path:
 
 
 def run(path: Path, words: str) -> tuple[int, list[str]]:
-    """Run a command as the command line does, and give its exit code and what it said of trouble."""
+    """Run a command as the command line does, and return its exit code and its lines about problems."""
     where = ("--database", path, "--directory", "own", "--table", "schema_migrations", "--wait", "0")
     done = called(*words.split(), *where, cwd=path.parent)
     problems = [line for line in done.stdout.splitlines() if line.startswith("problem: ")]
@@ -73,7 +73,7 @@ def zeros(data: bytes, at: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [cut, flip, noise, zeros])
-def test_a_damaged_file_ends_every_command_with_a_line_and_looking_changes_nothing(
+def test_every_command_on_a_damaged_file_prints_a_line_and_reading_commands_change_nothing(
     sound: Path, damage: Callable[[bytes, random.Random], bytes]
 ) -> None:
     path = sound.with_name("damaged.db")
@@ -95,7 +95,7 @@ TEXT = b"just a note to myself\n" * 400
 
 @pytest.mark.quick
 @pytest.mark.parametrize("content", [TEXT, TEXT[:10], b"\0" * 8192, b"SQLite format 3\0", b"SQLite format 3\0" + TEXT])
-def test_what_is_no_database_is_never_written_over(sound: Path, content: bytes) -> None:
+def test_a_file_that_is_no_database_is_never_overwritten(sound: Path, content: bytes) -> None:
     path = sound.with_name("note.txt")
     for words in LOOKING + CHANGING:
         path.write_bytes(content)
@@ -105,7 +105,7 @@ def test_what_is_no_database_is_never_written_over(sound: Path, content: bytes) 
         assert [each.name for each in path.parent.glob("note.txt*")] == ["note.txt"]
 
 
-def test_a_folder_is_no_database(sound: Path) -> None:
+def test_a_folder_is_refused_as_a_database(sound: Path) -> None:
     path = sound.with_name("folder")
     path.mkdir()
     for words in LOOKING + CHANGING:
@@ -126,7 +126,7 @@ def test_an_empty_file_is_a_database_without_migrations(sound: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
-def test_a_stray_log_of_another_database_does_not_get_in(sound: Path, suffix: str) -> None:
+def test_the_wal_or_journal_of_another_database_is_ignored(sound: Path, suffix: str) -> None:
     path = sound.with_name("copy.db")
     before = dump(sound)
     for content in (b"", TEXT, bytes(5000), random.Random(1).randbytes(9000)):

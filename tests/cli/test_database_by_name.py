@@ -1,4 +1,4 @@
-"""`--database module:name` takes the application's own database, with its functions, collations, pragmas and driver."""
+"""`--database module:name` uses the application's database object: its functions, collations, pragmas and driver."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ DIRECTORY = ("--directory", "own")
 
 @pytest.fixture
 def application(tmp_path: Path) -> Path:
-    """A folder with an application, and its migrations in `own`, which need its SQL function."""
+    """Return a folder with an application, and migrations in `own` that need the application's SQL function."""
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -73,7 +73,7 @@ def test_migrations_run_on_the_application_s_own_object(application: Path, name:
     assert "one" not in names(application / "app.db")
 
 
-def test_every_command_takes_it(application: Path) -> None:
+def test_every_command_accepts_the_name_of_an_object(application: Path) -> None:
     run(application, "database")
     for words in (["status"], ["check"], ["log"], ["validate"], ["plan"], ["rehearse"], ["stamp", "2"]):
         run(application, "database", *words)
@@ -89,7 +89,7 @@ def test_every_command_takes_it(application: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "nothing to convert\n")
 
 
-def test_a_database_that_is_not_there_is_not_made_by_what_only_reads(application: Path) -> None:
+def test_commands_that_only_read_do_not_create_a_missing_database(application: Path) -> None:
     before = files_of(application)
     for name, file in (("database", "app.db"), ("by_uri", "a b.db")):
         assert run(application, name, "status").stdout.startswith("version 0 of 2, 2 pending")
@@ -101,7 +101,7 @@ def test_a_database_that_is_not_there_is_not_made_by_what_only_reads(application
         assert files_of(application) == before
 
 
-def test_what_only_reads_does_not_write_through_it(application: Path) -> None:
+def test_commands_that_only_read_cannot_write_through_the_object(application: Path) -> None:
     run(application, "database")
     looks = application / "looks.py"
     looks.write_text(
@@ -133,7 +133,7 @@ def test_what_only_reads_does_not_write_through_it(application: Path) -> None:
         ("broken:database", "broken: cannot be imported: SyntaxError: "),
     ],
 )
-def test_what_is_no_such_object_is_one_line(application: Path, spec: str, said: str) -> None:
+def test_a_name_without_a_database_object_is_an_error_of_one_line(application: Path, spec: str, said: str) -> None:
     (application / "exits.py").write_text("import sys\nsys.exit(0)\n")
     (application / "raises.py").write_text("raise GeneratorExit\n")
     (application / "broken.py").write_text("1 +\n")
@@ -146,7 +146,7 @@ def test_what_is_no_such_object_is_one_line(application: Path, spec: str, said: 
             assert said in done.stderr
 
 
-def test_a_path_is_no_such_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_not_taken_for_the_name_of_an_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for path in (":memory:", "app.db", "C:app", "C:\\app.db", "sqlite:///app.db", "a/b:c", "db:app.db-", "", ":", "a:"):
         assert not names_an_object(path)
@@ -156,7 +156,7 @@ def test_a_path_is_no_such_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not names_an_object("db:database"), "a file of that very name"
 
 
-def test_an_environment_variable_names_no_code(application: Path) -> None:
+def test_an_environment_variable_cannot_name_code_to_run(application: Path) -> None:
     done = command("status", *DIRECTORY, cwd=application, USAGE_STORE_DATABASE="exits:database")
     assert done.returncode == 0
     file = f"{application / 'exits:database'} (from $USAGE_STORE_DATABASE)"

@@ -1,4 +1,4 @@
-"""Each thing that can be wrong has its exit code, and one line that names it."""
+"""Each kind of error has its exit code, and one line that names it."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_the_exit_codes_are_those_that_the_help_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-def test_a_locked_database_is_6(folder: Path, mode: str) -> None:
+def test_a_locked_database_exits_with_code_6(folder: Path, mode: str) -> None:
     run(folder, code=0)
     script(folder / "app.db", f"PRAGMA journal_mode = {mode}")
     write(folder / "own", {"003_three": table("three")})
@@ -190,7 +190,7 @@ def test_a_locked_database_is_6(folder: Path, mode: str) -> None:
 
 @needs_setpriv
 @pytest.mark.parametrize(("what", "mode"), [("file", "WAL"), ("folder", "WAL"), ("both", "WAL"), ("file", "DELETE")])
-def test_a_read_only_database_is_8_and_can_be_looked_at(folder: Path, what: str, mode: str) -> None:
+def test_a_read_only_database_exits_with_8_and_can_be_read(folder: Path, what: str, mode: str) -> None:
     data = folder / "data"
     data.mkdir()
     place = ("--database", "data/app.db", "--directory", "own", "--table", "schema_migrations")
@@ -215,7 +215,7 @@ def test_a_read_only_database_is_8_and_can_be_looked_at(folder: Path, what: str,
 
 
 @needs_setpriv
-def test_a_file_that_may_not_be_read_is_8(folder: Path) -> None:
+def test_a_file_without_read_permission_exits_with_8(folder: Path) -> None:
     run(folder, code=0)
     (folder / "app.db").chmod(0)
     for words in ((), ("status",), ("validate",), ("rollback",)):
@@ -223,7 +223,7 @@ def test_a_file_that_may_not_be_read_is_8(folder: Path) -> None:
 
 
 @needs_sh
-def test_a_full_disk_is_an_error_after_which_everything_can_be_done_again(folder: Path) -> None:
+def test_after_the_error_of_a_full_disk_the_migrations_can_be_run_again(folder: Path) -> None:
     filling = "\n".join(
         f'    db.execute_sql("INSERT INTO one (title) VALUES (hex(zeroblob({4000 + n})))")' for n in range(20)
     )
@@ -278,7 +278,9 @@ def of_each_command(folder: Path, target: str) -> Iterator[subprocess.CompletedP
         ("n" * 300, 8, "n" * 300),
     ],
 )
-def test_what_can_be_no_file_is_one_line_in_every_command(folder: Path, target: str, code: int, said: str) -> None:
+def test_a_path_that_cannot_be_a_file_is_one_line_in_every_command(
+    folder: Path, target: str, code: int, said: str
+) -> None:
     run(folder, by=called)
     (folder / "loop").symlink_to("pool")
     (folder / "pool").symlink_to("loop")
@@ -320,7 +322,7 @@ def test_a_missing_file_is_the_same_by_path_and_by_url(folder: Path) -> None:
         ("Odd('why')", "Odd: why ("),
     ],
 )
-def test_what_nobody_foresaw_is_a_line_and_70(folder: Path, raised: str, said: str) -> None:
+def test_an_unforeseen_error_is_one_line_and_exits_with_70(folder: Path, raised: str, said: str) -> None:
     body = f"class Odd(BaseException): pass\ndb.execute_sql('CREATE TABLE half (a)')\nraise {raised}"
     write(folder / "own", {"003_odd": python(body)})
     message = error(folder, code=70)
@@ -347,7 +349,7 @@ def test_what_nobody_foresaw_is_a_line_and_70(folder: Path, raised: str, said: s
         "db.connection().close()",
     ],
 )
-def test_whatever_a_migration_raises_is_7(folder: Path, body: str) -> None:
+def test_any_error_of_a_migration_exits_with_7(folder: Path, body: str) -> None:
     write(folder / "own", {"003_raises": python(body)})
     assert "003_raises.py" in error(folder, code=7, by=called)
     assert history(folder / "app.db") == [1, 2]
@@ -360,7 +362,7 @@ database = SqliteDatabase("app.db", timeout=0.2)
 """
 
 
-def test_a_reader_that_holds_up_commit_is_6(folder: Path) -> None:
+def test_a_reader_that_blocks_the_commit_exits_with_6(folder: Path) -> None:
     (folder / "application.py").write_text(HOLDS_UP)  # the command line's own would switch to WAL
     run(folder, code=0)
     script(folder / "app.db", "PRAGMA journal_mode = DELETE")

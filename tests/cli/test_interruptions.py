@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, wherever they are heard: 130 or 143, no traceback, and nothing half done or left over."""
+"""Ctrl-C and SIGTERM at any moment: exit code 130 or 143, no traceback, nothing half done, no files left over."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
 HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's job may not have
 
-# In copies of one process that has all modules: at every n-th function of the package that is entered, a signal comes.
+# Copies of one process that has all modules receive a signal at every n-th call of a function of the package.
 AT_EACH_STEP = """
 import os, shutil, signal, sys
 from importlib import import_module
@@ -79,7 +79,7 @@ for stop in range(1, all_of_them, max(1, all_of_them // int(points))):
 
 
 def at_each_step(folder: Path, number: int, words: str, points: int = 40) -> dict[str, int]:
-    """Interrupt a command at so many of its steps, each in a copy of a folder; give the exit codes by copy."""
+    """Interrupt a command at many of its steps, each time in a copy of a folder. Return the exit codes by copy."""
     where = OWN if words.startswith("migrate") else ()
     done = run_python("-c", AT_EACH_STEP, str(int(number)), str(points), *words.split(), *where, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -90,7 +90,7 @@ def at_each_step(folder: Path, number: int, words: str, points: int = 40) -> dic
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
-    """A folder in which every command has something to do."""
+    """Return a folder in which every command has something to do."""
     folder = tmp_path / "prepared"
     folder.mkdir()
     own = write(folder / "own", {"001_one": table("one")})
@@ -172,7 +172,7 @@ MIGRATE = "import sys; from usage_store.cli.main import main; sys.exit(main(['mi
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_statement_that_never_ends_is_interrupted(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_ctrl_c_ends_a_statement_that_never_ends(tmp_path: Path, number: signal.Signals, code: int) -> None:
     write(tmp_path / "own", {"001_one": table("one"), "002_long": LONG})
     process = start(HEARD + MIGRATE, *OWN, cwd=tmp_path)
     with running(process):
@@ -185,7 +185,7 @@ def test_a_statement_that_never_ends_is_interrupted(tmp_path: Path, number: sign
     assert not (tmp_path / "app.db-migrate").exists()
 
 
-def test_the_wait_for_a_lock_is_interrupted(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_wait_for_a_lock(tmp_path: Path) -> None:
     write(tmp_path / "own", {"001_waits": python("print('at it', flush=True); input()")})
     first = start(HEARD + MIGRATE, *OWN, cwd=tmp_path)
     with running(first):
@@ -199,8 +199,8 @@ def test_the_wait_for_a_lock_is_interrupted(tmp_path: Path) -> None:
     assert history(tmp_path / "app.db") == [1]
 
 
-def test_a_command_that_ignores_ctrl_c_goes_on_ignoring_it(tmp_path: Path) -> None:
-    """As a shell's background job does, and under nohup."""
+def test_a_command_started_with_ctrl_c_ignored_keeps_ignoring_it(tmp_path: Path) -> None:
+    """A background job of a shell ignores Ctrl-C, and so does a command under nohup."""
     write(tmp_path / "own", {"001_one": python("import os, signal; os.kill(os.getpid(), signal.SIGINT)")})
     ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     assert run_python("-c", ignored + MIGRATE, *OWN, cwd=tmp_path).returncode == 0

@@ -1,4 +1,4 @@
-"""`python -m usage_store.maintain` says in a few lines what it did, and in one what went wrong."""
+"""`maintain` prints a few lines about its work, and one line for an error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fails(result: subprocess.CompletedProcess[str], code: int, *says: str) -> No
 
 
 @pytest.mark.quick
-def test_it_does_what_the_options_say_and_tells_it_in_two_lines(path: Path) -> None:
+def test_maintain_follows_its_options_and_prints_two_lines(path: Path) -> None:
     before = path.stat().st_size
     result = maintain_command(*PRUNED, cwd=path.parent)
     assert (result.returncode, result.stderr) == (0, "")
@@ -61,7 +61,7 @@ def test_without_options_nothing_is_deleted(path: Path) -> None:
     assert len(ids_in(path)) == 600
 
 
-def test_nothing_is_compacted_if_so_wished(path: Path) -> None:
+def test_with_no_compact_nothing_is_compacted(path: Path) -> None:
     assert maintain_command("--no-compact", cwd=path.parent).stdout.startswith("pruned 0, compacted 0, ")
     assert maintain_command("--compact-after-days", "50", cwd=path.parent).stdout.startswith(
         "pruned 0, compacted 100, "
@@ -78,7 +78,7 @@ def test_a_dry_run_writes_nothing_and_exits_with_0(path: Path) -> None:
     )
 
 
-def test_json_tells_the_same_to_programs(path: Path) -> None:
+def test_json_has_the_same_result_for_programs(path: Path) -> None:
     told = json.loads(maintain_command(*PRUNED, "--json", "--dry-run", cwd=path.parent).stdout)
     done = json.loads(maintain_command(*PRUNED, "--json", cwd=path.parent).stdout)
     assert told["left"][:2] == ["300 snapshots to be pruned", "230 snapshots to be compacted"]
@@ -90,14 +90,14 @@ def test_json_tells_the_same_to_programs(path: Path) -> None:
     assert result.stderr == f"error: {error['message']}\n"
 
 
-def test_what_a_budget_leaves_is_said_and_the_exit_code_is_1(path: Path) -> None:
+def test_work_left_by_a_budget_is_listed_and_exits_with_1(path: Path) -> None:
     result = maintain_command(*PRUNED, "--budget", "0.000001", cwd=path.parent)
     assert (result.returncode, result.stderr) == (1, "")
     assert re.search(r"^left: \d+ snapshots to be pruned$", result.stdout, re.MULTILINE)
     assert maintain_command(*PRUNED, cwd=path.parent).returncode == 0
 
 
-def test_a_file_that_cannot_shrink_can_after_one_rewriting(tmp_path: Path) -> None:
+def test_a_file_that_cannot_shrink_can_after_one_vacuum(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     script(path, "CREATE TABLE host_notes (note TEXT)")
     with opened(path) as database, database.bind_ctx(MODELS):
@@ -120,7 +120,7 @@ def test_sizes_have_units(path: Path, size: str) -> None:
     assert maintain_command("--max-bytes", size, cwd=path.parent).returncode == 0
 
 
-def test_a_size_is_kept_to_and_a_larger_one_asks_for_nothing(tmp_path: Path) -> None:
+def test_max_bytes_limits_the_size_and_a_larger_limit_deletes_nothing(tmp_path: Path) -> None:
     path = filled(tmp_path / "usage.db", 5000)
     assert maintain_command("--no-compact", "--max-bytes", "1G", cwd=tmp_path).stdout.startswith(
         "pruned 0, compacted 0, evicted 0 "
@@ -162,7 +162,7 @@ def test_a_database_without_usage_tables_is_told_to_migrate(tmp_path: Path) -> N
     fails(maintain_command(cwd=tmp_path), 2, "usage-store migrate")
 
 
-def test_what_is_no_database_exits_with_8(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_exits_with_8(tmp_path: Path) -> None:
     (tmp_path / "garbage.db").write_bytes(b"not a database, " * 1000)
     (tmp_path / "folder.db").mkdir()
     for name in ("garbage.db", "folder.db", "missing.db", "no/such/folder.db"):
@@ -178,7 +178,7 @@ def test_no_password_is_shown_to_programs_either(tmp_path: Path) -> None:
 
 
 @needs_setpriv
-def test_a_file_that_may_not_be_written_exits_with_8_and_can_be_looked_at(path: Path) -> None:
+def test_a_read_only_file_exits_with_8_and_a_dry_run_works(path: Path) -> None:
     path.chmod(0o444)
     for more, code in ((["--dry-run"], 0), ([], 8)):
         result = maintain_command(*PRUNED, *more, cwd=path.parent, before=UNPRIVILEGED)
@@ -209,7 +209,7 @@ def test_the_database_may_be_named_by_the_environment(path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
-# Ctrl-C comes when the second transaction has been committed.
+# Ctrl-C is sent after the commit of the second transaction.
 INTERRUPTED = """
 import os, signal, sys
 from usage_store.engines.sqlite.connection.open_file import SqliteFile
@@ -228,7 +228,7 @@ sys.exit(main(door=("maintain",)))
 
 
 @pytest.mark.quick
-def test_an_interruption_exits_with_130_and_what_was_done_stays(path: Path) -> None:
+def test_ctrl_c_exits_with_130_and_committed_work_stays(path: Path) -> None:
     process = run_python("-c", INTERRUPTED, *PRUNED, cwd=path.parent)
     assert (process.returncode, process.stdout, process.stderr) == (130, "", "")
     assert 300 < len(ids_in(path)) < 600
@@ -247,7 +247,7 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(path: Path) -> None:
     assert result.err.endswith("\x1b[K\r")
 
 
-def test_the_wait_for_a_lock_is_the_one_that_was_asked_for(path: Path) -> None:
+def test_maintain_waits_for_a_lock_as_long_as_wait_says(path: Path) -> None:
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
         assert maintain_by_default_waiting(100_000, path.parent, "--wait", "0.2").returncode == 6
@@ -268,14 +268,14 @@ def test_units_are_powers_of_1024(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("wait", ["nan", "-1", "1e99"])
-def test_an_odd_wait_is_a_usage_error_as_it_is_for_migrate(tmp_path: Path, wait: str) -> None:
+def test_an_invalid_wait_is_a_usage_error_as_in_migrate(tmp_path: Path, wait: str) -> None:
     init_database(tmp_path / "usage.db").close()
     assert maintain_command("--wait", wait, cwd=tmp_path).returncode == 2
 
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Give a connection that keeps readers out, too: with a rollback journal, EXCLUSIVE does."""
+    """Provide a connection that also locks out readers, as EXCLUSIVE does with a rollback journal."""
     init_database(tmp_path / "usage.db").close()
     script(tmp_path / "usage.db", "PRAGMA journal_mode = DELETE")
     with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None, check_same_thread=False)) as other:
@@ -284,11 +284,11 @@ def locked(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.mark.usefixtures("locked")
-def test_a_short_wait_is_short_where_readers_are_kept_out_too(tmp_path: Path) -> None:
+def test_a_short_wait_is_short_also_if_readers_are_locked_out(tmp_path: Path) -> None:
     assert maintain_by_default_waiting(100_000, tmp_path, "--wait", "0.2").returncode == 6
 
 
-def test_a_long_wait_is_long_where_readers_are_kept_out_too(tmp_path: Path, locked: sqlite3.Connection) -> None:
+def test_a_long_wait_is_long_also_if_readers_are_locked_out(tmp_path: Path, locked: sqlite3.Connection) -> None:
     release = Timer(2, lambda: locked.execute("ROLLBACK"))
     release.start()
     result = maintain_by_default_waiting(0.01, tmp_path, "--wait", str(TIMEOUT))

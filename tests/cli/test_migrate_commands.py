@@ -1,4 +1,4 @@
-"""`python -m usage_store.migrate`, as a shell sees it: what it prints, what it exits with, what it leaves."""
+"""`python -m usage_store.migrate` in a shell: its output, its exit codes and the files it leaves."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_options_stand_before_or_after_the_command_and_a_url_is_a_path(folder: P
         (("rollback", "0"), 8),
     ],
 )
-def test_looking_at_a_missing_database_makes_no_file(folder: Path, words: tuple[str, ...], code: int) -> None:
+def test_commands_that_only_read_create_no_file(folder: Path, words: tuple[str, ...], code: int) -> None:
     before = files_of(folder)
     if code:
         said = f"error: {folder}/app.db: no such database; `usage-store migrate --database {folder}/app.db "
@@ -163,7 +163,7 @@ def test_only_a_full_validation_compares_indexes_with_their_tables(folder: Path)
     assert "missing from index of_host" in command(*OWN, "validate", "--full", cwd=folder).stdout
 
 
-def test_absurd_times_in_the_history_are_shown_somehow(folder: Path) -> None:
+def test_invalid_times_in_the_history_are_shown_without_an_error(folder: Path) -> None:
     run(folder)
     script(folder / "app.db", f"UPDATE schema_migrations SET applied_at = {2**63 - 1} WHERE version = 1")
     script(folder / "app.db", f"UPDATE schema_migrations SET applied_at = {-(2**63)} WHERE version = 2")

@@ -1,4 +1,4 @@
-"""Options: odd ones are one line, `--verbose` shows the statements, and no password is ever shown."""
+"""Options: an error is one line, `--verbose` shows the statements, and passwords are never shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         ("create",),
     ],
 )
-def test_odd_arguments_are_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_invalid_arguments_are_a_usage_error(tmp_path: Path, words: tuple[str, ...]) -> None:
     done = command(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert "error: " in done.stderr.splitlines()[-1]
@@ -48,7 +48,7 @@ def test_odd_arguments_are_a_usage_error(tmp_path: Path, words: tuple[str, ...])
         (("--directory", "gone"), "gone: no such directory"),
     ],
 )
-def test_odd_values_are_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_an_invalid_value_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     done = command(*words, cwd=tmp_path)
     assert done.returncode in (2, 8)
     assert re.fullmatch(rf"error: .*{re.escape(said)}.*\n", done.stderr)
@@ -85,7 +85,7 @@ def test_a_password_in_a_message_is_replaced_and_nothing_else(url: str, message:
 @pytest.mark.parametrize(
     "text", ["sqlite:///a:b@c.db", "/var/lib/me@host:1.db", "postgres://me@host:5432/db", "a: b@c"]
 )
-def test_what_holds_no_password_is_shown_as_it_is(text: str) -> None:
+def test_a_text_without_a_password_is_shown_unchanged(text: str) -> None:
     assert redact(text) == text
 
 

@@ -1,4 +1,4 @@
-"""What takes long tells on a terminal how far it is, and nowhere else."""
+"""Long work shows its progress on a terminal, and nowhere else."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ print("error: what follows", file=sys.stderr)
 
 
 def into_a_pipe(cwd: Path, *words: str) -> str:
-    """What a command says on stderr, which is no terminal."""
+    """Return the stderr of a command, when stderr is not a terminal."""
     done = run_python(*words, cwd=cwd)
     done.check_returncode()
     return done.stderr
 
 
-def test_a_backfill_tells_rows_and_rate_and_the_time_that_is_left(tmp_path: Path) -> None:
+def test_a_backfill_shows_rows_and_rate_and_the_seconds_left(tmp_path: Path) -> None:
     script(
         tmp_path / "app.db", "CREATE TABLE t (a); INSERT INTO t SELECT value FROM json_each('[" + "1," * 499 + "1]')"
     )
@@ -60,7 +60,7 @@ def test_a_backfill_tells_rows_and_rate_and_the_time_that_is_left(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_validate_tells_how_long_it_has_been_at_it(tmp_path: Path) -> None:
+def test_validate_shows_how_long_it_has_run(tmp_path: Path) -> None:
     write(tmp_path / "migrations", {"001_a": python("db.execute_sql('CREATE TABLE a (b)')") + NOTICES})
     command = ("-m", "usage_store.migrate", *WORDS)
     assert into_a_pipe(tmp_path, *command) == f"created {tmp_path}/app.db\n"
@@ -70,7 +70,7 @@ def test_validate_tells_how_long_it_has_been_at_it(tmp_path: Path) -> None:
     assert into_a_pipe(tmp_path, *command, "validate", "--notices") == ""
 
 
-def test_a_long_copy_is_told_on_a_terminal_only(tmp_path: Path) -> None:
+def test_a_long_copy_shows_its_progress_on_a_terminal_only(tmp_path: Path) -> None:
     said = on_terminal("-c", COPY, cwd=tmp_path).err
     assert "pages copied: 80 of 100 (80 %), 67 a second, 0 s left" in said
     assert "pages copied: 60 of 100" not in said, "nothing is said in the first second"

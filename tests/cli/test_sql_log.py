@@ -1,4 +1,4 @@
-"""`--verbose` shows each statement once, and cuts what is long: blobs, texts, sources of migrations."""
+"""`--verbose` shows each statement once, and cuts long values: blobs, texts, sources of migrations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOGS_ITSELF = "import logging\nlogging.basicConfig(level=logging.DEBUG, format='
 
 @pytest.mark.quick
 @pytest.mark.parametrize("body", [FILLS, LOGS_ITSELF])
-def test_verbose_shows_the_length_of_what_is_long(tmp_path: Path, body: str) -> None:
+def test_verbose_shows_the_length_of_long_values(tmp_path: Path, body: str) -> None:
     write(tmp_path / "own", {"001_fills": python(body) + "# " + "source " * 100_000})
     done = command("--verbose", *OWN, cwd=tmp_path)
     assert done.returncode == 0
@@ -37,13 +37,13 @@ def test_verbose_shows_the_length_of_what_is_long(tmp_path: Path, body: str) -> 
     assert len(logged) < 1000
 
 
-def test_a_statement_is_shown_as_it_was_written(tmp_path: Path) -> None:
+def test_verbose_shows_a_statement_with_its_line_breaks(tmp_path: Path) -> None:
     write(tmp_path / "own", {"001_one": python("db.execute_sql(\"CREATE TABLE a (b TEXT\\n DEFAULT 'c  d')\")")})
     shown = command("--verbose", *OWN, cwd=tmp_path).stderr
     assert re.search(r"^CREATE TABLE a \(b TEXT\n DEFAULT 'c  d'\)$", shown, re.MULTILINE)
 
 
-def test_models_that_make_tables_are_noticed_with_verbose_too(tmp_path: Path) -> None:
+def test_models_that_create_tables_are_also_noticed_with_verbose(tmp_path: Path) -> None:
     write(tmp_path / "own", {"001_one": table("one")})
     (tmp_path / "models.py").write_text(
         "from peewee import *\ndatabase = SqliteDatabase('other.db')\n"

@@ -1,4 +1,4 @@
-"""Where what a command prints cannot be written, its work is done and its exit code stays; there is no traceback."""
+"""If a command cannot write its output, its work is done, its exit code is the same, and there is no traceback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a usage store, and two migrations in `own` for `app.db`."""
+    """Return a folder with a usage store, and two migrations in `own` for `app.db`."""
     filled(tmp_path / "usage.db", 40)
     write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
     return tmp_path
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(words: Sequence[str], cwd: Path, stdout: Any, stderr: Any = subprocess.PIPE) -> tuple[int, str | None]:
     command = [sys.executable, "-m", f"usage_store.{words[0]}", *words[1:]]
-    environ = environment(PYTHONUNBUFFERED="")  # what is printed is written at the end, as it usually is
+    environ = environment(PYTHONUNBUFFERED="")  # the output is written at the end, as usual
     done = subprocess.run(
         command, cwd=cwd, env=environ, stdout=stdout, stderr=stderr, text=True, timeout=TIMEOUT, check=False
     )
@@ -73,30 +73,30 @@ def on_closed_pipe(words: Sequence[str], cwd: Path) -> tuple[int, str | None]:
 
 
 def created_by(words: Sequence[str], folder: Path) -> str:
-    """Give the line on stderr of a command that makes `app.db`."""
+    """Return the line on stderr of a command that creates `app.db`."""
     return f"created {folder}/app.db\n" if words[: len(OWN)] == OWN else ""
 
 
 @needs_full
 @pytest.mark.parametrize("words", WORDS)
-def test_an_output_that_is_full_is_one_line(folder: Path, words: tuple[str, ...]) -> None:
+def test_a_full_disk_behind_stdout_is_one_line(folder: Path, words: tuple[str, ...]) -> None:
     said = "error: the output could not be written: No space left on device\n"
     assert on_full(words, folder) == (0, created_by(words, folder) + said)
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_a_reader_that_went_away_is_no_line(folder: Path, words: tuple[str, ...]) -> None:
+def test_a_reader_that_has_ended_is_no_error(folder: Path, words: tuple[str, ...]) -> None:
     assert on_closed_pipe(words, folder) == (0, created_by(words, folder))
 
 
-def test_the_work_is_done_all_the_same(folder: Path) -> None:
+def test_the_work_is_done_also_if_the_reader_has_ended(folder: Path) -> None:
     assert on_closed_pipe(OWN, folder)[0] == 0
     assert history(folder / "app.db", "h") == [1, 2]
     assert on_closed_pipe(WORDS[0], folder)[0] == 0
     assert len(plain_rows(folder / "usage.db")) < 10
 
 
-def test_what_went_wrong_before_keeps_its_line_and_its_exit_code(folder: Path) -> None:
+def test_an_earlier_error_keeps_its_line_and_its_exit_code(folder: Path) -> None:
     for words in (
         ("maintain", "--database", "none.db", "--json"),
         ("migrate", "status", "--database", "none", "--json"),
@@ -110,7 +110,7 @@ def test_what_went_wrong_before_keeps_its_line_and_its_exit_code(folder: Path) -
 
 
 @needs_full
-def test_errors_that_cannot_be_said_keep_their_exit_code(folder: Path) -> None:
+def test_errors_that_cannot_be_printed_keep_their_exit_code(folder: Path) -> None:
     with FULL.open("w") as full:
         assert run(("maintain", "--database", "none.db"), folder, subprocess.DEVNULL, full)[0] == 8
         assert run(("migrate", "log", "--database", "none.db"), folder, subprocess.DEVNULL, full)[0] == 8
@@ -126,7 +126,7 @@ def test_without_any_output_at_all_the_work_is_done(folder: Path) -> None:
     assert history(folder / "app.db", "h") == [1, 2]
 
 
-def test_a_file_name_that_the_terminal_cannot_show_is_no_traceback(tmp_path: Path) -> None:
+def test_a_file_name_that_the_terminal_cannot_show_causes_no_traceback(tmp_path: Path) -> None:
     path = tmp_path / "café.db"
     with closing(init_database(path)):
         pass
@@ -165,7 +165,7 @@ SCHEMA = ("app.db", "usage.db", "original.db")
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which every command has something to do."""
+    """Return a folder in which every command has something to do."""
     folder = tmp_path_factory.mktemp("prepared")
     own = write(folder / "own", {"001_one": table("one"), "002_two": table("two")})
     migrate_all(folder / "app.db", own)
@@ -178,7 +178,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_shell(prepared: Path, folder: Path, words: str, streams: str) -> tuple[int, str, list[Any]]:
-    """Run a command in a copy of the folder, and give its exit code, its stderr, and what is there afterwards."""
+    """Run a command in a copy of the folder. Return its exit code, its stderr, and the files of the copy at the end."""
     shutil.copytree(prepared, folder)
     where = "--directory own --table schema_migrations" if words.startswith("migrate") else ""
     if words.startswith("migrate") and "--database" not in words:
@@ -200,7 +200,9 @@ def in_shell(prepared: Path, folder: Path, words: str, streams: str) -> tuple[in
 
 @needs_full
 @pytest.mark.parametrize(("words", "code"), EVERY_COMMAND)
-def test_no_command_does_less_where_nothing_can_be_said(prepared: Path, tmp_path: Path, words: str, code: int) -> None:
+def test_every_command_does_its_work_if_nothing_can_be_printed(
+    prepared: Path, tmp_path: Path, words: str, code: int
+) -> None:
     usual = in_shell(prepared, tmp_path / "usual", words, "2>said")
     assert usual[0] == code
     for number, streams in enumerate(NOWHERE):
@@ -210,7 +212,7 @@ def test_no_command_does_less_where_nothing_can_be_said(prepared: Path, tmp_path
         assert "Logging error" not in found[1]
 
 
-def test_what_is_opened_is_never_where_a_closed_stream_was(tmp_path: Path) -> None:
+def test_no_opened_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     looks = "def up(migrator, db):\n    import os\n    os.write(1, b'lost')\n    os.write(2, b'lost')\n"
     write(tmp_path / "own", {"001_looks": looks})
     words = "migrate --database app.db --directory own --table h"
@@ -220,7 +222,7 @@ def test_what_is_opened_is_never_where_a_closed_stream_was(tmp_path: Path) -> No
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"lost"]
 
 
-def test_a_migration_prints_bytes_and_hands_its_output_to_programs(tmp_path: Path) -> None:
+def test_a_migration_can_print_bytes_and_pass_stdout_to_programs(tmp_path: Path) -> None:
     prints = """
 def up(migrator, db):
     import subprocess, sys
@@ -235,13 +237,13 @@ def up(migrator, db):
     assert done.stdout.startswith("bytes of a program utf-8\napplied 001_prints")
 
 
-ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # where Python is told not to make it UTF-8
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # without Python's UTF-8 mode
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file's name is text")
 @pytest.mark.parametrize("locale", [ASCII, {"PYTHONIOENCODING": "ascii:strict"}, {}])
 @pytest.mark.parametrize("name", [b"caf\xc3\xa9.db", b"\xff.db"])
-def test_a_file_whose_name_is_no_text_here_is_a_database_like_any_other(
+def test_a_file_whose_name_is_not_valid_text_is_a_database_like_any_other(
     tmp_path: Path, name: bytes, locale: dict[str, str]
 ) -> None:
     write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})

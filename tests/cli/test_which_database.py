@@ -1,4 +1,4 @@
-"""A command says which file it means where the database is missing, empty or new."""
+"""A command names the database file if it is missing, empty or new."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_restored_database_that_was_missing_is_named(folder: Path) -> None:
 
 @pytest.mark.parametrize("url", ["app.db", "sqlite:///app.db", "application:database"])
 @pytest.mark.parametrize("words", ["status", "status --json", "check", "plan", "create x --from models"])
-def test_what_looks_at_a_missing_database_names_it_and_makes_none(folder: Path, words: str, url: str) -> None:
+def test_commands_that_only_read_name_a_missing_database_and_create_none(folder: Path, words: str, url: str) -> None:
     (folder / "models.py").write_text(MODEL)
     (folder / "application.py").write_text("import peewee\ndatabase = peewee.SqliteDatabase('app.db')\n")
     directory = "new" if words.startswith("create") else "own"
@@ -58,7 +58,7 @@ def test_the_command_that_a_message_names_can_be_copied(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["log", "validate", "rollback", "backup", "rehearse", "adopt playhouse"])
-def test_what_needs_a_database_names_the_missing_one(folder: Path, words: str) -> None:
+def test_commands_that_need_a_database_name_the_missing_one(folder: Path, words: str) -> None:
     before = files_of(folder)
     done = command(*words.split(), *OWN, cwd=folder)
     assert (done.returncode, done.stdout) == (8, "")
@@ -80,7 +80,7 @@ def test_an_empty_database_is_named(folder: Path, words: str) -> None:
     assert "empty" not in command(*words.split(), "--database", "app.db", "--directory", "own", cwd=folder).stderr
 
 
-def test_the_variable_that_named_the_database_is_said(folder: Path) -> None:
+def test_a_message_says_that_the_database_is_from_the_environment(folder: Path) -> None:
     file = f"{folder}/by_name.db (from $USAGE_STORE_DATABASE)"
     named = {"USAGE_STORE_DATABASE": "by_name.db"}
     assert (
@@ -120,7 +120,7 @@ def test_maintain_and_convert_name_the_database_that_is_missing_empty_or_not_mig
     assert not (tmp_path / "missing.db").exists()
 
 
-def test_a_usage_error_makes_no_database(folder: Path) -> None:
+def test_a_usage_error_creates_no_database(folder: Path) -> None:
     before = files_of(folder)
     for words in (["--directory", "gone"], ["--table", "a b"], ["stamp", "1", "--directory", "gone"]):
         assert command("--database", "app.db", *words, cwd=folder).returncode == 2

@@ -1,4 +1,4 @@
-"""What the page Troubleshooting advises helps."""
+"""The advice of the page Troubleshooting works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages name only what is there, and all that is there is on a page: commands, options, functions, errors."""
+"""The pages name only existing commands, options, functions and errors, and each of these is on a page."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ PLACEHOLDERS = {"RUNNER": "playhouse", "SOURCE": "playhouse", "OCTAL": "600", "C
 
 
 def calls() -> Iterator[tuple[str, str]]:
-    """Where a command stands, in prose or in a block, and what follows `usage-store`.
+    """Yield the place of each command, in prose or in a block, and the words after `usage-store`.
 
-    In prose an argument may be left out, so that is asked for the command's help.
+    In prose an argument may be left out. Then the help of the command is checked.
     """
     for place, code in spans():
         yield from ((place, f"{call} --help") for call in CALL.findall(code))
@@ -68,7 +68,7 @@ def grammar(name: str) -> Any:
 
 
 def without_placeholders(call: str) -> list[str]:
-    """The words of a command with a value for each word such as VERSION or [--check]."""
+    """Return the words of a command, with a value for each word such as VERSION or [--check]."""
     words = [PLACEHOLDERS.get(word, word) for word in shlex.split(re.sub(r"[\[\]]", "", call))]
     return [re.sub(r"^[A-Z]+$", "1", word) for word in words if word]
 
@@ -138,7 +138,7 @@ def test_the_functions_and_arguments_that_a_page_names_are_there() -> None:
 
 
 def faults(code: str) -> Iterator[str]:
-    """Say which names and arguments of a piece of Python are not there; other code has none."""
+    """Return the names and arguments in a piece of Python that do not exist. Other code has none."""
     if "/" in code:  # a file
         return
     try:

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("bash") is None,
 
 @pytest.fixture
 def session(tmp_path: Path) -> Callable[[], Session]:
-    """Give shells that begin in empty folders."""
+    """Provide shells that begin in empty folders."""
     (tmp_path / "programs").mkdir()
     environment = with_this_package(tmp_path / "programs")
 

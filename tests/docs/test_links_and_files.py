@@ -1,4 +1,4 @@
-"""The pages lead to each other, and name files and modules that are there."""
+"""The pages link to each other, and name only existing files and modules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub makes of the headings of a page."""
+    """Return the anchors that GitHub makes of the headings of a page."""
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     headings = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE))
     return {heading.replace(" ", "-") for heading in headings}

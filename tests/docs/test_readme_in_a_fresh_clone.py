@@ -1,4 +1,4 @@
-"""The README, followed from top to bottom in a fresh clone, works, and works again."""
+"""The README can be followed from top to bottom in a fresh clone, twice in a row."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Give the environment of a reader who has python3, and pip finds what the clone needs without the network."""
+    """Return the environment of a reader who has python3. Pip finds the packages for the clone without the network."""
     for name in ("programs", "lent", "temporary"):
         (tmp_path / name).mkdir()
     python3_that_lends(tmp_path / "programs", borrow(tmp_path / "lent", installed()))
@@ -62,7 +62,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def follow(session: Session) -> None:
-    """Run every block of the README in one shell; of the tests of the clone only a few, since this is one of them."""
+    """Run every block of the README in one shell. Of the clone's tests, run only a few, because this is one of them."""
     for block in blocks_of("README.md"):
         if block.file is not None:
             session.write(block, block.file)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     Checker = Callable[[Mapping[Path, Block], Path], Iterator[tuple[Path, int, str]]]
 
-# A migration has the form of `playhouse.migrations`: its functions have no annotations, here as there. Of an installed
-# package, mypy reports nothing; `follow_imports` gives the same for this checkout.
+# A migration has the form of `playhouse.migrations`, so its functions have no annotations. mypy reports nothing in an
+# installed package; with `follow_imports`, it also reports nothing in this checkout.
 MYPY = """\
 [mypy]
 strict = True
@@ -43,9 +43,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (ROOT / "docs").is_dir(),
 
 
 def extract(blocks: list[Block], folder: Path) -> Iterator[tuple[Path, Block]]:
-    """Write each Python block to the file that it names, or to one of its own, under a folder for each page.
+    """Write each Python block to the file that it names, or else to a file of its own. Each page has a folder.
 
-    Of several blocks for one file the last is in its place: the others are in a folder of their own.
+    If several blocks name one file, the last block is written there, and each of the others in a folder of its own.
     """
     last = Counter(block.file for block in blocks)
     for block in blocks:
@@ -64,7 +64,7 @@ def is_migration(path: Path) -> bool:
 
 
 def run(*command: str | Path, folder: Path, **extra: str) -> str:
-    """Run a checker that finds this checkout as if it were installed."""
+    """Run a type checker that finds this checkout like an installed package."""
     done = subprocess.run(
         [sys.executable, "-m", *map(str, command)],
         cwd=folder,
@@ -80,14 +80,14 @@ def run(*command: str | Path, folder: Path, **extra: str) -> str:
 
 @cache
 def cache_of_mypy() -> str:
-    """Make a folder for what mypy knows of this checkout after its first run, most of the time that it takes."""
+    """Return a folder with mypy's cache of this checkout. Filling it takes most of the time."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 def mypy(places: Mapping[Path, Block], folder: Path) -> Iterator[tuple[Path, int, str]]:
-    """Check each page by itself, since two pages may have files of the same name."""
+    """Check each page separately, because two pages may have files of the same name."""
     for page in sorted({path.relative_to(folder).parts[0] for path in places}):
         names = [path.relative_to(folder / page) for path in places if path.is_relative_to(folder / page)]
         modules = [".".join(name.with_suffix("").parts) for name in names if is_migration(name)]
@@ -123,7 +123,7 @@ CHECKERS = [
 
 
 def check(checker: Checker, pages: Mapping[str, str], folder: Path) -> None:
-    """Fail with the places on the pages that a type checker complains of."""
+    """Fail with the places on the pages that have type errors."""
     places = {
         path: block
         for page, text in pages.items()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("at_every_insert")
     [
         ("CREATE TRIGGER t BEFORE DELETE ON usage_snapshots BEGIN SELECT RAISE(ABORT, 'not mine'); END", "not mine"),
         ("DROP INDEX idx_usage_snapshots_plain", "no such index: idx_usage_snapshots_plain"),
-        ("DROP TRIGGER usage_snapshots_deleted", "the usage tables of version 2 are not here, or not all of their "),
+        ("DROP TRIGGER usage_snapshots_deleted", "usage tables or triggers of version 2 are missing; "),
     ],
 )
 def test_what_fails_is_told_once_and_put_off_and_the_insert_stands(
@@ -40,7 +40,7 @@ def test_what_fails_is_told_once_and_put_off_and_the_insert_stands(
         script(path, broken)
         insert()
     (entry,) = (entry for entry in caplog.records if entry.name == "usage_store")
-    assert f"{entry.levelname} {entry.getMessage()}".startswith(f"WARNING maintenance is put off: {told}")
+    assert f"{entry.levelname} {entry.getMessage()}".startswith(f"WARNING maintenance is postponed: {told}")
     assert ids_in(path)[-40:] == list(range(601, 641))
 
 
@@ -91,7 +91,7 @@ def test_put_off_for_ten_minutes_it_says_so_once_in_ten_minutes(
             told.append(len(caplog.records))
     assert told == [0, 0, 0, 1, 1, 1, 2, 2]
     assert {entry.getMessage() for entry in caplog.records} == {
-        "maintenance is put off: for ten minutes, others have held the lock whenever it was to begin"
+        "maintenance is postponed: for ten minutes, the database was locked at every attempt"
     }
     assert len(plain_rows(path)) == 608
 
@@ -114,4 +114,4 @@ def test_a_limit_that_cannot_be_kept_to_is_told_and_no_snapshot_goes_for_it(
         insert()
     assert len(ids_in(path)) == 640
     (entry,) = caplog.records
-    assert entry.getMessage().startswith("max_bytes cannot be kept to: without any snapshot, there would be more than ")
+    assert entry.getMessage().startswith("max_bytes cannot be reached: even without any snapshot, more than ")

@@ -107,7 +107,7 @@ def test_a_clock_ten_years_ahead_for_nine_seconds_costs_nothing(
     (entry,) = caplog.records
     assert entry.levelname == "WARNING"
     assert entry.getMessage() == (
-        "nothing is deleted for its age until an hour is stored after it: "
+        "no snapshot is deleted because of its age until an hour after the gap: "
         "the stored times have a gap of 3,652 days that ended less than an hour ago; check the clock of this machine"
     )
 

@@ -1,4 +1,4 @@
-"""What the tests of the usage tables share."""
+"""The fixtures of the tests of the usage tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`as_dict()` gives what json.dumps() takes, and times are aware datetimes where one wants them."""
+"""`as_dict()` returns values for json.dumps(), and times can be read as aware datetimes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_column_that_was_not_selected_is_left_out(path: Path) -> None:  # noqa
 
 
 @pytest.mark.parametrize("compacted", [False, True])
-def test_json_takes_whatever_was_stored(usage_database: peewee.SqliteDatabase, path: Path, *, compacted: bool) -> None:  # noqa: ARG001
+def test_any_stored_value_becomes_json(usage_database: peewee.SqliteDatabase, path: Path, *, compacted: bool) -> None:  # noqa: ARG001
     ids = record(*TEXTS, "1e999", '"\\ud800"', "1" * 4000)
     if compacted:
         assert compact_at_once(usage_database) == len(ids)
@@ -83,7 +83,7 @@ def test_json_takes_whatever_was_stored(usage_database: peewee.SqliteDatabase, p
     assert math.isinf(UsageSnapshot.get_by_id(ids[-3]).data)  # as json.loads reads it
 
 
-def test_ids_and_texts_that_are_not_utf8_are_given_as_os_fsdecode_does(path: Path) -> None:
+def test_ids_and_texts_that_are_not_utf8_are_decoded_as_by_os_fsdecode(path: Path) -> None:
     with raw(path) as other:
         other.execute("INSERT INTO usage_sessions (session_id) VALUES (CAST(x'ff61' AS TEXT))")
         other.execute("INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES (CAST(x'ff61' AS TEXT), '5')")
@@ -99,7 +99,7 @@ def test_ids_and_texts_that_are_not_utf8_are_given_as_os_fsdecode_does(path: Pat
     assert json.loads(json.dumps(odd.as_dict()))["session_id"] == os.fsdecode(b"\xffa")
 
 
-def test_what_cannot_be_read_raises_as_on_access(path: Path) -> None:
+def test_a_damaged_snapshot_raises_the_same_error_as_its_data(path: Path) -> None:
     with raw(path) as other:
         for text in ("CAST(x'22ff22' AS TEXT)", "'{oops'"):
             other.execute(f"INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES ('s', {text})")
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_raises_as_on_access(path: Path) -> None:
     assert S.select(S.id, S.timestamp).order_by(S.id).get().as_dict()["id"] == 1
 
 
-def test_what_was_assigned_and_not_saved_is_given_as_it_would_be_stored() -> None:
+def test_an_unsaved_model_has_the_values_that_would_be_stored() -> None:
     snapshot = UsageSnapshot(session=UsageSession(session_id="s"), snapshot_data="[1]", timestamp=MOMENT)
     expected = {"session_id": "s", "data": [1], "snapshot_type": "stats", "timestamp": SECONDS}
     assert json.loads(json.dumps(snapshot.as_dict())) == expected
@@ -137,7 +137,7 @@ def test_an_object_that_cannot_be_stored_is_named_as_by_save() -> None:
             read()
 
 
-def test_times_have_twins_that_are_aware_datetimes(path: Path) -> None:
+def test_times_can_be_read_as_aware_datetimes(path: Path) -> None:
     with raw(path) as other:
         other.execute("UPDATE usage_config SET created_at = ?, updated_at = 0", (SECONDS,))
         other.execute("UPDATE usage_sessions SET created_at = ?", (SECONDS,))
@@ -152,7 +152,7 @@ def test_times_have_twins_that_are_aware_datetimes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [MILLISECONDS * 1000, -(2**62), 253_402_300_800])
-def test_a_number_that_is_no_time_is_refused_by_the_name_of_its_column(path: Path, number: int) -> None:
+def test_a_number_that_is_not_a_time_raises_an_error_that_names_its_column(path: Path, number: int) -> None:
     with raw(path) as other:
         other.execute("UPDATE usage_config SET created_at = ?", (number,))
         other.execute("UPDATE usage_config SET updated_at = ?", (number,))
@@ -164,7 +164,7 @@ def test_a_number_that_is_no_time_is_refused_by_the_name_of_its_column(path: Pat
         assert model.as_dict()[name] == number
 
 
-def test_peewee_s_own_dict_of_a_model_stays(path: Path) -> None:  # noqa: ARG001
+def test_peewee_s_own_dict_of_a_model_is_unchanged(path: Path) -> None:  # noqa: ARG001
     UsageSnapshot.record("s", "[1]", timestamp=SECONDS)
     snapshot = S.get()
     session = {"session_id": "s", "created_at": UsageSession.get().created_at}

@@ -1,4 +1,4 @@
-"""Bad input is refused in one line that names the field, and changes nothing."""
+"""Bad input is refused with one line that names the field. It changes nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def nested(depth: int) -> list[Any]:
     return value
 
 
-# What is refused: the field that the log must name, the value, and what the log must say is allowed.
+# Refused input: the field that the log must name, the value, and the allowed values that the log must name.
 UPDATES = [
     ("updates", None, "a mapping of field to value"),
     ("updates", 5, "a mapping of field to value"),
@@ -81,7 +81,7 @@ LIMITS = [0, -1, True, 10.0, "10", None, HUGE]
 
 Refuses = Callable[..., None]
 
-# The functions that take a user's data, and what they give when it is refused; all others raise.
+# The functions that take a user's data, and their results for refused data. All other functions raise.
 REFUSING: dict[Callable[..., Any], bool | None] = {
     store.update_usage_config: False,
     store.register_session: False,
@@ -98,9 +98,9 @@ def cases(rows: list[Any]) -> list[Any]:
 
 @pytest.fixture
 def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Refuses:  # noqa: ARG001
-    """Check that a method raises, and its function logs that one error and gives False or None, or raises the same.
+    """Check that a method raises, and that its function logs the error and returns False or None, or raises it too.
 
-    Nothing changes.
+    Also check that nothing changes.
     """
     store.register_session("s")
     store.insert_usage_snapshot(SNAPSHOT)
@@ -163,7 +163,7 @@ def test_a_bad_snapshot_among_good_ones_refuses_all(refuses: Refuses, field: str
 
 
 @pytest.mark.parametrize("snapshots", cases([None, 5, SNAPSHOT, "snapshots"]))
-def test_what_are_not_snapshots_at_all_are_refused(refuses: Refuses, snapshots: Any) -> None:
+def test_an_argument_that_is_no_list_of_snapshots_is_refused(refuses: Refuses, snapshots: Any) -> None:
     given = {"snapshots": snapshots}
     refuses(store.insert_usage_snapshots, UsageSnapshot.record_many, given, ("snapshot", "mapping"))
 
@@ -185,7 +185,7 @@ def test_an_absurd_limit_is_refused(refuses: Refuses, limit: Any) -> None:
     refuses(store.get_usage_snapshots, UsageSnapshot.recent, {"limit": limit}, ("limit", "an int from 1 to"))
 
 
-def test_an_empty_session_id_is_not_all_sessions(refuses: Refuses) -> None:
+def test_an_empty_session_id_does_not_mean_all_sessions(refuses: Refuses) -> None:
     refuses(store.get_usage_snapshots, UsageSnapshot.recent, {"session_id": ""}, ("session_id", "at least one"))
 
 
@@ -214,7 +214,9 @@ def test_each_rejection_is_an_error_of_its_own_type(usage_database: peewee.Datab
         assert type(caught.value) is error
 
 
-def test_a_locked_database_raises_and_is_no_bad_input(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_locked_database_raises_and_does_not_count_as_bad_input(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     database = open_database(tmp_path / "usage.db", timeout=0.01)
     with closing(database), database.bind_ctx(MODELS), closing(sqlite3.connect(tmp_path / "usage.db")) as other:
         MigrationRunner(database).migrate()

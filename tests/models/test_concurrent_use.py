@@ -1,4 +1,4 @@
-"""Processes and threads that use one store at once, are killed in the middle, or wait for each other."""
+"""Processes and threads use one store at the same time, are killed, or wait for each other."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _insert(path: Path, worker: int) -> int:
     for number in range(60):
         data = {"worker": worker, "number": number}
         assert insert_usage_snapshot({"session_id": session, "snapshot_data": data})
-        # Born old, so the pruning process has something to take away all the time.
+        # The snapshots are inserted old, so that the pruning process always has something to delete.
         old = {"session_id": "old", "snapshot_data": data, "timestamp": time.time() - 40 * DAY}
         many = [{"session_id": session, "snapshot_data": data, "snapshot_type": "session"}] * 10 + [old] * 5
         assert insert_usage_snapshots(iter(many)) == 15
@@ -86,7 +86,9 @@ def _configure(path: Path) -> int:
 
 
 @pytest.mark.slow
-def test_four_insert_while_one_prunes_and_one_configures(usage_database: peewee.Database, tmp_path: Path) -> None:
+def test_four_processes_insert_while_one_prunes_and_one_changes_the_configuration(
+    usage_database: peewee.Database, tmp_path: Path
+) -> None:
     path = tmp_path / "usage.db"
     register_session("old")
     workers = [(_insert, path, worker) for worker in range(4)]
@@ -111,7 +113,7 @@ def _open_fresh(folder: Path, rounds: int) -> list[int]:
     return sizes
 
 
-def test_two_that_open_a_fresh_file_at_once_migrate_it_once(tmp_path: Path) -> None:
+def test_two_processes_that_open_a_new_file_at_once_migrate_it_once(tmp_path: Path) -> None:
     first, second = at_once([(_open_fresh, tmp_path, 6)] * 2)
     assert first == second
     assert set(first[1::2]) == {1}
@@ -123,7 +125,7 @@ def test_two_that_open_a_fresh_file_at_once_migrate_it_once(tmp_path: Path) -> N
     assert not list(tmp_path.glob("*-migrate")), "a lock file was left"
 
 
-def test_threads_of_one_process_each_have_their_connection(
+def test_each_thread_of_a_process_has_a_connection_of_its_own(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     usage_database.timeout = TIMEOUT
@@ -169,7 +171,7 @@ sys.stdin.read()
 
 
 def kill_in_bulk(path: Path, tell_at: int, then: str) -> int:
-    """Kill a process that inserts 2,000 rows once it tells; give how many rows are there."""
+    """Start a process that inserts 2,000 rows, kill it when it prints a line, and return how many rows are stored."""
     before = count(path)
     with start(BULK, path, str(tell_at), then, cwd=path.parent) as process:
         assert line_of(process), "it ended before it told"
@@ -205,7 +207,7 @@ def test_a_bulk_insert_killed_at_any_moment_leaves_all_or_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "lock"), [("delete", "EXCLUSIVE"), ("delete", "IMMEDIATE"), ("wal", "IMMEDIATE")])
-def test_a_lock_is_waited_for_and_told_when_the_wait_is_over(tmp_path: Path, mode: str, lock: str) -> None:
+def test_init_database_waits_for_a_lock_and_then_raises(tmp_path: Path, mode: str, lock: str) -> None:
     path = tmp_path / "usage.db"
     with closing(sqlite3.connect(path, check_same_thread=False)) as other:
         other.execute(f"PRAGMA journal_mode = {mode}")

@@ -1,4 +1,4 @@
-"""The one active configuration: defaults, partial updates, damage and what is refused."""
+"""The active configuration: defaults, partial updates, damaged fields and refused values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REFUSED = [
 
 @pytest.fixture
 def writer(usage_database: peewee.Database, tmp_path: Path) -> Iterator[sqlite3.Connection]:  # noqa: ARG001
-    """Another program on the same file, in raw SQL, that skips the CHECKs if it wants to."""
+    """A connection of another program to the same file. It writes raw SQL and can ignore the CHECKs."""
     with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None)) as connection:
         yield connection
 
@@ -90,13 +90,13 @@ def test_whole_numbers_come_back_as_the_columns_have_them() -> None:
     assert config.custom_limit_tokens == 2**63 - 1
 
 
-def test_an_update_of_nothing_did_nothing(writer: sqlite3.Connection) -> None:
+def test_an_empty_update_changes_nothing_and_returns_false(writer: sqlite3.Connection) -> None:
     before = rows(writer)
     assert update_usage_config({}) is False
     assert rows(writer) == before
 
 
-def test_a_reset_keeps_the_row_and_when_it_was_made(writer: sqlite3.Connection) -> None:
+def test_a_reset_keeps_the_id_and_the_creation_time(writer: sqlite3.Connection) -> None:
     update_usage_config(CHANGED)
     writer.execute("UPDATE usage_config SET id = 7, created_at = 1000, updated_at = 1000")
     assert fields(active()) == CHANGED
@@ -108,7 +108,7 @@ def test_a_reset_keeps_the_row_and_when_it_was_made(writer: sqlite3.Connection) 
 
 
 @pytest.mark.parametrize("name", [*CHANGED, "is_active"])
-def test_updated_at_follows_raw_writers(writer: sqlite3.Connection, name: str) -> None:
+def test_updated_at_also_changes_when_other_programs_write(writer: sqlite3.Connection, name: str) -> None:
     writer.execute("UPDATE usage_config SET created_at = 1000, updated_at = 1000")
     writer.execute(f"UPDATE usage_config SET {name} = ?", (CHANGED.get(name, 0),))
     [(created_at, updated_at)] = writer.execute("SELECT created_at, updated_at FROM usage_config")
@@ -168,7 +168,7 @@ def test_one_warning_names_all_damaged_fields(writer: sqlite3.Connection, caplog
 
 
 @pytest.mark.parametrize("name", ["plan", "timezone"])
-def test_text_that_is_not_utf8_is_damage_too(
+def test_text_that_is_not_utf8_counts_as_damage_too(
     writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     writer.execute("PRAGMA ignore_check_constraints = ON")
@@ -177,7 +177,7 @@ def test_text_that_is_not_utf8_is_damage_too(
     assert len(caplog.records) == 1
 
 
-def test_a_host_that_reads_texts_as_bytes_gets_the_configuration_all_the_same(
+def test_a_host_that_reads_texts_as_bytes_also_gets_the_configuration(
     usage_database: peewee.SqliteDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert update_usage_config({"plan": "max5", "timezone": "Europe/Berlin"})
@@ -210,7 +210,7 @@ def test_a_value_that_the_field_does_not_allow_is_refused(writer: sqlite3.Connec
 
 
 @pytest.mark.parametrize("name", ["id", "created_at", "updated_at", "is_active", "Plan", "", None, 5])
-def test_a_field_that_is_not_the_callers_is_refused(writer: sqlite3.Connection, name: Any) -> None:
+def test_a_field_that_callers_must_not_change_is_refused(writer: sqlite3.Connection, name: Any) -> None:
     before = rows(writer)
     with pytest.raises(UnknownField, match="plan, custom_limit_tokens, view") as caught:
         UsageConfig.update_active({"plan": "pro", name: 1})

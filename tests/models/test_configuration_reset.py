@@ -1,4 +1,4 @@
-"""A reset gives the defaults in the row that is there, makes one active, or makes one."""
+"""A reset sets the defaults in the active row. If no row is active, it activates or creates one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_active_row_is_reset_and_the_others_are_left(writer: sqlite3.Connect
     assert updated > 1000
 
 
-def test_where_none_is_active_the_newest_becomes_active(writer: sqlite3.Connection) -> None:
+def test_if_no_configuration_is_active_the_newest_becomes_active(writer: sqlite3.Connection) -> None:
     writer.execute("UPDATE usage_config SET is_active = 0")
     writer.execute("INSERT INTO usage_config (id, created_at, plan, is_active) VALUES (9, 5, 'max5', 0)")
     assert reset_usage_config() is True
@@ -56,7 +56,7 @@ def test_where_none_is_active_the_newest_becomes_active(writer: sqlite3.Connecti
     assert update_usage_config({"plan": "pro"}) is True
 
 
-def test_where_there_is_none_it_is_made_and_no_id_is_given_twice(writer: sqlite3.Connection) -> None:
+def test_if_there_is_no_configuration_one_is_created_with_an_unused_id(writer: sqlite3.Connection) -> None:
     writer.execute("DELETE FROM usage_config")
     assert reset_usage_config() is True
     [(row_id, is_active, created_at, *fields)] = rows(writer)
@@ -101,7 +101,7 @@ def _reset_often(path: Path, rounds: int) -> int:
         return done
 
 
-def test_processes_that_reset_an_empty_table_at_once_make_one_row_and_never_fail(tmp_path: Path) -> None:
+def test_processes_that_reset_an_empty_table_at_once_create_one_row_and_never_fail(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     init_database(path).close()
     assert at_once([(_reset_often, path, 50)] * 2) == [50, 50]

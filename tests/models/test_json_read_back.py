@@ -1,4 +1,7 @@
-"""Any JSON text is read as it was stored, compacted and rolled back too; and what is stored is what Python can read."""
+"""Any JSON text is read as it was stored, also after a compaction and a rollback.
+
+Only texts that Python can read are stored.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def refuse(name: str) -> NoReturn:
 
 
 def is_json(text: str) -> bool:
-    """Tell what Python says."""
+    """Return whether Python can read a text as JSON."""
     try:
         json.loads(text, parse_constant=refuse)
     except ValueError:
@@ -48,7 +51,7 @@ def path(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> Path:
 
 
 def emptied() -> None:
-    """Make the database of the last example as good as new."""
+    """Delete the rows of the last example."""
     UsageSnapshot.delete().execute()
 
 
@@ -113,7 +116,7 @@ def test_any_value_is_read_back_as_it_was(usage_database: peewee.SqliteDatabase,
 
 
 def check_agreement(text: str) -> None:
-    """Check that a text is stored, singly and in bulk, if and only if Python reads it."""
+    """Check that a text is stored, alone and in bulk, if and only if Python can read it."""
     emptied()
     expected = is_json(text)
     event("JSON" if expected else "no JSON")
@@ -213,9 +216,7 @@ def test_a_refusal_says_why(path: Path, text: str, reason: str) -> None:  # noqa
 
 @pytest.mark.parametrize("depth", [499, 501, 900, 990, 1001, 1500, 1999, 2001, 9000])
 @pytest.mark.parametrize("shells", [("[", "]"), ('{"a":', "}")])
-def test_what_is_stored_is_never_nested_more_deeply_than_python_follows(
-    path: Path, shells: tuple[str, str], depth: int
-) -> None:
+def test_stored_texts_are_never_nested_too_deeply_for_python(path: Path, shells: tuple[str, str], depth: int) -> None:
     text = nested("1", shells, depth)
     try:
         snapshot = UsageSnapshot.record("s", text)

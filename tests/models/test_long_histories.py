@@ -1,4 +1,4 @@
-"""`between` gives every snapshot of a span once and in order, however many there are, and whatever others do."""
+"""`between` returns every snapshot of a span once and in order, also if there are many and if others write."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FROM n ORDER BY n * 7919 % 1000
 
 
 def fill(database: peewee.Database, count: int, *, per_second: int, filler: str = "") -> None:
-    """Store so many snapshots of sessions a and b from START on, so many in a second, their ids in no order."""
+    """Store `count` snapshots of sessions a and b from START on, several in each second, with ids in random order."""
     for session in "ab":
         UsageSession.register(session)
     database.execute_sql(FILL, (count, filler, START, per_second))
@@ -54,7 +54,7 @@ SECONDS = (None, START, START + 1, START + 2, START + 3)
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-def test_every_snapshot_comes_once_and_in_order_for_any_filter(
+def test_every_snapshot_is_returned_once_and_in_order_for_any_filter(
     usage_database: peewee.Database, tmp_path: Path, *, newest_first: bool
 ) -> None:
     fill(usage_database, 4 * PAGE, per_second=PAGE + 200)
@@ -88,7 +88,7 @@ def test_pages_end_anywhere_within_a_second(usage_database: peewee.Database, cou
 
 
 @pytest.mark.parametrize("function", [usage_store.get_usage_snapshots, UsageSnapshot.recent, UsageSnapshot.recent_rows])
-def test_a_list_that_limit_cuts_says_so(usage_database: peewee.Database, function: Any) -> None:
+def test_the_docstring_of_a_list_cut_by_limit_says_so(usage_database: peewee.Database, function: Any) -> None:
     fill(usage_database, PAGE, per_second=10)
     assert len(function(limit=3, hours_back=876_000)) == 3
     said = " ".join(function.__doc__.split())
@@ -96,7 +96,7 @@ def test_a_list_that_limit_cuts_says_so(usage_database: peewee.Database, functio
     assert re.search(r"the oldest (ones )?are left out", said)
 
 
-def test_models_are_those_that_the_lists_give(usage_database: peewee.SqliteDatabase) -> None:
+def test_models_equal_those_of_the_lists(usage_database: peewee.SqliteDatabase) -> None:
     fill(usage_database, 20, per_second=3)
     assert compact_at_once(usage_database) == 20
     listed = UsageSnapshot.recent(hours_back=876_000)
@@ -104,7 +104,7 @@ def test_models_are_those_that_the_lists_give(usage_database: peewee.SqliteDatab
     assert not next(UsageSnapshot.between()).is_dirty()
 
 
-def test_times_are_cut_to_seconds_as_those_of_snapshots_are(usage_database: peewee.Database) -> None:  # noqa: ARG001
+def test_fractions_of_seconds_are_cut_off_as_for_stored_timestamps(usage_database: peewee.Database) -> None:  # noqa: ARG001
     UsageSession.register("a")
     milliseconds = START * 1000 + 907
     snapshot = UsageSnapshot.record("a", {}, timestamp=milliseconds)
@@ -162,7 +162,7 @@ def test_a_datetime_before_or_after_all_that_can_be_stored_is_a_limit_like_any_o
         UsageSnapshot.count_between(since=datetime(1960, 1, 1))  # noqa: DTZ001
 
 
-def test_what_others_do_between_two_pages_gives_nothing_twice_and_hides_nothing_that_stays(
+def test_changes_of_others_between_two_pages_neither_repeat_nor_hide_a_snapshot(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     for newest_first in (True, False):
@@ -204,7 +204,7 @@ def test_others_write_between_two_pages_of_a_database_without_wal(tmp_path: Path
     assert list(reading) == []
 
 
-def test_it_reads_within_the_host_s_transaction_and_leaves_that_open(
+def test_reading_inside_the_host_s_transaction_leaves_that_open(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     with usage_database.atomic() as transaction:
@@ -233,7 +233,7 @@ def test_each_thread_reads_by_a_connection_of_its_own(usage_database: peewee.Sql
     assert found[2] == expected
 
 
-def test_it_stays_with_the_database_that_was_bound_at_the_call(tmp_path: Path) -> None:
+def test_the_iterator_reads_the_database_that_was_bound_at_the_call(tmp_path: Path) -> None:
     first: Any = init_database(tmp_path / "first.db")
     fill(first, 2 * PAGE, per_second=10)
     reading = UsageSnapshot.between()
@@ -245,7 +245,9 @@ def test_it_stays_with_the_database_that_was_bound_at_the_call(tmp_path: Path) -
     first.close()
 
 
-def test_a_damaged_snapshot_costs_its_own_text_only(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> None:
+def test_a_damaged_snapshot_does_not_affect_other_snapshots(
+    usage_database: peewee.SqliteDatabase, tmp_path: Path
+) -> None:
     fill(usage_database, 3 * PAGE, per_second=10)
     with raw(tmp_path / "usage.db") as other:
         for number, text in ((7, "CAST(x'22ff22' AS TEXT)"), (PAGE + 1, "CAST('99:0' AS BLOB)")):
@@ -260,7 +262,7 @@ def test_a_damaged_snapshot_costs_its_own_text_only(usage_database: peewee.Sqlit
     assert UsageSnapshot.count_between() == 3 * PAGE
 
 
-def test_a_session_whose_id_is_not_utf8_is_read_by_the_id_that_the_lists_give(
+def test_a_session_whose_id_is_not_utf8_is_found_by_its_id_in_the_lists(
     usage_database: peewee.SqliteDatabase,  # noqa: ARG001
     tmp_path: Path,
 ) -> None:
@@ -274,7 +276,7 @@ def test_a_session_whose_id_is_not_utf8_is_read_by_the_id_that_the_lists_give(
 
 
 def peak(path: Path) -> int:
-    """The most memory that reading all snapshots takes, in bytes."""
+    """Return the peak of memory while all snapshots are read, in bytes."""
     with opened(path) as database, database.bind_ctx(MODELS):
         next(UsageSnapshot.between())  # what is loaded once
         tracemalloc.start()

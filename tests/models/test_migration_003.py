@@ -1,4 +1,4 @@
-"""Databases made by version 2 go up to version 3 and come down again as they were."""
+"""Databases of version 2 are migrated to version 3, and a rollback makes them as they were."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from usage_store.models import MODELS, UsageSnapshot
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Made by the package as it was at version 2, beside a host's events: sessions a, b and c, compacted and plain snapshots
-# of theirs and of a session that was removed with its blocks, and a blob that another program wrote.
+# The package created this file at version 2, beside a host's events: sessions a, b and c with compacted and plain
+# snapshots, a session that was removed with its blocks, and a blob that another program wrote.
 MADE_BY_VERSION_2 = ROOT / "tests" / "files" / "version2.sqlite"
 OWN = {"schema_migrations", "schema_migration_log"}
 STARTS = range(100_000_000, 1_000_000_000)
@@ -91,7 +91,7 @@ def test_a_version_without_003_rolls_it_back_from_the_log(path: Path, tmp_path: 
     assert not_restored(state, state_of(path)) == ()
 
 
-def test_003_imports_nothing_of_the_package() -> None:
+def test_migration_003_imports_nothing_from_the_package() -> None:
     source = next((ROOT / "migrations").glob("003_*.py")).read_text(encoding="utf-8")
     assert "usage_store" in source
     assert "import usage_store" not in source
@@ -99,7 +99,7 @@ def test_003_imports_nothing_of_the_package() -> None:
 
 
 @pytest.mark.parametrize("blocks", [[], [1], [1, 13], [500_000_000]])
-def test_the_numbers_of_blocks_run_on_from_a_start_of_nine_digits_and_come_back(
+def test_version_3_starts_block_numbers_at_nine_digits_and_down_restores_the_counter(
     tmp_path: Path, blocks: list[int]
 ) -> None:
     path = tmp_path / "usage.db"
@@ -124,7 +124,7 @@ def test_two_stores_start_from_different_numbers(tmp_path: Path) -> None:
     assert len(counters) == 2
 
 
-def test_a_number_that_was_given_is_not_given_again_after_a_rollback(path: Path) -> None:
+def test_a_used_block_number_is_not_used_again_after_a_rollback(path: Path) -> None:
     migrated(path)
     with raw(path) as connection:
         block = connection.execute("INSERT INTO usage_snapshot_blocks (data) VALUES (x'')").lastrowid
@@ -135,7 +135,7 @@ def test_a_number_that_was_given_is_not_given_again_after_a_rollback(path: Path)
 
 
 @pytest.mark.parametrize("name", ["events_old", 'it\'s "old"'])
-def test_triggers_that_went_with_a_renamed_table_come_back_to_it(path: Path, name: str) -> None:
+def test_triggers_of_a_renamed_table_are_created_on_it_again(path: Path, name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
     script(path, f"ALTER TABLE events RENAME TO {quoted}")
     state = state_of(path)
@@ -148,7 +148,7 @@ def test_triggers_that_went_with_a_renamed_table_come_back_to_it(path: Path, nam
     assert not_restored(state, state_of(path)) == ()
 
 
-def test_a_host_that_is_not_followed_stays_so_through_up_and_down(path: Path) -> None:
+def test_a_host_that_is_not_followed_is_not_followed_after_up_and_down(path: Path) -> None:
     script(path, "".join(f"DROP TRIGGER usage_events_{done};" for done in ("inserted", "deleted", "moved")))
     before = dump_without_log(path)
     migrated(path)

@@ -1,4 +1,4 @@
-"""Peewee's own ways to write encode and check what is assigned as the functions do; comparisons bind what they get."""
+"""Peewee's own ways of writing check and encode values as the functions do. Comparisons bind values unchanged."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ GIVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # what is assigned,
 
 @pytest.mark.parametrize("given", GIVEN)
 @pytest.mark.parametrize("write", WRITES)
-def test_what_is_assigned_is_stored_as_the_functions_store_it(path: Path, write: str, given: str) -> None:
+def test_assigned_values_are_stored_as_by_the_functions(path: Path, write: str, given: str) -> None:
     assigned, expected = GIVEN[given]
     WRITES[write]({"session": "s", "snapshot_data": {}, **assigned})
     for column, value in expected.items():
@@ -105,7 +105,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("refused", REFUSED)
 @pytest.mark.parametrize("write", WRITES)
-def test_what_the_functions_refuse_is_refused(path: Path, write: str, refused: str) -> None:
+def test_values_that_the_functions_refuse_are_refused(path: Path, write: str, refused: str) -> None:
     assigned = REFUSED[refused]
     [field] = assigned
     with pytest.raises(InvalidValue) as caught:
@@ -114,7 +114,7 @@ def test_what_the_functions_refuse_is_refused(path: Path, write: str, refused: s
     assert rows(path, "SELECT snapshot_data FROM usage_snapshots WHERE snapshot_data <> '[]'") == []
 
 
-def test_a_model_that_was_created_says_what_is_stored(path: Path) -> None:
+def test_a_created_model_has_the_stored_values(path: Path) -> None:
     before = int(time.time())
     snapshot = UsageSnapshot.create(session="s", snapshot_data={"tokens": 1})
     assert before <= snapshot.timestamp <= time.time()
@@ -131,7 +131,7 @@ def test_a_model_that_was_created_says_what_is_stored(path: Path) -> None:
     assert said == rows(path, "SELECT timestamp, snapshot_data FROM usage_snapshots ORDER BY id")
 
 
-def test_a_compacted_snapshot_that_is_saved_writes_what_was_assigned(
+def test_saving_a_compacted_snapshot_writes_the_assigned_values(
     usage_database: peewee.SqliteDatabase, path: Path
 ) -> None:
     [number] = record({"n": 1})
@@ -148,7 +148,7 @@ def test_a_compacted_snapshot_that_is_saved_writes_what_was_assigned(
     assert rows(path, "SELECT count(*) FROM usage_snapshot_blocks") == [(0,)]
 
 
-def test_an_expression_is_assigned_as_it_is(path: Path) -> None:
+def test_an_sql_expression_can_be_assigned(path: Path) -> None:
     [number] = record({"n": 1})
     snapshot = UsageSnapshot.get_by_id(number)
     snapshot.timestamp = S.timestamp + 1
@@ -159,7 +159,7 @@ def test_an_expression_is_assigned_as_it_is(path: Path) -> None:
     assert UsageSnapshot.get_by_id(number).data == {"n": 1, "m": 2}
 
 
-def test_comparisons_bind_what_they_are_given(path: Path) -> None:  # noqa: ARG001
+def test_comparisons_bind_values_unchanged(path: Path) -> None:  # noqa: ARG001
     record('{"a": "%_\\\\"}', '{"b": 1}')
     for condition, expected in (
         (S.snapshot_data == '{"b": 1}', 1),

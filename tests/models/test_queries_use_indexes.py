@@ -1,4 +1,4 @@
-"""Every query of the usage tables goes by an index: no scan of a table that grows, no sorting."""
+"""Every query of the usage tables uses an index: no scan of a table that grows, no sort."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHER = re.compile(r"BEGIN|COMMIT|SAVEPOINT|RELEASE|PRAGMA|-- ")
 
 @pytest.fixture
 def database(usage_database: peewee.SqliteDatabase) -> peewee.SqliteDatabase:
-    """Give a filled database, half of it compacted, with and without statistics alike."""
+    """Return a filled database, half of it compacted."""
     seed_usage(usage_database, sessions=5, snapshots=400, days=60)
     usage_store.maintain(compact_after_days=30)
     return usage_database
@@ -42,7 +42,7 @@ def database(usage_database: peewee.SqliteDatabase) -> peewee.SqliteDatabase:
 def plans_of(
     request: pytest.FixtureRequest, database: peewee.SqliteDatabase
 ) -> Callable[[Callable[[], object]], Plans]:
-    """Tell which statements a call runs, and the plan of each."""
+    """Return a function that returns the statements of a call with their plans. Runs with and without statistics."""
     if request.param == "analyzed":
         database.execute_sql("ANALYZE")
 
@@ -97,7 +97,7 @@ def _check(plans: Plans) -> None:
     assert plans, "nothing was asked"
     for query, plan in plans.items():
         for step in plan:
-            # `x IN (SELECT value FROM json_each(?))` is a list that the caller gave.
+            # `x IN (SELECT value FROM json_each(?))` scans only a list of the caller.
             scans = step.startswith("SCAN") and not re.fullmatch(r"SCAN (json_each.*|CONSTANT ROW)", step)
             assert not scans, f"{query}: {plan}"
             assert "TEMP B-TREE" not in step, f"{query}: {plan}"

@@ -1,4 +1,4 @@
-"""A model's repr is one short line that shows what it holds, and never raises; its str is its key."""
+"""The repr of a model is one short line that shows its columns. It never raises. The str of a model is its key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG0
     return tmp_path / "usage.db"
 
 
-def test_it_shows_what_a_snapshot_holds(path: Path) -> None:  # noqa: ARG001
+def test_a_repr_shows_the_columns_of_a_snapshot(path: Path) -> None:  # noqa: ARG001
     snapshot = UsageSnapshot.record("ab74d3b7", {"tokens": 7458}, timestamp=SECONDS)
     line = "<UsageSnapshot 1 of 'ab74d3b7', stats, 2025-07-18T16:37:34Z: {\"tokens\":7458}>"
     assert repr(snapshot) == repr(S.get()) == f"{S.get()!r}" == line
@@ -38,7 +38,7 @@ def test_it_shows_what_a_snapshot_holds(path: Path) -> None:  # noqa: ARG001
     assert str(snapshot) == f"{snapshot}" == "1"
 
 
-def test_it_shows_what_a_configuration_and_a_session_hold(path: Path) -> None:
+def test_a_repr_shows_the_columns_of_a_configuration_and_a_session(path: Path) -> None:
     update_usage_config({"plan": "max5", "reset_hour": 7})
     with raw(path) as other:
         other.execute("UPDATE usage_sessions SET created_at = ?", (SECONDS,))
@@ -54,7 +54,7 @@ def test_it_shows_what_a_configuration_and_a_session_hold(path: Path) -> None:
     assert str(UsageSession.get()) == "ab74d3b7"
 
 
-def test_it_leaves_out_what_was_not_selected(path: Path) -> None:  # noqa: ARG001
+def test_a_repr_leaves_out_columns_that_were_not_selected(path: Path) -> None:  # noqa: ARG001
     UsageSnapshot.record("ab74d3b7", {}, timestamp=SECONDS)
     assert repr(S.select(S.timestamp).get()) == "<UsageSnapshot without id, 2025-07-18T16:37:34Z>"
     assert repr(S.select(S.id).get()) == "<UsageSnapshot 1>"
@@ -62,7 +62,7 @@ def test_it_leaves_out_what_was_not_selected(path: Path) -> None:  # noqa: ARG00
     assert repr(UsageSession.select(UsageSession.session_id).get()) == "<UsageSession 'ab74d3b7'>"
 
 
-def test_it_cuts_long_payloads_and_escapes_control_characters(path: Path) -> None:  # noqa: ARG001
+def test_a_repr_cuts_long_payloads_and_escapes_control_characters(path: Path) -> None:  # noqa: ARG001
     snapshot = UsageSnapshot.record("ab74d3b7", '{"a":\n"' + "é\u2028" + "x" * 5_000_000 + '"}', timestamp=SECONDS)
     begun = r'{"a":\n"é\u2028' + "x" * 51
     assert len('{"a":\n"é\u2028' + "x" * 51) == 60
@@ -118,7 +118,7 @@ VALUES: dict[str, Any] = {
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize("model", [UsageSnapshot, UsageConfig, UsageSession])
-def test_it_never_raises_whatever_was_assigned(model: type[Any], value: Any) -> None:
+def test_a_repr_never_raises_whatever_was_assigned(model: type[Any], value: Any) -> None:
     for fields in ([field.name] for field in model._meta.sorted_fields):
         assigned = model(**dict.fromkeys(fields, value))
         shown = repr(assigned)
@@ -130,7 +130,7 @@ def test_it_never_raises_whatever_was_assigned(model: type[Any], value: Any) -> 
     assert len(repr(assigned)) < len(model._meta.sorted_fields) * MOST
 
 
-def test_it_says_that_a_text_cannot_be_read(path: Path) -> None:
+def test_a_repr_says_that_a_text_cannot_be_read(path: Path) -> None:
     with raw(path) as other:
         other.execute("DROP TRIGGER usage_snapshots_inserted")
         for text in ("CAST(x'22ff22' AS TEXT)", "CAST('99:0' AS BLOB)"):
@@ -146,7 +146,7 @@ def test_it_says_that_a_text_cannot_be_read(path: Path) -> None:
         ]
 
 
-def test_it_shows_times_that_are_none_and_ids_that_are_not_utf8(path: Path) -> None:
+def test_a_repr_shows_invalid_times_and_ids_that_are_not_utf8(path: Path) -> None:
     with raw(path) as other:
         other.execute("DELETE FROM usage_sessions")
         other.execute("INSERT INTO usage_sessions VALUES (CAST(x'ff0a61' AS TEXT), 1752856654907000)")

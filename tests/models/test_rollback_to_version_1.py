@@ -1,4 +1,4 @@
-"""Rolled back to version 1, every compacted row is plain text again, byte for byte, and the schema is version 1's."""
+"""After a rollback to version 1, compacted rows are plain text again, byte for byte, in the schema of version 1."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEAST = -(2**63)
 
 
 def bytes_of(path: Path) -> dict[int, tuple[str, bytes]]:
-    """The type and the bytes of `snapshot_data`, as SQLite has them."""
+    """Return the type and the bytes of each `snapshot_data`."""
     found = rows(path, "SELECT id, typeof(snapshot_data), CAST(snapshot_data AS BLOB) FROM usage_snapshots")
     return {row: (kind, data) for row, kind, data in found}
 
@@ -56,7 +56,7 @@ def test_a_database_of_version_1_is_the_same_after_up_a_compaction_and_down(tmp_
     assert dump_without_log(path) == dump_without_log(before)
 
 
-def test_what_others_stored_keeps_its_bytes(usage_database: peewee.SqliteDatabase, path: Path) -> None:
+def test_texts_of_other_programs_keep_their_bytes(usage_database: peewee.SqliteDatabase, path: Path) -> None:
     record(*TEXTS)
     compact_old()
     with raw(path) as connection:
@@ -68,7 +68,7 @@ def test_what_others_stored_keeps_its_bytes(usage_database: peewee.SqliteDatabas
     assert {row: found for row, found in bytes_of(path).items() if row in expected} == expected
 
 
-def test_what_looks_like_a_reference_before_there_are_blocks_is_a_text(tmp_path: Path) -> None:
+def test_a_text_that_looks_like_a_reference_is_a_text_before_blocks_exist(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     with opened(path) as database, database.bind_ctx(MODELS):
         MigrationRunner(database).migrate(1)
@@ -122,7 +122,7 @@ def test_more_rows_than_are_read_at_once_become_plain(usage_database: peewee.Sql
     assert stored(path) == expected
 
 
-def test_what_is_rolled_back_can_be_compacted_again(usage_database: peewee.SqliteDatabase, path: Path) -> None:
+def test_rolled_back_snapshots_can_be_compacted_again(usage_database: peewee.SqliteDatabase, path: Path) -> None:
     expected = dict(zip(record(*TEXTS), TEXTS, strict=True))
     runner = MigrationRunner(usage_database)
     schema = dump(path)["schema"]
@@ -141,7 +141,7 @@ def test_what_is_rolled_back_can_be_compacted_again(usage_database: peewee.Sqlit
     assert runner.validate().ok
 
 
-def test_rolled_back_to_nothing_a_compacted_database_holds_nothing_of_ours(
+def test_a_rollback_to_0_of_a_compacted_database_leaves_no_usage_tables(
     usage_database: peewee.SqliteDatabase, path: Path
 ) -> None:
     record(*TEXTS)

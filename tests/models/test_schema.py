@@ -1,4 +1,4 @@
-"""The schema that a fresh migration makes, held by the database, described alike by models and migrations."""
+"""The schema of a new database is the promised one, and models and migrations describe the same schema."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ TRIGGERS = {
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Give a connection as any program has it, to a database that has just been migrated."""
+    """Provide a connection of another program to a database that has just been migrated."""
     with closing(open_database(tmp_path / "fresh.db")) as database:
         MigrationRunner(database).migrate()
     with closing(sqlite3.connect(tmp_path / "fresh.db", isolation_level=None)) as connection:

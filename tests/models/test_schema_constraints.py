@@ -1,4 +1,4 @@
-"""The rules that the database itself holds, whoever writes."""
+"""The rules that the database itself enforces, whoever writes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ NEEDED = {
 
 @pytest.fixture
 def raw(usage_database: peewee.SqliteDatabase) -> Iterator[sqlite3.Connection]:
-    """Give a connection as any program has it, foreign keys on, with one session and one snapshot there."""
+    """Provide a connection of another program, foreign keys on, to a database with one session and one snapshot."""
     with closing(sqlite3.connect(usage_database.database, isolation_level=None)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("INSERT INTO usage_sessions (session_id) VALUES ('known')")
@@ -96,7 +96,7 @@ def test_the_database_itself_refuses(
 
 
 @pytest.mark.parametrize(("table", "column", "values"), ALLOWED)
-def test_the_database_takes_what_is_allowed_to_the_ends_of_each_range(
+def test_the_database_accepts_the_first_and_last_value_of_each_range(
     raw: sqlite3.Connection, table: str, column: str, values: tuple[object, ...]
 ) -> None:
     for value in values:
@@ -115,7 +115,7 @@ def test_a_second_active_configuration_is_refused_and_inactive_ones_are_not(raw:
 
 
 @pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
-def test_a_deleted_session_takes_its_snapshots_and_no_others(raw: sqlite3.Connection, foreign_keys: str) -> None:
+def test_deleting_a_session_deletes_its_snapshots_and_no_others(raw: sqlite3.Connection, foreign_keys: str) -> None:
     raw.execute(f"PRAGMA foreign_keys = {foreign_keys}")
     raw.execute("INSERT INTO usage_sessions (session_id) VALUES ('other')")
     raw.execute("INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES ('other', '{}')")
@@ -124,7 +124,7 @@ def test_a_deleted_session_takes_its_snapshots_and_no_others(raw: sqlite3.Connec
 
 
 @pytest.mark.parametrize("recursive", ["ON", "OFF"])
-def test_updated_at_keeps_itself_whoever_writes_and_created_at_stays(raw: sqlite3.Connection, recursive: str) -> None:
+def test_updated_at_changes_whoever_writes_and_created_at_does_not(raw: sqlite3.Connection, recursive: str) -> None:
     raw.execute(f"PRAGMA recursive_triggers = {recursive}")
     for column in CONFIG_FIELDS:
         raw.execute("UPDATE usage_config SET created_at = 5, updated_at = 5")

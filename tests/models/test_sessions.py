@@ -1,4 +1,4 @@
-"""Sessions are registered all or none, go with their snapshots, and are measured."""
+"""Sessions are registered all or none, and removed with their snapshots. Their sizes are listed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_sessions_are_registered_all_or_none(tmp_path: Path, usage_database: pee
 
 
 @pytest.mark.parametrize("compacted", [False, True])
-def test_sessions_go_with_their_snapshots_and_others_stay(
+def test_removing_sessions_deletes_their_snapshots_and_no_others(
     usage_database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
 ) -> None:
     record(*({"n": n} for n in range(MANY)), session="big")
@@ -58,7 +58,7 @@ def test_sessions_go_with_their_snapshots_and_others_stay(
     )
 
 
-def test_a_snapshot_that_arrives_while_its_session_is_removed_goes_with_it(
+def test_a_snapshot_that_is_inserted_while_its_session_is_removed_is_deleted_too(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     path = tmp_path / "usage.db"
@@ -131,7 +131,7 @@ def test_bad_input_is_refused_and_nothing_changes(
     assert rows(tmp_path / "usage.db", "SELECT session_id FROM usage_sessions") == [("s",)]
 
 
-def test_sessions_that_the_database_refuses_half_way_leave_none(tmp_path: Path) -> None:
+def test_if_the_database_refuses_one_session_none_is_registered(tmp_path: Path) -> None:
     path = filled(tmp_path / "usage.db", 300)
     with closing(init_database(path)):
         script(
@@ -146,7 +146,7 @@ def test_sessions_that_the_database_refuses_half_way_leave_none(tmp_path: Path) 
 
 @pytest.mark.parametrize("given", [5, None])
 @pytest.mark.parametrize("function", [UsageSession.register_many, UsageSession.remove_many, remove_sessions])
-def test_what_cannot_be_iterated_is_refused_as_bad_input(
+def test_an_argument_that_cannot_be_iterated_is_refused(
     tmp_path: Path, function: Callable[[Any], object], given: object
 ) -> None:
     with closing(init_database(tmp_path / "usage.db")):

@@ -1,4 +1,4 @@
-"""Snapshots come back as they were stored, newest first; what is refused leaves nothing."""
+"""Snapshots are read as they were stored, newest first. Refused input stores nothing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def numbered(count: int, bad_at: int | None = None, bad: dict[str, Any] | None =
         yield row | (bad or {}) if number == bad_at else row
 
 
-def test_a_stored_snapshot_is_given_back_as_it_was_stored() -> None:
+def test_recording_a_snapshot_returns_it_as_stored() -> None:
     one = UsageSnapshot.record("s", {"tokens": 1}, "session", START)
     other = insert_usage_snapshot({"session_id": "t", "snapshot_data": "[1]", "timestamp": START + 1})
     assert other is not None
@@ -110,7 +110,7 @@ def test_json_text_is_kept_byte_for_byte(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [{"b": [1, 2.5, None], "ü💥": {"a": True}}, [], {}, None, 0, False, 1.5, [[""]]])
-def test_an_object_is_stored_compact(value: Any) -> None:
+def test_an_object_is_stored_as_json_without_spaces(value: Any) -> None:
     text = UsageSnapshot.record("s", value).snapshot_data
     assert text == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     assert UsageSnapshot.get().data == value
@@ -130,14 +130,14 @@ def test_the_last_second_is_the_one_before_milliseconds_begin() -> None:
 
 
 @pytest.mark.parametrize("given", NO_SECONDS, ids=lambda given: repr(given)[:30])
-def test_a_timestamp_that_means_no_second_is_refused(given: Any) -> None:
+def test_an_invalid_timestamp_is_refused(given: Any) -> None:
     with pytest.raises(InvalidValue, match="an aware datetime, or seconds or milliseconds") as caught:
         UsageSnapshot.record("s", {}, timestamp=given)
     assert caught.value.field == "timestamp"
     assert stored() == []
 
 
-def test_without_a_timestamp_it_is_now() -> None:
+def test_the_default_timestamp_is_the_current_time() -> None:
     assert int(time.time()) <= UsageSnapshot.record("s", {}).timestamp <= time.time()
 
 
@@ -157,7 +157,7 @@ def test_a_generator_of_many_is_stored_in_its_order() -> None:
     assert insert_usage_snapshots(iter(())) == 0
 
 
-def test_many_are_sent_while_they_are_read_and_seen_when_all_are_there(tmp_path: Path) -> None:
+def test_many_snapshots_are_inserted_while_they_are_read_and_visible_after_the_last(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
     def watched() -> Iterator[dict[str, Any]]:
@@ -177,7 +177,7 @@ def test_many_are_sent_while_they_are_read_and_seen_when_all_are_there(tmp_path:
 
 @pytest.mark.parametrize("position", [0, 499, 500, 1202])
 @pytest.mark.parametrize(("bad", "error"), REFUSED)
-def test_one_refused_snapshot_refuses_all_and_its_position_is_told(
+def test_one_bad_snapshot_refuses_all_and_the_error_names_its_position(
     position: int, bad: dict[str, Any], error: type[RejectedInput]
 ) -> None:
     with pytest.raises(error, match=f"^snapshot {position}: "):
@@ -186,7 +186,7 @@ def test_one_refused_snapshot_refuses_all_and_its_position_is_told(
     assert insert_usage_snapshots(numbered(3)) == 3
 
 
-def test_a_source_that_fails_half_way_leaves_nothing() -> None:
+def test_if_the_iterable_raises_nothing_is_stored() -> None:
     with pytest.raises(ZeroDivisionError):
         insert_usage_snapshots(row | {"timestamp": 1 // (1100 - n)} for n, row in enumerate(numbered(1200)))
     assert stored() == []
@@ -203,7 +203,7 @@ def test_refused_snapshots_leave_the_callers_transaction_alone(usage_database: p
     assert ids(get_usage_snapshots()) == [kept]
 
 
-def test_newest_come_first_and_of_one_second_the_last_inserted() -> None:
+def test_lists_are_sorted_newest_first_and_within_a_second_by_id() -> None:
     now = time.time()
     rows = [{"session_id": "s", "snapshot_data": n, "timestamp": now - age} for n, age in enumerate((60, 5, 90, 5, 60))]
     insert_usage_snapshots(rows)
@@ -211,7 +211,7 @@ def test_newest_come_first_and_of_one_second_the_last_inserted() -> None:
         assert ids(snapshots) == [4, 2, 5, 1, 3]
 
 
-def test_the_window_is_a_hundred_of_the_last_day_unless_told() -> None:
+def test_by_default_a_list_has_at_most_100_snapshots_of_the_last_day() -> None:
     old = add(24 * HOUR + TIMEOUT)
     insert_usage_snapshots({"session_id": "s", "snapshot_data": n} for n in range(120))
     edge = add(24 * HOUR - TIMEOUT)
@@ -230,7 +230,7 @@ def test_a_session_is_listed_alone_and_whole() -> None:
     assert get_usage_snapshots_by_session("unheard of") == get_usage_snapshots("unheard of") == []
 
 
-def test_pruning_deletes_what_is_older_and_tells_how_many() -> None:
+def test_pruning_deletes_older_snapshots_and_returns_their_number() -> None:
     kept = [add(30 * DAY - TIMEOUT), add()]
     for age in (30 * DAY + TIMEOUT, 31 * DAY, 400 * DAY):
         add(age, "t")
@@ -240,7 +240,7 @@ def test_pruning_deletes_what_is_older_and_tells_how_many() -> None:
     assert [row[0] for row in stored()] == kept[1:]
 
 
-def test_without_foreign_keys_an_unknown_session_is_refused_all_the_same(tmp_path: Path) -> None:
+def test_an_unknown_session_is_refused_also_without_foreign_keys(tmp_path: Path) -> None:
     host = peewee.SqliteDatabase(str(tmp_path / "usage.db"))
     with host.bind_ctx(MODELS), host.connection_context():
         assert host.pragma("foreign_keys") == 0
@@ -262,7 +262,7 @@ def test_deleting_a_session_deletes_its_snapshots(tmp_path: Path, foreign_keys: 
     assert insert_usage_snapshot({"session_id": "s", "snapshot_data": {}}) is None
 
 
-def test_many_are_held_in_memory_by_number_and_by_size() -> None:
+def test_a_batch_is_limited_by_its_rows_and_by_its_size() -> None:
     small, large = (snapshot_input.row("s", text, "stats", 5) for text in ("[]", f'"{"x" * 2**20}"'))
     for row, sizes in ((small, [500, 500, 200]), (large, [8, 8, 4])):
         read: list[int] = []

@@ -1,4 +1,4 @@
-"""The storage of a database is that of its engine, and the models ask nothing else."""
+"""The storage of a database is chosen by its engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from usage_store.models.storage_interface import storage_of
 
 
 class Renamed(peewee.SqliteDatabase):
-    """A host's own class."""
+    """A database class of a host."""
 
 
 @pytest.mark.parametrize("kind", [peewee.SqliteDatabase, Renamed])
@@ -19,7 +19,7 @@ def test_each_class_of_database_has_the_storage_of_its_engine(kind: type[peewee.
     assert storage_of(kind(":memory:")) is storage_of(kind("other.db")) is sqlite
 
 
-def test_what_no_engine_owns_is_refused_each_time() -> None:
+def test_a_database_class_without_an_engine_is_refused_at_each_call() -> None:
     for _ in range(2):
         with pytest.raises(errors.ConfigurationError, match="PostgresqlDatabase is not supported"):
             storage_of(peewee.PostgresqlDatabase("x"))

@@ -1,4 +1,4 @@
-"""validate says valid only of a store that can be read: the usage tables' own checks, and those of others."""
+"""`validate` reports a store as valid only if it can be read. Other runners can have checks of their own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Path:
-    """A store with compacted snapshots and plain ones."""
+    """Provide a store with compacted and plain snapshots."""
     with closing(init_database(path)) as database:
         seed_usage(database, snapshots=200, days=30)
         assert maintain().compacted > 0
@@ -57,7 +57,7 @@ def test_a_store_without_an_active_configuration_is_not_valid_until_it_is_reset(
         assert validate_database()
 
 
-def test_refs_that_do_not_add_up_are_not_valid(store: Path) -> None:
+def test_wrong_counts_of_references_are_not_valid(store: Path) -> None:
     [(block, refs)] = rows(store, "SELECT id, refs FROM usage_snapshot_blocks LIMIT 1")
     script(store, f"UPDATE usage_snapshot_blocks SET refs = refs + 5 WHERE id = {block}")
     (problem,) = problems(store)
@@ -87,7 +87,7 @@ def test_snapshots_ahead_of_the_clock_are_counted_and_are_no_problem(store: Path
     assert said.endswith(": 1")
 
 
-def test_tables_that_are_not_there_yet_or_are_somebody_elses_are_left_alone(path: Path) -> None:
+def test_missing_tables_and_tables_of_other_programs_are_not_checked(path: Path) -> None:
     script(path, "CREATE TABLE usage_config (key TEXT)")
     assert problems(path) == []
     script(path, "DROP TABLE usage_config")
@@ -106,7 +106,7 @@ def test_tables_that_are_not_there_yet_or_are_somebody_elses_are_left_alone(path
     ],
 )
 @pytest.mark.parametrize("full", [False, True])
-def test_a_table_that_is_not_as_migrated_is_told_as_such(path: Path, change: str, *, full: bool) -> None:
+def test_a_table_that_differs_from_the_migrations_is_reported(path: Path, change: str, *, full: bool) -> None:
     init_database(path).close()
     script(path, f"PRAGMA foreign_keys = OFF; {change}")
     found = problems(path, full=full)
@@ -114,7 +114,7 @@ def test_a_table_that_is_not_as_migrated_is_told_as_such(path: Path, change: str
     assert {type(problem) for problem in found} == {SchemaDrift}
 
 
-def test_a_runner_takes_checks_of_ones_own(path: Path) -> None:
+def test_a_runner_accepts_checks_of_its_caller(path: Path) -> None:
     asked = []
 
     def check(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[UsageStoreError | str]:
@@ -136,7 +136,7 @@ def test_a_runner_takes_checks_of_ones_own(path: Path) -> None:
     assert asked == [False, True]
 
 
-def test_own_migrations_are_not_asked_about_the_usage_tables(store: Path) -> None:
+def test_validating_other_migrations_does_not_check_the_usage_tables(store: Path) -> None:
     script(store, "UPDATE usage_config SET is_active = 0")
     directory = write(store.parent / "own", {"001_users": table("users")})
     with opened(store) as database:

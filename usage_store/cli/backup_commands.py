@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def backup(arguments: argparse.Namespace) -> Outcome:
-    """Back up the database, beside it, under the migration lock."""
+    """Write a backup beside the database file, while holding the migration lock."""
     with opened(arguments, readonly=True) as runner, runner.connected():
         version = runner.current_version()
         path = runner.records.engine.copies.back_up_alone(
@@ -40,10 +40,10 @@ def backup(arguments: argparse.Namespace) -> Outcome:
 
 
 def restore(arguments: argparse.Namespace) -> Outcome:
-    """Put a backup in the database's place."""
+    """Replace the database by a backup."""
     target = target_of(arguments)
     if names_an_object(arguments.database or ""):
-        raise ConfigurationError(f"{target}: restore replaces a file; give its path or URL, not a database that has it")
+        raise ConfigurationError(f"{target}: restore replaces a file; give its path or URL, not a Python object")
     is_new = not is_there(file_of(arguments))
     kept = engine_at(target).copies.restore(
         target,
@@ -65,7 +65,7 @@ def _version_if_readable(target: str, arguments: argparse.Namespace) -> int:
         with closing(open_database(target, readonly=True)) as database:
             return MigrationRunner(database, arguments.directory, arguments.table).current_version()
     except (UsageStoreError, peewee.PeeweeException):
-        return 0  # a database that cannot be read is what one restores
+        return 0  # people restore a backup because the database cannot be read
 
 
 def _copied() -> Callable[[int, int], None]:
@@ -73,7 +73,7 @@ def _copied() -> Callable[[int, int], None]:
 
 
 def rehearse(arguments: argparse.Namespace) -> Outcome:
-    """Rehearse the pending migrations; the code is 7 if one fails, 4 if a `down` does not restore everything."""
+    """Rehearse the pending migrations. The exit code is 7 if one fails, 4 if a `down` does not restore everything."""
     with opened(arguments, readonly=True) as runner:
         rehearsal = rehearsals.rehearse(runner, arguments.target, on_progress=_copied())
     code = MigrationFailed.exit_code if rehearsal.failures else 0 if rehearsal.ok else SchemaDrift.exit_code

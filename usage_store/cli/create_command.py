@@ -1,4 +1,4 @@
-"""The command that writes a migration: empty, or from Peewee models."""
+"""The command `create`. It writes an empty migration, or a migration from Peewee models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _USAGE_TABLES = {"usage_config", "usage_sessions", "usage_snapshots", "usage_sna
 
 
 def create(arguments: argparse.Namespace) -> Outcome:
-    """Write a migration, empty or from models."""
+    """Write an empty migration, or one from models."""
     if arguments.directory is None:
         raise ConfigurationError(
             "create needs --directory, the folder of your own migrations, such as --directory myapp/migrations"
@@ -41,7 +41,7 @@ def create(arguments: argparse.Namespace) -> Outcome:
 
 
 def _refuse_ours(directory: str) -> None:
-    """Refuse the folder of the usage tables' own migrations: the installed one, and that of any checkout."""
+    """Raise ConfigurationError for a folder of the usage tables' own migrations, installed or in any clone."""
     first = find_files.numbered(usage_tables().directory, "")[0]
     try:
         is_ours = Path(directory, first.file_name).read_bytes() == first.read()
@@ -86,7 +86,7 @@ def _schema(runner: MigrationRunner) -> Catalog:
 
 
 def _without_model(runner: MigrationRunner, known: Collection[str]) -> list[str]:
-    """Say which tables no model has, but for the usage store's and the histories of any migrations."""
+    """Return a notice of the tables without a model. Usage tables and histories of migrations are not listed."""
     passed = {*_USAGE_TABLES, *map(str.lower, known)}
     tables = [name for name in runner.records.engine.own_tables(runner.database) if name.lower() not in passed]
     left = [name for name in tables if not (is_history(runner.database, name) or is_log(runner.database, name))]

@@ -1,4 +1,4 @@
-"""How the command lines end when something went wrong: an exit code and one line."""
+"""The exit code and the one line for an error of a command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNFORESEEN: Final = 70  # sysexits.h: an internal software error
 
 
 def one_line(error: BaseException) -> str:
-    """Give an error's message in one line, passwords replaced."""
+    """Return an error's message as one line. Passwords in it are replaced."""
     message = _of_a_file(error) if isinstance(error, OSError) and error.filename is not None else str(error)
     return shown(redact(message))
 
@@ -27,7 +27,7 @@ def _of_a_file(error: OSError) -> str:
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """Give what a program wants to know of an error: its type, message and exit code."""
+    """Return the type, the message and the exit code of an error."""
     code = _exit_code(error)
     message = one_line(error)
     if code == UNFORESEEN:

@@ -1,4 +1,4 @@
-"""The command line: read it, and call the function that does the command."""
+"""Read the command line, and call the function of the command."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from usage_store.cli.run_command import Outcome
 
-# The module of a command, in which a function has its name. It is loaded for that command only: those for copies
-# alone would take a tenth of the time of `check`.
+# The module of each command. The function of a command has the command's name. A module is imported only for its own
+# commands: the imports for copies alone would make `check` a tenth slower.
 _MODULES = {
     **dict.fromkeys(("backup", "restore", "rehearse"), "usage_store.cli.backup_commands"),
     **dict.fromkeys(("maintain", "convert"), "usage_store.cli.usage_commands"),
@@ -25,10 +25,11 @@ _MODULES = {
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "usage-store", door: tuple[str, ...] = ()) -> int:
-    """Run one command and give its exit code; an error is one line on stderr.
+    """Run one command and return its exit code. An error is printed as one line on stderr.
 
-    `argv` are the words after the program's name, by default those of this process. `prog` is how the person called
-    the program. `door` are the words of the command that this call stands for, as in `python -m usage_store.migrate`.
+    `argv` are the words after the program's name, by default those of this process. `prog` is the name by which the
+    program was called. `door` are the words of a command that is implied: `("migrate",)` for `python -m
+    usage_store.migrate`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     return run(lambda: parse(words, prog=prog, door=door), _command, json="--json" in words)

@@ -1,4 +1,4 @@
-"""What each command does: call the runner, and say what came of it in lines and in data."""
+"""The commands of `migrate`. Each calls the runner, and returns the result as lines and as data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def migrate(arguments: argparse.Namespace) -> Outcome:
 
 
 def rollback(arguments: argparse.Namespace) -> Outcome:
-    """Undo the newest migration, or all above a version; a missing database is not made."""
+    """Undo the newest migration, or all above a version. A missing database is an error, and is not created."""
     with opened(arguments, missing="refuse") as runner:
         steps = runner.rollback(arguments.target, stored_source=arguments.stored_source, on_step=_reporter(arguments))
         version = runner.current_version()
@@ -72,7 +72,10 @@ def _worst(problems: Sequence[UsageStoreError]) -> int:
 
 
 def status(arguments: argparse.Namespace) -> Outcome:
-    """Say what is applied and what is pending; the code is the worst problem's, or 1 with `--check` if some are."""
+    """List the applied and the pending migrations.
+
+    The exit code is that of the worst problem. Without problems, it is 1 with `--check` if migrations are pending.
+    """
     with opened(arguments, readonly=True, missing="empty") as runner:
         status = runner.status(notices=arguments.notices)
     applied, pending = status.applied_migrations, status.pending_migrations
@@ -99,7 +102,7 @@ def status(arguments: argparse.Namespace) -> Outcome:
 
 
 def check(arguments: argparse.Namespace) -> Outcome:
-    """Say what is wrong and what is pending, of which the code is made too."""
+    """List the problems, and count the pending migrations. Both decide the exit code."""
     with opened(arguments, readonly=True, missing="empty") as runner:
         problems, pending = runner.check()
     lines = [line for problem in problems for line in _problem_lines(problem)]
@@ -135,7 +138,7 @@ def validate(arguments: argparse.Namespace) -> Outcome:
 
 
 def plan(arguments: argparse.Namespace) -> Outcome:
-    """Say which SQL would run."""
+    """Show the SQL that would run."""
     with opened(arguments, readonly=True, missing="empty") as runner:
         plan = runner.plan(arguments.target)
     lines = [] if plan else ["-- nothing to do"]
@@ -154,7 +157,7 @@ def stamp(arguments: argparse.Namespace) -> Outcome:
 
 
 def adopt(arguments: argparse.Namespace) -> Outcome:
-    """Take over the history of another runner; a missing database is not made."""
+    """Take over the history of another runner. A missing database is an error, and is not created."""
     with opened(arguments, missing="refuse") as runner:
         adopted = runner.adopt(arguments.source, table=arguments.from_table)
     lines = [f"adopted {migration}, applied {_when(migration.applied_at)}" for migration in adopted]
@@ -162,7 +165,7 @@ def adopt(arguments: argparse.Namespace) -> Outcome:
 
 
 def log(arguments: argparse.Namespace) -> Outcome:
-    """Say what ran."""
+    """List the runs of migrations."""
     with opened(arguments, readonly=True) as runner, runner.connected():
         entries = runner.log.entries()
     lines = [

@@ -1,4 +1,4 @@
-"""Open the database that the arguments name, and say which file it is where that is missing, empty or new."""
+"""Open the database that the arguments name. If its file is missing, empty or new, a line on stderr names the file."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 def opened(
     arguments: argparse.Namespace, *, readonly: bool = False, missing: Missing = "create", silent: bool = False
 ) -> Iterator[MigrationRunner]:
-    """Open the database that the arguments name; `missing` says what is done if the file is not there.
+    """Open the database that the arguments name, for a block. `missing` decides what happens if there is no file.
 
-    A line on stderr names the file if it was created, and unless `silent` also if it is missing or empty.
+    A line on stderr names the file if it was created and, unless `silent`, if it is missing or empty.
     """
     reads = readonly or missing == "refuse"
-    if not reads and not is_there(file_of(arguments)):  # no file is made for migrations that cannot run
+    if not reads and not is_there(file_of(arguments)):  # an error here creates no file for migrations that cannot run
         find_files.discover(project_of(arguments.directory, arguments.table).directory, "")
     with database_of(arguments, readonly=readonly, missing=missing, mode=arguments.mode, silent=silent) as database:
         if reads and not silent and is_there(file_of(arguments)) and not database.get_tables():
@@ -91,14 +91,14 @@ def _opened(
 
 
 def target_of(arguments: argparse.Namespace) -> str:
-    """Give the path, URL or name of an object that the arguments have, or the default path."""
+    """Return the path, URL or object name in the arguments, or the default path."""
     return default_target() if arguments.database is None else str(arguments.database)
 
 
 def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.DatabaseProxy:
-    """Give the path or URL, or import the application's database that is named in its place."""
+    """Return the path or URL, or the application's database object, if the arguments name one."""
     target = target_of(arguments)
-    if not names_an_object(arguments.database or ""):  # code runs if it is named here, not by an environment variable
+    if not names_an_object(arguments.database or ""):  # only the option may name code to run, not the environment
         return target
     from usage_store.migrate.files.import_by_name import import_object  # noqa: PLC0415  only this case needs it
 
@@ -111,12 +111,12 @@ def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.Dat
 
 
 def file_of(arguments: argparse.Namespace) -> str:
-    """Give the absolute path of the database's file; it is empty for one in memory. Reads only."""
+    """Return the absolute path of the database's file, or an empty text for a database in memory. Reads only."""
     return file_of_database(_target(arguments))
 
 
 def named(arguments: argparse.Namespace) -> str:
-    """Name the database as a message does: its absolute path, and the environment variable if that named it."""
+    """Return the name of the database for a message: its absolute path, and the environment variable if it was used."""
     by_variable = arguments.database is None and os.environ.get("USAGE_STORE_DATABASE")
     file = file_of(arguments) or "the database in memory"
     return f"{file} (from $USAGE_STORE_DATABASE)" if by_variable else file
@@ -135,9 +135,9 @@ def _that_creates(arguments: argparse.Namespace) -> str:
 
 
 def is_there(file: str) -> bool:
-    """Tell whether something is at a path. Reads only.
+    """Return whether a file exists. Reads only.
 
-    A path that cannot be looked at counts as there, so that the error is the one of opening it.
+    Returns True for a path that cannot be read, so that the error message comes from opening the file.
     """
     try:
         os.stat(file)
@@ -150,7 +150,7 @@ def is_there(file: str) -> bool:
 
 @contextmanager
 def file_named(arguments: argparse.Namespace) -> Iterator[None]:
-    """Put the name of the database before what a ConfigurationError of the block says."""
+    """Put the name of the database before the message of a ConfigurationError that the block raises."""
     try:
         yield
     except ConfigurationError as error:
@@ -158,5 +158,5 @@ def file_named(arguments: argparse.Namespace) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print a line on stderr, at once."""
+    """Print a line on stderr immediately."""
     complain(line)

@@ -1,4 +1,4 @@
-"""On a terminal, how far something long has come. Elsewhere, and for what ends within a second, nothing is said."""
+"""Show the progress of long work on a terminal. Nothing is shown elsewhere, or for work that ends within a second."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from usage_store.cli.output import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PATIENCE = 1.0  # seconds before anything is said
+_PATIENCE = 1.0  # seconds before the first line
 _INTERVAL = 0.2  # seconds between two lines
 
 
 class Progress:
-    """What has been told so far of what one command waits for."""
+    """The progress of the work of one command."""
 
     def __init__(self) -> None:
         self._what = ""
@@ -26,7 +26,7 @@ class Progress:
         self._first = 0
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Tell how many of how many are done, how many a second, and the seconds left."""
+        """Show how many of `total` are done, how many in a second, and the seconds that are left."""
         if not sys.stderr.isatty():
             return
         now = time.monotonic()
@@ -45,7 +45,7 @@ class Progress:
 
 @contextmanager
 def ticking(what: str) -> Iterator[None]:
-    """Tell every second of the block how long it has taken: for what SQLite does in one statement."""
+    """Show every second how long the block has taken. For work that SQLite does in one statement."""
     if not sys.stderr.isatty():
         yield
         return
@@ -67,6 +67,6 @@ def _tick(what: str, ended: Event) -> None:
 
 
 def _show(line: str) -> None:
-    # Back at the line's start, so that whatever is printed next, an error too, takes its place.
+    # The carriage return makes the next output, also an error, replace this line.
     sys.stderr.write(f"{shown(line)}\x1b[K\r")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Run one command to its end: its outcome is printed; what stops it is a line and an exit code, whatever it is."""
+"""Run one command and print its outcome. Any error is printed as one line and decides the exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """A command's exit code, its lines for a person, and the same as data."""
+    """A command's exit code, its lines for a person, and the same result as data for `--json`."""
 
     code: int
     lines: Sequence[str]
@@ -34,9 +34,9 @@ class Outcome(NamedTuple):
 def run(
     parse: Callable[[], argparse.Namespace], act: Callable[[argparse.Namespace], Outcome], *, json: bool = False
 ) -> int:
-    """Parse, act, print the outcome, and give the exit code; an error is one line on stderr.
+    """Parse the arguments, run the command, print its outcome, and return the exit code.
 
-    With `json`, an error of `parse` is also a JSON object on stdout.
+    An error is printed as one line on stderr. With `json`, an error of `parse` is also a JSON object on stdout.
     """
     return with_output(lambda: _run(parse, act, json=json))
 
@@ -50,29 +50,29 @@ def _run(parse: Callable[[], argparse.Namespace], act: Callable[[argparse.Namesp
         try:
             with _logged(verbose=arguments.verbose):
                 outcome = act(arguments)
-                if stop.exit_code and outcome.code:  # a rehearsal, whose migration failed of Ctrl-C
+                if stop.exit_code and outcome.code:  # a rehearsal, in which Ctrl-C made a migration fail
                     return stop.exit_code
                 _print(outcome, arguments)
         except KeyboardInterrupt:
             return stop.exit_code or INTERRUPTED
-        except BaseException as error:  # noqa: BLE001  whatever comes up to here gets its line
-            # SQLite says an error of its own where Ctrl-C was heard in a function that it had called.
+        except BaseException as error:  # noqa: BLE001  each error gets one line
+            # If Ctrl-C came inside a function that SQLite had called, SQLite raises an error of its own.
             return stop.exit_code or _fail(error, verbose=arguments.verbose, json=arguments.json)
         return outcome.code
 
 
 class _Stop:
-    """End the block by KeyboardInterrupt at Ctrl-C and SIGTERM, so that what is on the way is undone and removed."""
+    """Raise KeyboardInterrupt in the block at Ctrl-C and SIGTERM, so that unfinished work is undone and removed."""
 
     def __init__(self) -> None:
-        self.exit_code = 0  # or the one of the signal that came
+        self.exit_code = 0  # or that of the signal that was received
         self._process = os.getpid()
         self._before: list[tuple[int, Any]] = []
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-                if signal.getsignal(number) == usual:  # not where it is ignored, as in a shell's background job
+                if signal.getsignal(number) == usual:  # not if it is ignored, as in a background job of a shell
                     self._before.append((number, signal.signal(number, self._hear)))
         self._unraisable, sys.unraisablehook = sys.unraisablehook, self._tell_unraisable
         return self
@@ -89,7 +89,7 @@ class _Stop:
         raise KeyboardInterrupt
 
     def _tell_unraisable(self, unraisable: UnraisableHookArgs) -> None:
-        # What Python was about when the signal came cannot raise: it is lost, and the command goes on.
+        # The signal came in code that cannot raise, such as a destructor. The command continues without a message.
         if not isinstance(unraisable.exc_value, KeyboardInterrupt):
             self._unraisable(unraisable)
 
@@ -118,7 +118,7 @@ def _fail(error: BaseException, *, verbose: bool, json: bool) -> int:
 class _Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
         line = super().formatMessage(record)
-        return shown(Block(line) if isinstance(record.msg, tuple) else line)  # a statement, as it was written
+        return shown(Block(line) if isinstance(record.msg, tuple) else line)  # a statement keeps its line breaks
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def _logged(*, verbose: bool) -> Iterator[None]:
         loggers[1].addFilter(cut_parameters)
         filters.append(cut_parameters)
     handler.setLevel(logging.DEBUG if verbose else logging.WARNING)
-    usual, logging.lastResort = logging.lastResort, handler  # for what is logged where nobody configures logging
+    usual, logging.lastResort = logging.lastResort, handler  # it prints log lines if logging is not configured
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The SQL statements that `--verbose` shows: blobs and long texts are cut, and their length is shown instead."""
+"""Show SQL statements for `--verbose`. Blobs and long texts are cut, and their length is shown instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_PARAMETERS = 50
 
 
 class Statement(tuple[str, Any]):
-    """What peewee logs: a statement and its parameters."""
+    """A statement and its parameters, as peewee logs them."""
 
     __slots__ = ()
 
@@ -25,7 +25,10 @@ class Statement(tuple[str, Any]):
 
 
 def cut_parameters(record: logging.LogRecord) -> bool:
-    """Let a record of peewee's logger be printed, its parameters cut. Other filters still find the statement in it."""
+    """Cut the parameters of a record of peewee's logger. Returns True, so that the record is printed.
+
+    Other filters still find the whole statement in the record.
+    """
     if isinstance(record.msg, tuple) and len(record.msg) == 2 and isinstance(record.msg[0], str):  # noqa: PLR2004
         record.msg = Statement(record.msg)
     return True

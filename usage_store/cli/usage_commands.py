@@ -21,7 +21,7 @@ _LEFT = 1
 
 
 def maintain(arguments: argparse.Namespace) -> Outcome:
-    """Prune, compact and evict snapshots; the code is 1 if something is left."""
+    """Prune, compact and evict snapshots. The exit code is 1 if something is left to do."""
     readonly = arguments.dry_run
     with database_of(arguments, readonly=readonly, missing="refuse") as database, file_named(arguments):
         done = run_maintenance.maintain(
@@ -57,7 +57,7 @@ def _lines(done: Maintained, *, dry: bool) -> list[str]:
 
 
 def convert(arguments: argparse.Namespace) -> Outcome:
-    """Convert a database of the original monitor, which is named by --database or as the argument."""
+    """Convert a database of the original monitor. The database is that of --database, or the argument."""
     if arguments.argument is not None:
         if arguments.database not in (None, arguments.argument):
             raise ConfigurationError("two databases are given: DATABASE and --database; give one of them")

@@ -25,12 +25,12 @@ NAMES = (
 
 
 def is_database(thing: object) -> bool:
-    """Tell whether a thing is a Peewee Database or DatabaseProxy of any kind."""
+    """Return whether a thing is a Peewee Database or DatabaseProxy of any kind."""
     return hasattr(type(thing), "connection_context")
 
 
 def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
-    """Give the engine of a database. Opens nothing.
+    """Return the engine of a database. Opens nothing.
 
     Raises ConfigurationError for a database that cannot be used: another kind, deferred, or a proxy without a database.
     """
@@ -42,7 +42,7 @@ def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
 
 
 def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
-    """Give the engine of a class of databases. Raises ConfigurationError for a class that is not supported."""
+    """Return the engine of a class of databases. Raises ConfigurationError for a class that is not supported."""
     for engine in ENGINES:
         if engine.owns(kind):
             return engine
@@ -50,13 +50,13 @@ def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
 
 
 def unwrap(database: peewee.Database | peewee.DatabaseProxy) -> Any:
-    """Give the database itself, also that of a DatabaseProxy. Raises ConfigurationError like `engine_of()`."""
+    """Return the database itself, also that of a DatabaseProxy. Raises ConfigurationError like `engine_of()`."""
     engine_of(database)
     return inner(database)
 
 
 def inner(database: peewee.Database | peewee.DatabaseProxy) -> peewee.Database:
-    """Give the database itself, also that of a DatabaseProxy.
+    """Return the database itself, also that of a DatabaseProxy.
 
     Raises ConfigurationError for a proxy without a database.
     """
@@ -101,19 +101,19 @@ def lent(
 
 
 def file_of(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> str:
-    """Give the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
+    """Return the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
     if isinstance(database, str | os.PathLike):
         return engine_at(database).file_of(database)
     return engine_of(database).file_of(inner(database))
 
 
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the only engine refuses what it cannot open
-    """Give the engine of a path or URL."""
+    """Return the engine of a path or URL."""
     return sqlite
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Give the error classes of the drivers in this process, and `others`.
+    """Return the error classes of the drivers in this process, and `others`.
 
     They are needed because peewee translates most errors of drivers, but not all.
     """

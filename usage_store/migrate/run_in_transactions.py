@@ -160,7 +160,7 @@ class Execution:
             self._alone.check_lock()
 
     def _wanted(self, migration: Migration) -> bool:
-        """Tell whether the migration is still to be run. Reads the history again if another process wrote."""
+        """Return whether the migration is still to be run. Reads the history again if another process wrote."""
         if self._watch.others_wrote():
             self._watch.look()
             self._versions = {row.version for row in self.records.history.applied()}

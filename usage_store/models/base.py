@@ -1,4 +1,4 @@
-"""What the usage models have in common."""
+"""The base class of the usage models."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class UsageModel(peewee.Model):
-    """A model of this package, bound by init_database()."""
+    """A model of this package. init_database() binds it to a database."""
 
     class Meta:
-        only_save_dirty = True  # else save() writes every column, and undoes what others have changed meanwhile
+        only_save_dirty = True  # otherwise save() writes every column, and overwrites changes of other programs
         legacy_table_names = False
 
     @classmethod
@@ -32,7 +32,7 @@ class UsageModel(peewee.Model):
 
     @classmethod
     def raw(cls, sql: str, *params: Any) -> peewee.ModelRaw:
-        """Query the model by SQL of your own."""
+        """Query the model by hand-written SQL."""
         return UsageRaw(cls, sql, params)
 
     @classmethod
@@ -42,29 +42,29 @@ class UsageModel(peewee.Model):
         return named  # type: ignore[no-any-return]
 
     def save(self, force_insert: bool = False, only: Any = None) -> Any:  # noqa: FBT001, FBT002  peewee's signature
-        """Store what was assigned, checked as the functions do. Raises InvalidValue."""
+        """Store the assigned values, after the same checks as in `insert_usage_snapshot()`. Raises InvalidValue."""
         self._settle()
         return super().save(force_insert=force_insert, only=only)
 
     @classmethod
     def bulk_create(cls, model_list: Iterable[Self], batch_size: int | None = None) -> Any:
-        """Store many, checked as the functions do. Raises InvalidValue."""
+        """Store many models, after the same checks as in `insert_usage_snapshot()`. Raises InvalidValue."""
         models = list(model_list)
         for model in models:
             model._settle()  # noqa: SLF001  it is of this class
         return super().bulk_create(models, batch_size)
 
     def _settle(self) -> None:
-        """Replace what was assigned by what will be stored."""
+        """Replace each assigned value by the value that will be stored."""
         for field in self.dirty_fields:
             if isinstance(field, Checked):
                 self.__data__[field.name] = field.as_stored(self.__data__.get(field.name))
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the columns by their names, ready for `json.dumps`. Reads only.
+        """Return the columns by their names, ready for `json.dumps`. Reads only.
 
-        A column that was not selected is left out. A text that is not UTF-8 in the database is given as `os.fsdecode`
-        gives it.
+        A column that was not selected is left out. A text that is not UTF-8 in the database is decoded as by
+        `os.fsdecode`.
         """
         loaded = (field for field in self._meta.sorted_fields if field.name in self.__data__)
         return {field.name: self._as_json(field) for field in loaded}
@@ -76,7 +76,7 @@ class UsageModel(peewee.Model):
         return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
     def _utc(self, name: str) -> datetime | None:
-        """Give a column of seconds as an aware datetime."""
+        """Return a column of seconds as an aware datetime."""
         seconds = self.__data__.get(name)
         try:
             return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
@@ -92,7 +92,7 @@ class UsageModel(peewee.Model):
 
     @classmethod
     def _stored(cls, values: dict[str, Any]) -> Self:
-        """Make the model of a stored row from the values of all its fields. The dict is the model's own from now on.
+        """Create the model of a stored row from the values of all its fields. The model keeps the dict.
 
         Peewee's `__init__` would take four times as long.
         """

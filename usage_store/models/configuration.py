@@ -23,7 +23,7 @@ logger = logging.getLogger("usage_store")
 
 
 @functools.lru_cache(maxsize=32)
-def _warn_once(database: object, line: str) -> None:  # noqa: ARG001  each database is told of
+def _warn_once(database: object, line: str) -> None:  # noqa: ARG001  once for each database
     logger.warning("%s", line)
 
 
@@ -71,9 +71,9 @@ class UsageConfig(UsageModel):
 
     @property
     def created_at_utc(self) -> datetime | None:
-        """`created_at` as an aware datetime in UTC, or None where that is None.
+        """`created_at` as an aware datetime in UTC, or None if it is None.
 
-        Raises InvalidValue for a number that is no time before the year 10000, which another program may have written.
+        Raises InvalidValue for a number outside the years 1 to 9999, which another program may have written.
         """
         return self._utc("created_at")
 
@@ -84,10 +84,10 @@ class UsageConfig(UsageModel):
 
     @classmethod
     def active(cls) -> UsageConfig | None:
-        """Give the active configuration, or None. Reads only.
+        """Return the active configuration, or None. Reads only.
 
-        Where another program has stored a value that is not allowed, the field has its default instead. One warning
-        names all such fields, once in a process.
+        If another program has stored a value that is not allowed, the field has its default instead. One warning names
+        all such fields. The same warning is logged only once by a process.
         """
         database = cls._db()
         values = storage_of(database).active_configuration(database)
@@ -104,9 +104,9 @@ class UsageConfig(UsageModel):
 
     @classmethod
     def update_active(cls, updates: Mapping[str, Any]) -> bool:
-        """Change the named fields of the active configuration, and no others. Give False if there are none to change.
+        """Change the named fields of the active configuration, and no others. Returns False if `updates` is empty.
 
-        Raises UnknownField, InvalidValue or NoActiveConfiguration, and then changes nothing.
+        Raises UnknownField, InvalidValue or NoActiveConfiguration. Then nothing is changed.
         """
         changes = allowed_values.checked_changes(updates)
         if changes:
@@ -117,7 +117,7 @@ class UsageConfig(UsageModel):
     def reset_active(cls) -> None:
         """Set every field of the active configuration to its default. `id` and `created_at` stay.
 
-        Where no configuration is active, the newest becomes active. Where there is none, a new one is made.
+        If no configuration is active, the newest one is reset and becomes active. If there is none, one is created.
         """
         database, rules = cls._db(), allowed_values.CONFIG_RULES.values()
         storage_of(database).reset_configuration(database, [rule.default for rule in rules])

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class LongHistories(UsageModel):
-    """What `UsageSnapshot` has for histories that are too long for a list."""
+    """The methods of `UsageSnapshot` for histories that are too long for a list."""
 
     if TYPE_CHECKING:
-        _made: ClassVar[Callable[..., Any]]  # it makes the model of a row
+        _made: ClassVar[Callable[..., Any]]  # creates the model of a row
 
     @classmethod
     def between(
@@ -30,20 +30,21 @@ class LongHistories(UsageModel):
         snapshot_type: str | None = None,
         newest_first: bool = True,  # noqa: FBT001, FBT002  a flag of the public signature
     ) -> Iterator[Self]:
-        """Go through the snapshots with `since <= timestamp < until`, newest first, and leave none out.
+        """Iterate over all snapshots with `since <= timestamp < until`, newest first. Reads only.
 
-        Without arguments these are all snapshots; a session and a type narrow them down. With `newest_first=False`
-        the oldest come first. Snapshots of the same second come in the order of their ids.
+        Without arguments, these are all snapshots. `session_id` and `snapshot_type` select those of a session and of a
+        type. With `newest_first=False`, the oldest snapshot is first. Snapshots of the same second are sorted by id.
 
-        `since` and `until` are aware datetimes, seconds or milliseconds. Their fractions of a second are cut off, as
-        those of a snapshot's timestamp are. So two spans that meet have no snapshot in common, and lose none.
+        `since` and `until` are aware datetimes, seconds or milliseconds. Fractions of a second are cut off, as for the
+        timestamps of snapshots. So if one span ends where the next begins, each snapshot is in exactly one of them.
 
-        The iterator reads some 500 snapshots or 4 MB of text at a time and needs no more memory than that. Between two
-        pages it holds no lock and no transaction, so that others can write. Each snapshot comes at most once. A
-        snapshot that is deleted meanwhile may be missing. One that is stored meanwhile may come or not. Reads only.
+        The iterator reads pages of about 500 snapshots or 4 MB of text, and only one page is in memory. Between two
+        pages it holds no lock and no transaction, so that others can write. No snapshot is returned twice. A snapshot
+        that is deleted or stored during the iteration may be returned or not.
 
-        Raises InvalidValue for a bad argument at the call, also where `since` is after `until`. An unknown session has
-        no snapshots. A damaged snapshot raises DamagedSnapshot where its `snapshot_data` or `data` is read.
+        The call raises InvalidValue for a bad argument, also if `since` is after `until`. A session that is not
+        registered has no snapshots. A damaged snapshot raises DamagedSnapshot when its `snapshot_data` or `data` is
+        read.
         """
         window = checked_window(since, until, session_id, snapshot_type, newest_first)
         database = cls._db()
@@ -57,9 +58,9 @@ class LongHistories(UsageModel):
         until: datetime | float | None = None,
         session_id: str | None = None,
         snapshot_type: str | None = None,
-        newest_first: bool = True,  # noqa: FBT001, FBT002  counted alike; it takes the arguments of between()
+        newest_first: bool = True,  # noqa: FBT001, FBT002  has no effect; the arguments are those of between()
     ) -> int:
-        """Count the snapshots that `between` gives for the same arguments. Reads only. Raises InvalidValue."""
+        """Count the snapshots that `between` returns for the same arguments. Reads only. Raises InvalidValue."""
         window = checked_window(since, until, session_id, snapshot_type, newest_first)
         database = cls._db()
         return storage_of(database).count_between(database, window)

@@ -1,4 +1,4 @@
-"""Show what a model holds in one short line, whatever it holds: for repr(), which must not raise."""
+"""Show the contents of a model in one short line, for repr(). Nothing here raises, whatever the model holds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REPR.maxother = _REPR.maxlong = _MOST
 
 
 def snapshot(columns: Mapping[str, Any], read_text: Callable[[], Any]) -> str:
-    """Show the columns of a snapshot that are there; `read_text` gives its text or raises DamagedSnapshot."""
+    """Show the selected columns of a snapshot. `read_text` returns its text or raises DamagedSnapshot."""
     line = key(columns.get("id"))
     if "session" in columns:
         line += f" of {value(columns['session'])}"
@@ -38,12 +38,12 @@ def _payload(read_text: Callable[[], Any]) -> str:
 
 
 def key(given: Any) -> str:
-    """Show a primary key, or that there is none yet."""
+    """Show a primary key, or "without id" for None."""
     return "without id" if given is None else value(given)
 
 
 def value(given: Any) -> str:
-    """Give the repr of a value, cut where it is long. Never raises."""
+    """Return the repr of a value. A long repr is cut. Never raises."""
     if isinstance(given, (str, bytes)):
         return repr(given[:_MOST]) + _cut(given)
     try:
@@ -53,12 +53,12 @@ def value(given: Any) -> str:
 
 
 def text(given: Any) -> str:
-    """Give a text without quotes, cut where it is long, its control characters escaped. All else as `value` does."""
+    """Return a text without quotes. A long text is cut, and control characters are escaped. Others as in `value`."""
     return _escaped(given[:_MOST]) + _cut(given) if isinstance(given, str) else value(given)
 
 
 def moment(seconds: Any) -> str:
-    """Give a time as ISO 8601 in UTC, such as 2025-07-18T16:37:34Z. What is no time is given as `value` does."""
+    """Return a time as ISO 8601 in UTC, such as 2025-07-18T16:37:34Z. Anything else is shown as by `value`."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
     except (OSError, OverflowError, TypeError, ValueError):

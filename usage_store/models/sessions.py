@@ -1,4 +1,4 @@
-"""The methods of UsageSession: make sessions known, remove them, and measure them."""
+"""The methods of UsageSession: register sessions, delete them, and list their sizes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SessionSize(NamedTuple):
 
 
 class Sessions(UsageModel):
-    """What one can do with the rows of `UsageSession`, which is declared beside the snapshots that it names."""
+    """The methods of `UsageSession`. Its fields are in `snapshots.py`, beside the model that refers to them."""
 
     def __repr__(self) -> str:
         data = self.__data__
@@ -33,30 +33,30 @@ class Sessions(UsageModel):
 
     @property
     def created_at_utc(self) -> datetime | None:
-        """`created_at` as an aware datetime in UTC, or None where that is None.
+        """`created_at` as an aware datetime in UTC, or None if it is None.
 
-        Raises InvalidValue for a number that is no time before the year 10000, which another program may have written.
+        Raises InvalidValue for a number outside the years 1 to 9999, which another program may have written.
         """
         return self._utc("created_at")
 
     @classmethod
     def register(cls, session_id: str) -> None:
-        """Make a session known. Nothing happens if it is already. Raises InvalidValue for an empty id."""
+        """Register a session. Does nothing if it is registered already. Raises InvalidValue for an empty id."""
         cls.register_many([session_id])
 
     @classmethod
     def register_many(cls, session_ids: Iterable[str]) -> int:
-        """Make sessions known, all or none, and give how many of them are new. Raises InvalidValue."""
+        """Register sessions, all or none, and return how many were not registered before. Raises InvalidValue."""
         checked, database = _checked(session_ids), cls._db()
         return storage_of(database).register(database, checked)
 
     @classmethod
     def remove_many(cls, session_ids: Iterable[str]) -> int:
-        """Delete sessions and their snapshots, and give the number of the snapshots. The host's events stay.
+        """Delete sessions and their snapshots, and return the number of deleted snapshots. The host's events stay.
 
-        The work is done in transactions of about 10 ms, so that others can write in between. Each session goes after
-        its snapshots. If the work is stopped, what was deleted until then stays deleted. Inside an open transaction,
-        all of it belongs to that transaction. Raises InvalidValue.
+        The work is done in transactions of about 10 ms, so that other connections can write between them. The snapshots
+        of a session are deleted before the session. If the call is interrupted, the committed deletions stay. Inside an
+        open transaction, everything is deleted in that transaction. Raises InvalidValue.
         """
         checked = _checked(session_ids, allowed_values.checked_stored_id)
         database = cls._db()
@@ -66,8 +66,8 @@ class Sessions(UsageModel):
     def sizes(cls, session_id: str | None = None) -> list[SessionSize]:
         """List the number of snapshots of each session, or of one, and the bytes of their texts on disk.
 
-        A compacted snapshot counts with its share of its block. Reads only. It reads all snapshots of these sessions.
-        Raises InvalidValue.
+        For a compacted snapshot, the bytes are its share of its block. Reads only, but reads all snapshots of these
+        sessions. Raises InvalidValue.
         """
         checked = None if session_id is None else allowed_values.checked_session_id(session_id)
         database = cls._db()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import peewee
 
     class _Snapshots:
-        """What peewee puts beside the foreign key of a snapshot."""
+        """The type of `UsageSession.snapshots`, which peewee creates for the foreign key of a snapshot."""
 
         @overload
         def __get__(self, instance: None, owner: Any) -> peewee.BackrefAccessor: ...
@@ -48,14 +48,14 @@ class UsageSession(Sessions):
     session_id = SessionIdField(primary_key=True, constraints=[Check("session_id <> ''")])
     created_at = EpochField()
     if TYPE_CHECKING:
-        snapshots = _Snapshots()  # peewee makes it
+        snapshots = _Snapshots()  # peewee creates it
 
     class Meta:
         table_name = "usage_sessions"
         without_rowid = True
         strict_tables = True
 
-    __repr__ = Sessions.__repr__  # or peewee would make one
+    __repr__ = Sessions.__repr__  # otherwise peewee would define one
 
 
 class SnapshotRow(NamedTuple):
@@ -76,7 +76,7 @@ class UsageSnapshot(LongHistories):
         UsageSession, column_name="session_id", backref="snapshots", on_delete="CASCADE", index=False
     )
     if TYPE_CHECKING:
-        session_id = SessionIdField()  # peewee makes it beside `session`
+        session_id = SessionIdField()  # peewee creates it for `session`
     snapshot_data = SnapshotTextField()
     snapshot_type = SnapshotTypeField(
         default="stats",
@@ -107,7 +107,7 @@ class UsageSnapshot(LongHistories):
         return datetime.fromtimestamp(self.timestamp, UTC)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give `id`, `session_id`, `data` (parsed), `snapshot_type` and `timestamp`, ready for `json.dumps`.
+        """Return `id`, `session_id`, `data` (parsed), `snapshot_type` and `timestamp`, ready for `json.dumps`.
 
         A column that was not selected is left out. Raises what `data` raises. Reads only.
         """
@@ -121,17 +121,17 @@ class UsageSnapshot(LongHistories):
     def record(
         cls, session_id: str, snapshot_data: Any, snapshot_type: str = "stats", timestamp: Any = None
     ) -> UsageSnapshot:
-        """Store one snapshot and give it back.
+        """Store one snapshot and return it.
 
-        `snapshot_data` is JSON text, which is kept as given, or an object, which is stored as JSON without spaces.
-        `timestamp` is an aware datetime, seconds or milliseconds, at most a day ahead of the clock. None is now.
-        Raises InvalidValue or UnknownSession, and then stores nothing.
+        `snapshot_data` is JSON text, which is stored unchanged, or an object, which is stored as JSON without spaces.
+        `timestamp` is an aware datetime, seconds or milliseconds, at most a day ahead of the clock. None means now.
+        Raises InvalidValue or UnknownSession. Then nothing is stored.
         """
         return cls._record(snapshot_input.row(session_id, snapshot_data, snapshot_type, timestamp))
 
     @classmethod
     def record_mapping(cls, snapshot: Mapping[str, Any]) -> UsageSnapshot:
-        """Store one snapshot, given as a mapping of `record`'s arguments. Raises UnknownField, too."""
+        """Store one snapshot, a mapping of `record`'s arguments, and return it. Raises UnknownField, too."""
         return cls._record(snapshot_input.mapped_row(snapshot))
 
     @classmethod
@@ -148,11 +148,11 @@ class UsageSnapshot(LongHistories):
 
     @classmethod
     def record_many(cls, snapshots: Iterable[Mapping[str, Any]], *, ahead: bool = False) -> int:
-        """Store many snapshots, all or none, and give their number.
+        """Store many snapshots, all or none, and return their number.
 
-        Each snapshot is a mapping of `record`'s arguments. They may come from any iterable, which is read in batches.
-        With `ahead`, timestamps may lie any time ahead of the clock. Raises what `record_mapping` raises. The message
-        begins with the position of the snapshot that was refused.
+        Each snapshot is a mapping of `record`'s arguments. `snapshots` can be any iterable, which is read in batches.
+        With `ahead`, timestamps may be any time ahead of the clock. Raises the errors of `record_mapping`. The message
+        begins with the position of the refused snapshot; the first position is 0.
         """
         database = cls._db()
         total = 0
@@ -163,7 +163,7 @@ class UsageSnapshot(LongHistories):
         mapped = functools.partial(snapshot_input.mapped_row, ahead=ahead)
         rows = (snapshot_input.numbered(number, mapped, snapshot) for number, snapshot in numbered)
         batches = snapshot_input.batches(rows)
-        first = next(batches, [])  # before BEGIN: no lock is held for input that is refused
+        first = next(batches, [])  # before BEGIN, so that refused input takes no lock
         storage = storage_of(database)
         with engine_of(database).write_transaction(database):
             for batch in itertools.chain([first], batches):
@@ -181,8 +181,8 @@ class UsageSnapshot(LongHistories):
     def recent(cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24) -> list[UsageSnapshot]:
         """List at most `limit` snapshots of the last hours, newest first, of one session or of all. Reads only.
 
-        Where there are more, the oldest are left out without a word. `between` gives all of them. Raises InvalidValue
-        for a limit below 1 or hours that are not above 0.
+        If there are more than `limit`, the oldest are left out, and nothing says so. `between` returns all of them.
+        Raises InvalidValue for a limit below 1 or hours that are not above 0.
         """
         made = cls._made
         return [made(*row) for row in cls._recent(session_id, limit, hours_back)]
@@ -191,33 +191,37 @@ class UsageSnapshot(LongHistories):
     def recent_rows(
         cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24
     ) -> list[SnapshotRow]:
-        """List the same as `recent`, as plain rows: at most `limit`, the oldest are left out without a word.
+        """List the same snapshots as `recent`, as plain rows. Reads only.
 
-        Raises DamagedSnapshot for a row whose text cannot be read.
+        If there are more than `limit`, the oldest are left out, and nothing says so. Raises InvalidValue, and
+        DamagedSnapshot for a row whose text cannot be read.
         """
         return _rows(cls._recent(session_id, limit, hours_back))
 
     @classmethod
     def of_session(cls, session_id: str) -> list[UsageSnapshot]:
-        """List all snapshots of a session, newest first. A session that is not known has none. Reads only.
+        """List all snapshots of a session, newest first. A session that is not registered has none. Reads only.
 
-        All of them are in memory at once. For long sessions, `between` needs less. Raises InvalidValue.
+        All of them are in memory at once. For long sessions, `between` needs less memory. Raises InvalidValue.
         """
         made = cls._made
         return [made(*row) for row in cls._of_session(session_id)]
 
     @classmethod
     def rows_of_session(cls, session_id: str) -> list[SnapshotRow]:
-        """List the same as `of_session`, as plain rows. Raises DamagedSnapshot for a row that cannot be read."""
+        """List the same snapshots as `of_session`, as plain rows. Reads only.
+
+        Raises InvalidValue, and DamagedSnapshot for a row whose text cannot be read.
+        """
         return _rows(cls._of_session(session_id))
 
     @classmethod
     def prune(cls, days_old: float = 30) -> int:
-        """Delete the snapshots that are older than `days_old` days, and give their number. 0 deletes all.
+        """Delete the snapshots that are older than `days_old` days, and return their number. 0 deletes all.
 
-        The work is done in transactions of about 10 ms, oldest snapshots first, so that others can write in between.
-        If the work is stopped, what was deleted until then stays deleted. Inside an open transaction, all of it belongs
-        to that transaction. Raises InvalidValue.
+        The work is done in transactions of about 10 ms, so that other connections can write between them. The oldest
+        snapshots are deleted first. If the call is interrupted, the committed deletions stay. Inside an open
+        transaction, everything is deleted in that transaction. Raises InvalidValue.
         """
         span = allowed_values.checked_span("days_old", days_old, 86_400, zero=True)
         before = int(time.time() - span) if span else allowed_values.MAX_INTEGER
@@ -242,7 +246,7 @@ class UsageSnapshot(LongHistories):
 
     @classmethod
     def _made(cls, row_id: int, session_id: str, data: str, kind: str, seconds: int, _: Any = None) -> UsageSnapshot:
-        model: Any = cls.__new__(cls)  # not by `_stored`: one more call for each row of a list takes long
+        model: Any = cls.__new__(cls)  # as in `_stored`: a call of it for each row of a list would be slower
         model.__data__ = {
             "id": row_id,
             "session": session_id,
@@ -263,7 +267,7 @@ class UsageSnapshot(LongHistories):
 
     @classmethod
     def _check(cls, row: snapshot_input.Row) -> None:
-        """Raise what is wrong with a row that was not inserted."""
+        """Raise the reason why the database did not insert a row; return if the row is valid by now."""
         session, text, *_ = row
         database = cls._db()
         valid, known = storage_of(database).refused_because(database, text, session)

@@ -78,7 +78,7 @@ class Storage(Protocol[D]):
         """List all snapshots of a session as `recent` does. Reads only."""
 
     def pages(self, database: D, window: Window) -> Iterator[list[tuple[Any, ...]]]:
-        """Give the snapshots of a window by timestamp and id, in lists of rows as `recent` gives them. Reads only.
+        """Yield the snapshots of a window by timestamp and id, in lists of rows as `recent` returns them. Reads only.
 
         Nothing is held between two lists: no lock, no transaction, no open statement.
         """
@@ -153,7 +153,7 @@ class Maintenance(Protocol[D]):
         """Return how many bytes the database uses on disk. Reads only."""
 
     def free_pages(self, database: D) -> int:
-        """Return the number of free pages, which can be given back to the disk. Reads only."""
+        """Return the number of free pages, which can be returned to the disk. Reads only."""
 
     def step_in_times(self, database: D, retention: float) -> str | None:
         """Describe a long gap between stored times that ended within the last hour, or return None. Reads only.
@@ -191,7 +191,7 @@ class Steps(Protocol):
         """Correct wrong counts of references. With `renumber`, give blocks of version 2 new numbers too."""
 
     def on_pages(self) -> Iterator[tuple[str, int]]:
-        """Give pages back to the disk."""
+        """Return free pages to the disk."""
 
     def in_passing(self, goals: Goals) -> Iterator[tuple[str, int]]:
         """Do the steps on rows and pages."""

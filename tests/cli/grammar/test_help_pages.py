@@ -1,4 +1,4 @@
-"""The help of each command explains its options, its words and its exit codes, and is the same at every door."""
+"""The help of each command explains its options, special words and exit codes, and is the same however it is called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EVERY = list(COMMANDS)
 NAMES = [" ".join(words) or "none" for words in EVERY]
-# Words that a newcomer cannot know, in all their forms.
+# Special words that a newcomer does not know, in all their forms.
 ART = {
     "stamp": "stamp",
     "adopt": "adopt",
@@ -43,7 +43,7 @@ ART = {
 
 
 def page(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], prog: str, door: tuple[str, ...] = ()) -> str:
-    """Print the help of a command, and give it."""
+    """Run a command with --help, and return its page."""
     with pytest.raises(SystemExit) as ended:
         parse([*words, "--help"], prog=prog, door=door)
     assert ended.value.code == 0
@@ -73,13 +73,13 @@ def test_every_option_and_argument_of_a_command_is_explained(
 
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)
-def test_its_lines_fit_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+def test_the_lines_of_a_page_fit_80_columns(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     shown = page(capsys, words, "usage-store")
     assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)
-def test_no_word_of_art_is_left_unexplained(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+def test_every_special_word_is_explained(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     shown = page(capsys, words, "usage-store")
     text, _, explained = shown.partition("\nwords:\n")
     listed = re.sub(r"^  [a-z]+( \[?[A-Z]+\]?)?  ", "", text, flags=re.MULTILINE)  # names of commands, explained there
@@ -93,7 +93,7 @@ def test_no_word_of_art_is_left_unexplained(capsys: pytest.CaptureFixture[str], 
 
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)
-def test_its_example_is_a_command_line_of_that_command(
+def test_the_example_of_a_page_is_a_command_line_of_that_command(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     found = re.search(r"^example:\n  (usage-store .+)$", page(capsys, words, "usage-store"), re.MULTILINE)
@@ -103,7 +103,9 @@ def test_its_example_is_a_command_line_of_that_command(
 
 
 @pytest.mark.parametrize("words", EVERY, ids=NAMES)
-def test_its_exit_codes_are_from_the_one_table(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+def test_the_exit_codes_of_a_page_are_from_the_one_table(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
     shown = page(capsys, words, "usage-store").partition("\nexit codes:\n")[2]
     listed = dict(re.findall(r"^  (\d+) +(\S.*)$", shown, re.MULTILINE))
     assert {int(code): text for code, text in listed.items()} == {
@@ -113,7 +115,9 @@ def test_its_exit_codes_are_from_the_one_table(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("words", [each for each in EVERY if each], ids=NAMES[1:])
-def test_every_door_shows_the_same_page(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+def test_every_way_to_start_a_command_shows_the_same_page(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
     usual = page(capsys, words, "usage-store")
     assert usual.startswith(f"usage: usage-store {' '.join(words)} ")
     module = f"python -m usage_store.{words[0]}"
@@ -122,7 +126,7 @@ def test_every_door_shows_the_same_page(capsys: pytest.CaptureFixture[str], word
     assert in_one_line(by_door).replace(module, f"usage-store {words[0]}") == in_one_line(usual)
 
 
-def test_the_doors_are_where_they_should_be(tmp_path: Path) -> None:
+def test_each_way_to_start_the_program_has_its_own_usage_line(tmp_path: Path) -> None:
     code = "import sys; from usage_store.__main__ import main; sys.exit(main())"
     for done, typed in (
         (run_python("-m", "usage_store", "--help", cwd=tmp_path), "python -m usage_store COMMAND"),

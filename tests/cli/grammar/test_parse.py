@@ -1,4 +1,4 @@
-"""A command line is understood wherever its options stand, and a mistake in it is one line that names what is right."""
+"""Options may stand anywhere on a command line. A mistake is one line that names the right word."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_options_stand_before_between_and_after_the_words_of_the_command(line: s
         ("migrate create -- status", ("migrate", "create")),
     ],
 )
-def test_the_value_of_an_option_and_an_argument_are_no_command(line: str, words: tuple[str, ...]) -> None:
+def test_the_value_of_an_option_is_not_taken_for_a_command(line: str, words: tuple[str, ...]) -> None:
     assert words_of(line) == words
 
 
@@ -79,7 +79,7 @@ def test_options_that_contradict_each_other_are_refused(line: str, said: str) ->
         parse(line.split(), prog="usage-store")
 
 
-def test_a_value_keeps_its_place() -> None:
+def test_a_value_belongs_to_the_option_before_it() -> None:
     arguments = parse(["migrate", "--table", "status", "--directory", "check", "rollback", "-1"], prog="usage-store")
     assert (arguments.table, arguments.directory, arguments.target) == ("status", "check", -1)
 
@@ -160,7 +160,7 @@ def test_the_version_is_printed(tmp_path: Path, words: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"usage-store {usage_store.__version__}\n", "")
 
 
-def test_one_program_does_what_the_modules_do(tmp_path: Path) -> None:
+def test_usage_store_does_the_same_as_the_modules(tmp_path: Path) -> None:
     done = run_python("-m", "usage_store", "migrate", cwd=tmp_path)
     assert (done.returncode, done.stdout.count("applied")) == (0, 3)
     for name in ("maintain", "convert", "migrate validate"):
@@ -214,7 +214,7 @@ ODD = os.fsdecode(b"\xff")
         ("create", "x", "--directory", "own", "--from", "m", "--rename", "a:b", "--rename", "a:c"),
     ],
 )
-def test_odd_values_are_one_line_and_nothing_is_made(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_an_invalid_value_is_one_line_and_creates_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:
     done = called(*words, cwd=tmp_path)
     assert done.returncode in (2, 8), done
     assert re.fullmatch(r"(.+: there is no database yet; .+\n)?error: .+\n", done.stderr)

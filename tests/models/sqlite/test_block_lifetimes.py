@@ -1,4 +1,4 @@
-"""A block lives exactly as long as rows refer to it, however these come and go, and whoever makes them."""
+"""A block exists exactly as long as rows refer to it, whatever program inserts, updates or deletes the rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSERT INTO events (session_id) VALUES ('a'), ('b'), ('a');
 
 @pytest.fixture
 def path(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> Path:
-    """Give a database of sessions a and b, each with three rows in a block of its own."""
+    """Return the path of a database with sessions a and b, each with three rows in one block."""
     number_blocks_from_one(usage_database)
     for session in "ab":
         record(*TEXTS, session=session)
@@ -43,7 +43,7 @@ def rows_of(found: dict[int, Block]) -> dict[int, list[int]]:
 
 
 def run(path: Path, *statements: str, foreign_keys: str = "OFF", recursive_triggers: str = "OFF") -> None:
-    """Run SQL as another program would, with its own settings."""
+    """Run SQL on a connection of another program, with its own settings."""
     with raw(path) as connection:
         connection.execute(f"PRAGMA foreign_keys = {foreign_keys}")
         connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
@@ -66,7 +66,7 @@ DELETIONS: list[tuple[list[str], dict[int, list[int]]]] = [
 
 @pytest.mark.parametrize(("keys", "triggers"), SETTINGS)
 @pytest.mark.parametrize(("statements", "left"), DELETIONS, ids=range(len(DELETIONS)))
-def test_a_block_goes_with_its_last_row(
+def test_a_block_is_deleted_with_its_last_row(
     path: Path, statements: list[str], left: dict[int, list[int]], keys: str, triggers: str
 ) -> None:
     run(path, *statements, foreign_keys=keys, recursive_triggers=triggers)
@@ -95,7 +95,7 @@ WAYS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_block_goes_with_its_last_row_by_this_package_s_methods(path: Path, way: str) -> None:
+def test_a_block_is_deleted_with_its_last_row_by_this_package_s_methods(path: Path, way: str) -> None:
     WAYS[way]()
     assert rows_of(blocks(path)) == {2: [4, 5, 6]}
     assert {snapshot.id: snapshot.snapshot_data for snapshot in UsageSnapshot.of_session("b")} == dict(
@@ -146,7 +146,7 @@ def test_blocks_follow_the_host_s_events(
         ("snapshot_data = CAST('2:0' AS BLOB) WHERE id = 1", {1: [2, 3], 2: [1, 4, 5, 6]}),
     ],
 )
-def test_updated_rows_are_counted_where_they_refer_to(
+def test_updated_rows_are_counted_for_the_block_of_their_new_reference(
     path: Path, change: str, left: dict[int, list[int]], triggers: str
 ) -> None:
     run(path, f"UPDATE usage_snapshots SET {change}", recursive_triggers=triggers)
@@ -154,7 +154,7 @@ def test_updated_rows_are_counted_where_they_refer_to(
 
 
 @pytest.mark.parametrize("change", ["snapshot_data = snapshot_data", "id = id + 10, snapshot_data = snapshot_data"])
-def test_the_last_row_of_a_block_that_stays_in_it_does_not_lose_it(path: Path, change: str) -> None:
+def test_a_block_stays_if_its_last_row_is_updated_to_the_same_reference(path: Path, change: str) -> None:
     run(path, "DELETE FROM usage_snapshots WHERE id <> 2", f"UPDATE usage_snapshots SET {change}")
     [rows] = rows_of(blocks(path)).values()
     assert [UsageSnapshot.get_by_id(row).snapshot_data for row in rows] == [TEXTS[1]]
@@ -166,7 +166,7 @@ COPY = (
 )
 
 
-def test_a_copied_row_keeps_the_block_until_both_are_gone(path: Path) -> None:
+def test_a_block_stays_until_the_row_and_its_copy_are_deleted(path: Path) -> None:
     run(path, COPY)
     assert rows_of(blocks(path)) == {1: [1, 2, 3, 11, 12, 13], 2: [4, 5, 6]}
     run(path, "DELETE FROM usage_sessions WHERE session_id = 'a'")

@@ -1,4 +1,4 @@
-"""References mean something in one file only, and each block counts its own."""
+"""A reference is valid in one file only, and each block counts its references."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SESSIONS = (
 
 
 def store(path: Path, *texts: str) -> Path:
-    """Make a store of compacted snapshots of session s."""
+    """Create a store of compacted snapshots of session s."""
     with opened(path) as database, database.bind_ctx(MODELS):
         MigrationRunner(database).migrate()
         record(*texts)
@@ -53,7 +53,7 @@ def theirs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def older(tmp_path: Path) -> Iterator[SqliteDatabase]:
-    """Give a store that version 2 made and compacted, at version 3."""
+    """Provide a store that was compacted at version 2, and migrated to version 3."""
     with opened(copied(MADE_BY_VERSION_2, tmp_path / "older.db")) as database, database.bind_ctx(MODELS):
         MigrationRunner(database).migrate()
         yield database
@@ -78,8 +78,8 @@ def test_rows_copied_from_another_store_are_refused(ours: Path, theirs: Path) ->
     assert texts(ours) == ["[1]", "[2]"]
 
 
-def test_texts_copied_by_usage_json_are_those_of_the_other_store(ours: Path, theirs: Path) -> None:
-    with attached(theirs, ours) as connection:  # usage_json() reads the blocks of the database that was opened
+def test_usage_json_copies_the_texts_of_the_other_store(ours: Path, theirs: Path) -> None:
+    with attached(theirs, ours) as connection:  # usage_json() reads the blocks of the main database
         register_usage_json(connection)
         connection.execute(SESSIONS.format("other", "main"))
         plain = COLUMNS.replace("snapshot_data", "usage_json(snapshot_data)")
@@ -104,7 +104,7 @@ def test_blocks_copied_with_their_rows_are_counted_once_after_maintenance(ours: 
 
 
 @pytest.mark.parametrize("wrong", [-1, 0, 1, 99])
-def test_a_wrong_count_is_set_right(usage_database: SqliteDatabase, tmp_path: Path, wrong: int) -> None:
+def test_a_wrong_count_of_references_is_corrected(usage_database: SqliteDatabase, tmp_path: Path, wrong: int) -> None:
     record("[1]", "[2]")
     compact_old()
     found = blocks(tmp_path / "usage.db")
@@ -115,20 +115,22 @@ def test_a_wrong_count_is_set_right(usage_database: SqliteDatabase, tmp_path: Pa
     assert blocks(tmp_path / "usage.db") == found
 
 
-def test_a_block_that_nothing_refers_to_goes(usage_database: SqliteDatabase) -> None:
+def test_a_block_without_references_is_deleted(usage_database: SqliteDatabase) -> None:
     usage_database.execute_sql("INSERT INTO usage_snapshot_blocks (refs, data) VALUES (3, x'')")
     maintain()
     assert usage_database.execute_sql("SELECT count(*) FROM usage_snapshot_blocks").fetchone() == (0,)
 
 
-def test_a_reference_that_comes_meanwhile_stays_counted(usage_database: SqliteDatabase, tmp_path: Path) -> None:
+def test_a_reference_that_is_added_during_the_correction_is_counted(
+    usage_database: SqliteDatabase, tmp_path: Path
+) -> None:
     (row,) = record("[1]")
     compact_old()
     usage_database.execute_sql("UPDATE usage_snapshot_blocks SET refs = 5")
     path = tmp_path / "usage.db"
 
     class Meanwhile(Turns):
-        """Turns before each of which another program copies a row."""
+        """Turns. Before each of them another program copies a row."""
 
         @contextmanager
         def slice(self, database: SqliteDatabase) -> Iterator[None]:
@@ -144,7 +146,7 @@ def test_a_reference_that_comes_meanwhile_stays_counted(usage_database: SqliteDa
     assert [len(block.rows) for block in blocks(path).values()] == [2]
 
 
-def test_where_every_count_is_right_maintenance_writes_nothing_for_it(usage_database: SqliteDatabase) -> None:
+def test_maintenance_writes_nothing_if_every_count_is_right(usage_database: SqliteDatabase) -> None:
     record("[1]", "[2]")
     compact_old()
     changes = usage_database.connection().total_changes
@@ -153,7 +155,7 @@ def test_where_every_count_is_right_maintenance_writes_nothing_for_it(usage_data
 
 
 @pytest.mark.usefixtures("older")
-def test_numbers_of_version_2_stay_until_they_are_asked_to_go(tmp_path: Path) -> None:
+def test_block_numbers_of_version_2_stay_unless_renumber_is_given(tmp_path: Path) -> None:
     path = tmp_path / "older.db"
     before, kept = texts(path), stored(path)
     maintain(compact_after_days=None)
@@ -183,7 +185,7 @@ def test_renumbering_stopped_by_its_budget_says_what_is_left(older: SqliteDataba
     assert [line.partition(" ")[2] for line in done.left] == ["blocks to be renumbered"]
 
 
-def test_renumbering_killed_after_any_slice_goes_on_and_makes_no_block_twice(
+def test_renumbering_killed_after_any_transaction_continues_and_creates_no_block_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tmp_path / "whole.db"
@@ -211,7 +213,7 @@ def test_renumbering_killed_after_any_slice_goes_on_and_makes_no_block_twice(
         assert min(blocks(path)) >= 100_000_000
 
 
-def test_a_number_that_another_block_has_is_not_taken(older: SqliteDatabase, tmp_path: Path) -> None:
+def test_a_number_of_another_block_is_not_used(older: SqliteDatabase, tmp_path: Path) -> None:
     before = texts(tmp_path / "older.db")
     start = older.execute_sql("SELECT number FROM usage_store_state WHERE name = 'first_block'").fetchone()[0]
     (other,) = older.execute_sql("SELECT data FROM usage_snapshot_blocks WHERE id = 12").fetchone()

@@ -1,4 +1,4 @@
-"""Compacted snapshots: which rows they are, how they are stored, and that whoever reads them gets the same text."""
+"""Which snapshots are compacted, how they are stored, and that every way of reading returns the same text."""
 
 from __future__ import annotations
 
@@ -182,16 +182,16 @@ def test_a_dump_holds_texts_and_loads_as_plain_rows(usage_database: peewee.Datab
 
 
 @pytest.mark.parametrize("event", ["inserted", "updated", "deleted"])
-def test_without_a_trigger_that_counts_maintenance_refuses(path: Path, event: str) -> None:
+def test_maintenance_refuses_a_database_without_the_triggers_that_count_references(path: Path, event: str) -> None:
     record(*TEXTS)
     script(path, f"DROP TRIGGER usage_snapshots_{event}")
     before = dump(path)
-    with pytest.raises(ConfigurationError, match="of version 2 are not here, or not all of their triggers"):
+    with pytest.raises(ConfigurationError, match="usage tables or triggers of version 2 are missing"):
         maintain(compact_after_days=1, retention_days=1)
     assert dump(path) == before
 
 
-def test_a_database_in_utf_16_stays_plain_and_it_is_said_why(tmp_path: Path) -> None:
+def test_a_database_in_utf_16_is_not_compacted_and_a_line_says_why(tmp_path: Path) -> None:
     script(tmp_path / "wide.db", "PRAGMA encoding = 'UTF-16le'; CREATE TABLE host (a)")
     with opened(tmp_path / "wide.db") as database, database.bind_ctx(MODELS):
         MigrationRunner(database).migrate()

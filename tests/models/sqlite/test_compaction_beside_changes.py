@@ -1,4 +1,4 @@
-"""What others change between a compaction's reading and its writing stays; what they delete while one reads is read."""
+"""Changes of others during a compaction are kept. Rows that others delete during a query are still read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ YEAR = 365 * 24  # hours
 
 
 class Disturbed(Pace):
-    """Somebody else does something once, when all is read, and nothing is locked or written."""
+    """A pace that lets another program act once: after the rows were read, and before the lock is taken."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         super().__init__(Turns(), 100)
@@ -35,7 +35,7 @@ class Disturbed(Pace):
 
     @contextmanager
     def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
-        """Let the other one go first."""
+        """Let the other program act first."""
         for action in self._due:
             action()
         with super().slice(database):
@@ -53,7 +53,7 @@ def run(path: Path, statement: str) -> None:
 
 
 def compact_once(database: peewee.SqliteDatabase, action: Callable[[], None]) -> int:
-    """Do the first transaction of a compaction, disturbed by an action."""
+    """Run the first transaction of a compaction, with an action of another program in between."""
     return next(compact(database, ALL_TIME, Disturbed(action)))
 
 
@@ -102,9 +102,7 @@ def test_no_block_is_left_when_every_row_changed(
     assert all(isinstance(data, str) for data in stored(path).values())
 
 
-def test_blocks_that_some_rows_still_need_stay_when_others_go(
-    usage_database: peewee.SqliteDatabase, path: Path
-) -> None:
+def test_a_block_stays_if_only_some_of_its_rows_were_changed(usage_database: peewee.SqliteDatabase, path: Path) -> None:
     for session in "abcd":
         record(*TEXTS, session=session)
     taken = "DELETE FROM usage_snapshots WHERE session_id IN ('b', 'd')"
@@ -112,7 +110,7 @@ def test_blocks_that_some_rows_still_need_stay_when_others_go(
     assert sorted({session for block in blocks(path).values() for _, session, _ in block.rows}) == ["a", "c"]
 
 
-def test_what_another_process_compacted_meanwhile_is_not_compacted_twice(
+def test_rows_that_another_process_compacted_meanwhile_are_not_compacted_twice(
     usage_database: peewee.SqliteDatabase, path: Path
 ) -> None:
     expected = dict(zip(record(*TEXTS), TEXTS, strict=True))
@@ -122,7 +120,9 @@ def test_what_another_process_compacted_meanwhile_is_not_compacted_twice(
     assert {snapshot.id: snapshot.snapshot_data for snapshot in UsageSnapshot.of_session("s")} == expected
 
 
-def test_a_compaction_goes_on_with_what_changed_while_it_ran(usage_database: peewee.SqliteDatabase, path: Path) -> None:
+def test_a_compaction_also_compacts_rows_that_changed_while_it_ran(
+    usage_database: peewee.SqliteDatabase, path: Path
+) -> None:
     record(*TEXTS)
     change = "UPDATE usage_snapshots SET snapshot_data = '[' || id || ']'"
     done = list(compact(usage_database, ALL_TIME, Disturbed(lambda: run(path, change))))
@@ -131,7 +131,7 @@ def test_a_compaction_goes_on_with_what_changed_while_it_ran(usage_database: pee
     assert plain_rows(path) == set()
 
 
-def test_rows_that_somebody_s_trigger_keeps_as_they_are_do_not_keep_it_busy(
+def test_a_compaction_ends_although_a_trigger_of_the_host_prevents_its_updates(
     usage_database: peewee.SqliteDatabase, path: Path
 ) -> None:
     ids = record(*TEXTS)
@@ -160,7 +160,7 @@ READERS: dict[str, Callable[[peewee.SqliteDatabase], Iterator[str]]] = {
     "statement", ["DELETE FROM usage_snapshots", "UPDATE usage_snapshots SET snapshot_data = '[]'"]
 )
 @pytest.mark.parametrize("reader", READERS)
-def test_what_others_delete_or_change_while_a_query_gives_its_rows_is_read_as_it_was(
+def test_rows_that_others_change_during_a_query_are_read_as_they_were(
     usage_database: peewee.SqliteDatabase, path: Path, reader: str, statement: str
 ) -> None:
     record(*TEXTS)

@@ -1,4 +1,4 @@
-"""Compaction makes full blocks, however few rows a transaction may write."""
+"""Compaction fills the blocks, also if a transaction may write only few rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL_TIME = 10**10
 
 
 class Steady(Pace):
-    """So many rows in each transaction, whatever the machine does."""
+    """A pace with a fixed number of rows in each transaction, however fast the machine is."""
 
     def __init__(self, size: int) -> None:
         super().__init__(Turns())
@@ -28,7 +28,7 @@ class Steady(Pace):
 
     @property
     def size(self) -> int:
-        """Give the number of rows."""
+        """Return the number of rows."""
         return self._steady
 
     @size.setter
@@ -40,7 +40,7 @@ def text(number: int, size: int) -> str:
     return json.dumps({"n": number, "filler": "x" * size})
 
 
-def test_blocks_are_full_where_a_transaction_writes_few_rows_of_each_session(
+def test_blocks_are_full_although_a_transaction_writes_few_rows_of_each_session(
     usage_database: peewee.SqliteDatabase, path: Path
 ) -> None:
     for number in range(80):
@@ -50,7 +50,7 @@ def test_blocks_are_full_where_a_transaction_writes_few_rows_of_each_session(
     assert [json.loads(snapshot.snapshot_data)["n"] for snapshot in UsageSnapshot.select()] == list(range(80))
 
 
-def test_rows_are_compacted_later_if_their_block_went_with_the_rows_before_them(
+def test_rows_are_compacted_later_if_their_block_was_deleted_with_other_rows(
     usage_database: peewee.SqliteDatabase, path: Path
 ) -> None:
     record(*(text(number, 10) for number in range(5)))

@@ -1,4 +1,4 @@
-"""A block that is broken or gone fails those who need it, in one line, and nobody else."""
+"""A damaged or missing block is an error of one line for its snapshots, and for no others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ YEAR = 365 * 24  # hours
 
 @pytest.fixture
 def path(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> Path:
-    """Give a database of rows 1 and 2 of session a in block 1, 3 and 4 of session b in block 2, and a plain row 5."""
+    """Create a database: rows 1 and 2 of session a in block 1, 3 and 4 of session b in block 2, and a plain row 5."""
     number_blocks_from_one(usage_database)
     for session in "ab":
         record(*TEXTS, session=session)
@@ -57,12 +57,12 @@ def delete(connection: sqlite3.Connection, _: bytes) -> None:
 
 
 def refer(connection: sqlite3.Connection, reference: bytes) -> None:
-    """Let rows 1 and 2 refer to something else."""
+    """Change the references of rows 1 and 2."""
     connection.execute("UPDATE usage_snapshots SET snapshot_data = ? WHERE id < 3", (reference,))
 
 
 def refer_to_nothing(connection: sqlite3.Connection, reference: bytes) -> None:
-    """Do the same with the triggers, which do not let anyone, out of the way."""
+    """Do the same without the triggers, which would refuse it."""
     query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'usage_snapshots'"
     triggers = connection.execute(query).fetchall()
     for name, _ in triggers:
@@ -84,12 +84,12 @@ DAMAGES: dict[
     "no such block": (lambda connection, _: refer_to_nothing(connection, b"77:0"), "77", "gone"),
 }
 damaged = pytest.mark.parametrize("damage", DAMAGES)
-# What looks like a reference to block 2, with more digits than SQLite's integers, or Python's by default, hold.
+# A text that looks like a reference to block 2. It has more digits than an integer of SQLite, or of Python by default.
 BEYOND = [b"0" * 16 + b"2:0", b"2:" + b"9" * 18, b"2:" + b"9" * 19, b"2:" + b"9" * 5000, b"0" * 30 + b"2:0"]
 
 
 def harm(path: Path, damage: str) -> tuple[str, str]:
-    """Damage what rows 1 and 2 need, and give the number of the block and what is to be said of it."""
+    """Damage the block of rows 1 and 2, and return the number of the block and the expected message."""
     with raw(path) as connection:
         [data] = connection.execute("SELECT data FROM usage_snapshot_blocks WHERE id = 1").fetchone()
         DAMAGES[damage][0](connection, data)
@@ -163,7 +163,7 @@ def test_plain_rows_raise_the_same(path: Path, damage: str) -> None:
 
 
 @damaged
-def test_usage_json_gives_null_for_these_rows_only(path: Path, damage: str) -> None:
+def test_usage_json_returns_null_for_damaged_rows_only(path: Path, damage: str) -> None:
     harm(path, damage)
     with raw(path) as connection:
         register_usage_json(connection)
@@ -192,7 +192,7 @@ def test_a_rollback_to_version_1_names_the_snapshot_and_changes_nothing(
 
 
 @damaged
-def test_a_dump_leaves_these_rows_out_and_names_them(
+def test_a_dump_leaves_out_damaged_rows_and_names_them(
     usage_database: peewee.SqliteDatabase, path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     harm(path, damage)
@@ -203,7 +203,7 @@ def test_a_dump_leaves_these_rows_out_and_names_them(
     assert warning.endswith("left out rows that cannot be read: usage_snapshots 1, usage_snapshots 2")
 
 
-def test_no_flipped_bit_gives_another_text(path: Path) -> None:
+def test_a_flipped_bit_never_changes_a_text_silently(path: Path) -> None:
     with raw(path) as connection:
         [data] = connection.execute("SELECT data FROM usage_snapshot_blocks WHERE id = 1").fetchone()
         outcomes = set()
@@ -218,7 +218,7 @@ def test_no_flipped_bit_gives_another_text(path: Path) -> None:
 
 
 @pytest.mark.parametrize("reference", BEYOND, ids=range(len(BEYOND)))
-def test_a_reference_of_too_many_digits_fails_nobody_else_and_is_the_same_for_all(
+def test_a_reference_with_too_many_digits_is_damage_of_its_own_row_only(
     usage_database: peewee.SqliteDatabase, path: Path, reference: bytes
 ) -> None:
     with raw(path) as connection:

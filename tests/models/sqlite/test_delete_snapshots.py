@@ -1,4 +1,4 @@
-"""Snapshots go by age or with their session, in short transactions, and nothing else goes."""
+"""Snapshots are deleted by age or with their session, in short transactions. Nothing else is deleted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_zero_days_deletes_all_whatever_the_timestamp(
     assert caplog.records == []
 
 
-def test_snapshots_that_are_too_old_already_when_they_come_are_the_next_call_s(
+def test_old_snapshots_inserted_during_pruning_are_left_to_the_next_call(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     record(*({"n": n} for n in range(MANY)), age=60)
@@ -62,7 +62,7 @@ def test_snapshots_that_are_too_old_already_when_they_come_are_the_next_call_s(
 
 
 @pytest.mark.parametrize("compacted", [False, True])
-def test_many_go_in_several_transactions_the_oldest_first(
+def test_many_snapshots_are_deleted_in_several_transactions_oldest_first(
     usage_database: peewee.SqliteDatabase, tmp_path: Path, *, compacted: bool
 ) -> None:
     old, new = record(*({"n": n} for n in range(MANY)), age=60), record({}, {}, age=2)
@@ -78,7 +78,7 @@ def test_many_go_in_several_transactions_the_oldest_first(
     assert len(blocks(tmp_path / "usage.db")) == compacted
 
 
-def test_what_went_before_an_interruption_stays_gone_and_the_next_call_goes_on(
+def test_deletions_before_an_interruption_stay_and_the_next_call_continues(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
     record(*({"n": n} for n in range(MANY)), age=60)

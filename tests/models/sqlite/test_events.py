@@ -1,4 +1,4 @@
-"""Sessions follow the host's `events`, whatever its connection does; the host's table is only ever watched."""
+"""Sessions follow the host's `events`, whatever the settings of its connection. The host's table is never changed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ODD = (None, "", b"", b"blob", 7, 1.5, "' OR 1=1 --", "line\nbreak", "nul\x00byt
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Connection]:
-    """Give the host's own connection: WAL, foreign keys never switched on."""
+    """Provide the host's connection: WAL, and foreign keys off, as is SQLite's default."""
     with closing(sqlite3.connect(tmp_path / "host.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         yield connection
@@ -48,7 +48,7 @@ def host(tmp_path: Path) -> Iterator[Connection]:
 
 @pytest.fixture
 def store(host: Connection, tmp_path: Path) -> Iterator[SqliteDatabase]:
-    """Give ours on the same file, bound but not migrated."""
+    """Provide our database on the same file, bound but not migrated."""
     assert host.execute("PRAGMA foreign_keys").fetchone() == (0,)
     database = open_database(tmp_path / "host.db")
     with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
@@ -58,7 +58,10 @@ def store(host: Connection, tmp_path: Path) -> Iterator[SqliteDatabase]:
 
 @pytest.fixture
 def followed(host: Connection, store: SqliteDatabase) -> Connection:
-    """Give the host's connection after the migration: a has events 1 and 2, b has event 3; 2 snapshots each."""
+    """Provide the host's connection after the migration.
+
+    Session a has events 1 and 2, b has event 3; each has 2 snapshots.
+    """
     host.executescript(EVENTS)
     MigrationRunner(store).migrate()
     for session_id in ("a", "a", "b"):
@@ -91,7 +94,7 @@ def _schema(connection: Connection) -> list[tuple[str, ...]]:
     return connection.execute(sql).fetchall()
 
 
-def test_events_that_are_there_become_sessions(host: Connection, store: SqliteDatabase) -> None:
+def test_sessions_of_existing_events_are_registered(host: Connection, store: SqliteDatabase) -> None:
     host.executescript(NULLABLE)
     for session_id in ("a", "b", "a", None, "", b"blob", "c"):
         _event(host, session_id)
@@ -111,7 +114,9 @@ def test_the_first_event_registers_a_session_and_the_next_ones_change_nothing(fo
     ("condition", "left"),
     [("id = 1", {"a": 2, "b": 2}), ("id = 3", {"a": 2}), ("session_id = 'a'", {"b": 2}), ("1", {})],
 )
-def test_the_last_event_takes_session_and_snapshots(followed: Connection, condition: str, left: dict[str, int]) -> None:
+def test_deleting_the_last_event_deletes_its_session_and_snapshots(
+    followed: Connection, condition: str, left: dict[str, int]
+) -> None:
     followed.execute(f"DELETE FROM events WHERE {condition}")
     assert _state() == left
 
@@ -136,7 +141,9 @@ def test_replacing_events_loses_no_snapshot(followed: Connection, verb: str) -> 
         ("session_id = CASE session_id WHEN 'a' THEN 'A' ELSE 'b' END", {"A": 2, "b": 2}),
     ],
 )
-def test_moved_events_take_snapshots_along(followed: Connection, verb: str, change: str, left: dict[str, int]) -> None:
+def test_moving_the_events_of_a_session_moves_its_snapshots(
+    followed: Connection, verb: str, change: str, left: dict[str, int]
+) -> None:
     followed.execute(f"{verb} events SET {change}")
     assert _state() == left
     assert {snapshot.data["of"] for snapshot in UsageSnapshot.select()} == {"a", "b"}
@@ -186,7 +193,7 @@ def test_odd_session_ids_never_fail_the_host_s_writes(host: Connection, store: S
         pytest.param("", id="no events"),
     ],
 )
-def test_it_is_said_that_events_cannot_be_followed(host: Connection, store: SqliteDatabase, sql: str) -> None:
+def test_a_notice_says_that_events_cannot_be_followed(host: Connection, store: SqliteDatabase, sql: str) -> None:
     host.executescript(sql)
     runner = MigrationRunner(store)
     runner.migrate()
@@ -215,7 +222,7 @@ def test_events_in_another_case_are_followed_too(host: Connection, store: Sqlite
     assert _state() == {"a": 0, "b": 0}
 
 
-def test_events_made_later_are_linked_with_one_call(host: Connection, store: SqliteDatabase) -> None:
+def test_an_events_table_created_later_is_linked_with_one_call(host: Connection, store: SqliteDatabase) -> None:
     runner = MigrationRunner(store)
     runner.migrate()
     UsageSession.register("by hand")
@@ -234,7 +241,7 @@ def test_events_made_later_are_linked_with_one_call(host: Connection, store: Sql
     assert _state() == {"by hand": 0}
 
 
-def test_down_leaves_the_host_as_it_was(host: Connection, store: SqliteDatabase) -> None:
+def test_down_does_not_change_the_host_s_table(host: Connection, store: SqliteDatabase) -> None:
     host.executescript(EVENTS)
     host.executescript("""
 CREATE TABLE   "Notes, of all" (note /* free */ TEXT DEFAULT 'a,  b', event INTEGER REFERENCES events(id));

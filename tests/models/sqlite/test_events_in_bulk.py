@@ -1,4 +1,4 @@
-"""Statements that delete or move many events: as right as one by one, and no dearer by the event, index or none."""
+"""Statements that change many events are as correct, and as cheap for each event, as statements for one event."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SNAPSHOT = "INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES (?, '
 def followed(
     path: Path, sessions: int, each: int, *, indexed: bool, mixed: bool = False, untyped: bool = False
 ) -> Path:
-    """Make a host with so many sessions of so many events, one after the other or mixed, and a snapshot of each.
+    """Create a host with `sessions` sessions of `each` events, in order or `mixed`, and a snapshot of each session.
 
     The sessions are texts, or integers in a column without a type.
     """
@@ -51,7 +51,7 @@ def followed(
 
 
 def in_step(path: Path) -> bool:
-    """Tell whether sessions and snapshots are those of the events that are left."""
+    """Return whether the sessions and snapshots match the remaining events."""
     named = set(rows(path, "SELECT DISTINCT CAST(session_id AS TEXT) FROM events"))
     return (
         set(rows(path, "SELECT session_id FROM usage_sessions")) == named
@@ -60,7 +60,7 @@ def in_step(path: Path) -> bool:
 
 
 def steps(connection: sqlite3.Connection, sql: str) -> int:
-    """Run a statement and count what SQLite's virtual machine does for it, in hundreds of its instructions."""
+    """Run a statement, and return how many instructions SQLite's virtual machine runs for it, in hundreds."""
     count = 0
 
     def called() -> None:
@@ -81,7 +81,7 @@ HALVES = {"the older half": "at < {}", "the newer half": "at >= {}", "every othe
 @pytest.mark.parametrize("half", HALVES)
 @pytest.mark.parametrize("change", ["DELETE FROM events", "UPDATE events SET session_id = 'other'"])
 @pytest.mark.parametrize("untyped", [True, False])
-def test_twice_the_events_take_about_twice_the_work_without_an_index(
+def test_without_an_index_twice_as_many_events_take_about_twice_the_work(
     tmp_path: Path, half: str, change: str, *, untyped: bool
 ) -> None:
     taken = {}
@@ -106,7 +106,7 @@ def test_twice_the_events_of_one_session_take_about_twice_the_work(tmp_path: Pat
 @pytest.mark.parametrize("indexed", [True, False])
 @pytest.mark.parametrize("mixed", [True, False])
 @pytest.mark.parametrize("events", ["at < 900", "at >= 900", "at % 3 = 0", "session_id > 'session-5'", "true"])
-def test_sessions_and_snapshots_are_in_step_after_a_bulk_delete(
+def test_sessions_and_snapshots_match_the_events_after_a_bulk_delete(
     tmp_path: Path, events: str, *, indexed: bool, mixed: bool
 ) -> None:
     path = followed(tmp_path / "host.db", 90, 20, indexed=indexed, mixed=mixed)
@@ -116,7 +116,7 @@ def test_sessions_and_snapshots_are_in_step_after_a_bulk_delete(
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_any_statements_in_any_order_keep_sessions_in_step(tmp_path: Path, *, indexed: bool) -> None:
+def test_sessions_match_the_events_after_any_statements_in_any_order(tmp_path: Path, *, indexed: bool) -> None:
     path = followed(tmp_path / "host.db", 40, 10, indexed=indexed)
     chance = random.Random(7)
     with raw(path) as connection:
@@ -185,7 +185,7 @@ def test_the_migration_notes_an_index(tmp_path: Path, index: str, found: int) ->
     assert number == (found,)
 
 
-def test_an_index_is_noted_when_it_comes_and_when_it_goes(tmp_path: Path) -> None:
+def test_an_index_is_noted_when_it_is_created_and_when_it_is_dropped(tmp_path: Path) -> None:
     path = followed(tmp_path / "host.db", 2, 2, indexed=False)
     noted = "SELECT number FROM usage_store_state WHERE name = 'events_indexed'"
     with opened(path) as database, raw(path) as connection:

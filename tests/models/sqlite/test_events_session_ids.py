@@ -1,4 +1,4 @@
-"""Which column `session_id` may be: whatever can be a session's name is followed, and a notice says what is not."""
+"""Which kinds of `session_id` column are followed. A notice says what is not followed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(path: Path, sql: str) -> None:
 
 
 @pytest.mark.parametrize("index", [True, False])
-def test_texts_are_sessions_letter_by_letter(tmp_path: Path, kind: str, *, index: bool) -> None:
+def test_a_text_is_the_id_of_a_session_unchanged(tmp_path: Path, kind: str, *, index: bool) -> None:
     path = tmp_path / "host.db"
     host(path, kind, index=index)
     for name in ("'S1'", "'s1'", "'s1'", "'s1 '", "''"):
@@ -81,7 +81,7 @@ def test_texts_are_sessions_letter_by_letter(tmp_path: Path, kind: str, *, index
 
 @pytest.mark.parametrize("index", [True, False])
 @pytest.mark.parametrize("integers", INTEGERS)
-def test_integers_are_sessions_by_their_digits(tmp_path: Path, integers: str, *, index: bool) -> None:
+def test_an_integer_is_the_id_of_a_session_in_digits(tmp_path: Path, integers: str, *, index: bool) -> None:
     path = tmp_path / "host.db"
     host(path, integers, index=index)
     for number in (42, 42, 7, -(2**63), 2**63 - 1):
@@ -119,7 +119,7 @@ def test_a_generated_session_id_moves_when_its_source_is_updated(tmp_path: Path,
 
 
 @pytest.mark.parametrize("index", [True, False])
-def test_a_session_moves_by_a_change_of_case_alone(tmp_path: Path, *, index: bool) -> None:
+def test_changing_only_the_case_of_an_id_moves_the_session(tmp_path: Path, *, index: bool) -> None:
     path = tmp_path / "host.db"
     host(path, "nocase", index=index)
     run(path, INSERT.format("'s1'"))
@@ -152,7 +152,7 @@ def test_blobs_and_fractions_are_not_followed_and_a_notice_says_so(tmp_path: Pat
         ("CREATE TABLE events (sessionId TEXT)", "no events table with a session_id column: "),
     ],
 )
-def test_what_cannot_be_followed_is_said_with_its_reason(tmp_path: Path, sql: str, why: str) -> None:
+def test_a_notice_says_why_a_table_cannot_be_followed(tmp_path: Path, sql: str, why: str) -> None:
     path = tmp_path / "host.db"
     with raw(path) as connection:
         connection.executescript(sql)

@@ -1,4 +1,4 @@
-"""What hosts do to their `events` table: rename it, rebuild it, make it late, want it left alone."""
+"""Hosts rename their `events` table, rebuild it, create it later, or do not want it followed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def host(path: Path) -> Iterator[sqlite3.Connection]:
-    """Give the host's own connection to a database with events of a and b."""
+    """Provide the host's connection to a database with events of a and b."""
     with raw(path) as connection:
         connection.execute(EVENTS)
         connection.executemany("INSERT INTO events (session_id) VALUES (?)", [("a",), ("a",), ("b",)])
@@ -70,7 +70,7 @@ def tables_of_triggers(path: Path) -> dict[str, str]:
     )
 
 
-def test_cleaning_a_table_that_was_renamed_deletes_no_living_session(path: Path, host: sqlite3.Connection) -> None:
+def test_deleting_from_a_renamed_table_deletes_no_session_in_use(path: Path, host: sqlite3.Connection) -> None:
     start(path)
     host.executescript(
         f"ALTER TABLE events RENAME TO events_old; {EVENTS}; INSERT INTO events SELECT * FROM events_old"
@@ -131,7 +131,7 @@ def test_the_next_start_follows_a_rebuilt_table(path: Path, host: sqlite3.Connec
     assert validate_database()
 
 
-def test_the_next_start_follows_a_table_that_was_made_late(path: Path) -> None:
+def test_the_next_start_follows_a_table_that_was_created_later(path: Path) -> None:
     init_database(path)
     with raw(path) as connection:
         connection.executescript(f"{EVENTS}; INSERT INTO events (session_id) VALUES ('a')")
@@ -159,7 +159,7 @@ def test_triggers_of_an_older_version_are_replaced(path: Path, host: sqlite3.Con
     assert validate_database()
 
 
-def test_where_all_is_well_a_start_writes_nothing_and_says_nothing(
+def test_a_start_with_the_right_triggers_writes_and_logs_nothing(
     path: Path, host: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     start(path)
@@ -187,7 +187,7 @@ def test_a_host_that_wants_no_triggers_gets_none_and_its_database_is_valid(
     assert "by hand" in held(path)
 
 
-def test_a_start_that_wants_none_leaves_those_that_are_there(path: Path, host: sqlite3.Connection) -> None:
+def test_a_start_that_wants_no_triggers_keeps_existing_triggers(path: Path, host: sqlite3.Connection) -> None:
     start(path)
     restart(path, follow_events=False)
     assert tables_of_triggers(path) == dict.fromkeys(NAMES, "events")
@@ -196,9 +196,7 @@ def test_a_start_that_wants_none_leaves_those_that_are_there(path: Path, host: s
     assert tables_of_triggers(path) == dict.fromkeys(NAMES - {"usage_events_moved"}, "events")
 
 
-def test_one_trigger_that_is_missing_or_another_makes_the_database_invalid(
-    path: Path, host: sqlite3.Connection
-) -> None:
+def test_a_missing_or_changed_trigger_makes_the_database_invalid(path: Path, host: sqlite3.Connection) -> None:
     start(path)
     host.execute("DROP TRIGGER usage_events_moved")
     assert not validate_database()

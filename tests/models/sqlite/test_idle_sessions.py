@@ -1,4 +1,4 @@
-"""Sessions with no snapshots and no events are forgotten when that is asked for, and no other is."""
+"""Sessions without snapshots and events are forgotten on request, and no others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVENTS = "CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT)"
 
 @pytest.fixture
 def path(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> Path:
-    """Name a database with three sessions that are 40 days old, one of them with a snapshot, and one that is new."""
+    """Create a database with three sessions that are 40 days old, one of them with a snapshot, and a new one."""
     record({}, session="full", age=1)
     register_sessions(["idle", "also idle"])
     usage_database.execute_sql("UPDATE usage_sessions SET created_at = ?", (int(time.time()) - 40 * DAY,))
@@ -36,7 +36,7 @@ def sessions(path: Path) -> set[str]:
     return {session for (session,) in rows(path, "SELECT session_id FROM usage_sessions")}
 
 
-def test_only_who_asks_for_it_has_sessions_forgotten(path: Path) -> None:
+def test_sessions_are_forgotten_only_on_request(path: Path) -> None:
     assert maintain(retention_days=300).forgotten == 0
     assert sessions(path) == {"full", "idle", "also idle", "new"}
     done = maintain(forget_sessions_after_days=30)
@@ -45,14 +45,14 @@ def test_only_who_asks_for_it_has_sessions_forgotten(path: Path) -> None:
     assert len(rows(path, "SELECT * FROM usage_snapshots")) == 1
 
 
-def test_the_age_counts(path: Path) -> None:
+def test_only_sessions_of_the_given_age_are_forgotten(path: Path) -> None:
     assert maintain(forget_sessions_after_days=41).forgotten == 0
     script(path, "UPDATE usage_sessions SET created_at = 0 WHERE session_id = 'idle'")
     assert maintain(forget_sessions_after_days=41).forgotten == 1
     assert sessions(path) == {"full", "also idle", "new"}
 
 
-def test_a_session_that_pruning_leaves_empty_goes_in_the_same_run_and_dry_run_says_so(path: Path) -> None:
+def test_a_session_that_pruning_empties_is_forgotten_in_the_same_run_and_counted_by_dry_run(path: Path) -> None:
     record({}, session="pruned", age=100)
     script(path, "UPDATE usage_sessions SET created_at = 0 WHERE session_id = 'pruned'")
     assert maintain(forget_sessions_after_days=30, dry_run=True).forgotten == 2
@@ -69,13 +69,13 @@ def test_a_session_that_has_events_stays(path: Path, index: str) -> None:
     assert sessions(path) == {"full", "idle", "new"}
 
 
-def test_a_host_s_events_that_name_no_session_are_no_obstacle(path: Path) -> None:
+def test_sessions_are_forgotten_although_the_host_s_events_have_no_session_id(path: Path) -> None:
     script(path, "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT); INSERT INTO events (what) VALUES ('idle')")
     assert maintain(forget_sessions_after_days=30).forgotten == 2
 
 
 @pytest.mark.parametrize("comes", ["an event", "a snapshot"])
-def test_a_session_that_gets_something_at_the_last_moment_stays(
+def test_a_session_that_gets_an_event_or_snapshot_at_the_last_moment_stays(
     path: Path, usage_database: peewee.SqliteDatabase, comes: str
 ) -> None:
     script(path, EVENTS)
@@ -83,7 +83,7 @@ def test_a_session_that_gets_something_at_the_last_moment_stays(
     with raw(path) as other:
 
         def come(statement: str) -> None:
-            if statement == "BEGIN IMMEDIATE":  # SQLite tells of a statement before it runs it
+            if statement == "BEGIN IMMEDIATE":  # SQLite calls this before it runs the statement
                 usage_database.connection().set_trace_callback(None)
                 if comes == "an event":
                     other.execute("INSERT INTO events (session_id) VALUES ('idle')")
@@ -95,7 +95,7 @@ def test_a_session_that_gets_something_at_the_last_moment_stays(
     assert sessions(path) == {"full", "idle", "new"}
 
 
-def test_many_go_in_several_transactions(path: Path, usage_database: peewee.SqliteDatabase) -> None:
+def test_many_sessions_are_forgotten_in_several_transactions(path: Path, usage_database: peewee.SqliteDatabase) -> None:
     register_sessions(f"{number}" for number in range(3000))
     script(path, "UPDATE usage_sessions SET created_at = 0")
     statements: list[str] = []
@@ -115,7 +115,7 @@ def test_a_bad_age_is_refused(path: Path) -> None:
     assert len(sessions(path)) == 4
 
 
-def test_the_command_line_does_it_and_says_how_many(path: Path) -> None:
+def test_the_command_line_forgets_sessions_and_prints_their_number(path: Path) -> None:
     def run(*words: str) -> str:
         done = maintain_command(*words, cwd=path.parent)
         done.check_returncode()

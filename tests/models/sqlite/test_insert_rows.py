@@ -1,4 +1,4 @@
-"""Snapshots are inserted by one plain statement, beside whatever triggers a host has on the table."""
+"""Snapshots are inserted by one plain statement, also if a host has triggers on the table."""
 
 from __future__ import annotations
 

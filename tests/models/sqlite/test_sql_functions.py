@@ -1,4 +1,4 @@
-"""The SQL functions are on every connection on which a query runs, and keep nothing alive."""
+"""Every connection that runs a query has the SQL functions, and they keep no database alive."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def path(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> Path:  # noqa
 
 @pytest.fixture
 def stranger(path: Path) -> Iterator[peewee.SqliteDatabase]:
-    """Give a database that init_database() never saw."""
+    """Provide a database that init_database() does not know."""
     database = peewee.SqliteDatabase(str(path))
     yield database
     database.close()
@@ -43,7 +43,7 @@ def texts(database: peewee.Database) -> list[str]:
     return [snapshot.snapshot_data for snapshot in S.select().order_by(S.id).execute(database)]
 
 
-def test_a_database_that_is_new_to_the_package_is_read(stranger: peewee.SqliteDatabase) -> None:
+def test_a_database_that_init_database_does_not_know_is_read(stranger: peewee.SqliteDatabase) -> None:
     for _ in range(2):
         assert texts(stranger) == list(TEXTS)
         assert S.select().where(S.snapshot_data.contains("filler")).execute(stranger)[0].id == 7
@@ -85,7 +85,7 @@ def test_a_connection_that_waits_in_a_pool_is_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_query_is_begun_while_others_are_read(stranger: peewee.SqliteDatabase, *, known: bool) -> None:
+def test_a_query_can_start_while_others_are_read(stranger: peewee.SqliteDatabase, *, known: bool) -> None:
     if known:
         init_database(stranger)
         stranger.close()
@@ -98,7 +98,7 @@ def test_a_query_is_begun_while_others_are_read(stranger: peewee.SqliteDatabase,
     assert len(rows.fetchall()) == len(TEXTS) - 1
 
 
-def test_a_query_of_one_s_own_that_is_kept_keeps_no_transaction_open(stranger: peewee.SqliteDatabase) -> None:
+def test_keeping_a_query_object_keeps_no_transaction_open(stranger: peewee.SqliteDatabase) -> None:
     query = S.raw("SELECT * FROM usage_snapshots WHERE id = 1").bind(stranger)
     assert query.get().snapshot_data == TEXTS[0]
     stranger.execute_sql("DROP TRIGGER usage_snapshots_inserted")
@@ -106,7 +106,7 @@ def test_a_query_of_one_s_own_that_is_kept_keeps_no_transaction_open(stranger: p
     del query
 
 
-def test_to_look_at_the_sql_opens_nothing(tmp_path: Path) -> None:
+def test_reading_the_sql_of_a_query_opens_no_connection(tmp_path: Path) -> None:
     database = peewee.SqliteDatabase(str(tmp_path / "looked.db"))
     assert "usage_text" in S.select().bind(database).sql()[0]
     assert database.is_closed()
@@ -127,7 +127,7 @@ def connections() -> int:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_databases_that_nobody_holds_are_freed_with_their_connections(path: Path) -> None:
+def test_unreferenced_databases_are_freed_with_their_connections(path: Path) -> None:
     before = connections()
     for _ in range(5):
         database: Any = peewee.SqliteDatabase(str(path))
@@ -141,7 +141,7 @@ def test_databases_that_nobody_holds_are_freed_with_their_connections(path: Path
     assert connections() <= before
 
 
-def test_usage_json_by_its_block_reads_an_attached_store(path: Path, tmp_path: Path) -> None:
+def test_usage_json_with_a_block_reads_an_attached_store(path: Path, tmp_path: Path) -> None:
     init_database(tmp_path / "merged.db").close()
     merge = (
         "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) SELECT session_id, "
@@ -156,7 +156,7 @@ def test_usage_json_by_its_block_reads_an_attached_store(path: Path, tmp_path: P
         assert [text for (text,) in connection.execute("SELECT snapshot_data FROM main.usage_snapshots")] == list(TEXTS)
 
 
-def test_usage_json_leaves_alone_what_is_no_blob(path: Path) -> None:
+def test_usage_json_returns_a_value_that_is_no_blob_unchanged(path: Path) -> None:
     with raw(path) as connection:
         register_usage_json(connection)
         for value in (None, 5, 1.5, "text", "1:0"):
@@ -164,7 +164,7 @@ def test_usage_json_leaves_alone_what_is_no_blob(path: Path) -> None:
         assert connection.execute("SELECT usage_json(?), usage_json(?)", (b"[1]", b"\xff")).fetchone() == ("[1]", None)
 
 
-def test_json_extract_raises_as_sqlite_does_for_what_is_no_json(stranger: peewee.SqliteDatabase) -> None:
+def test_json_extract_raises_sqlite_s_error_for_text_that_is_not_json(stranger: peewee.SqliteDatabase) -> None:
     write_row(stranger.connection(), b"{oops")
     query = S.select(peewee.fn.json_extract(S.snapshot_data, "$.a")).tuples()
     with pytest.raises(sqlite3.OperationalError, match="malformed JSON"):
@@ -184,7 +184,7 @@ def test_a_connection_of_a_proxy_s_database_has_usage_json_at_once(path: Path) -
         each.close()
 
 
-def test_the_host_s_own_functions_stay_in_use_while_ours_come(stranger: peewee.SqliteDatabase) -> None:
+def test_registering_our_functions_does_not_disturb_the_host_s_functions(stranger: peewee.SqliteDatabase) -> None:
     stranger.register_function(lambda number: -number, "negative", 1)
     rows = stranger.execute_sql("SELECT negative(id) FROM usage_snapshots ORDER BY id")
     assert rows.fetchone() == (-1,)

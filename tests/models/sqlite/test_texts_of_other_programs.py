@@ -1,4 +1,4 @@
-"""What programs write that know nothing of blocks: it stays what it is, is compacted later, or is refused."""
+"""Rows of programs that know nothing of blocks stay unchanged, are compacted later, or are refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ITS_OWN = [
 
 
 @pytest.mark.parametrize("text", ITS_OWN, ids=range(len(ITS_OWN)))
-def test_a_foreign_blob_that_is_no_reference_is_its_own_text_and_stays(path: Path, text: str) -> None:
+def test_a_blob_of_another_program_that_is_no_reference_is_read_as_text_and_kept(path: Path, text: str) -> None:
     record("[]")
     compact_old()
     with raw(path) as connection:
@@ -61,7 +61,7 @@ def test_a_foreign_blob_that_is_no_reference_is_its_own_text_and_stays(path: Pat
 
 
 @pytest.mark.parametrize("text", ["1", "1.5", '"1:0"', '{"1":0}', "[1,1]", " 1 "])
-def test_no_blob_of_json_counts_as_a_reference(path: Path, text: str) -> None:
+def test_no_blob_of_json_is_taken_for_a_reference(path: Path, text: str) -> None:
     record("[]")
     compact_old()
     expected = blocks(path)
@@ -83,7 +83,7 @@ def test_a_foreign_blob_has_the_size_of_its_own_bytes(path: Path) -> None:
     assert size.bytes == sum(len(str(block)) for block in blocks(path))
 
 
-def test_foreign_plain_rows_are_compacted_by_the_next_one(path: Path) -> None:
+def test_plain_rows_of_other_programs_are_compacted_by_the_next_compaction(path: Path) -> None:
     record("[]")
     assert compact_old() == 1
     odd = [b'{"foreign": 1}', b"1:0", b"", b"NUL\0and more", NOT_UTF8, b"{oops"]
@@ -104,7 +104,7 @@ def test_foreign_plain_rows_are_compacted_by_the_next_one(path: Path) -> None:
         _ = UsageSnapshot.get_by_id(-1).snapshot_data
 
 
-def test_a_foreign_session_id_that_is_no_text_stops_nothing(path: Path) -> None:
+def test_a_session_id_that_is_not_text_does_not_stop_a_compaction(path: Path) -> None:
     expected = dict(zip(record(*TEXTS), TEXTS, strict=True))
     script(path, "INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES (x'62', '[]', 5)")
     assert compact_old() >= len(TEXTS)
@@ -117,7 +117,7 @@ REFUSED = [
     "INSERT INTO usage_snapshots (session_id, snapshot_data) SELECT 's', CAST('99999999999999999:0' AS BLOB)",
     "UPDATE usage_snapshots SET snapshot_data = CAST('77:0' AS BLOB)",
     "UPDATE usage_snapshots SET snapshot_data = CAST('77:0' AS BLOB) WHERE id = 2",
-    # The first row leaves its block for the other's, so that it is gone when the second one comes.
+    # The first row changes to the other block, so its own block is gone before the second row is updated.
     "UPDATE usage_snapshots SET snapshot_data = CAST(CASE id WHEN 1 THEN '2:0' ELSE '1:0' END AS BLOB)",
 ]
 
@@ -134,7 +134,7 @@ def test_a_reference_to_a_block_that_is_not_there_is_refused(path: Path, stateme
     assert dump(path) == before
 
 
-def test_rows_put_aside_and_put_back_are_refused_once_their_blocks_are_gone(path: Path) -> None:
+def test_rows_that_are_inserted_again_are_refused_if_their_blocks_are_gone(path: Path) -> None:
     record(*TEXTS)
     compact_old()
     before = dump(path)

@@ -1,4 +1,4 @@
-"""A text is the text of its own row, however it is asked for, while another compacted store is open and bound."""
+"""Every way of reading returns the text of its own row, while another compacted store is open and bound."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def text(word: str, number: int) -> str:
 
 
 def filled(path: Path, word: str) -> Database:
-    """Make a store of three compacted snapshots, whose references are those of every other one that is made here."""
+    """Create a store of three compacted snapshots. All stores of this file have the same references."""
     database = open_database(new_store(path))
     with database.bind_ctx(MODELS):
         record(*(text(word, number) for number in NUMBERS))
@@ -43,7 +43,7 @@ def filled(path: Path, word: str) -> Database:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Database]:
-    """Give a store that is asked; the models are bound to another one."""
+    """Provide a store that is read, while the models are bound to another store."""
     asked, other = filled(tmp_path / "asked.db", "asked"), filled(tmp_path / "other.db", "other")
     init_database(other)
     yield asked
@@ -79,7 +79,7 @@ NAMED = S.select(S.id, S.snapshot_data.alias("named")).alias("sub")
 FIRST, REST = S.select(S.id, S.snapshot_data).where(S.id == 1), S.select(S.id, S.snapshot_data).where(S.id > 1)
 JSON_FROM = "$.from"
 
-# Each gives the three texts in the order of their rows.
+# Each function returns the three texts in the order of their rows.
 FORMS: dict[str, Callable[[Database], list[str]]] = {
     "bind": lambda db: texts(S.select().order_by(S.id).bind(db)),
     "execute": lambda db: texts(S.select().order_by(S.id).execute(db)),
@@ -144,7 +144,7 @@ FORMS: dict[str, Callable[[Database], list[str]]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_query_gives_the_texts_of_the_store_that_it_asks(store: Database, form: str) -> None:
+def test_a_query_returns_the_texts_of_the_store_that_it_reads(store: Database, form: str) -> None:
     assert FORMS[form](store) == [text("asked", number) for number in NUMBERS]
 
 
@@ -180,12 +180,12 @@ def test_an_update_computes_with_the_texts(store: Database) -> None:
     assert [(data["from"], data["n"]) for data in found] == [("updated", 0), ("upserted", 1), ("asked", 2)]
 
 
-def test_an_index_on_what_is_in_a_text_is_refused_since_compaction_would_break_it(store: Database) -> None:
+def test_an_index_on_json_inside_a_text_is_refused_because_compaction_would_break_it(store: Database) -> None:
     with pytest.raises(peewee.OperationalError, match="subqueries prohibited in index expressions"):
         store.execute(S.index(fn.json(S.snapshot_data), name="host_index"))
 
 
-def test_rows_copied_by_a_query_carry_their_texts(store: Database) -> None:
+def test_rows_copied_by_a_query_have_their_texts(store: Database) -> None:
     copied = S.select(S.session, S.snapshot_data).order_by(S.id)
     assert S.insert_from(copied, [S.session, S.snapshot_data]).as_rowcount().execute(store) == 3
     assert store.execute_sql("SELECT snapshot_data FROM usage_snapshots WHERE id > 3 ORDER BY id").fetchall() == [

@@ -1,4 +1,4 @@
-"""What others stored and nobody can read costs one row: in lists, queries, sizes, dumps and maintenance."""
+"""An unreadable text affects only its own row: in lists, queries, sizes, dumps and maintenance."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ BLOCKS: dict[str, Callable[[], bytes]] = {
 
 @cache
 def block(damage: str) -> bytes:
-    """Make a block when a test needs it: some take a second."""
+    """Create a block when a test needs it, because some take a second."""
     return BLOCKS[damage]()
 
 
 @pytest.fixture
 def path(usage_database: peewee.SqliteDatabase, tmp_path: Path) -> Path:
-    """Give a database of rows 1 and 2 in block 1, 3 and 4 in block 2, and a plain row 5."""
+    """Create a database with rows 1 and 2 in block 1, rows 3 and 4 in block 2, and a plain row 5."""
     number_blocks_from_one(usage_database)
     for session in "ab":
         record(*GOOD, session=session)
@@ -84,7 +84,7 @@ EXPECTED = {1: "damaged", 2: "damaged", 3: GOOD[0], 4: GOOD[1], 5: '{"n": 2}'}
 
 
 @pytest.mark.parametrize("damage", BLOCKS)
-def test_a_damaged_block_costs_its_rows_only(usage_database: peewee.SqliteDatabase, path: Path, damage: str) -> None:
+def test_a_damaged_block_affects_only_its_rows(usage_database: peewee.SqliteDatabase, path: Path, damage: str) -> None:
     harm(path, block(damage))
     for listed in (
         S.recent(hours_back=YEAR),
@@ -101,7 +101,7 @@ def test_a_damaged_block_costs_its_rows_only(usage_database: peewee.SqliteDataba
     )
 
 
-def test_no_more_is_inflated_than_the_texts_may_be(usage_database: peewee.SqliteDatabase, path: Path) -> None:
+def test_inflating_a_block_stops_at_the_size_limit(usage_database: peewee.SqliteDatabase, path: Path) -> None:
     for damage in BLOCKS:
         harm(path, block(damage))
         tracemalloc.start()
@@ -120,7 +120,7 @@ ROWS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_plain_rows_raise_at_that_row_by_its_id(path: Path, kind: str) -> None:
+def test_reading_plain_rows_raises_an_error_with_the_id_of_the_damaged_row(path: Path, kind: str) -> None:
     harm(path, block("a negative length"))
     select = ROWS[kind]
     alias: Any = S.alias()
@@ -141,7 +141,7 @@ def test_plain_rows_raise_at_that_row_by_its_id(path: Path, kind: str) -> None:
             list(select(query))
 
 
-def test_an_outer_join_that_finds_no_snapshot_is_no_damage(path: Path) -> None:
+def test_an_outer_join_without_a_snapshot_does_not_count_as_damage(path: Path) -> None:
     harm(path, block("a negative length"))
     UsageSession.register("empty")
     query = UsageSession.select(UsageSession.session_id, S.snapshot_data).join(S, "LEFT OUTER JOIN")
@@ -149,7 +149,7 @@ def test_an_outer_join_that_finds_no_snapshot_is_no_damage(path: Path) -> None:
     assert UsageSnapshot(session="empty").snapshot_data is None
 
 
-def test_a_plain_text_that_is_not_utf8_costs_its_row_only(
+def test_a_plain_text_that_is_not_utf8_affects_only_its_row(
     usage_database: peewee.SqliteDatabase, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     UsageSession.register("s")
@@ -188,7 +188,7 @@ def test_a_row_after_texts_that_are_not_utf8_is_never_lost(
         assert [outcome(snapshot) for snapshot in listed] == ["damaged" if row in bad else "[]" for row in range(1, 6)]
 
 
-def test_a_plain_text_that_is_not_json_is_given_and_its_data_raises(
+def test_a_plain_text_that_is_not_json_is_returned_and_its_data_raises(
     usage_database: peewee.SqliteDatabase, path: Path
 ) -> None:
     UsageSession.register("s")
@@ -205,7 +205,7 @@ def test_a_plain_text_that_is_not_json_is_given_and_its_data_raises(
     assert list(damaged_blocks(usage_database)) == []
 
 
-def test_a_session_whose_id_is_not_utf8_hides_nobody_and_can_be_removed(
+def test_a_session_whose_id_is_not_utf8_hides_no_other_session_and_can_be_removed(
     usage_database: peewee.SqliteDatabase, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd = os.fsdecode(b"\xffa")
@@ -233,13 +233,13 @@ def test_a_session_whose_id_is_not_utf8_hides_nobody_and_can_be_removed(
 
 
 @pytest.mark.parametrize("session", ["\ud800", "\udcff\0"[1:], ""])
-def test_what_is_no_id_of_anybody_s_is_not_removed(path: Path, session: str) -> None:
+def test_an_id_that_cannot_exist_is_refused(path: Path, session: str) -> None:
     with pytest.raises(InvalidValue, match="session_id"):
         UsageSession.remove_many([session])
     assert len(rows(path, "SELECT 1 FROM usage_snapshots")) == 5
 
 
-def test_a_blob_that_begins_as_a_reason_and_is_not_utf8_is_damage_in_sql_of_one_s_own(path: Path) -> None:
+def test_a_blob_that_looks_like_a_reason_is_damage_in_hand_written_sql(path: Path) -> None:
     with raw(path) as connection:
         row = write_row(connection, b"\0\xff", kind="BLOB")
     (snapshot,) = S.raw("SELECT id, snapshot_data FROM usage_snapshots WHERE id = ?", row)
@@ -247,7 +247,7 @@ def test_a_blob_that_begins_as_a_reason_and_is_not_utf8_is_damage_in_sql_of_one_
         _ = snapshot.snapshot_data
 
 
-def test_inflated_blocks_are_kept_by_their_bytes(usage_database: peewee.SqliteDatabase) -> None:
+def test_inflated_blocks_in_memory_are_limited_by_their_bytes(usage_database: peewee.SqliteDatabase) -> None:
     large = [{"n": n, "filler": "x" * 2**20} for n in range(16)]
     record(*large, *({"n": n, "filler": "y" * (BLOCK_BYTES // 2 + 1)} for n in range(600)))
     assert compact_at_once(usage_database) == 616
@@ -260,7 +260,9 @@ def test_inflated_blocks_are_kept_by_their_bytes(usage_database: peewee.SqliteDa
     assert kept < 5 * 2**20
 
 
-def test_a_fixture_is_loaded_as_it_is_whatever_others_stored(usage_database: peewee.SqliteDatabase, path: Path) -> None:
+def test_a_dump_is_loaded_unchanged_whatever_other_programs_stored(
+    usage_database: peewee.SqliteDatabase, path: Path
+) -> None:
     UsageSession.register("s")
     with raw(path) as connection:
         write_row(connection, b"{oops")

@@ -19,24 +19,24 @@ _WIDTH = 78
 
 
 def usage(typed: str, words: Words) -> str:
-    """Give the line of a command's usage."""
+    """Return the line that shows the usage of a command."""
     commands = ("COMMAND" if not words else "[COMMAND]") if within(words) else ""
     return " ".join(filter(None, (typed, commands, COMMANDS[words].argument, "[options]")))
 
 
 def short_page(typed: str) -> str:
-    """List the commands, for somebody who gave none."""
+    """Return the page for a command line without a command: the list of commands."""
     return "\n".join((f"usage: {usage(typed, ())}", "", *_commands(()), *_more(typed, ())))
 
 
 def description(typed: str, words: Words) -> str:
-    """Say what a command does, and list those that may follow it."""
+    """Return the text that describes a command, with the list of its own commands."""
     listed = ("", *_commands(words), *_more(typed, words)) if within(words) else ()
     return "\n".join((fill(PAGES[words].text, _WIDTH), *listed))
 
 
 def epilog(typed: str, words: Words) -> str:
-    """Give a command's example, its exit codes, and the words that its page uses."""
+    """Return a command's example, its exit codes, and explanations of the special words on its page."""
     page = PAGES[words]
     codes = _table((str(code), EXIT_CODES[code]) for code in page.exit_codes)
     explained = _table((word, WORDS[word]) for word in _words_of_art(words))

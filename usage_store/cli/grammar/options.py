@@ -224,5 +224,5 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def takes_a_value(option: str) -> bool:
-    """Tell whether the word after an option is its value."""
+    """Return whether the word after an option is its value."""
     return option in OPTIONS and OPTIONS[option].get("action") in (None, "append")

@@ -43,7 +43,7 @@ def parse(argv: Sequence[str], *, prog: str, door: Words = ()) -> argparse.Names
 
 
 def _split(argv: Sequence[str], prog: str, door: Words) -> tuple[Words, list[str]]:
-    """Tell the words of the command from its options and argument, wherever the options stand."""
+    """Separate the words of the command from its options and argument. Options may stand anywhere."""
     words, rest, arguments = door, list[str](), list[str]()
     options: list[str] = []
     coming = iter(argv)

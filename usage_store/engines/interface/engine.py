@@ -54,7 +54,7 @@ class Engine(Protocol[D]):
         """The sub-package that copies databases."""
 
     def owns(self, kind: type[peewee.Database]) -> bool:
-        """Tell whether a class of databases belongs to this engine. Raises ConfigurationError if it cannot be used."""
+        """Return whether this engine supports a class of databases. Raises ConfigurationError if it cannot be used."""
 
     def open_database(
         self,
@@ -73,19 +73,19 @@ class Engine(Protocol[D]):
         """Use an application's own database in the block: connected, and with writes refused if `readonly`."""
 
     def file_of(self, database: str | os.PathLike[str] | D) -> str:
-        """Give the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
+        """Return the absolute path of the file of a path, URL or database; empty for one in memory. Reads only."""
 
     def hear_signals(self, database: D) -> None:
         """Let Python's signal handlers run during a long statement; an error of a handler ends the statement."""
 
     def driver_errors(self, *others: type[Exception]) -> tuple[type[Exception], ...]:
-        """Give the error classes of this engine's drivers in this process, and `others`."""
+        """Return the error classes of this engine's drivers in this process, and `others`."""
 
     def readable_errors(self, name: str, *, reading: bool = False) -> AbstractContextManager[None]:
         """Turn errors of a broken, locked or unreachable database into a one-line error of this package."""
 
     def of_a_statement(self, error: Exception, name: str) -> DatabaseError | None:
-        """Give the DatabaseError for what a statement raised, or None if the database is not to blame."""
+        """Return the DatabaseError for what a statement raised, or None if the database is not to blame."""
 
     def refuse_readonly(self, database: D) -> None:
         """Raise ReadOnlyDatabase if the connection was opened for reading only. Reads only."""
@@ -94,10 +94,10 @@ class Engine(Protocol[D]):
         """Close the connection of this thread, and those of other threads and pools that can be closed from here."""
 
     def is_disk_failure(self, error: BaseException) -> bool:
-        """Tell whether an error means that the disk is full or fails."""
+        """Return whether an error means that the disk is full or fails."""
 
     def is_locked(self, error: BaseException) -> bool:
-        """Tell whether an error means that another connection holds a lock."""
+        """Return whether an error means that another connection holds a lock."""
 
     def plain_connection(self, database: D) -> AbstractContextManager[None]:
         """Switch off for the block what an application has set on its connection."""
@@ -106,10 +106,10 @@ class Engine(Protocol[D]):
         """Raise ConfigurationError if the version of an open database is too old. Reads only."""
 
     def is_in_memory(self, database: D) -> bool:
-        """Tell whether closing the database would delete it, because it is in memory. Reads only."""
+        """Return whether closing the database would delete it, because it is in memory. Reads only."""
 
     def kind_of(self, database: D, name: str) -> str | None:
-        """Tell what a name belongs to, in any case of letters: "table", "view" or None. Reads only."""
+        """Return what a name belongs to, in any case of letters: "table", "view" or None. Reads only."""
 
     def own_tables(self, database: D) -> list[str]:
         """List the tables that users created, in alphabetical order. Reads only."""
@@ -127,7 +127,7 @@ class Engine(Protocol[D]):
         """Make the object that hashes the schema."""
 
     def in_transaction(self, database: D) -> bool:
-        """Tell whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
+        """Return whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
 
     def write_transaction(
         self, database: D, ends: Callable[[], AbstractContextManager[None]] = ...
@@ -137,7 +137,7 @@ class Engine(Protocol[D]):
     def damage(
         self, database: D, *, full: bool = False, most: int = 1, on_unchecked: Callable[[str], object] = ...
     ) -> list[str]:
-        """Give the damage that the engine's check finds, `most` lines; report what it cannot check. Reads only."""
+        """Return the damage that the engine's check finds, `most` lines; report what it cannot check. Reads only."""
 
     def violations(self, database: D, *, on_unchecked: Callable[[str], object] | None = None) -> Counter[str]:
         """Count the broken foreign keys, with one line per kind; report what cannot be checked. Reads only."""
@@ -165,7 +165,7 @@ class Schema(Protocol[D]):
         """Read the whole schema, or the objects named in `only` (lower case) and what is on them. Reads only."""
 
     def migrator_for(self, database: D) -> SchemaMigrator:
-        """Give the migrator for `up` and `down`, which also has `dry_run`, `on_progress` and `backfill`."""
+        """Return the migrator for `up` and `down`, which also has `dry_run`, `on_progress` and `backfill`."""
 
 
 class FromModels(Protocol[D]):
@@ -174,7 +174,7 @@ class FromModels(Protocol[D]):
     def model_changes(
         self, database: D, models: Sequence[type[peewee.Model]], renames: Mapping[str, str]
     ) -> tuple[Change, ...]:
-        """Give the changes that turn the database's tables into the models' tables, parents first. Reads only."""
+        """Return the changes that turn the database's tables into the models' tables, parents first. Reads only."""
 
 
 class Copies(Protocol[D]):
@@ -183,7 +183,7 @@ class Copies(Protocol[D]):
     def empty_copy(
         self, database: D, wanted: Callable[[str, str], bool] = ...
     ) -> AbstractContextManager[peewee.Database]:
-        """Give a database for the block with the wanted objects (by kind and name) but without rows. Reads only."""
+        """Provide a database for the block with the wanted objects (by kind and name) but without rows. Reads only."""
 
     def compare(
         self,
@@ -192,7 +192,7 @@ class Copies(Protocol[D]):
         live: Mapping[str, SchemaObject],
         found: Collection[str] = (),
     ) -> tuple[list[str], list[str]]:
-        """Give the differences of a live schema from an expected one, and what could not be compared. Reads only.
+        """Return the differences of a live schema from an expected one, and what could not be compared. Reads only.
 
         `found` are the keys of expected tables that may have any further objects.
         """
@@ -201,7 +201,7 @@ class Copies(Protocol[D]):
         """Collect the statements of the block that changed something and were not rolled back, with their values."""
 
     def silent_database(self) -> AbstractContextManager[peewee.Database]:
-        """Give a database for the block that runs nothing and answers every query with no rows."""
+        """Provide a database for the block that runs nothing and answers every query with no rows."""
 
     def whole_copy(
         self, database: D, directory: Path | None, on_progress: Callable[[int, int], None] | None
@@ -215,7 +215,7 @@ class Copies(Protocol[D]):
         """Read the schema and the rows of a database, without the tables in `ignore` (lower case). Reads only."""
 
     def size(self, database: D) -> int:
-        """Give the size of a database in bytes. Reads only."""
+        """Return the size of a database in bytes. Reads only."""
 
     def back_up_rows(
         self,

@@ -12,12 +12,12 @@ _ALL = 0o777
 
 
 def default_target() -> str:
-    """Give `$USAGE_STORE_DATABASE`; if it is not set or empty, `usage.db` in the current folder."""
+    """Return `$USAGE_STORE_DATABASE`; if it is not set or empty, `usage.db` in the current folder."""
     return os.environ.get("USAGE_STORE_DATABASE") or "usage.db"
 
 
 def names_an_object(target: str) -> bool:
-    """Tell whether a target means a Python object, `package.module:name`. Reads only.
+    """Return whether a target means a Python object, `package.module:name`. Reads only.
 
     It does if both sides of the colon are Python names and no file has this name. A single letter before the colon is a
     drive of Windows.
@@ -37,7 +37,7 @@ def redact(target: str) -> str:
 
 
 def checked_mode(mode: object) -> int | None:
-    """Give the permissions for a new file back, or raise InvalidValue. None means the usual permissions."""
+    """Return the permissions for a new file back, or raise InvalidValue. None means the usual permissions."""
     if mode is None or (type(mode) is int and 0 <= mode <= _ALL and mode & _OWNERS == _OWNERS):
         return mode
     allowed = "an octal number from 0o600 to 0o777 in which the owner reads and writes, such as 0o600"

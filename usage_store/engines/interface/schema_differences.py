@@ -55,7 +55,7 @@ class Table:
     order: tuple[str, ...] = ()
 
     def as_models_state(self) -> Table:
-        """Give the table without the things that a model cannot state."""
+        """Return the table without the things that a model cannot state."""
         return replace(self, besides=(), order=())
 
 
@@ -73,7 +73,7 @@ class Catalog:
     strings: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def changed_since(self, before: Catalog) -> Catalog:
-        """Give the objects that are new or different compared with `before`."""
+        """Return the objects that are new or different compared with `before`."""
         return Catalog(
             {name: table for name, table in self.tables.items() if before.tables.get(name) != table},
             {
@@ -85,12 +85,12 @@ class Catalog:
         )
 
     def as_models_state(self) -> Catalog:
-        """Give the schema without the things that models cannot state."""
+        """Return the schema without the things that models cannot state."""
         return Catalog({name: table.as_models_state() for name, table in self.tables.items()}, self.others)
 
 
 def differences(expected: Catalog, live: Catalog) -> list[str]:
-    """Give each difference of the live schema from the expected one, one line each.
+    """Return each difference of the live schema from the expected one, one line each.
 
     Only expected tables are compared, with the indexes and triggers on them.
     """
@@ -181,7 +181,7 @@ class State:
 
 
 def changed_tables(before: State, after: State) -> Iterator[TableRows]:
-    """Give the tables whose rows differ, in alphabetical order."""
+    """Yield the tables whose rows differ, in alphabetical order."""
     for table in sorted({*before.rows, *after.rows}):
         old, new = before.rows.get(table), after.rows.get(table)
         if old != new:
@@ -189,7 +189,7 @@ def changed_tables(before: State, after: State) -> Iterator[TableRows]:
 
 
 def not_restored(before: State, after: State) -> tuple[str, ...]:
-    """Give each way in which the state `after` differs from `before`, one line each."""
+    """Return each way in which the state `after` differs from `before`, one line each."""
     lines = [*_schema_lines(before.catalog, after.catalog)]
     for rows in changed_tables(before, after):
         if rows.before == rows.after:

@@ -23,7 +23,7 @@ class SchemaObject(NamedTuple):
 
 
 def key_of(kind: str, name: str) -> str:
-    """Give the key of an object by its kind and name; the case of letters does not matter."""
+    """Return the key of an object by its kind and name; the case of letters does not matter."""
     return f"{kind} {name.lower()}"
 
 

@@ -35,7 +35,7 @@ class SchemaHash(Protocol):
         """The difference of the objects between the last two calls of `read()`."""
 
     def read(self, *, only_added: bool = False) -> str:
-        """Give the hash of the schema as it is now. Reads only.
+        """Return the hash of the schema as it is now. Reads only.
 
         `only_added` is the caller's promise that objects were only added since the last call.
         """
@@ -62,7 +62,7 @@ class Watch(Protocol):
         """Remember the state of the file, and which foreign keys are already broken. Reads only."""
 
     def others_wrote(self) -> bool:
-        """Tell whether another connection has written since `look()`. Reads only."""
+        """Return whether another connection has written since `look()`. Reads only."""
 
     def remember(self) -> None:
         """Remember the tables and rows that the next migration could lose. Reads only.
@@ -80,10 +80,10 @@ class Watch(Protocol):
         """
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
-        """Give the reasons why the last `inside()` block must not be committed. Reads only."""
+        """Return the reasons why the last `inside()` block must not be committed. Reads only."""
 
     def faults_outside(self) -> list[str]:
-        """Give the reasons why the last `outside()` block must not be recorded as applied. Reads only."""
+        """Return the reasons why the last `outside()` block must not be recorded as applied. Reads only."""
 
 
 class Meter(Protocol):
@@ -93,4 +93,4 @@ class Meter(Protocol):
         """Start the measurement of a step."""
 
     def read(self) -> tuple[int, int, int]:
-        """Give rows written, bytes written, and these bytes plus the growth of the database. Reads only."""
+        """Return rows written, bytes written, and these bytes plus the growth of the database. Reads only."""

@@ -1,4 +1,4 @@
-"""Which values the fields allow: checked here before they are sent, and by the database's CHECKs as well."""
+"""The values that the fields allow. They are checked here before an insert, and again by the database's CHECKs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THEMES = ("light", "dark", "classic", "auto")
 SNAPSHOT_TYPES = ("stats", "config", "session")
 
 MAX_INTEGER = 2**63 - 1
-MAX_SECONDS = 10**11  # a number from here up is milliseconds: as seconds it would be the year 5138
+MAX_SECONDS = 10**11  # a number from this one up is milliseconds: as seconds, it would be a date after the year 5138
 _CENTURY_HOURS = 876_600
 _AHEAD = 86_400  # seconds
 _LONGEST_WAIT = 10**6  # seconds: SQLite's busy_timeout holds no more milliseconds
@@ -30,7 +30,7 @@ _LONGEST_WAIT = 10**6  # seconds: SQLite's busy_timeout holds no more millisecon
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a configuration field is by default, and what else it may be."""
+    """The default of a configuration field, a description of the allowed values, and a function that checks one."""
 
     default: Any
     allowed: str
@@ -50,7 +50,7 @@ def _one_of(default: str, choices: tuple[str, ...]) -> Rule:
 
 
 def _is_timezone(value: object) -> bool:
-    if value in ("auto", "UTC"):  # UTC needs no time zone data, which Windows and slim images lack
+    if value in ("auto", "UTC"):  # without time zone data, which Windows and slim images do not have
         return True
     try:
         zoneinfo.ZoneInfo(value)  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ CONFIG_RULES: Mapping[str, Rule] = {
 
 
 def checked_changes(updates: object) -> dict[str, Any]:
-    """Give configuration changes as a dict, or raise UnknownField or InvalidValue for the first that is wrong."""
+    """Return configuration changes as a dict. Raises UnknownField or InvalidValue for the first wrong change."""
     if not isinstance(updates, Mapping):
         raise InvalidValue("updates", updates, "a mapping of field to value")
     changes = dict(updates)
@@ -93,7 +93,7 @@ def checked_changes(updates: object) -> dict[str, Any]:
 
 
 def checked_session_id(value: object) -> str:
-    """Give a session id, or raise InvalidValue."""
+    """Return a session id unchanged. Raises InvalidValue if it is not a text, is empty or cannot be stored."""
     if isinstance(value, str) and value and "\0" not in value:
         try:
             value.encode()
@@ -105,36 +105,37 @@ def checked_session_id(value: object) -> str:
 
 
 def checked_stored_id(value: object) -> str:
-    """Give the id of a session that may be stored, or raise InvalidValue.
+    """Return the id of an existing session unchanged. Raises InvalidValue.
 
-    One that others stored as no UTF-8 is as the lists give it, and as `os.fsdecode` does.
+    Other programs may have stored an id that is not UTF-8. Then the id is written as in the lists of this package, and
+    as `os.fsdecode` returns it.
     """
     try:
         if isinstance(value, str) and value.encode(errors="surrogateescape") != value.encode(errors="ignore"):
             return value
     except UnicodeEncodeError:
-        pass  # a surrogate that stands for no byte
+        pass  # a surrogate that does not represent a byte
     return checked_session_id(value)
 
 
 def checked_snapshot_type(value: object) -> str:
-    """Give a snapshot type, or raise InvalidValue."""
+    """Return a snapshot type unchanged. Raises InvalidValue for an unknown type."""
     if not isinstance(value, str) or value not in SNAPSHOT_TYPES:
         raise InvalidValue("snapshot_type", value, ", ".join(SNAPSHOT_TYPES))
     return value
 
 
 def checked_timestamp(value: object, *, ahead: bool = False) -> int:
-    """Give seconds UTC for an aware datetime, seconds or milliseconds; the current time for None.
+    """Return seconds (UTC) for an aware datetime, seconds or milliseconds. None means the current time.
 
-    A number from 10**11 up is milliseconds. Fractions are cut off. More than a day ahead of the clock is refused,
-    except where the caller says that it may be `ahead`: a wrong clock would have everything else look old.
+    A number from 10**11 up is milliseconds. Fractions are cut off. Raises InvalidValue, also for a time more than a day
+    ahead of the clock, unless `ahead` allows it: with one such snapshot, all other snapshots would look old.
     """
     now = int(time.time())
     if value is None:
         return now
     if type(value) is int and 0 <= value <= now + _AHEAD:
-        return value  # what most callers give
+        return value  # the most frequent case
     moment = isinstance(value, datetime) and value.tzinfo is not None
     number: Any = value.timestamp() if moment else value  # type: ignore[attr-defined]
     if _is_number(number):
@@ -148,7 +149,7 @@ def checked_timestamp(value: object, *, ahead: bool = False) -> int:
 
 
 def checked_count(field: str, value: object) -> int:
-    """Give a positive int, or raise InvalidValue."""
+    """Return a positive int unchanged. Raises InvalidValue for anything else."""
     if not _is_int(value) or not 1 <= value <= MAX_INTEGER:  # type: ignore[operator]
         raise InvalidValue(field, value, f"an int from 1 to {MAX_INTEGER}")
     return value  # type: ignore[return-value]
@@ -162,7 +163,10 @@ def checked_wait(field: str, value: object) -> float:
 
 
 def checked_span(field: str, value: object, unit_seconds: int, *, zero: bool = False) -> float:
-    """Give a time span of at most a century in seconds, or raise InvalidValue; 0 only where `zero` lets it be."""
+    """Return a time span in seconds. `value` is in units of `unit_seconds`.
+
+    Raises InvalidValue for a span above a century, for a negative one, and for 0 unless `zero` allows it.
+    """
     most = _CENTURY_HOURS * 3600 // unit_seconds
     if not _is_number(value) or not (0 < value <= most or (zero and value == 0)):  # type: ignore[operator]
         raise InvalidValue(field, value, f"a number {'from 0 up' if zero else 'above 0'}, at most {most}")

@@ -1,4 +1,4 @@
-"""The column types whose DDL or whose values peewee has no spelling for."""
+"""Field classes for columns whose DDL or values Peewee's own fields cannot express."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class TextColumn(_Text):
 
 
 class RowIdField(_RowId):
-    """An integer primary key. No id is given twice, even after its row was deleted."""
+    """An integer primary key. No id is used twice, even after its row was deleted."""
 
-    _coerce = False  # The stored value is an int. In dicts, peewee puts the columns that it converts after the others.
+    _coerce = False  # The stored value is an int. In dicts, peewee puts converted columns after the others.
 
     def ddl(self, ctx: Any) -> Any:  # noqa: ARG002  peewee's signature
-        """Give the column's definition. Peewee's own would say NOT NULL, which the table does not."""
+        """Return the column's definition. Peewee's own definition has NOT NULL, but the table's column does not."""
         return NodeList((Entity(self.column_name), SQL("INTEGER PRIMARY KEY AUTOINCREMENT")))
 
 
 class EpochField(_Integer):
-    """Seconds since 1970, UTC. The database fills in the current time by unixepoch(), which SQLite 3.38 has."""
+    """Seconds since 1970, UTC. By default the database inserts the current time (unixepoch(), SQLite 3.38 or newer)."""
 
     def __init__(self, **options: Any) -> None:
         constraints = [SQL("DEFAULT (unixepoch())"), *options.pop("constraints", ())]
@@ -50,10 +50,10 @@ class EpochField(_Integer):
 
 
 class Checked:
-    """A field whose `db_value` checks and encodes what is assigned. A value that is compared with is bound as it is.
+    """A field that checks and encodes a value when the value is stored, but not when it is compared with the column.
 
-    Peewee calls `db_value` for both. It does so for a comparison only where `_coerce` is true, and then it also calls
-    `python_value` for each row.
+    `db_value` does this. Peewee would also call `db_value` for a comparison, and `python_value` for each row, if
+    `_coerce` were true.
     """
 
     _coerce = False
@@ -63,16 +63,16 @@ class Checked:
         def __set__(self, instance: object, value: Any) -> None: ...
 
     def as_stored(self: Any, value: Any) -> Any:
-        """Give what an assigned value will be in the database. Raises InvalidValue."""
+        """Return the value that will be stored for an assigned value. Raises InvalidValue."""
         return value if isinstance(value, Node) else self.db_value(value)
 
     def python_value(self, value: Any) -> Any:
-        """Give what an SQL function made of the field, unchanged."""
+        """Return the result of an SQL function of the field unchanged."""
         return value
 
 
 class NotUtf8(str):
-    """A text that is not UTF-8 in the database. `os.fsencode` gives its bytes back."""
+    """A text that is not UTF-8 in the database. `os.fsencode` returns its bytes."""
 
     __slots__ = ()
 
@@ -81,12 +81,12 @@ class SessionIdField(Checked, TextColumn):
     """The id of a session."""
 
     def db_value(self, value: Any) -> str:
-        """Give an id to store. Raises InvalidValue."""
+        """Return the id to store. Raises InvalidValue."""
         return allowed_values.checked_session_id(value)
 
 
 class SessionField(Checked, ForeignKeyField, Generic[M]):
-    """The session of a row. Its `db_value` is peewee's, which asks the `SessionIdField`."""
+    """The session of a row. Peewee's `db_value` calls the `db_value` of `SessionIdField`."""
 
     if TYPE_CHECKING:
 
@@ -102,16 +102,16 @@ class SnapshotTypeField(Checked, TextColumn):
     """The type of a snapshot."""
 
     def db_value(self, value: Any) -> str:
-        """Give a type to store. Raises InvalidValue."""
+        """Return the type to store. Raises InvalidValue."""
         return allowed_values.checked_snapshot_type(value)
 
 
 class TimestampField(Checked, EpochField):
-    """The time of a snapshot. It takes an aware datetime, seconds or milliseconds; None is now. It stores seconds."""
+    """The time of a snapshot: an aware datetime, seconds or milliseconds; None means now. It is stored in seconds."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(default=lambda: int(time.time()), **options)
 
     def db_value(self, value: Any) -> int:
-        """Give seconds to store. Raises InvalidValue."""
+        """Return the seconds to store. Raises InvalidValue."""
         return allowed_values.checked_timestamp(value)

@@ -1,4 +1,4 @@
-"""What a caller gives becomes what is stored: JSON text and the other columns, checked."""
+"""Check the input of a caller, and convert it to the columns of a snapshot: JSON text and the others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 FIELDS = ("session_id", "snapshot_data", "snapshot_type", "timestamp")
 _KNOWN = frozenset(FIELDS)
-_DEPTH = 500  # nested lists and objects; Python 3.11 follows some 990, SQLite 1000 or 2000
-_DIGITS = 4300  # of an int that Python reads by default: sys.get_int_max_str_digits()
+_DEPTH = 500  # nested lists and objects; Python 3.11 can read some 990, SQLite 1000 or 2000
+_DIGITS = 4300  # the most digits of an int that Python reads by default: sys.get_int_max_str_digits()
 _BATCH_ROWS, _BATCH_CHARACTERS = 500, 8 * 2**20
 A = TypeVar("A")
 R = TypeVar("R")
@@ -22,10 +22,10 @@ Row = tuple[str, str, str, str, int]  # session_id, snapshot_data, snapshot_data
 
 
 def encode(value: Any) -> str:
-    """Give the text to store: a text as it was given, which has yet to prove to be JSON; anything else made compact.
+    """Return the text to store. A text is returned unchanged; anything else is serialised as JSON without spaces.
 
-    Raises InvalidValue for what cannot be JSON: NaN and infinities, lone surrogates, objects that json cannot
-    serialise, or nesting that Python cannot follow.
+    Raises InvalidValue for NaN and infinities, lone surrogates, objects that json cannot serialise, and nesting that is
+    too deep for Python. Whether a text is JSON is checked later, by the database.
     """
     try:
         text = value if isinstance(value, str) else _compact(value)
@@ -40,9 +40,10 @@ def encode(value: Any) -> str:
 
 
 def prove(text: str) -> None:
-    """Raise InvalidValue unless a text is JSON that Python can follow.
+    """Raise InvalidValue unless a text is JSON that Python can read.
 
-    SQLite's json_valid() knows in an eighth of the time, so this is for what it refused: it says why.
+    SQLite's json_valid() checks a text in an eighth of the time. Call this for a text that json_valid() has refused:
+    the error says why.
     """
     try:
         json.loads(text, parse_constant=_refuse_constant)
@@ -53,7 +54,7 @@ def prove(text: str) -> None:
 
 
 def decode(text: str) -> Any:
-    """Give the value of a stored JSON text, or raise InvalidValue if a foreign writer stored something else."""
+    """Return the value of a stored JSON text. Raises InvalidValue if another program stored a text that is not JSON."""
     try:
         return json.loads(text)
     except (RecursionError, TypeError, ValueError) as error:
@@ -61,11 +62,11 @@ def decode(text: str) -> Any:
 
 
 def _beyond_sqlite(text: str) -> bool:
-    """Tell whether a text might hold what json_valid() takes for JSON and Python cannot follow, or the other way."""
+    """Return whether json_valid() and Python might disagree on whether a text is JSON."""
     return (
-        "\0" in text  # where SQLite's functions stop reading
+        "\0" in text  # SQLite's functions stop reading at NUL
         or (len(text) > 2 * _DEPTH and text.count("[") + text.count("{") > _DEPTH)  # each must be closed as well
-        or any(map(str.isdigit, text[_DIGITS - 1 :: _DIGITS]))  # a longer run of digits has one of these places
+        or any(map(str.isdigit, text[_DIGITS - 1 :: _DIGITS]))  # one of these is in any longer run of digits
     )
 
 
@@ -86,14 +87,14 @@ def _not_json(value: Any, error: Exception) -> InvalidValue:
 
 
 def row(session_id: Any, data: Any, kind: Any, timestamp: Any, *, ahead: bool = False) -> Row:
-    """Give the columns of one snapshot, or raise InvalidValue; the timestamp may lie in the future if it is `ahead`."""
+    """Return the columns of one snapshot. Raises InvalidValue. `ahead` allows a timestamp in the future."""
     session, text = allowed_values.checked_session_id(session_id), encode(data)
     kind = allowed_values.checked_snapshot_type(kind)
     return session, text, text, kind, allowed_values.checked_timestamp(timestamp, ahead=ahead)
 
 
 def mapped_row(snapshot: Mapping[str, Any], *, ahead: bool = False) -> Row:
-    """Give the columns of a snapshot that is a mapping of fields to values. Raises UnknownField besides."""
+    """Return the columns of a snapshot that is a mapping of fields to values. Raises InvalidValue, UnknownField."""
     try:
         given = dict(snapshot)
     except (TypeError, ValueError):
@@ -108,7 +109,7 @@ def mapped_row(snapshot: Mapping[str, Any], *, ahead: bool = False) -> Row:
 
 
 def numbered(number: int, function: Callable[[A], R], argument: A) -> R:
-    """Call a function for one of many snapshots, and let what it raises of bad input begin with its number."""
+    """Call a function for one of many snapshots. If it raises RejectedInput, the message starts with `number`."""
     try:
         return function(argument)
     except RejectedInput as error:
@@ -117,7 +118,7 @@ def numbered(number: int, function: Callable[[A], R], argument: A) -> R:
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Deal rows out to lists that are sent at once, and so held in memory."""
+    """Yield rows in lists. Only one list is in memory at a time, and each is inserted by one call."""
     batch: list[Row] = []
     size = 0
     for row in rows:

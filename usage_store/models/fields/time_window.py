@@ -1,4 +1,4 @@
-"""Which snapshots a caller asks for: a span of time, and a session and a type if wanted."""
+"""A selection of snapshots: a span of time, and optionally a session and a type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from usage_store.errors import InvalidValue
 from usage_store.models.fields import allowed_values
 
-_FIRST, _LAST = -(2**63), 2**63 - 1  # SQL's integers: every timestamp lies between them
+_FIRST, _LAST = -(2**63), 2**63 - 1  # the smallest and the largest integer of SQLite
 
 
 class Window(NamedTuple):
@@ -25,10 +25,9 @@ class Window(NamedTuple):
 def checked_window(
     since: object, until: object, session_id: object, snapshot_type: object, newest_first: object
 ) -> Window:
-    """Give the window that a caller asks for; None leaves a limit out. Raises InvalidValue.
+    """Return the window for a caller's arguments. None means no limit. Raises InvalidValue.
 
-    A time is an aware datetime, seconds or milliseconds. Its fraction of a second is cut off, as that of a stored
-    timestamp is.
+    A time is an aware datetime, seconds or milliseconds. Fractions of a second are cut off, as for stored timestamps.
     """
     window = Window(
         _FIRST if since is None else _seconds("since", since),

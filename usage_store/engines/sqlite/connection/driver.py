@@ -52,7 +52,7 @@ _UNSUPPORTED = {
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """Give the error classes of the SQLite drivers in this process, and `others`.
+    """Return the error classes of the SQLite drivers in this process, and `others`.
 
     They are needed because peewee translates errors of drivers, but not those that come while rows are fetched.
     """
@@ -60,12 +60,12 @@ def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
 
 
 def is_standard(connection: object) -> bool:
-    """Tell whether a connection belongs to Python's own sqlite3 module."""
+    """Return whether a connection belongs to Python's own sqlite3 module."""
     return any(kind.__module__ == "sqlite3" for kind in type(connection).__mro__)
 
 
 def frees_functions_without_lock() -> bool:
-    """Tell whether a loaded driver may free a connection's SQL functions without holding Python's lock (the GIL).
+    """Return whether a loaded driver may free a connection's SQL functions without holding Python's lock (the GIL).
 
     pysqlite3 and sqlcipher3 do this if a cursor lives longer than its connection. Python then aborts if nothing else
     refers to the function.
@@ -82,7 +82,7 @@ def check_sqlite(version: str) -> None:
 
 
 def owns(kind: type[peewee.Database]) -> bool:
-    """Tell whether a class is one of SQLite databases. Raises ConfigurationError for a class that cannot be used."""
+    """Return whether a class is one of SQLite databases. Raises ConfigurationError for a class that cannot be used."""
     if not issubclass(kind, peewee.SqliteDatabase):
         return False
     for each in kind.__mro__:  # by name, because importing these modules needs their drivers
@@ -93,7 +93,7 @@ def owns(kind: type[peewee.Database]) -> bool:
 
 
 def files_by_name(database: peewee.SqliteDatabase) -> dict[str, str]:
-    """Give the absolute paths of a connection's databases by name: `main`, and attached ones. Reads only.
+    """Return the absolute paths of a connection's databases by name: `main`, and attached ones. Reads only.
 
     The path is empty for a database in memory.
     """
@@ -107,12 +107,12 @@ def files_by_name(database: peewee.SqliteDatabase) -> dict[str, str]:
 
 
 def main_file(database: peewee.SqliteDatabase) -> str:
-    """Give the absolute path of a database, or an empty text for one in memory. Reads only."""
+    """Return the absolute path of a database, or an empty text for one in memory. Reads only."""
     return files_by_name(database)["main"]
 
 
 def is_in_memory(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether closing the database would delete it, because it is in memory. Reads only."""
+    """Return whether closing the database would delete it, because it is in memory. Reads only."""
     return not main_file(database)
 
 

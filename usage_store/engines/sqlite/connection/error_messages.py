@@ -79,7 +79,7 @@ def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
 
 
 def of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> DatabaseError | None:
-    """Give the DatabaseError for what a statement raised, or None if the database is not to blame.
+    """Return the DatabaseError for what a statement raised, or None if the database is not to blame.
 
     `readonly` says that the connection was opened for reading only.
     """
@@ -103,17 +103,17 @@ def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False)
 
 
 def is_disk_failure(error: BaseException) -> bool:
-    """Tell whether an error says that the disk is full or fails."""
+    """Return whether an error says that the disk is full or fails."""
     return _code(error).startswith(("SQLITE_FULL", "SQLITE_IOERR"))
 
 
 def is_locked(error: BaseException) -> bool:
-    """Tell whether an error says that another connection holds a lock."""
+    """Return whether an error says that another connection holds a lock."""
     return _code(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Tell whether an error says that the file is no database, or a corrupt one."""
+    """Return whether an error says that the file is no database, or a corrupt one."""
     return error is not None and _code(error).startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")) and not is_lacking(error)
 
 

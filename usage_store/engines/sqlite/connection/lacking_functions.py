@@ -15,7 +15,7 @@ _LACKS = (
 
 
 def is_lacking(error: object) -> bool:
-    """Tell whether an error means that the connection lacks something the schema uses.
+    """Return whether an error means that the connection lacks something the schema uses.
 
     This is no damage of the file.
     """

@@ -70,7 +70,7 @@ class FileConnection(sqlite3.Connection):
             self.look()
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-        """Give a cursor. Raises DatabaseReplaced."""
+        """Return a cursor. Raises DatabaseReplaced."""
         if monotonic() >= self.look_again:
             self.look()
         return _cursor(self, factory)
@@ -81,7 +81,7 @@ class FileConnection(sqlite3.Connection):
         self._forget()
 
     def at_rest(self) -> bool:
-        """Tell whether the connection can be closed without losing anything. If it can, close it right away.
+        """Return whether the connection can be closed without losing anything. If it can, close it right away.
 
         It cannot inside a transaction, while a query is being read, or with TEMP objects. The check changes the
         connection.

@@ -135,7 +135,7 @@ def _own_file(database: peewee.SqliteDatabase) -> str:
 
 
 def file_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
-    """Give the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
+    """Return the absolute path of the file of a path, URL or database; it is empty for one in memory. Reads only."""
     name = file_name(os.fspath(database)) if isinstance(database, (str, os.PathLike)) else _own_file(database)
     return "" if name in ("", ":memory:") else absolute(name)
 
@@ -149,7 +149,7 @@ def _no_database(name: str) -> DatabaseUnreadable:
 
 
 def _is_there(name: str) -> bool:
-    """Tell whether a file is at a path. Raises DatabaseUnreadable for a loop of links, a folder, a pipe."""
+    """Return whether a file is at a path. Raises DatabaseUnreadable for a loop of links, a folder, a pipe."""
     try:
         found = os.stat(absolute(name))
     except (FileNotFoundError, NotADirectoryError):

@@ -14,14 +14,14 @@ _USUAL = 0o644  # SQLite's permissions for a new file; the umask is subtracted
 
 
 def absolute(name: str) -> str:
-    """Give the absolute path of a file, which stays right when the process changes its folder. Reads only."""
+    """Return the absolute path of a file, which stays right when the process changes its folder. Reads only."""
     path = os.path.abspath(name)
     # POSIX keeps two leading slashes. In a URI of SQLite, the text after two slashes would be a host.
     return path[1:] if path.startswith("//") else path
 
 
 def inode(path: str) -> tuple[int, int] | None:
-    """Give the identity of the file at a path (device and inode), or None if there is none.
+    """Return the identity of the file at a path (device and inode), or None if there is none.
 
     Raises OSError. Reads only.
     """
@@ -33,7 +33,7 @@ def inode(path: str) -> tuple[int, int] | None:
 
 
 def permissions(path: str | os.PathLike[str]) -> int:
-    """Give the permissions of a file, such as 0o600. Reads only."""
+    """Return the permissions of a file, such as 0o600. Reads only."""
     return os.stat(path).st_mode & _ALL
 
 

@@ -44,7 +44,7 @@ class QuietFile(SqliteFile):
         return connection
 
     def cursor(self, *args: Any, **options: Any) -> Any:
-        """Give a cursor as peewee does, of a new connection if another user wrote to the file."""
+        """Return a cursor as peewee does, of a new connection if another user wrote to the file."""
         state = self._state
         if isinstance(state.conn, QuietConnection) and not (state.transactions or state.ctx) and state.conn.is_stale():
             state.conn.close()
@@ -68,11 +68,11 @@ class QuietConnection(FileConnection):
     before: tuple[int, ...] | None = ()  # what every write changes, as it was at connecting; () while connecting
 
     def cursor(self, factory: Any = None) -> Any:
-        """Give a cursor that checks the file. Raises DatabaseReplaced."""
+        """Return a cursor that checks the file. Raises DatabaseReplaced."""
         return super().cursor(factory or _QuietCursor)
 
     def is_stale(self) -> bool:
-        """Tell whether another user may have written to the file since it was connected to. Reads only."""
+        """Return whether another user may have written to the file since it was connected to. Reads only."""
         return self.before != () and (self.before is None or self.before != _last_write(self.path))
 
     def refuse_stale(self) -> None:
@@ -106,7 +106,7 @@ class _QuietCursor(sqlite3.Cursor):
 
 
 def _last_write(path: str) -> tuple[int, ...] | None:
-    """Give what every write changes, or None while somebody has the file open to write."""
+    """Return what every write changes, or None while somebody has the file open to write."""
     if _anything_beside(path):
         return None
     stat = os.stat(path)
@@ -114,7 +114,7 @@ def _last_write(path: str) -> tuple[int, ...] | None:
 
 
 def is_quiet(path: str) -> bool:
-    """Tell whether a file is in WAL mode and nobody has it open. Reads only."""
+    """Return whether a file is in WAL mode and nobody has it open. Reads only."""
     return not _anything_beside(path) and _in_wal_mode(path)
 
 

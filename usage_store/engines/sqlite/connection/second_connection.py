@@ -52,13 +52,13 @@ def opened_like(
 
 
 def is_immutable(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether a database was opened with `immutable` in its URI, so that it sees no locks and no hot journal."""
+    """Return whether a database was opened with `immutable` in its URI, so that it sees no locks and no hot journal."""
     return _parameters(database).get("immutable", "0") not in ("0", "no", "off", "false")
 
 
 @contextmanager
 def scratch_like(database: peewee.SqliteDatabase) -> Iterator[peewee.SqliteDatabase]:
-    """Give an empty database in memory for the block, with the driver, functions and collations of a database.
+    """Provide an empty database in memory for the block, with the driver, functions and collations of a database.
 
     Foreign keys are off there, as in a run of migrations.
     """
@@ -133,7 +133,7 @@ def _connect(like: peewee.SqliteDatabase) -> None:
 
 
 def _parameters(database: peewee.SqliteDatabase) -> dict[str, str]:
-    """Give the parameters of the URI that opened a database; none for a path."""
+    """Return the parameters of the URI that opened a database; none for a path."""
     if isinstance(database, SqliteFile):
         return dict(parse_qsl(f"mode={database.access}"))
     if not database.connect_params.get("uri"):

@@ -140,7 +140,7 @@ def _has_rows(database: peewee.SqliteDatabase, table: str) -> bool:
 
 
 def _has_only_defaults(database: peewee.SqliteDatabase, table: str) -> bool:
-    """Tell whether a table's only row equals one of INSERT ... DEFAULT VALUES, apart from values of functions."""
+    """Return whether a table's only row equals one of INSERT ... DEFAULT VALUES, apart from values of functions."""
     columns = database.execute_sql(
         "SELECT name, dflt_value FROM pragma_table_xinfo(?) WHERE NOT pk AND hidden = 0", (table,)
     ).fetchall()
@@ -200,5 +200,5 @@ def take(
 
 
 def stamped(file: Path, version: int, kind: str, folder: Path) -> Path:
-    """Give the path of a copy: the database's name, the version, the time, and the kind of copy."""
+    """Return the path of a copy: the database's name, the version, the time, and the kind of copy."""
     return folder / f"{file.name}.v{version}.{datetime.now(UTC).strftime(_TIME)}.{kind}"

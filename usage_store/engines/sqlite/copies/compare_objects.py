@@ -30,7 +30,7 @@ def compare(
     live: Mapping[str, SchemaObject],
     found: Collection[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """Give each difference of the live schema from the expected one, and what could not be compared. Reads only.
+    """Return each difference of the live schema from the expected one, and what could not be compared. Reads only.
 
     `found` are the keys of expected tables that may have any further objects.
     """

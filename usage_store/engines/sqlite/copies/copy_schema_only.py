@@ -27,7 +27,7 @@ _NO_CHANGE = ("begin", "commit", "explain", "pragma", "release", "rollback", "sa
 def empty_copy(
     database: peewee.SqliteDatabase, wanted: Callable[[str, str], bool] = lambda _kind, _name: True
 ) -> Iterator[peewee.SqliteDatabase]:
-    """Give a database in memory for the block, with the objects of a database but without rows. Reads only.
+    """Provide a database in memory for the block, with the objects of a database but without rows. Reads only.
 
     `wanted` chooses the objects by kind and name. The copy has the functions and collations that the database registers
     when it connects. An object that needs others cannot be made there; it is left out, and a warning names it.
@@ -103,5 +103,5 @@ class _Silent(peewee.SqliteDatabase):
 
 
 def silent_database() -> AbstractContextManager[peewee.SqliteDatabase]:
-    """Give a database for a block that runs nothing and answers every query with no rows."""
+    """Provide a database for a block that runs nothing and answers every query with no rows."""
     return closing(_Silent(":memory:"))

@@ -65,7 +65,7 @@ class Meter:
         self._size, self._changes = size(self._database), self._database.connection().total_changes
 
     def read(self) -> tuple[int, int, int]:
-        """Give rows written, bytes written to the -wal, and these bytes plus the growth of the database. Reads only."""
+        """Return rows written, bytes written to the -wal, and these bytes plus the database's growth. Reads only."""
         written = self._wal.stat().st_size if self._wal.exists() else 0
         growth = max(0, size(self._database) - self._size)
         return self._database.connection().total_changes - self._changes, written, written + growth

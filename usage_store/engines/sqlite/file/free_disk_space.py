@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def size(database: peewee.SqliteDatabase) -> int:
-    """Give the size of a database in bytes, including pages that are still in the -wal. Reads only."""
+    """Return the size of a database in bytes, including pages that are still in the -wal. Reads only."""
     pages: int = database.pragma("page_count")
     return pages * int(database.page_size)
 
@@ -28,12 +28,12 @@ def check_disk(folder: Path, needed: int, purpose: str) -> None:
 
 
 def file_of(database: peewee.SqliteDatabase) -> Path:
-    """Give the path of an open database's file. Raises ConfigurationError for a database in memory. Reads only."""
+    """Return the path of an open database's file. Raises ConfigurationError for a database in memory. Reads only."""
     return on_disk(Path(main_file(database) or ":memory:"))
 
 
 def on_disk(file: Path) -> Path:
-    """Give the absolute path of a file, with symbolic links resolved.
+    """Return the absolute path of a file, with symbolic links resolved.
 
     Raises ConfigurationError for `:memory:`, and DatabaseUnreadable for symbolic links that form a circle.
     """

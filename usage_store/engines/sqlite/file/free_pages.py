@@ -25,13 +25,13 @@ _CACHE = -64 * 1024  # PRAGMA cache_size, in KiB: moving pages reads and writes 
 
 
 def file_bytes(database: peewee.SqliteDatabase) -> int:
-    """Give the size of the database file in bytes. Reads only."""
+    """Return the size of the database file in bytes. Reads only."""
     name = main_file(database)
     return Path(name).stat().st_size if name else size(database)
 
 
 def disk_use(database: peewee.SqliteDatabase) -> int:
-    """Give the bytes that the database takes on disk: its file and its -wal. Reads only."""
+    """Return the bytes that the database takes on disk: its file and its -wal. Reads only."""
     name = main_file(database)
     wal = Path(f"{name}-wal")
     return file_bytes(database) + (wal.stat().st_size if name and wal.exists() else 0)
@@ -43,13 +43,13 @@ def free_pages(database: peewee.SqliteDatabase) -> int:
 
 
 def live_bytes(database: peewee.SqliteDatabase) -> int:
-    """Give the bytes of all used pages. Reads only."""
+    """Return the bytes of all used pages. Reads only."""
     pages: int = database.pragma("page_count") - free_pages(database)
     return pages * int(database.page_size)
 
 
 def wal_allowance(database: peewee.SqliteDatabase) -> int:
-    """Give the size in bytes that the -wal normally reaches before SQLite starts to reuse it. Reads only."""
+    """Return the size in bytes that the -wal normally reaches before SQLite starts to reuse it. Reads only."""
     pages: int = database.pragma("wal_autocheckpoint")
     most = pages * (int(database.page_size) + _FRAME) * 5 // 4  # one large commit may exceed the limit
     return min(max(most, 0), _MOST_WAL)
@@ -66,7 +66,7 @@ def copy_wal_to_shorten(database: peewee.SqliteDatabase) -> None:
 
 
 def can_shrink(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether unused space can be returned to the disk without a VACUUM. Reads only.
+    """Return whether unused space can be returned to the disk without a VACUUM. Reads only.
 
     Files created by this package can do it, and files that `vacuum()` has rewritten (PRAGMA auto_vacuum = INCREMENTAL).
     """

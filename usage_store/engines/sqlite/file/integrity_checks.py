@@ -106,7 +106,7 @@ def _real(database: peewee.SqliteDatabase, lines: Iterable[str], beside: list[st
 
 
 def _has_null(database: peewee.SqliteDatabase, name: str) -> bool:
-    """Tell whether `table.column` really has a NULL. True, too, if this database has no such column."""
+    """Return whether `table.column` really has a NULL. True, too, if this database has no such column."""
     parts = name.split(".")  # names may contain dots
     names = [(".".join(parts[:i]), ".".join(parts[i:])) for i in range(1, len(parts))]
     known = [pair for pair in names if database.execute_sql(_IS_COLUMN, pair).fetchone()]
@@ -123,7 +123,7 @@ def _find_null(table: str, column: str) -> str:
 
 
 def first_damage(database: peewee.SqliteDatabase) -> str | None:
-    """Give the first problem that a check finds, or None.
+    """Return the first problem that a check finds, or None.
 
     A database that cannot be checked is a problem, too. Reads only.
     """

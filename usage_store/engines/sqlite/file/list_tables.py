@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def kind_of(database: peewee.SqliteDatabase, name: str) -> str | None:
-    """Tell what a name belongs to, in any case of letters: "table", "view" or None. Reads only."""
+    """Return what a name belongs to, in any case of letters: "table", "view" or None. Reads only."""
     sql = "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
     row = database.execute_sql(sql, (name,)).fetchone()
     return None if row is None else str(row[0])

@@ -36,7 +36,7 @@ class Fingerprint:
         self._newest = 0
 
     def read(self, *, only_added: bool = False) -> str:
-        """Give the fingerprint of the schema as it is now. Reads only.
+        """Return the fingerprint of the schema as it is now. Reads only.
 
         `only_added` is the caller's promise that objects were only added since the last call; then only those are read.
         """
@@ -57,7 +57,7 @@ class Fingerprint:
         return f"{self._sum % 2**256:064x}"
 
     def added(self) -> list[_Row]:
-        """Give type, name, table and DDL of each object that was added since `read()`. Reads only.
+        """Return type, name, table and DDL of each object that was added since `read()`. Reads only.
 
         The result is right only if nothing else was changed. A following `read(only_added=True)` uses this result, and
         misses objects that were added after it.
@@ -69,12 +69,12 @@ class Fingerprint:
         return self._added
 
     def names(self) -> set[str]:
-        """Give the names of all objects that the last `read()` found."""
+        """Return the names of all objects that the last `read()` found."""
         return {name for _, name, _, _ in self._rows}
 
     @property
     def objects(self) -> dict[str, SchemaObject]:
-        """Give the objects that the last `read()` found, by their keys. Reads only.
+        """Return the objects that the last `read()` found, by their keys. Reads only.
 
         Left out are SQLite's own objects, and the internal (shadow) tables of virtual tables.
         """
@@ -82,7 +82,7 @@ class Fingerprint:
 
     @property
     def changes(self) -> Changes:
-        """Give the difference of these objects between the last two calls of `read()`. Reads only."""
+        """Return the difference of these objects between the last two calls of `read()`. Reads only."""
         from usage_store.engines.interface.schema_objects import Changes  # noqa: PLC0415  `check` does not need it
 
         made = self._objects_of(self._made)

@@ -117,7 +117,7 @@ class Pace:
 
 
 def _gap(seconds: float) -> float:
-    """Give how many seconds the lock must stay free for all who wait to retry, after it was held for `seconds`."""
+    """Return how many seconds the lock must stay free for all who wait to retry, after it was held for `seconds`."""
     asked = min(bisect.bisect_right(_ASKED_AGAIN, seconds * 1000), len(_ASKED_AGAIN) - 1)
     return (_ASKED_AGAIN[asked] - _ASKED_AGAIN[asked - 1] + _LATE) / 1000
 

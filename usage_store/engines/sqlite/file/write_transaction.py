@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def in_transaction(database: peewee.Database | peewee.DatabaseProxy) -> bool:
-    """Tell whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
+    """Return whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
     return bool(database.in_transaction() or database.connection().in_transaction)
 
 

@@ -16,7 +16,7 @@ _NO_ACTION = "no action"
 
 
 def dropped_rules(old: Table, new: Table, indexes: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
-    """Give each rule of the old table that the new table does not have. Each line continues the table's name.
+    """Yield each rule of the old table that the new table does not have. Each line continues the table's name.
 
     `indexes` and `wanted` are the CREATE INDEX statements of the old and of the new table, by name. A rule over a
     dropped column is not reported, because another line reports the column.
@@ -68,17 +68,17 @@ def _of_reference(key: ForeignKey, instead: Sequence[ForeignKey]) -> Iterator[st
 
 
 def _unique_columns(index: str) -> frozenset[str] | None:
-    """Give the columns that a CREATE INDEX makes unique, or None if it is another kind of index."""
+    """Return the columns that a CREATE INDEX makes unique, or None if it is another kind of index."""
     return frozenset(_plain_columns(index)) or None if _is_unique(index) else None
 
 
 def _is_plain(index: str) -> bool:
-    """Tell whether a CREATE INDEX states no rule and only makes reads faster."""
+    """Return whether a CREATE INDEX states no rule and only makes reads faster."""
     return not _is_unique(index) and bool(_plain_columns(index))
 
 
 def _says_more(instead: str | None, index: str) -> bool:
-    """Tell whether the model has an index of this name that states at least the same kinds of rules."""
+    """Return whether the model has an index of this name that states at least the same kinds of rules."""
     return instead is not None and not _is_plain(instead) and _is_unique(instead) >= _is_unique(index)
 
 
@@ -87,13 +87,13 @@ def _is_unique(index: str) -> bool:
 
 
 def _rule(index: str) -> tuple[bool, str]:
-    """Give the definition of an index without its name."""
+    """Return the definition of an index without its name."""
     parts = sql_tokens.tokens(index)
     return _is_unique(index), sql_tokens.normal(parts[3 + _is_unique(index) :])
 
 
 def _plain_columns(index: str) -> list[str]:
-    """Give the columns of an index; none if it has an expression, a collation or a WHERE."""
+    """Return the columns of an index; none if it has an expression, a collation or a WHERE."""
     parts = [part for part in sql_tokens.tokens(index) if not part.says("asc", "desc")]
     opening = next(place for place, part in enumerate(parts) if part.says("("))
     columns = sql_tokens.split(parts[opening + 1 : sql_tokens.closing_of(parts, opening)])

@@ -47,7 +47,7 @@ def _is_view(sql: str) -> bool:
 
 
 def _arguments(sql: str) -> list[str]:
-    """Give the module of a virtual table and its arguments, each in one normal spelling.
+    """Return the module of a virtual table and its arguments, each in one normal spelling.
 
     Only the order of the columns matters.
     """

@@ -33,5 +33,5 @@ def not_written(old: Table | None, fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def deferred(fields: Mapping[str, Any]) -> set[str]:
-    """Give the columns whose reference peewee does not write into the table (DeferredForeignKey)."""
+    """Return the columns whose reference peewee does not write into the table (DeferredForeignKey)."""
     return {column for column, field in fields.items() if getattr(field, "deferred", None)}

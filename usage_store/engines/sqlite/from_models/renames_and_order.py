@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def model_changes(
     database: peewee.SqliteDatabase, models: Sequence[type[peewee.Model]], renames: Mapping[str, str]
 ) -> tuple[Change, ...]:
-    """Give the changes that turn the database's tables into the models' tables, parents before children. Reads only.
+    """Return the changes that turn the database's tables into the models' tables, parents before children. Reads only.
 
     Both sets of tables are made in memory: those of the models by peewee, those of the database from its own SQL. The
     models are bound to the memory database meanwhile. Tables without a model are left alone. Raises ConfigurationError
@@ -86,7 +86,7 @@ def _mismatches(scratch: peewee.SqliteDatabase, tables: Iterable[str]) -> Iterat
 
 
 def _stored(models: Sequence[type[peewee.Model]]) -> list[type[peewee.Model]]:
-    """Give the models that have a permanent table: parents before children, virtual tables last.
+    """Return the models that have a permanent table: parents before children, virtual tables last.
 
     Virtual tables come last because they may keep their rows in another table. Raises ConfigurationError.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def addable(name: str, column: Column, table: Table) -> bool:
-    """Tell whether ADD COLUMN accepts a column where the table has rows.
+    """Return whether ADD COLUMN accepts a column where the table has rows.
 
     The rules are those of sqlite.org/lang_altertable.html#altertabaddcol.
     """
@@ -29,7 +29,7 @@ def addable(name: str, column: Column, table: Table) -> bool:
 
 
 def without_value(old: Table, new: Table) -> Iterator[str]:
-    """Give the new columns that are NOT NULL and get no value by a default, by an expression or as the rowid."""
+    """Yield the new columns that are NOT NULL and get no value by a default, by an expression or as the rowid."""
     for name, column in new.columns.items():
         needs = column.not_null and column.default is None and column.generated is None
         if needs and name not in old.columns and not _is_rowid(column, new):
@@ -42,7 +42,7 @@ def _is_rowid(column: Column, table: Table) -> bool:
 
 
 def lost(old: Table, new: Table) -> list[str]:
-    """Give the old columns whose values are not copied to the new table."""
+    """Return the old columns whose values are not copied to the new table."""
     return [
         name
         for name, column in old.columns.items()
@@ -96,13 +96,13 @@ def renames_to_ask_for(table: str, old: Table, new: Table) -> Iterator[str]:
 
 
 def same_shape(one: Table, other: Table) -> bool:
-    """Tell whether two tables have the same columns with the same types."""
+    """Return whether two tables have the same columns with the same types."""
     shapes = ({name: column.type for name, column in table.columns.items()} for table in (one, other))
     return next(shapes) == next(shapes)
 
 
 def _affinity(type_: str) -> str:
-    """Give the affinity of a declared type (sqlite.org/datatype3.html#determination_of_column_affinity).
+    """Return the affinity of a declared type (sqlite.org/datatype3.html#determination_of_column_affinity).
 
     INTEGER counts as NUMERIC here: the two differ only in CAST.
     """

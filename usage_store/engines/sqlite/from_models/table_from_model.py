@@ -43,7 +43,7 @@ class Schema:
     objects: Mapping[str, tuple[str, str]]
 
     def indexes(self, table: str) -> dict[str, str]:
-        """Give the normalised SQL of the indexes of a table, by name."""
+        """Return the normalised SQL of the indexes of a table, by name."""
         others = self.catalog.others.items()
         return {name: sql for name, (kind, owner, sql) in others if kind == "index" and owner == table}
 
@@ -56,7 +56,7 @@ def read_schema(database: peewee.SqliteDatabase) -> Schema:
 
 
 def text_of(sql: str, part: Sequence[sql_tokens.Token]) -> str:
-    """Give the text of a statement from the first to the last of the given tokens, as it is written."""
+    """Return the text of a statement from the first to the last of the given tokens, as it is written."""
     return sql[part[0].start : part[-1].end]
 
 
@@ -75,7 +75,7 @@ class TableDiff:
     fields: Mapping[str, Any]
 
     def changes(self) -> Iterator[Change]:
-        """Give the changes of the table and of its indexes, in the order of `up`."""
+        """Yield the changes of the table and of its indexes, in the order of `up`."""
         name, sql = self.wanted.objects[self.table]
         old, new = self.live.catalog.tables.get(self.table), self.wanted.catalog.tables.get(self.table)
         if self.table not in self.live.objects:
@@ -111,7 +111,7 @@ class TableDiff:
         return itertools.chain(leading_nowhere(old, new, made), not_written(old, self.fields))
 
     def _same(self, one: Table, other: Table) -> bool:
-        """Tell whether two tables are equal in everything that a model can state."""
+        """Return whether two tables are equal in everything that a model can state."""
         return self._stated(one) == self._stated(other)
 
     def _stated(self, table: Table) -> Table:
@@ -157,7 +157,7 @@ class TableDiff:
         return Change(tuple(up), tuple(down), todo=self._todo(self._repeated(old, new, {})))
 
     def _tried(self, statements: Sequence[str]) -> Table | None:
-        """Give the table as it would be after some statements, or None if SQLite refuses one. Changes nothing."""
+        """Return the table as it would be after some statements, or None if SQLite refuses one. Changes nothing."""
         with self.scratch.atomic() as transaction:
             try:
                 for sql in statements:
@@ -213,7 +213,7 @@ class TableDiff:
 
 
 def _index_names(schema: Schema, other: Schema, table: str) -> list[str]:
-    """Give the names of a table's indexes that the other schema lacks or defines differently."""
+    """Return the names of a table's indexes that the other schema lacks or defines differently."""
     there = other.indexes(table)
     return [name for name, sql in schema.indexes(table).items() if there.get(name) != sql]
 
@@ -230,7 +230,7 @@ def _respelled(values: Mapping[str, str], sql: str) -> dict[str, str]:
 
 
 def _inline_definitions(sql: str) -> dict[str, str]:
-    """Give the definition of each column, together with its foreign key if the table states that separately."""
+    """Return the definition of each column, together with its foreign key if the table states that separately."""
     parsed = sql_tokens.parse_table(sql)
     found = {sql_tokens.name_of(part[0]).lower(): text_of(sql, part) for part in parsed.columns}
     for part in parsed.constraints:

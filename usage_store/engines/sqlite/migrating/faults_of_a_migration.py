@@ -62,7 +62,7 @@ class Watch:
         self._violations = violations(self._database)
 
     def others_wrote(self) -> bool:
-        """Tell whether another connection has written since `look()`. Reads only."""
+        """Return whether another connection has written since `look()`. Reads only."""
         return self._seen != self._data_version()
 
     def remember(self) -> None:
@@ -94,7 +94,7 @@ class Watch:
             yield
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
-        """Give the reasons why the transaction of the last `inside()` block must not be committed. Reads only.
+        """Return the reasons why the transaction of the last `inside()` block must not be committed. Reads only.
 
         Reasons are refused statements, newly broken foreign keys, and losses that are not declared. `undoing` is True
         for `down`.
@@ -113,7 +113,7 @@ class Watch:
         return self._losses.find(self._guard, deletes, drops, undoing=undoing)
 
     def faults_outside(self) -> list[str]:
-        """Give the reasons why the last `outside()` block must not be recorded as applied. Reads only.
+        """Return the reasons why the last `outside()` block must not be recorded as applied. Reads only.
 
         Reasons are refused statements and newly broken foreign keys.
         """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str, str | None]:
-    """Give for each table of `before` its name in `after`, or None if it is gone.
+    """Return for each table of `before` its name in `after`, or None if it is gone.
 
     If a table is gone and `after` has a new table of the same name, that table counts as its continuation: this is a
     rebuild written by hand.
@@ -55,7 +55,7 @@ def follow(before: Schema, after: Schema, events: Collection[Event]) -> dict[str
 
 
 def _rows(before: Schema, events: Iterable[Event]) -> dict[str, int]:
-    """Give the rowid of each table of `before`; a rebuild gives its table a new one."""
+    """Return the rowid of each table of `before`; a rebuild gives its table a new one."""
     rows = {name: table.row for name, table in before.tables.items()}
     for kind, moved in events:
         if kind == "rebuild":

@@ -30,7 +30,7 @@ _GENERATED = (2, 3)  # sqlite.org/pragma.html#pragma_table_xinfo: 2 virtual, 3 s
 
 
 def may_have_lost_columns(before: Object, after: Object, dropped: Collection[str]) -> bool:
-    """Tell whether a table must be checked. `dropped` are the columns that DROP COLUMN may have removed from it."""
+    """Return whether a table must be checked. `dropped` are the columns that DROP COLUMN may have removed from it."""
     return (before.row != after.row or bool(dropped)) and not (before.is_virtual or after.is_virtual)
 
 
@@ -43,7 +43,7 @@ def lost_columns(
     *,
     reported: bool,
 ) -> Iterator[str]:
-    """Give the columns of the table `before` whose values are in no column of the table `after`. Reads only.
+    """Yield the columns of the table `before` whose values are in no column of the table `after`. Reads only.
 
     `earlier` reads the state before the migration; it is None where that cannot be read. `dropped` is the set of
     `may_have_lost_columns()`. `reported` means that a rebuild reported all lost columns in `dropped`; it matters only
@@ -67,7 +67,7 @@ def lost_columns(
 
 
 def _columns_of(connection: sqlite3.Connection | None, table: Object) -> dict[str, str | None]:
-    """Give the columns of a table by their folded names; the value is None for a generated column."""
+    """Return the columns of a table by their folded names; the value is None for a generated column."""
     if connection is None:
         parts = {name_of(part[0]): clauses(part[1:]) for part in parse_table(table.sql or "").columns}
         made = {name for name, rules in parts.items() if any(rule.kind in ("generated", "as") for rule in rules)}

@@ -53,7 +53,7 @@ class Losses:
             self._before = schema, {name: count_rows(connection, table) for name, table in schema.tables.items()}
 
     def find(self, seen: Guard, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
-        """Give a message for each loss that is not declared; `seen` noted what the migration did. Reads only.
+        """Return a message for each loss that is not declared; `seen` noted what the migration did. Reads only.
 
         For `down` (`undoing`), some losses are no faults: dropped tables and columns, and rows that a DELETE statement
         deleted. To remove them is the purpose of `down`.
@@ -106,7 +106,7 @@ class _Compared:
         self._became = follow(before, self._after, seen.tables)
 
     def rows(self, *, undoing: bool) -> Iterator[Loss]:
-        """Give the losses of rows."""
+        """Yield the losses of rows."""
         touched = self._seen.written | self._seen.dropped | {name for _, name in self._seen.tables}
         for name, table in self._before.tables.items():
             became = self._became[name]
@@ -152,14 +152,14 @@ class _Compared:
         after: Object,
         dropped: Collection[str],
     ) -> Iterator[Loss]:
-        """Give the columns of one of these tables that were lost with their values."""
+        """Yield the columns of one of these tables that were lost with their values."""
         reported = fold(after.name) in self._seen.rebuilt
         for column in lost_columns(earlier, before, self._now, after, dropped, reported=reported):
             name, other = (f"{fold(each.name)}.{column}" for each in (before, after))
             yield {name, other}, f"{name} was dropped with its values; if that is meant, {_declare(name)}"
 
     def objects(self) -> Iterator[Loss]:
-        """Give the indexes and triggers that are gone although their table still exists."""
+        """Yield the indexes and triggers that are gone although their table still exists."""
         tables = self._after.tables
         for name, each in self._before.objects.items():
             stays = each.kind not in ("index", "trigger") or name in self._after.objects or name in self._seen.dropped

@@ -45,7 +45,7 @@ def rebuilding(database: peewee.SqliteDatabase, table: str, new: str, without: I
 
 
 def rebuilt_by(savepoint: str) -> Rebuilt | None:
-    """Give what the name of a savepoint announces; None if it announces no rebuild."""
+    """Return what the name of a savepoint announces; None if it announces no rebuild."""
     if not savepoint.startswith(_REBUILDING):
         return None
     old_row, new_row, table = savepoint.removeprefix(_REBUILDING).split(":", 2)

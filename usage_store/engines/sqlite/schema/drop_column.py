@@ -58,7 +58,7 @@ def drop_column(
 def _indexes(
     database: peewee.SqliteDatabase, table: StoredTable, column: str, *, with_unique: bool
 ) -> dict[str, tuple[str, int]]:
-    """Give the indexes that may be dropped with a column, by the names that `users_of` gives them.
+    """Return the indexes that may be dropped with a column, by the names that `users_of` gives them.
 
     Each value is the name of the index and the logging level for its drop.
     """

@@ -81,7 +81,7 @@ def _clause(part: Sequence[Token]) -> Clause:
 
 
 def column_part(sql: str, column: str) -> tuple[Token, ...]:
-    """Give the tokens of a column's definition. The case of the name does not matter. Raises UnknownColumn."""
+    """Return the tokens of a column's definition. The case of the name does not matter. Raises UnknownColumn."""
     parts = sql_tokens.parse_table(sql).columns
     for part in parts:
         if fold(sql_tokens.name_of(part[0])) == fold(column):
@@ -91,7 +91,7 @@ def column_part(sql: str, column: str) -> tuple[Token, ...]:
 
 
 def follows_comment(sql: str, column: str) -> bool:
-    """Tell whether the last of several columns has a comment between it and the column before it; False for others."""
+    """Return whether the last of several columns has a comment between it and the column before. False for others."""
     columns = sql_tokens.parse_table(sql).columns
     part = column_part(sql, column)
     if len(columns) == 1 or part != columns[-1]:
@@ -122,7 +122,7 @@ def drop_column(sql: str, column: str) -> str:
 
 
 def own_rules(sql: str, column: str) -> list[str]:
-    """Give the kinds of the table's FOREIGN KEYs and UNIQUEs over this one column: "foreign", "unique"."""
+    """Return the kinds of the table's FOREIGN KEYs and UNIQUEs over this one column: "foreign", "unique"."""
     parts = sql_tokens.parse_table(sql).constraints
     return [clause.kind for part in parts for clause in clauses(part) if _is_own(clause, column)]
 

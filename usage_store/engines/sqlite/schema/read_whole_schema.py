@@ -51,12 +51,12 @@ def read_catalog(database: peewee.SqliteDatabase, only: Collection[str] | None =
 
 
 def is_ordinary(kind: str, sql: str) -> bool:
-    """Tell whether an object is a table, but not a virtual one."""
+    """Return whether an object is a table, but not a virtual one."""
     return kind == "table" and not sql[:14].upper().startswith("CREATE VIRTUAL")
 
 
 def normal_object(kind: str, tokens: Sequence[sql_tokens.Token], columns: _Rows = ()) -> str:
-    """Give the DDL of an index, trigger, view or virtual table in a normal spelling.
+    """Return the DDL of an index, trigger, view or virtual table in a normal spelling.
 
     For an index, `columns` are the columns of its table.
     """
@@ -146,7 +146,7 @@ class _KeyColumn(NamedTuple):
 
 
 def _keys(rows: _Rows) -> list[tuple[str, list[_KeyColumn]]]:
-    """Give the origin ("pk" or "u") and the columns of each index that SQLite made for a PRIMARY KEY or UNIQUE."""
+    """Return the origin ("pk" or "u") and the columns of each index that SQLite made for a PRIMARY KEY or UNIQUE."""
     grouped: dict[str, tuple[str, list[_KeyColumn]]] = {}
     for index, origin, column, collation, descending in rows:
         _, key = grouped.setdefault(index, (origin, []))

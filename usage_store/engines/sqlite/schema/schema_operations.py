@@ -26,7 +26,7 @@ P = ParamSpec("P")
 
 
 def migrator_for(database: peewee.SqliteDatabase) -> LosslessMigrator:
-    """Give the migrator that `up` and `down` get."""
+    """Return the migrator that `up` and `down` get."""
     return LosslessMigrator(database)
 
 

@@ -44,7 +44,7 @@ class Token(NamedTuple):
         return self.start + len(self.text)
 
     def says(self, *keywords: str) -> bool:
-        """Tell whether this is one of these keywords or symbols, in any case of letters."""
+        """Return whether this is one of these keywords or symbols, in any case of letters."""
         return self.keyword in keywords
 
 
@@ -70,7 +70,7 @@ def tokens(sql: str) -> list[Token]:
 
 
 def name_of(token: Token) -> str:
-    """Give the identifier of a token without its quotes."""
+    """Return the identifier of a token without its quotes."""
     text = token.text
     if token.kind == "quoted" or (token.kind == "string" and text[0] == "'"):
         quote = text[-1]
@@ -145,7 +145,7 @@ def split(parts: Sequence[Token]) -> list[tuple[Token, ...]]:
 
 
 def closing_of(parts: Sequence[Token], opening: int) -> int:
-    """Give the index of the parenthesis that closes the one at `opening`."""
+    """Return the index of the parenthesis that closes the one at `opening`."""
     depth = 0
     for index in range(opening, len(parts)):
         depth += _DEPTHS.get(parts[index].keyword, 0)

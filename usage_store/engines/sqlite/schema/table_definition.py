@@ -57,13 +57,13 @@ def stored_table(database: peewee.SqliteDatabase, table: str) -> StoredTable:
 
 
 def columns_of(database: peewee.SqliteDatabase, table: str) -> dict[str, bool]:
-    """Give for each column, by its name, whether it is generated. Reads only."""
+    """Return for each column, by its name, whether it is generated. Reads only."""
     rows = database.execute_sql("SELECT name, hidden FROM pragma_table_xinfo(?, 'main')", (table,)).fetchall()
     return {name: hidden in _GENERATED for name, hidden in rows}
 
 
 def rowid_of(database: peewee.SqliteDatabase, table: str) -> str | None:
-    """Give a name that reads the rowid; None if there is no rowid, or if columns use all three names. Reads only."""
+    """Return a name that reads the rowid; None if there is no rowid, or if columns use all three names. Reads only."""
     ((without_rowid,),) = database.execute_sql(
         "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)
     ).fetchall()
@@ -73,7 +73,7 @@ def rowid_of(database: peewee.SqliteDatabase, table: str) -> str | None:
 
 
 def unused_name(database: peewee.SqliteDatabase, name: str) -> str:
-    """Give a name that no object has and that is nowhere in the SQL of the schema; underscores are added as needed."""
+    """Return a name that no object has and that is nowhere in the SQL of the schema. It gets underscores as needed."""
     ((texts,),) = database.execute_sql(
         "SELECT group_concat(lower(name || coalesce(sql, ''))) FROM "
         "(SELECT name, sql FROM sqlite_master UNION ALL SELECT name, sql FROM sqlite_temp_master)"

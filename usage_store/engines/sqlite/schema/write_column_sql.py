@@ -49,7 +49,7 @@ def default_of(migrator: SqliteMigrator, value: Any) -> str:
 
 
 def needs_rebuild(definition: str) -> bool:
-    """Tell whether a column definition needs a rebuild of the table because ADD COLUMN may refuse it.
+    """Return whether a column definition needs a rebuild of the table because ADD COLUMN may refuse it.
 
     ADD COLUMN refuses some definitions on a table with rows, and some always. The rules are those of
     sqlite.org/lang_altertable.html#altertabaddcol.

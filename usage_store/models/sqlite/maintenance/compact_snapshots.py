@@ -1,4 +1,4 @@
-"""Turn the plain texts of older snapshots into references to blocks, a short transaction at a time."""
+"""Replace the texts of older snapshots by references to compressed blocks, in short transactions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.file.short_transactions import Pace
 
-_ROWS, _BYTES = 2000, 8 * 2**20  # read at once, and so held in memory, at most
-_SLICES = 8  # are read at once, so that blocks become full where a slice has few rows of each session
+_ROWS, _BYTES = 2000, 8 * 2**20  # the most rows, and the bytes, that are read at once and held in memory
+_SLICES = 8  # transactions whose rows are read at once: one transaction may have too few of a session to fill a block
 
 _PLAIN = (
     "SELECT id, CAST(session_id AS BLOB), CAST(snapshot_data AS BLOB) "
@@ -24,9 +24,10 @@ _PLAIN = (
     "WHERE typeof(snapshot_data) = 'text' AND timestamp < ? AND id <= ? ORDER BY timestamp LIMIT ?"
 )
 _INSERT = "INSERT INTO usage_snapshot_blocks (data) VALUES (?)"
-# With `id = id` SQLite removes the row and inserts it again, and joins a page that is nearly empty then with its
-# neighbours. Session and text are compared, since somebody may have changed or compacted the row after it was read. The
-# block may be gone, if it was stored in an earlier transaction for rows that somebody has deleted since.
+# With `id = id`, SQLite deletes the row and inserts it again, and merges a page that is nearly empty then with the
+# pages beside it. The session and the text are compared, because another connection may have changed or compacted the
+# row since it was read. The block may not exist any more, if an earlier transaction stored it and others have deleted
+# all of its rows since.
 _UPDATE = (
     "UPDATE usage_snapshots SET id = id, snapshot_data = ? "
     "WHERE id = ? AND CAST(session_id AS BLOB) = ? AND CAST(snapshot_data AS BLOB) = ? "
@@ -42,10 +43,10 @@ class _Row(NamedTuple):
 
 
 def compact(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterator[int]:
-    """Compact the snapshots that are there and older than `before` (seconds, UTC); give the number, each time.
+    """Compact the existing snapshots that are older than `before` (seconds, UTC).
 
-    Texts are read and deflated without a lock. Each transaction leaves whole rows, so it may be stopped anywhere, and
-    another call goes on from there.
+    After each transaction, yields the number of snapshots that it compacted. Texts are read and compressed without a
+    lock. The generator can be stopped at any time: committed transactions are kept, and the next call continues.
     """
     if not can_compact(database):
         return
@@ -61,7 +62,7 @@ def compact(database: peewee.SqliteDatabase, before: int, pace: Pace) -> Iterato
 
 
 def can_compact(database: peewee.SqliteDatabase) -> bool:
-    """Tell whether the database keeps its texts in UTF-8, as blocks do. Reads only."""
+    """Return whether the database stores texts in UTF-8, which blocks need. Reads only."""
     return bool(database.pragma("encoding") == "UTF-8")
 
 
@@ -76,18 +77,18 @@ def _read(database: peewee.SqliteDatabase, before: int, newest: int, limit: int)
 
 
 class _Block:
-    """Texts of one session that share a block, each with its number. It is deflated and stored when it is needed."""
+    """The texts of a block, all of one session, each with its number. The block is stored with its first snapshot."""
 
     def __init__(self, session_id: bytes) -> None:
         self.session_id = session_id
         self.texts: dict[bytes, int] = {}
         self.size = 0
         self.data = b""
-        self.id = 0  # until it is stored
+        self.id = 0  # until the block is stored
 
     def takes(self, row: _Row) -> bool:
-        """Add a row's text, unless it is another session's or the block is full."""
-        # The snapshots of one session are alike, and neighbours often the same.
+        """Add the text of a row and return True, or return False if the block is full or of another session."""
+        # Snapshots of one session that follow each other are often equal, and equal texts are stored once.
         added = 0 if row.text in self.texts else len(row.text)
         fits = row.session_id == self.session_id and (not self.size or not added or self.size + added <= BLOCK_BYTES)
         if fits:
@@ -97,9 +98,9 @@ class _Block:
 
 
 def _dealt(rows: Sequence[_Row]) -> list[tuple[_Row, _Block]]:
-    """Deal rows out to blocks, each of one session only: when that is deleted, so is every text of it.
+    """Assign each row to a block. A block has rows of one session only, so that deleting a session frees whole blocks.
 
-    The rows come by id then, and not by block: pages of neighbours are joined one after the other.
+    The pairs are returned in the order of the ids, not of the blocks, so that SQLite can merge pages side by side.
     """
     found: list[tuple[_Row, _Block]] = []
     block = _Block(b"")

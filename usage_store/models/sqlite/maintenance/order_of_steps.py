@@ -1,4 +1,4 @@
-"""The steps of maintenance, a short transaction at a time."""
+"""Run the steps of maintenance in their order, in short transactions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.retention_limits import Goals
 
-# SQLite looks for a page at the file's end in the whole list of free pages, so it must not become long.
+# SQLite searches the whole list of free pages for each page at the end of the file, so the list must stay short.
 _MANY_PAGES = 10_000
-_COMPACTED_FIRST = 40  # rows in the first slice: of fewer, each session has few in a block
+_COMPACTED_FIRST = 40  # rows in the first transaction: with fewer, a block would have only few rows of a session
 
 
 class Steps:
-    """The steps of maintenance on a database, a short transaction at a time; shorter ones if they come in `passing`."""
+    """The steps of maintenance on a database, in short transactions. With `passing`, they run between inserts."""
 
     def __init__(self, database: peewee.SqliteDatabase, *, passing: bool = False) -> None:
         self._database = database
@@ -39,13 +39,14 @@ class Steps:
 
     @property
     def longest_lock(self) -> float:
-        """How long others were locked out at most, in seconds."""
+        """The longest time for which other writers were locked out, in seconds."""
         return self._turns.longest
 
     def on_rows(self, goals: Goals) -> Iterator[tuple[str, int]]:
-        """Prune, compact, evict and forget; after each transaction give the name of the step and a number of rows.
+        """Prune, compact and evict snapshots, and forget sessions.
 
-        Call it before automatic checkpoints are switched off: how large the -wal may become depends on them.
+        After each transaction, yields the name of the step and the number of rows. Call this before automatic
+        checkpoints are switched off: the size limit takes account of how large the -wal becomes with them.
         """
         return self._on_rows(goals, live_goal(self._database, goals))
 
@@ -61,7 +62,10 @@ class Steps:
             yield from self._step("forgotten", forget_idle(database, goals.forget_before, self._forgetting))
 
     def on_references(self, *, renumber: bool) -> Iterator[tuple[str, int]]:
-        """Count references again where that is wrong, and renumber; give the same after each transaction."""
+        """Correct wrong counts of references. With `renumber`, give blocks of version 2 new numbers.
+
+        After each transaction, yields the name of the step and the number of rows.
+        """
         follow_events.note_index(self._database)
         follow_events.forget_counts(self._database)
         yield from self._step("counted again", count_references.count_refs_again(self._database, self._deleting))
@@ -69,18 +73,18 @@ class Steps:
             yield from self._step("renumbered", count_references.renumber(self._database, self._compacting))
 
     def on_pages(self) -> Iterator[tuple[str, int]]:
-        """Give pages back, and after each transaction give the name of the step and a number of pages."""
+        """Return free pages to the disk. After each transaction, yields the step's name and the number of pages."""
         for pages in free_pages.give_back(self._database, self._turns):
             yield "given back", pages
 
     def in_passing(self, goals: Goals) -> Iterator[tuple[str, int]]:
-        """Do what there is to do on rows and pages, and shorten the file by what was given back."""
+        """Do the steps on rows and pages, and then shorten the file by the pages that were returned."""
         yield from self.on_rows(goals)
         yield from self.on_pages()
         free_pages.copy_wal_to_shorten(self._database)
 
     def rewrite(self) -> None:
-        """Rewrite a file that cannot shrink so that it can; others are locked out meanwhile. Raises NotEnoughDisk."""
+        """Rewrite a file that cannot shrink, so that it can. Blocks all other connections. Raises NotEnoughDisk."""
         if not free_pages.can_shrink(self._database):
             began = time.monotonic()
             free_pages.vacuum(self._database)
@@ -96,23 +100,23 @@ class Steps:
 
 @contextmanager
 def at_work(database: peewee.SqliteDatabase) -> Iterator[None]:
-    """Set the connection up for long work within the block, and empty the -wal at its end."""
+    """Set up the connection for long work inside the block, and empty the -wal at the end of the block."""
     with short_transactions.without_automatic_checkpoints(database), free_pages.wide_cache(database):
         yield
         short_transactions.truncate_wal(database)
 
 
 def require_blocks(database: peewee.SqliteDatabase) -> None:
-    """Raise TransactionOpen in a transaction, and ConfigurationError without the blocks or what counts for them."""
+    """Raise TransactionOpen inside a transaction, and ConfigurationError if tables or triggers are missing."""
     if in_transaction(database):
-        raise TransactionOpen("maintenance commits as it goes; commit or leave the open transaction first")
-    # Without the triggers, nothing counts the references to a block.
+        raise TransactionOpen("maintenance uses its own transactions; commit or roll back the open transaction first")
+    # Only these triggers count the references to a block.
     (triggers,) = database.execute_sql(
         "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name IN "
         "('usage_snapshots_inserted', 'usage_snapshots_updated', 'usage_snapshots_deleted')"
     ).fetchone()
     if triggers < 3:  # noqa: PLR2004
         raise ConfigurationError(
-            "the usage tables of version 2 are not here, or not all of their triggers; "
-            "`usage-store migrate` makes them, `validate` says what is missing"
+            "usage tables or triggers of version 2 are missing; run `usage-store migrate`, "
+            "and if that changes nothing, `usage-store migrate validate` lists what is missing"
         )

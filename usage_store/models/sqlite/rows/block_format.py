@@ -1,8 +1,8 @@
-"""The form of compacted snapshots on disk: references in the rows, and blocks of texts that compress well together.
+"""The format of compacted snapshots on disk: a reference in each row, and blocks that hold the texts.
 
-A reference is a blob of ASCII, `block:number`, of less than 20 bytes, which no JSON text can be. A block is zlib's
-format (with its checksum) of one line with the texts' lengths in bytes, and the texts. Migration 002 holds the same,
-frozen.
+A reference is a blob of ASCII, `block:number`, shorter than 20 bytes. No JSON text looks like a reference. A block is
+compressed by zlib, which adds a checksum. It holds one line with the lengths of the texts in bytes, and then the texts.
+Texts of one session are alike and compress well together. Migration 002 has a frozen copy of this format.
 """
 
 from __future__ import annotations
@@ -20,52 +20,53 @@ if TYPE_CHECKING:
 
     import peewee
 
-# Bytes of the texts in a block, at most, unless it is one text. Of the real stream, a snapshot's share of the pages is
-# 94 bytes with 32 kB, 75 with 40 kB, 69 with 48 kB, and 83 with 64 kB, of which two blocks do not fit in one page. To
-# inflate a block takes as long as it is: 30 us for 32 kB, 54 us for 64 kB.
+# The most bytes of texts in a block, unless the block holds only one text. Measured on the real stream, a snapshot
+# takes 94 bytes of the pages with blocks of 32 kB, 75 with 40 kB, 69 with 48 kB, and 83 with 64 kB (two such blocks do
+# not fit in one page). Larger blocks take longer to inflate: 30 us for 32 kB, 54 us for 64 kB.
 BLOCK_BYTES = 40 * 1024
 
-# The bytes of a snapshot `s` on disk: of its text, or of its reference and its share of the block `b`.
+# The bytes of a snapshot `s` on disk: those of its text, or those of its reference and its share of the block `b`.
 STORED_BYTES = (
     "CASE WHEN b.id IS NULL THEN length(CAST(s.snapshot_data AS BLOB)) "
     "ELSE length(s.snapshot_data) + length(b.data) * 1.0 / b.refs END"
 )
-# Whether a snapshot, named by its table or alias, refers to a block: digits, a colon, digits, as migration 002 has it.
+# Whether a snapshot holds a reference (digits, a colon, digits), as in migration 002. {0} is the table or its alias.
 REFERS = """typeof({0}.snapshot_data) = 'blob' AND length({0}.snapshot_data) < 20
   AND CAST({0}.snapshot_data AS TEXT) GLOB '[0-9]*:[0-9]*'
   AND CAST({0}.snapshot_data AS TEXT) NOT GLOB '*[^0-9:]*' AND CAST({0}.snapshot_data AS TEXT) NOT GLOB '*:*:*'"""
 ITS_BLOCK = f"""LEFT JOIN usage_snapshot_blocks AS b ON {REFERS.format("s")}
   AND b.id = CAST(s.snapshot_data AS INTEGER)"""
-# The column beside `snapshot_data` that `text()` needs: read in one statement, a row and its block belong together.
+# The block that `text()` needs beside `snapshot_data`. The same statement reads both, so that they belong together.
 BLOCK = (
     "CASE typeof(snapshot_data) WHEN 'blob' THEN "
     "(SELECT data FROM usage_snapshot_blocks AS b WHERE b.id = CAST(snapshot_data AS INTEGER)) END"
 )
 _BLOCKS = "SELECT id, data FROM usage_snapshot_blocks ORDER BY id"
-# As a blob, a text is in the database's encoding, and sqlite3 gives it whatever it holds.
+# The text is cast to a blob, because sqlite3 returns a blob even if it is not valid text. The blob is in the encoding
+# of the database.
 _TEXTS = f"SELECT id, typeof(snapshot_data), CAST(snapshot_data AS BLOB), {BLOCK} FROM usage_snapshots ORDER BY id"  # noqa: S608
 _REFERENCE = re.compile(rb"(?!.{20})([0-9]+):([0-9]+)")
-_LINE = 128 * 1024  # bytes of a line of lengths, at most: a block of this package holds shorter ones
-_SHARED = 2**20  # bytes of several texts in one block, at most: those of this package hold 32 or 40 kB
-_ALONE = 10**9  # bytes of a text that has a block of its own: SQLite holds no longer one
-_KEPT, _KEPT_BYTES = 64, 64 * 1024  # blocks and bytes of each: 4 MB in all
+_LINE = 128 * 1024  # the most bytes of the line of lengths; in a block of this package, the line is shorter
+_SHARED = 2**20  # the most bytes of several texts in one block; a block of this package holds 32 or 40 kB
+_ALONE = 10**9  # the most bytes of a text that is alone in its block; SQLite cannot store a longer text
+_KEPT, _KEPT_BYTES = 64, 64 * 1024  # how many blocks are kept in memory, and the most bytes of each: 4 MB in all
 
 
 def pack(texts: Iterable[bytes]) -> bytes:
-    """Put texts into one block."""
+    """Return a block that holds the texts."""
     texts = tuple(texts)
     return zlib.compress(b" ".join(b"%d" % len(text) for text in texts) + b"\n" + b"".join(texts))
 
 
 def reference(block: int, number: int) -> bytes:
-    """Give what stands in the row of the text with this number in a block."""
+    """Return the reference to the text with this number in a block; the first number is 0."""
     return b"%d:%d" % (block, number)
 
 
 def text(stored: bytes, data: bytes | None) -> str:
-    """Give the text that a blob in `snapshot_data` stands for; one that is no reference is a text itself.
+    """Return the text of a blob in `snapshot_data`: a text of its block, or the blob itself if it is no reference.
 
-    `data` is what `BLOCK` gives beside it. Raises DamagedSnapshot.
+    `data` is the value of `BLOCK` in the same row. Raises DamagedSnapshot.
     """
     found = _REFERENCE.fullmatch(stored)
     given = stored if found is None else _text_of_block(int(found[1]), int(found[2]), data)
@@ -85,9 +86,9 @@ def _text_of_block(block: int, number: int, data: bytes | None) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[bytes, ...]:
-    """Give the texts of a block. Raises ValueError or zlib.error for one that is damaged.
+    """Return the texts of a block. Raises ValueError or zlib.error for a damaged block.
 
-    No more is inflated than the line of lengths says, whatever is in there.
+    Inflates at most one byte more than the line of lengths says, so that a damaged block cannot fill the memory.
     """
     inflater = zlib.decompressobj()
     line, newline, rest = inflater.decompress(data, _LINE).partition(b"\n")
@@ -97,7 +98,7 @@ def unpack(data: bytes) -> tuple[bytes, ...]:
     total = sum(lengths)
     if total > (_ALONE if len(lengths) == 1 else _SHARED):
         raise ValueError("its texts are too long for one block")
-    # One byte more than is missing: then all of the input is read, and its checksum with it.
+    # One byte more than is missing is requested: then zlib reads all of the input, and checks the checksum.
     rest += inflater.decompress(inflater.unconsumed_tail, max(total - len(rest), 0) + 1)
     if len(rest) != total or not inflater.eof:
         raise ValueError("the lengths of its texts do not add up")
@@ -115,7 +116,7 @@ def _length(word: bytes) -> int:
 
 
 class _TooLarge(Exception):
-    """Texts that are not kept in memory. An exception, since lru_cache keeps everything else."""
+    """Texts that are too large to keep in memory. It is an exception, because lru_cache keeps each returned value."""
 
     def __init__(self, texts: tuple[bytes, ...]) -> None:
         self.texts = texts
@@ -130,8 +131,8 @@ def _texts(data: bytes) -> tuple[bytes, ...]:
 
 @lru_cache(maxsize=_KEPT)
 def _recent(data: bytes) -> tuple[bytes, ...]:
-    # By its bytes, so that blocks of two databases never mix. Neighbours share a block; a text that is larger than
-    # most blocks has one for itself.
+    # The key is the block's bytes, so that blocks of two databases never mix. Snapshots of a session that follow each
+    # other share a block, so it is kept. A block with one large text is not kept: no other snapshot needs it.
     texts = unpack(data)
     if len(data) + sum(map(len, texts)) > _KEPT_BYTES:
         raise _TooLarge(texts)
@@ -139,7 +140,7 @@ def _recent(data: bytes) -> tuple[bytes, ...]:
 
 
 def damaged_blocks(database: peewee.SqliteDatabase) -> Iterator[str]:
-    """Inflate every block once, and give a line for each that is damaged. Reads only."""
+    """Inflate every block once, and yield one line for each damaged block. Reads only."""
     for block, data in database.execute_sql(_BLOCKS):
         try:
             unpack(data)
@@ -148,7 +149,7 @@ def damaged_blocks(database: peewee.SqliteDatabase) -> Iterator[str]:
 
 
 def damaged_snapshots(database: peewee.SqliteDatabase) -> Iterator[tuple[int, str]]:
-    """Read every text, and give the id of each that cannot be read or is not JSON, and a line. Reads only."""
+    """Read every text; yield the id and one line for each snapshot that is unreadable or not JSON. Reads only."""
     encoding = str(database.pragma("encoding"))
     for row, kind, stored, block in database.execute_sql(_TEXTS):
         try:

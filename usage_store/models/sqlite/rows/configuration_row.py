@@ -1,4 +1,4 @@
-"""The row of the active configuration."""
+"""Read and reset the row of the active configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TEXTS = tuple(name for name, rule in CONFIG_RULES.items() if isinstance(rule.default, str))
 _COLUMNS = ("id", *CONFIG_RULES, "created_at", "updated_at")
 _ACTIVE = f"SELECT {', '.join(_COLUMNS)} FROM usage_config WHERE is_active = 1"  # noqa: S608
-# One statement, so that nobody comes between looking and writing.
+# This is one statement, so that no other connection can write between the search for the row and the change.
 _RESET = f"""
 INSERT INTO usage_config (id, is_active, {", ".join(CONFIG_RULES)})
 VALUES (coalesce((SELECT id FROM usage_config WHERE is_active = 1), (SELECT max(id) FROM usage_config)), 1
@@ -25,9 +25,9 @@ ON CONFLICT DO UPDATE SET is_active = 1, {", ".join(f"{name} = excluded.{name}" 
 
 
 def active_configuration(database: peewee.SqliteDatabase) -> dict[str, Any] | None:
-    """Give the columns of the active configuration but `is_active`, whatever they hold, or None. Reads only.
+    """Return the columns of the active configuration without `is_active`, or None if none is active. Reads only.
 
-    A text that is not UTF-8 is a NotUtf8.
+    The values are not checked. A text that is not UTF-8 is returned as a NotUtf8.
     """
     for row in fetch(database, _ACTIVE):
         values = dict(zip(_COLUMNS, row, strict=True))
@@ -38,5 +38,8 @@ def active_configuration(database: peewee.SqliteDatabase) -> dict[str, Any] | No
 
 
 def reset_configuration(database: peewee.SqliteDatabase, defaults: Sequence[Any]) -> None:
-    """Give the active configuration these values, in the order of the rules; else the newest; else make one."""
+    """Set the fields of the active configuration to `defaults`, which are in the order of the configuration rules.
+
+    If none is active, the newest configuration is reset and becomes active. If there is none, one is created.
+    """
     database.execute_sql(_RESET, defaults)

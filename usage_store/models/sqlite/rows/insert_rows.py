@@ -1,4 +1,4 @@
-"""Insert snapshots and sessions by fixed SQL: to build a query costs more than to run it."""
+"""Insert snapshots and sessions by fixed SQL. Peewee would need longer to build a query than SQLite to run it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.snapshot_input import Row
 
-# An unknown session and a text that is not JSON become NULL, and the columns refuse NULL. This works on connections
-# that do not check foreign keys, too. INSERT ... SELECT would be slower: the table has triggers, so SQLite would first
-# copy each row to a temporary table.
+# An unknown session and a text that is not JSON become NULL, and the columns refuse NULL. This also works on
+# connections that do not check foreign keys. INSERT ... SELECT would be slower: the table has triggers, so SQLite would
+# first copy each row to a temporary table.
 _INSERT = (
     "INSERT INTO usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp) "
     "VALUES ((SELECT session_id FROM usage_sessions WHERE session_id = ?), iif(json_valid(?), ?, NULL), ?, ?)"
@@ -28,7 +28,7 @@ _REGISTER = "INSERT INTO usage_sessions (session_id) VALUES (?) ON CONFLICT DO N
 
 
 def insert(database: peewee.SqliteDatabase, row: Row) -> int | None:
-    """Insert a snapshot and give its id.
+    """Insert a snapshot and return its id.
 
     If the text is not JSON, or the session is unknown, nothing is inserted, and the result is None. It is 0 if a
     trigger of the host leaves the row out.
@@ -43,18 +43,18 @@ def insert(database: peewee.SqliteDatabase, row: Row) -> int | None:
 
 
 def insert_many(database: peewee.SqliteDatabase, rows: Sequence[Row]) -> int:
-    """Insert snapshots and give their number. Raises IntegrityError at the first one that `insert` would refuse."""
+    """Insert snapshots and return their number. Raises IntegrityError at the first row that `insert` would refuse."""
     return _execute_many(database, _INSERT, rows)
 
 
 def refused_because(database: peewee.SqliteDatabase, text: str, session_id: str) -> tuple[bool, bool]:
-    """Tell whether a text is JSON to the database, and a session known. Reads only."""
+    """Return whether the database accepts a text as JSON, and whether a session is registered. Reads only."""
     ((valid, known),) = fetch(database, _WHY, (text, session_id))
     return bool(valid), bool(known)
 
 
 def register(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int:
-    """Make sessions known, all or none, and give how many were not."""
+    """Register sessions, all or none, and return how many were not registered before."""
     rows = [(session_id,) for session_id in session_ids]
     with write_transaction(database):
         return max(0, _execute_many(database, _REGISTER, rows))

@@ -1,4 +1,4 @@
-"""List snapshots and sessions by fixed SQL: to build a query costs more than to run it."""
+"""List snapshots and sessions by fixed SQL. Peewee would need longer to build a query than SQLite to run it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LEFT JOIN usage_snapshots AS s ON s.session_id = u.session_id {block_format.ITS_
 
 
 def recent(database: peewee.SqliteDatabase, since: int, most: int, session_id: str | None) -> list[tuple[Any, ...]]:
-    """List as many snapshots from a time on as are asked for, newest first, of one session or of all.
+    """List at most `most` snapshots that are not older than `since` (seconds, UTC), newest first. Reads only.
 
-    They are rows of id, session, text, type, time, and the block, which is read by then. A text that cannot be read is
-    what `damage()` takes. Reads only.
+    Each row has id, session id, text, type, timestamp, and the block of the text, which is not needed any more. A text
+    that cannot be read is replaced by a value for `damage()`.
     """
     if session_id is None:
         return _snapshots(database, _RECENT, (since, most))
@@ -39,7 +39,7 @@ def recent(database: peewee.SqliteDatabase, since: int, most: int, session_id: s
 
 
 def of_session(database: peewee.SqliteDatabase, session_id: str) -> list[tuple[Any, ...]]:
-    """List all snapshots of a session in the same way. Reads only."""
+    """List all snapshots of a session as `recent` does. Reads only."""
     return _snapshots(database, _OF_SESSION, (session_id,))
 
 
@@ -53,11 +53,14 @@ def _read(row_id: int, session: str, data: Any, kind: str, at: int, block: bytes
 
 
 def count(database: peewee.SqliteDatabase, what: str, *params: Any) -> int:
-    """Count what stands after FROM. Reads only."""
+    """Count the rows of `what`: SQL that follows FROM. Reads only."""
     return int(database.execute_sql(f"SELECT count(*) FROM {what}", params).fetchone()[0])  # noqa: S608
 
 
 def session_sizes(database: peewee.SqliteDatabase, session_id: str | None) -> list[tuple[str, int, float]]:
-    """List each session, or one, with the number of its snapshots and the bytes of their texts on disk. Reads only."""
+    """List each session, or only one, with the number of its snapshots and the bytes of their texts on disk.
+
+    Reads only.
+    """
     condition, params = ("true", ()) if session_id is None else ("u.session_id = ?", (session_id,))
     return fetch(database, _SIZES.format(condition), params)

@@ -1,4 +1,4 @@
-"""Read any number of snapshots, a page at a time. Each page is a statement of its own that begins by an index."""
+"""Read any number of snapshots, one page at a time. Each page is a separate statement that starts at an index entry."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SNAPSHOTS = (
 )
 _COUNT = "SELECT count(*) FROM usage_snapshots WHERE"
 _SPAN = "timestamp >= ? AND timestamp < ?"
-_PAGE_ROWS, _PAGE_CHARACTERS = 500, 4 * 2**20  # a page ends with the row that reaches either
+_PAGE_ROWS, _PAGE_CHARACTERS = 500, 4 * 2**20  # a page ends with the row that reaches one of the two
 
 Rows = list[tuple[Any, ...]]
 
 
 def pages(database: peewee.SqliteDatabase, window: Window) -> Iterator[Rows]:
-    """Give the snapshots of a window by timestamp and id, in lists of rows as `recent()` gives them. Reads only.
+    """Yield the snapshots of a window by timestamp and id, in lists of rows as `recent()` returns them. Reads only.
 
-    No statement is open between two pages. Snapshots that are stored meanwhile may be among them or not.
+    No statement is open between two pages. A snapshot that is stored meanwhile may be included or not.
     """
-    condition, params = _condition(window, "+snapshot_type")  # with a +, its index is not used: it would need a sort
+    condition, params = _condition(window, "+snapshot_type")  # the + keeps SQLite off its index, which needs a sort
     way, after = ("DESC", "<") if window.newest_first else ("ASC", ">")
     span = f"{_SNAPSHOTS} {condition} {_SPAN} ORDER BY timestamp {way}, id {way} LIMIT {_PAGE_ROWS}"
     rest_of_second = f"{_SNAPSHOTS} {condition} timestamp = ? AND id {after} ? ORDER BY id {way} LIMIT {_PAGE_ROWS}"
@@ -61,13 +61,13 @@ def _condition(window: Window, type_column: str) -> tuple[str, tuple[Any, ...]]:
 
 
 def _bindable(session_id: str) -> str | bytes:
-    """Give an id that can be bound: its bytes, where others stored one that is not UTF-8."""
+    """Return the id in a form that SQLite accepts: bytes if the id is not UTF-8, because then a str cannot be bound."""
     stored = session_id.encode(errors="surrogateescape")
     return session_id if stored == session_id.encode(errors="ignore") else stored
 
 
 def _page(found: Iterable[tuple[Any, ...]]) -> Rows:
-    """Read the rows of a statement until they are enough for a page."""
+    """Read the rows of a statement until they fill a page."""
     rows: Rows = []
     size = 0
     for row_id, session, data, kind, second, block in found:

@@ -1,4 +1,7 @@
-"""How rows are read: each text by the connection that its row came from, and what cannot be read costs one row."""
+"""Peewee queries of the usage models. One row that cannot be read does not make the other rows unreadable.
+
+A compacted text is read by the same connection that returned its row.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
 def fetch(
     database: peewee.Database, sql: str, params: Sequence[Any] = (), read: Callable[[Any], Rows] | None = None
 ) -> Rows:
-    """Give all rows of a query, or those that `read` takes from its cursor.
+    """Return all rows of a query, or the rows that `read` returns for the query's cursor.
 
-    A text that is not UTF-8 is a NotUtf8; sqlite3 would give no row at all. Rows are tuples, whatever row factory the
-    application has set on its connection.
+    A text that is not UTF-8 is returned as a NotUtf8. By default, sqlite3 would raise an error and return no row. Rows are
+    tuples, whatever row factory the application has set on its connection.
     """
     try:
         cursor = database.execute_sql(sql, params)
@@ -67,17 +70,18 @@ def _decode(text: bytes) -> str:
 
 
 def _reads_ahead(connection: Any) -> bool:
-    """Tell whether a driver converts a row before it is asked for: after an error, pysqlite3 is past that row.
+    """Return whether a driver converts a row before the row is fetched, as pysqlite3 does.
 
-    There, texts that are not UTF-8 are looked for in all rows.
+    After an error, such a driver has already skipped the row. So all its rows are read with `_lenient`.
     """
     return not is_standard(connection)
 
 
 class _Cursor:
-    """The cursor of a query: what peewee takes of one.
+    """The cursor of a query, with the methods that peewee calls.
 
-    Where the rows become models, a text that cannot be read is left to them, and raises on access.
+    If the rows become models, a model with an unreadable text raises an error only when the text is accessed. Otherwise
+    the cursor raises the error.
     """
 
     def __init__(self, cursor: Any, selected: Sequence[Any], *, for_models: bool) -> None:
@@ -85,7 +89,7 @@ class _Cursor:
         self._fetch = self._fetch_ahead if _reads_ahead(cursor.connection) else cursor.fetchone
         self.description = cursor.description or ()
         self._texts = [number for number, (name, *_) in enumerate(self.description) if self._is_text(number, name)]
-        self._stored = bool(self._texts) and not selected  # SQL of one's own gives what is stored
+        self._stored = bool(self._texts) and not selected  # hand-written SQL returns the stored references
         self.close = cursor.close
 
     def _node(self, number: int) -> Any:
@@ -98,10 +102,11 @@ class _Cursor:
         return isinstance(node, Alias) and isinstance(node.unwrap(), SnapshotTextField)
 
     def fetchone(self) -> Any:
-        """Give the next row, or None."""
+        """Return the next row, or None."""
         if not self._stored:
             return self._next()
-        # Before it gives the last row, sqlite3 ends the statement; this one goes on, and so the row's block stays.
+        # sqlite3 ends a statement before it returns the last row, and then others could delete the block of that row.
+        # The second statement is still open then, so the connection sees no changes of others.
         with closing(self._cursor.connection.execute("SELECT 1 FROM sqlite_schema")):
             return self._next()
 
@@ -111,7 +116,7 @@ class _Cursor:
         except self._cursor.connection.OperationalError as error:
             if not _is_not_utf8(error) or _reads_ahead(self._cursor.connection):
                 raise
-            with _lenient(self._cursor.connection):  # sqlite3 stays on a row that it could not convert
+            with _lenient(self._cursor.connection):  # after the error, sqlite3 returns the same row again
                 row = self._cursor.fetchone()
         if row is not None:
             for number in self._texts:
@@ -126,7 +131,7 @@ class _Cursor:
     def _read(self, row: list[Any]) -> tuple[Any, ...]:
         for number in self._texts:
             value = row[number]
-            if isinstance(value, bytes) and not value.startswith(WHY):  # raw SQL gives what is stored
+            if isinstance(value, bytes) and not value.startswith(WHY):  # hand-written SQL returns the stored reference
                 value = row[number] = text_or_why(partial(text_by_connection, self._cursor.connection, value))
             if not self._for_models and isinstance(value, (bytes, NotUtf8)):
                 raise damage(self._id_beside(number, row), value)
@@ -142,11 +147,11 @@ class _Cursor:
 
 
 class _Reading:
-    """A query whose rows come by way of such a cursor."""
+    """A query that reads its rows through a `_Cursor`."""
 
     def _execute(self: Any, database: Any) -> Any:
         if database.is_closed() and database.autoconnect:
-            database.connect()  # before the SQL is written: then the functions in it are on this connection
+            database.connect()  # before peewee writes the SQL, so that this connection has the functions in the SQL
         if database.is_closed() or not _reads_ahead(database.connection()):
             return super()._execute(database)  # type: ignore[misc]  # of peewee's query
         with _lenient(database.connection()):
@@ -175,7 +180,7 @@ class _Combining(_Reading):
 
 
 class UsageCompound(_Combining, ModelCompoundSelectQuery):  # type: ignore[misc]  # as in peewee's stubs
-    """Peewee's union of queries."""
+    """Peewee's UNION, INTERSECT or EXCEPT of queries."""
 
 
 class UsageSelect(_Combining, ModelSelect):
@@ -183,7 +188,7 @@ class UsageSelect(_Combining, ModelSelect):
 
 
 class UsageRaw(_Reading, ModelRaw):
-    """Peewee's query of models by SQL of one's own."""
+    """Peewee's query of models by hand-written SQL."""
 
 
 class UsageAlias(ModelAlias):
