@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks.stream import replicated
 from tests.benchmarks.turns import in_turns, quick
-from usage_store import Maintained, UsageSnapshot, init_database, maintain, register_sessions
+from usage_store import (
+    Maintained,
+    UsageSnapshot,
+    init_database,
+    insert_usage_snapshots,
+    maintain,
+    register_session,
+    register_sessions,
+)
 from usage_store.engines import unwrap
 
 if TYPE_CHECKING:
@@ -77,6 +85,18 @@ def reads(folder: Path, sizes: list[int]) -> None:
             ):
                 _read(name, rows, ours, hours, connection, first)
         database.close()
+
+
+def small_reads(folder: Path) -> None:
+    """Print the processor time that the newest take where the texts have twenty characters, in the same way."""
+    path = folder / "small.db"
+    database = init_database(path)
+    register_session("one")
+    insert_usage_snapshots({"session_id": "one", "snapshot_data": f'{{"tokens":1{n:08}}}'} for n in range(10_000))
+    with closing(sqlite3.connect(path)) as connection:
+        for name, session in (("newest 100 of a session", "one"), ("newest 100 overall", None)):
+            _read(f"small texts, {name}", 10_000, session, 24 * 365, connection, {})
+    database.close()
 
 
 def _read(

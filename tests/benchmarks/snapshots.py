@@ -130,6 +130,7 @@ FIGURES: dict[str, Callable[[Path, argparse.Namespace], Any]] = {
     "inserts": lambda folder, _: inserts(folder),
     "rest": lambda folder, _: at_rest(folder),
     "reads": lambda folder, options: large.reads(folder, options.reads),
+    "small": lambda folder, _: large.small_reads(folder),
     "large": lambda folder, options: large.maintenance(folder, options.rows),
     "memory": lambda folder, options: memory.peaks(folder, options.rows),
     "upkeep": lambda folder, _: upkeep.latency(folder),

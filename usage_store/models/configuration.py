@@ -93,7 +93,11 @@ class UsageConfig(UsageModel):
         values = storage_of(database).active_configuration(database)
         if values is None:
             return None
-        broken = [name for name, rule in allowed_values.CONFIG_RULES.items() if not rule.accepts(values[name])]
+        broken = [
+            name
+            for name, rule in allowed_values.CONFIG_RULES.items()
+            if values[name] != rule.default and not rule.accepts(values[name])
+        ]
         if broken:
             shown = ", ".join(f"{name} {values[name]!r}" for name in broken)
             line = f"usage_config {values['id']}: {shown} is not allowed; the default is used"

@@ -279,10 +279,11 @@ class UsageSnapshot(LongHistories):
 
 
 def _rows(found: Iterable[tuple[Any, ...]]) -> list[SnapshotRow]:
-    rows = [SnapshotRow(*row[:5]) for row in found]
-    for row in rows:
-        if type(row.snapshot_data) is not str:
-            raise damage(row.id, row.snapshot_data)
+    rows = []
+    for row_id, session_id, text, kind, seconds, _ in found:
+        if type(text) is not str:
+            raise damage(row_id, text)
+        rows.append(SnapshotRow(row_id, session_id, text, kind, seconds))
     return rows
 
 

@@ -29,7 +29,8 @@ def encode(value: Any) -> str:
     """
     try:
         text = value if isinstance(value, str) else _compact(value)
-        text.encode()
+        if not text.isascii():
+            text.encode()
         if _beyond_sqlite(text):
             prove(text)
     except RecursionError:

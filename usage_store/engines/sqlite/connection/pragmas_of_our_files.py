@@ -21,6 +21,8 @@ logger = logging.getLogger("usage_store")
 
 C = TypeVar("C", bound=FileConnection)
 
+_execute_sql: Any = peewee.SqliteDatabase.execute_sql  # super() is slower, and every statement runs this
+
 
 class SqliteFile(peewee.SqliteDatabase):
     """A SQLite database with WAL, foreign keys on and synchronous NORMAL on every connection.
@@ -73,7 +75,7 @@ class SqliteFile(peewee.SqliteDatabase):
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull, ..., which are peewee's errors, too."""
         try:
-            return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # not in its stubs
+            return _execute_sql(self, sql, params)
         except peewee.DatabaseError as error:
             raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 

@@ -29,8 +29,8 @@ def fetch(
 ) -> Rows:
     """Return all rows of a query, or the rows that `read` returns for the query's cursor.
 
-    A text that is not UTF-8 is returned as a NotUtf8. By default, sqlite3 would raise an error and return no row. Rows are
-    tuples, whatever row factory the application has set on its connection.
+    A text that is not UTF-8 is returned as a NotUtf8. By default, sqlite3 would raise an error and return no row.
+    Rows are tuples, whatever row factory the application has set on its connection.
     """
     try:
         cursor = database.execute_sql(sql, params)
