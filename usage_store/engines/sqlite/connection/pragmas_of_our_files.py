@@ -71,7 +71,7 @@ class SqliteFile(peewee.SqliteDatabase):
             return super().connect(reuse_if_open)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull, ..., which are peewee's errors, too."""
+        """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull and others, also peewee errors."""
         try:
             return super().execute_sql(sql, params)  # type: ignore[no-untyped-call]  # not in its stubs
         except peewee.DatabaseError as error:
