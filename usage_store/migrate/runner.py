@@ -256,7 +256,7 @@ class MigrationRunner:
             )
         except (UsageStoreError, OSError) as error:
             raise BackupFailed(
-                f"no backup could be made, so the migration was not run: {error}; --no-backup runs without"
+                f"no backup could be made, so the migration was not run: {error}; --no-backup runs it without a backup"
             ) from error
         if path is not None:
             self.on_wait(f"backed up version {version} to {path}")

@@ -166,7 +166,7 @@ class SqliteFile(peewee.SqliteDatabase):
             self._told = True
             logger.warning(
                 "%s: has no write-ahead log here but journal mode %s, so readers and writers wait for each other; "
-                "network disks are no place for a database",
+                "do not put a database on a network disk",
                 self.path,
                 mode,
             )
