@@ -207,7 +207,7 @@ def test_nothing_imports_a_door() -> None:
     compare({f"{name}: {door}" for name, module in modules().items() for door in imports(module) & doors})
 
 
-def test_only_the_engines_and_the_storage_lead_into_the_rooms_of_sqlite() -> None:
+def test_only_the_engines_and_the_storage_import_folders_named_sqlite() -> None:
     doors = {
         "usage_store.engines": "usage_store.engines.sqlite",
         "usage_store.models.storage_interface": "usage_store.models.sqlite",
@@ -221,7 +221,7 @@ def test_only_the_engines_and_the_storage_lead_into_the_rooms_of_sqlite() -> Non
     compare(found, INTO_THE_ROOMS)
 
 
-def test_only_the_rooms_of_sqlite_know_sqlite() -> None:
+def test_only_folders_named_sqlite_depend_on_sqlite() -> None:
     found = {
         f"{module.name}: {what}"
         for module in modules().values()

@@ -3,9 +3,9 @@
 Public are the names of `usage_store`, `usage_store.errors`, `usage_store.migrate` and `usage_store.testing`, and the
 pytest fixtures of `usage_store.pytest_plugin`. All other modules may change in any release.
 
-Before version 1.0 a release may also change public names, arguments and messages; CHANGELOG.md then says what changed
-and what to write instead. A database that an earlier release made can always be migrated to the newest version, since
-the usage tables' migrations are never edited.
+Before version 1.0, a release may also change public names, arguments and messages. CHANGELOG.md then says what changed
+and what to write instead. A database of an earlier release can always be migrated to the newest version, because the
+migrations of the usage tables are never edited.
 """
 
 from __future__ import annotations
@@ -90,13 +90,13 @@ _HOMES = (
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the command line, which has only the migrations to run, starts in half the time.
+    # Each name is imported at its first use: the command line needs only the migrations, and starts in half the time.
     if name == "errors":
         return importlib.import_module("usage_store.errors")
     for home in _HOMES if name in __all__ else ():
         module = importlib.import_module(home)
         if hasattr(module, name):
-            return globals().setdefault(name, getattr(module, name))  # so it is asked for once
+            return globals().setdefault(name, getattr(module, name))  # then Python finds the name itself
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -86,7 +86,9 @@ def test_without_disk_space_for_a_backup_nothing_is_rolled_back(folder: Path) ->
     def roll_back() -> None:
         with (
             runner_of(folder / "app.db", folder / "own") as runner,
-            pytest.raises(BackupFailed, match=r"so the migration was not run: .*the disk.*; --no-backup runs without"),
+            pytest.raises(
+                BackupFailed, match=r"so the migration was not run: .*the disk.*; --no-backup runs it without a backup"
+            ),
         ):
             runner.rollback()
 

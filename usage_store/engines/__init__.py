@@ -76,9 +76,9 @@ def open_database(
 ) -> peewee.Database:
     """Open a database by its path or URL, and connect it in this thread.
 
-    A missing file is made, but not with `readonly`; a missing folder is never made. `mode` gives the permissions of a
-    new file. `missing="refuse"` makes no file; `missing="empty"` gives an empty database in memory instead. `timeout`
-    is how many seconds a statement waits for the lock of another process.
+    A missing file is created, but not with `readonly`. A missing folder is never created. `mode` sets the permissions
+    of a new file. With `missing="refuse"` no file is created; with `missing="empty"` an empty database in memory is
+    opened instead. `timeout` is how many seconds a statement waits for the lock of another process.
 
     Raises ConfigurationError for a path or URL that cannot be used, InvalidValue for a wrong `mode`, and
     DatabaseUnreadable for a database that is missing or cannot be read.

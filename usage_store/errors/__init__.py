@@ -1,8 +1,8 @@
 """Every error of this package, one tree under UsageStoreError.
 
 There are three subjects: `RejectedInput` for bad input, `DatabaseError` for a database that is locked, full, corrupt or
-unreadable, and `MigrationError` for migrations. `ConfigurationError` is for a wrong call. `exit_code` is what the
-command line exits with when the error reaches it.
+unreadable, and `MigrationError` for migrations. `ConfigurationError` is for a wrong call. `exit_code` is the exit code
+of a command that ends with the error.
 """
 
 from __future__ import annotations

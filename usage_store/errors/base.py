@@ -12,7 +12,7 @@ class UsageStoreError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let the error be copied and sent to another process, whatever its class needs to be made."""
+        """Let the error be copied and pickled, whatever arguments its class takes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # as pickle does
 
 

@@ -21,7 +21,7 @@ class MigrationLocked(database_errors.DatabaseLocked, MigrationError):
 
 
 class DiskFailed(MigrationFailed, database_errors.DatabaseFull):
-    """A migration met a full or failing disk and was rolled back. With free space, the next run goes on from there."""
+    """The disk was full or failed during a migration, which was rolled back. Free disk space, and run it again."""
 
     exit_code = 8
 
@@ -73,7 +73,7 @@ _IN_A_RUN: dict[type[database_errors.DatabaseError], type[database_errors.Databa
 
 @contextmanager
 def migration_errors_too() -> Iterator[None]:
-    """Let a DatabaseError of the block be a MigrationError, too, with the same message, cause and traceback."""
+    """Raise a DatabaseError of the block as an error that is a MigrationError, too. Message and cause stay the same."""
     try:
         yield
     except database_errors.DatabaseError as error:

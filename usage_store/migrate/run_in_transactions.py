@@ -51,7 +51,7 @@ class Execution:
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint has read the schema as it was before this migration
         self._watch = self._engine.migrating.Watch(self._database, self._fingerprint)
-        self._watch.look()  # first, so that what others write from now on is noticed later
+        self._watch.look()  # first, so that writes of others from now on are noticed later
         self.applied = records.history.applied()
         self._watch.own = records.tables()
         self._versions = {row.version for row in self.applied}
@@ -134,7 +134,7 @@ class Execution:
         finally:
             attempt.refused = self._watch.refused
             left_open = self._engine.migrating.roll_back_if_open(self._database)
-            self._alone.set_up()  # it may have set its own, or connected again
+            self._alone.set_up()  # the migration may have changed the settings, or connected again
         if left_open:
             raise GuardTripped("it left a transaction open, which was rolled back")
         with self._begin():
@@ -151,7 +151,7 @@ class Execution:
 
     @contextmanager
     def _begin_and_commit(self) -> Iterator[None]:
-        """Let what BEGIN and COMMIT raise be an error of the database; what comes between them is the migration's."""
+        """Report an error of BEGIN or COMMIT as an error of the database. Errors between them are the migration's."""
         with migration_errors_too(), self._engine.readable_errors(str(self._database.database)):
             yield
 

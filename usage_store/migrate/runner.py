@@ -1,4 +1,4 @@
-"""Plan, migrate, roll back."""
+"""Plan, run and roll back migrations: the class `MigrationRunner`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from usage_store.migrate.status import MigrationStatus
     from usage_store.migrate.validate import Report
 
-# What only some calls need is imported by these: all of it would be a tenth of what `check` takes to start.
+# Modules that only some calls need are imported by these calls: all of them would take a tenth of the start of `check`.
 
 logger = logging.getLogger("usage_store.migrate")
 
@@ -51,8 +51,8 @@ class MigrationRunner:
     `wait` is how many seconds to wait for another process that migrates or writes. `on_wait` is called with one line
     about each wait and each backup. With `backup`, a file that has rows is copied once per run, before a rollback or
     before a migration that declares `deletes` or `drops`. `on_progress` is called during backups and backfills with
-    what is done, how many are done, and how many there are. A closed database is connected for a call and closed after
-    it, unless it is in memory. Raises ConfigurationError for anything else.
+    the name of the work, how much is done, and how much there is in total. A closed database is connected for a call
+    and closed after it, unless it is in memory. Raises ConfigurationError if `database` is anything else.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class MigrationRunner:
         self.on_wait = on_wait
         self.backup = backup
         self.on_progress = on_progress
-        self.dry_run = False  # what `migrator.dry_run` says to the migrations
+        self.dry_run = False  # the value of `migrator.dry_run` for the migrations
         self._told: set[str] = set()
         self._project = project
 
@@ -97,7 +97,7 @@ class MigrationRunner:
 
     @property
     def log(self) -> Log:
-        """What ran, when, and from which source."""
+        """The log: which migrations ran, when, and from which source."""
         return self.records.log
 
     def status(self, *, notices: bool = False) -> MigrationStatus:
@@ -155,17 +155,17 @@ class MigrationRunner:
     ) -> tuple[Step, ...]:
         """Undo applied migrations down to version `target`, newest first; by default the newest one.
 
-        `target` is 0 or an applied version. Returns and raises as `migrate()`; a migration whose file is gone is
-        MissingMigration, or DatabaseNewer. With `stored_source`, such a one is undone by the source that the log kept:
-        Python that stands in the database, and runs as you. Its checksum is compared first, which shows that it is not
-        damaged, and not who wrote it; so ask for it only where you trust whoever could write to the database.
+        `target` is 0 or an applied version. Returns and raises as `migrate()`. If the file of a migration is missing,
+        raises MissingMigration or DatabaseNewer. With `stored_source`, such a migration is undone by the source in the
+        log: Python code from the database, which runs as your user. Its checksum shows that it is not damaged, but not
+        who wrote it. Use this only if you trust everybody who can write to the database.
         """
         return self._run("down", target, on_step, stored_source=stored_source)
 
     def stamp(self, version: int) -> tuple[Migration, ...]:
-        """Record migrations up to `version` as applied without running them; give those that were recorded.
+        """Record migrations up to `version` as applied without running them, and return the recorded ones.
 
-        For a version that is applied already, its file as it is now is recorded as the one that was applied.
+        For a version that is applied already, its present file is recorded as the applied one.
         """
         from usage_store.migrate.stamp_as_applied import stamp  # noqa: PLC0415  see above
 
@@ -175,9 +175,9 @@ class MigrationRunner:
     def adopt(
         self, source: Literal["playhouse", "peewee_migrate"], *, table: str | None = None
     ) -> tuple[Migration, ...]:
-        """Record what another runner applied as applied, without running it; give it, lowest version first.
+        """Record the migrations that another runner has applied, without running them. Returns them, lowest first.
 
-        `table` is that runner's history, by default the one that it is called by itself.
+        `table` is the history table of that runner; by default, it is the table that this runner usually has.
         """
         from usage_store.migrate.adopt_other_runner import adopt  # noqa: PLC0415  see above
 
@@ -185,12 +185,13 @@ class MigrationRunner:
             return adopt(self.records, source, table, self.wait, self.on_wait)
 
     def validate(self, *, full: bool = False, replay: bool = False, notices: bool = False) -> Report:
-        """Check integrity, foreign keys, history, schema, and what the runner's `checks` look at. Reads only.
+        """Check integrity, foreign keys, history and schema, and run the runner's `checks`.
 
-        `full` runs SQLite's integrity_check, minutes on large files, in place of quick_check. The schema is compared
-        with the one that the log has recorded. With `replay`, it is compared with what the applied migrations make when
-        they run again on empty tables, and that is recorded in the log; with `notices`, those that define `notices(db)`
-        are asked. These two run the migrations' Python.
+        Reads only, except with `replay`. `full` runs SQLite's integrity_check, which takes minutes on large files,
+        instead of quick_check. The schema is compared with the schema in the log. With `replay`, the applied migrations
+        run again on empty tables, the schema is compared with theirs, and theirs is recorded in the log. With
+        `notices`, the function `notices(db)` of each migration that has one is called. Both run Python of the
+        migrations.
         """
         from usage_store.migrate.validate import validate  # noqa: PLC0415  see above
 
@@ -229,10 +230,10 @@ class MigrationRunner:
             from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
             from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above
 
-            self.log.exists()  # found anew: what it is called is told to the engine
+            self.log.exists()  # search for the log again, so that the engine learns its present name
             back_up = self._back_up if self.backup else None
             with self.records.alone(self.wait, self.on_wait) as alone, Loader(self.directory) as loader:
-                # Planned again: the history may have moved while we waited.
+                # The plan is made again, because the history may have changed during the wait for the lock.
                 execution = Execution(
                     self.records, direction, alone, on_step or (lambda _: None), back_up, self.on_progress
                 )
@@ -255,7 +256,7 @@ class MigrationRunner:
             )
         except (UsageStoreError, OSError) as error:
             raise BackupFailed(
-                f"no backup could be made, so the migration was not run: {error}; --no-backup runs without"
+                f"no backup could be made, so the migration was not run: {error}; --no-backup runs it without a backup"
             ) from error
         if path is not None:
             self.on_wait(f"backed up version {version} to {path}")
@@ -271,7 +272,7 @@ class MigrationRunner:
         stored_source: bool = False,
     ) -> list[Loaded]:
         steps = plan(files, applied, direction, target, stored_source=stored_source)
-        self.log.exists()  # or its name is taken, which is better known now than when the first migration is logged
+        self.log.exists()  # raises now, and not after the first migration, if something else has the name of the log
         if direction == "up":
             edited, _ = find_edits(self.log, with_paths(applied, files))
             if edited:

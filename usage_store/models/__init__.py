@@ -1,7 +1,7 @@
 """The usage models: columns, constraints, indexes, and the methods that do the work.
 
-The methods raise typed errors. For bad input that is a RejectedInput, which names the field, the value and what is
-allowed. A database that is locked, full or broken always raises.
+The methods raise typed errors. For bad input they raise a RejectedInput, which names the field, the value and the
+allowed values. A database that is locked, full or broken always raises a DatabaseError.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ class Maintenance(Protocol[D]):
         """Delete sessions and their snapshots, and return the number of deleted snapshots."""
 
     def check_rows(self, database: D, *, full: bool) -> Iterator[UsageStoreError | str]:
-        """Return an error for each problem of the rows, and a line of text for each notice. Reads only."""
+        """Yield an error for each problem of the rows, and a line of text for each notice. Reads only."""
 
 
 class Steps(Protocol):

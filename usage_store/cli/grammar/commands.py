@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """What the line of a list of commands says of it, its argument, and the options that not every command has."""
+    """A command: its line in the list of commands, its argument, and the options that not every command has."""
 
     summary: str
     argument: str = ""
@@ -64,5 +64,5 @@ COMMANDS: Mapping[Words, Command] = {
 
 
 def within(words: Words) -> tuple[str, ...]:
-    """Name the commands that may follow some words."""
+    """Return the names of the commands that may follow some words."""
     return tuple(each[-1] for each in COMMANDS if each[:-1] == words and each)

@@ -1,4 +1,4 @@
-"""Every option and argument of every command: how its value is read, and what its help says."""
+"""Every option and argument of every command, with the function that reads its value, and its help."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _renamed(text: str) -> tuple[str, str]:
     return old, new
 
 
-# What argparse's add_argument takes. An option with an `action` has no value, but for `append`.
+# The arguments for argparse's add_argument. An option with an `action` other than `append` has no value.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--database": {
         "metavar": "PATH|URL|MODULE:NAME",

@@ -28,9 +28,9 @@ _LONGEST = 80  # characters of a word that a message shows
 def parse(argv: Sequence[str], *, prog: str, door: Words = ()) -> argparse.Namespace:
     """Read a command line, and raise ConfigurationError for one that cannot be understood.
 
-    `prog` is what the person typed to get here, `door` the words of the command that it stands for. The result has the
-    command in `words`. Without a command, the list of them is printed on stderr. Exits with 0 after --help or
-    --version.
+    `prog` is the name by which the program was called, `door` the words of a command that this name implies. The result
+    has the command in `words`. Without a command, the list of commands is printed on stderr. Exits with 0 after --help
+    or --version.
     """
     words, rest = _split(argv, prog, door)
     parser = _parser(words, _typed(prog, door, words))
@@ -124,7 +124,7 @@ def _typed(prog: str, door: Words, words: Words) -> str:
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        # Given a width, argparse does without shutil and the compression modules behind it.
+        # With a given width, argparse does not import shutil and the compression modules that shutil needs.
         try:
             columns = os.get_terminal_size().columns
         except OSError:
@@ -140,12 +140,12 @@ class _Parser(argparse.ArgumentParser):
         self.words = words
 
     def error(self, message: str) -> NoReturn:
-        """Raise ConfigurationError, so that this is printed as every other error."""
+        """Raise ConfigurationError, so that the error is printed like every other error."""
         of_a_value = message.startswith("argument ")
         raise ConfigurationError(message.removeprefix("argument ") if of_a_value else f"{message}; {_see(self.prog)}")
 
     def format_help(self) -> str:
-        """Put the page together, with the parts that argparse knows nothing of."""
+        """Return the help page, with the parts that argparse cannot write."""
         from usage_store.cli.grammar import help_page  # noqa: PLC0415  most of it is for --help alone
 
         self.usage = help_page.usage(self.prog, self.words)

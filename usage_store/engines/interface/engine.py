@@ -155,7 +155,7 @@ class Migrating(Protocol[D]):
         """Make the object that watches the migrations of one run."""
 
     def roll_back_if_open(self, database: D) -> bool:
-        """Roll back the transaction that a migration left open, and tell whether there was one."""
+        """Roll back the transaction that a migration left open, and return whether there was one."""
 
 
 class Schema(Protocol[D]):
@@ -226,7 +226,7 @@ class Copies(Protocol[D]):
         seeded: Collection[str] = (),
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
-        """Back up a database if it has rows, and give the path of the backup; otherwise None.
+        """Back up a database if it has rows, and return the path of the backup; otherwise None.
 
         Rows in tables of `ignore` do not count, and neither does a row of defaults in a table of `seeded`.
         """
@@ -240,7 +240,7 @@ class Copies(Protocol[D]):
         on_wait: Callable[[str], None],
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path:
-        """Hold the migration lock, back up a database, and give the path of the backup."""
+        """Hold the migration lock, back up a database, and return the path of the backup."""
 
     def restore(
         self,
@@ -253,4 +253,4 @@ class Copies(Protocol[D]):
         on_wait: Callable[[str], None] = ...,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
-        """Replace the database at a path or URL by a backup, and give the path of the copy of the replaced one."""
+        """Replace the database at a path or URL by a backup, and return the path of the copy of the replaced one."""

@@ -1,4 +1,4 @@
-"""What SQLite reports of a broken, full or locked file, as errors of this package with one line."""
+"""Turn SQLite's errors of a broken, full or locked file into errors of this package with a message of one line."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ _KINDS: dict[str, tuple[type[DatabaseError], str]] = {
     "SQLITE_FULL": (DatabaseFull, "the disk is full"),
     "SQLITE_IOERR": (DatabaseUnreadable, "the disk failed to read or write"),
 }
-# A statement may also fail for a file that it attaches. These codes tell of the connection's own files, almost always.
+# A statement may also fail because of an attached file. These codes almost always concern the connection's own files.
 _OF_A_STATEMENT = ("SQLITE_BUSY", "SQLITE_CORRUPT", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR")
-# For a backup, drivers other than the standard library's give only SQLite's text (sqlite3ErrStr in its main.c).
+# For a backup, other drivers than Python's own report only SQLite's text (sqlite3ErrStr in its main.c).
 _SAID = {
     "attempt to write a readonly database": "SQLITE_READONLY",
     "database disk image is malformed": "SQLITE_CORRUPT",
@@ -64,7 +64,7 @@ _SAID = {
 
 @contextmanager
 def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
-    """Turn what SQLite reports of a broken or locked file into a DatabaseError with one line that begins with `name`.
+    """Turn SQLite's error of a broken or locked file into a DatabaseError, a line that begins with `name`.
 
     `reading` says that the block does not try to write.
     """

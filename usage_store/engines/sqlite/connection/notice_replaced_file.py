@@ -33,7 +33,7 @@ _PROBE = "usage_store_at_rest"
 
 
 class FileConnection(sqlite3.Connection):
-    """A connection to one file. It gives no more cursors once its path has another file or no file.
+    """A connection to one file. It returns no more cursors after the file at its path was replaced or deleted.
 
     The path is checked at most once a second. An empty path means a database in memory, which has no file. Connecting
     makes no file: it raises DatabaseUnreadable if the file is missing. It raises ForkedConnection for a file that was

@@ -1,4 +1,4 @@
-"""Open a database by its path or URL, or use an application's own; errors are one line, passwords are hidden."""
+"""Open a database by its path or URL, or use an application's own database. Errors are one line without passwords."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def hear_signals(database: peewee.SqliteDatabase) -> None:
 def close_all(database: peewee.SqliteDatabase) -> None:
     """Close the connection of this thread, and those of other threads and pools that can be closed from here.
 
-    Of a database that `open_database` opened, these are all connections, unless another thread is in a transaction. Of
-    an application's own database, they are this thread's and the idle ones of its pool.
+    For a database that `open_database` opened, these are all connections, unless another thread is in a transaction.
+    For an application's own database, they are the connection of this thread and the idle ones of its pool.
     """
     if isinstance(database, SqliteFile):
         database.close_all()

@@ -32,7 +32,7 @@ def plain_connection(database: peewee.SqliteDatabase) -> Iterator[None]:
 
 @contextmanager
 def plain(connection: sqlite3.Connection) -> Iterator[bool]:
-    """Do the same with a driver's connection, and give whether an authorizer was removed."""
+    """Do the same with a driver's connection, and return whether an authorizer was removed."""
     rows, texts, isolation = connection.row_factory, connection.text_factory, connection.isolation_level
     connection.row_factory, connection.text_factory = None, str
     implicit = isolation is not None and not connection.in_transaction  # setting it inside a transaction would commit
@@ -51,7 +51,7 @@ def plain(connection: sqlite3.Connection) -> Iterator[bool]:
 
 
 def _take_authorizer(connection: sqlite3.Connection) -> Callable[..., Any] | None:
-    """Remove the authorizer and give it.
+    """Remove the authorizer and return it.
 
     The connection referred to it before the removal, but not after it; this difference finds it.
     """

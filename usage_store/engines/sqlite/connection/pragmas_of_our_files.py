@@ -73,7 +73,7 @@ class SqliteFile(peewee.SqliteDatabase):
             return super().connect(reuse_if_open)
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull, ..., which are peewee's errors, too."""
+        """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull and others, also peewee errors."""
         try:
             return _execute_sql(self, sql, params)
         except peewee.DatabaseError as error:
@@ -159,7 +159,7 @@ class SqliteFile(peewee.SqliteDatabase):
             self._told = True
             logger.warning(
                 "%s: has no write-ahead log here but journal mode %s, so readers and writers wait for each other; "
-                "network disks are no place for a database",
+                "do not put a database on a network disk",
                 self.path,
                 mode,
             )

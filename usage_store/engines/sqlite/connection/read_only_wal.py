@@ -19,12 +19,12 @@ _WROTE = "another user wrote to it while it was read; try again"
 
 
 class QuietFile(SqliteFile):
-    """A file in WAL mode that nobody has open, for a user who may not make its -shm file.
+    """A file in WAL mode that nobody has open, for a user who may not create its -shm file.
 
-    SQLite reads it without a lock (sqlite.org/uri.html, "immutable"), so another user may write at the same time. Each
-    row is handed out only if nobody has written by then; else DatabaseUnreadable is raised. The next statement outside
-    of a transaction connects again, and reads the file as it is then. To close a connection after another user wrote
-    raises DatabaseUnreadable, too.
+    SQLite reads the file without a lock (sqlite.org/uri.html, "immutable"), so another user may write at the same time.
+    A row is returned only if nobody has written since the connection was opened; otherwise DatabaseUnreadable is
+    raised. The next statement outside of a transaction connects again, and reads the file as it is then. Closing a
+    connection after another user wrote raises DatabaseUnreadable, too.
     """
 
     def __init__(self, name: str, timeout: float) -> None:
@@ -52,7 +52,7 @@ class QuietFile(SqliteFile):
         return super().cursor(*args, **options)  # type: ignore[no-untyped-call]  # not in its stubs
 
     def close_all(self) -> None:
-        """Close as a SqliteFile does; whoever wrote meanwhile is of no interest any more."""
+        """Close as a SqliteFile does. It is no error if another user has written to the file."""
         with suppress(DatabaseUnreadable):
             super().close_all()
 
@@ -63,7 +63,7 @@ class QuietFile(SqliteFile):
 
 
 class QuietConnection(FileConnection):
-    """A connection that reads without a lock; its cursors give no row once another user has written to the file."""
+    """A connection that reads without a lock. Its cursors return no row after another user has written to the file."""
 
     before: tuple[int, ...] | None = ()  # what every write changes, as it was at connecting; () while connecting
 
@@ -82,7 +82,7 @@ class QuietConnection(FileConnection):
 
 
 class _QuietCursor(sqlite3.Cursor):
-    """A cursor that gives a row only if the file was as it is when that row was read."""
+    """A cursor that returns a row only if nobody has written to the file since the connection was opened."""
 
     def fetchone(self) -> Any:
         row = super().fetchone()

@@ -45,7 +45,7 @@ def back_up(
     keep: int = 5,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Copy a database in use to `<database>.v<version>.<UTC time>.backup`, and give that path.
+    """Copy a database in use to `<database>.v<version>.<UTC time>.backup`, and return that path.
 
     The copy is the last committed state, also while another connection is inside a transaction. It is written to
     `directory` (default: the database's folder) under a temporary name, with the database's permissions. It is checked
@@ -116,7 +116,7 @@ def back_up_rows(
     seeded: Collection[str] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path | None:
-    """Back up an open database if it is a file and has rows, and give the path of the backup; otherwise None.
+    """Back up an open database if it is a file and has rows, and return the path of the backup; otherwise None.
 
     Rows in tables of `ignore` do not count. In a table of `seeded`, a single row with only default values does not
     count. Otherwise like `back_up_database()`.

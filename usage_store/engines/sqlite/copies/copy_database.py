@@ -49,7 +49,7 @@ def copy_file(
     *,
     damaged: bool = False,
 ) -> bool:
-    """Copy the committed state of an open database into an empty file, fsync it, and tell whether quick_check passes.
+    """Copy the committed state of an open database into an empty file, fsync it, and return whether quick_check passes.
 
     The database may be inside a transaction that has written nothing yet. The copy is in rollback-journal mode: it is
     one file, which can be read from read-only media, too. A copy of an encrypted database needs the same key.

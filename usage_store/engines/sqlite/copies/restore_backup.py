@@ -41,7 +41,7 @@ def restore(
     on_wait: Callable[[str], None] = logger.info,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path | None:
-    """Replace the database at a path or URL by a backup, and give the path of the copy of the replaced database.
+    """Replace the database at a path or URL by a backup, and return the path of the copy of the replaced database.
 
     The backup is checked first. The replacement is one transaction, and it is on the disk when this function returns.
     For it, the database is switched to WAL mode. Other connections stay open and see the old state until their next

@@ -74,10 +74,10 @@ def can_shrink(database: peewee.SqliteDatabase) -> bool:
 
 
 def give_back(database: peewee.SqliteDatabase, turns: Turns) -> Iterator[int]:
-    """Return unused pages to the disk in short transactions, and give the number of returned pages after each one.
+    """Return unused pages to the disk in short transactions, and yield the number of returned pages after each one.
 
-    SQLite moves a page from the end of the file into each unused page. The file shrinks at the next checkpoint. Returns
-    nothing where `can_shrink()` is false.
+    SQLite moves a page from the end of the file into each unused page. The file shrinks at the next checkpoint. Does
+    nothing if `can_shrink()` is false.
     """
     free = free_pages(database) if can_shrink(database) else 0
     while free:

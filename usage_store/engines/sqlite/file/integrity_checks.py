@@ -36,7 +36,7 @@ def damage(
     most: int = 1,
     on_unchecked: Callable[[str], object] = logger.warning,
 ) -> list[str]:
-    """Run quick_check, or integrity_check if `full`, and give at most `most` lines that report damage. Reads only.
+    """Run quick_check, or integrity_check if `full`, and return at most `most` lines that report damage. Reads only.
 
     `on_unchecked` gets one line for each thing that could not be checked or that is no damage of the file.
     """

@@ -123,7 +123,7 @@ def _gap(seconds: float) -> float:
 
 
 def finish(database: peewee.SqliteDatabase, work: Callable[[Pace], Iterator[int]]) -> int:
-    """Do a job to its end and give the sum of its results.
+    """Do a job to its end and return the sum of its results.
 
     The job runs in short transactions. If a transaction is already open, all of the job runs in that one.
     """

@@ -133,7 +133,7 @@ def _laid_out(sql: str) -> str:
 
 
 def _renamed(scratch: peewee.SqliteDatabase, wanted: Schema, renames: Mapping[str, str]) -> Iterator[Change]:
-    """Do the renames in the memory copy, and give them as changes.
+    """Do the renames in the memory copy, and return them as changes.
 
     The rest is then compared under the new names, in the DDL that SQLite writes.
     """

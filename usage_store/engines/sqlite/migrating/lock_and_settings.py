@@ -81,7 +81,7 @@ def alone(database: peewee.SqliteDatabase, table: str, wait: float, on_wait: Cal
 
 
 def roll_back_if_open(database: peewee.SqliteDatabase) -> bool:
-    """Roll back the transaction that a migration left open, and tell whether there was one."""
+    """Roll back the transaction that a migration left open, and return whether there was one."""
     connection: sqlite3.Connection = database.connection()
     left_open = connection.in_transaction
     if left_open:

@@ -31,7 +31,7 @@ def backfill(
     params: Sequence[Any],
     on_progress: Callable[[int, int], None],
 ) -> int:
-    """Run `UPDATE table SET assignments WHERE where` on the whole table in batches, and give how many rows it changed.
+    """Run `UPDATE table SET assignments WHERE where` on the whole table in batches. Returns the number of changed rows.
 
     The rows are changed in the order of their rowids. Each batch is a transaction of about 20 ms. After each batch the
     write lock stays free for half of the time that the batch took, because SQLite's lock has no queue. The last batch

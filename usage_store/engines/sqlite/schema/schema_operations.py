@@ -47,7 +47,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     on_progress: Callable[[int, int], None] | None = None  # for `backfill`: rows seen, rows in all
 
     def backfill(self, table: str, assignments: str, where: str = "1", params: Sequence[Any] = ()) -> int:
-        """Run `UPDATE table SET assignments WHERE where` now, in short transactions, and give how many rows it changed.
+        """Run `UPDATE table SET assignments WHERE where` now, in short transactions; return the number of changed rows.
 
         If `where` selects only rows that are not done yet, a killed run continues where it stopped. `params` are the
         values of the `?`. Raises ChangeRefused inside a transaction (so it needs `atomic = False`), and for a table

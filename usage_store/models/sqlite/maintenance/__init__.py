@@ -1,4 +1,4 @@
-"""Keep the usage tables small in SQLite: delete, compact and check snapshots, and give free pages back."""
+"""Keep the usage tables small in SQLite: delete, compact and check snapshots, and return free pages to the disk."""
 
 from usage_store.engines.sqlite.file.free_pages import disk_use, free_pages
 from usage_store.engines.sqlite.file.write_transaction import without_waiting

@@ -21,7 +21,7 @@ _EXAMPLES = 3
 
 
 def check_rows(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[UsageStoreError | str]:
-    """Return an error for each problem of the rows, and a line of text for each notice. Reads only.
+    """Yield an error for each problem of the rows, and a line of text for each notice. Reads only.
 
     Every block of compacted snapshots is read. With `full`, the text of every snapshot is read too. A table that is
     missing, or that misses a needed column, is skipped, because the comparison of the schema reports it.

@@ -29,7 +29,7 @@ _THERE = f"""
 SELECT name, lower(tbl_name) = 'events' AND instr(sql, 'usage_store_state') FROM sqlite_master
 WHERE type = 'trigger' AND name IN {NAMES}
 UNION ALL SELECT NULL, 1 FROM sqlite_master WHERE type = 'table' AND name = 'events' COLLATE NOCASE
-"""  # noqa: S608  older triggers know nothing of usage_store_state
+"""  # noqa: S608  older triggers do not use usage_store_state
 _INDEXED = """
 SELECT number, EXISTS (
   SELECT 1 FROM pragma_index_list('events', 'main') AS i, pragma_index_info(i.name, 'main') AS c
