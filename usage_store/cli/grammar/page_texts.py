@@ -123,13 +123,13 @@ PAGES: Mapping[tuple[str, ...], Page] = {
         "Stamp the migrations up to VERSION: record them as applied without running them, as for tables that exist "
         "already. If VERSION is applied, its file as it is now is recorded as the one that ran. Only the history and "
         "the log are changed.",
-        "1 --directory migrations",
+        "1 --directory myapp/migrations",
         (3, 4, 5),
     ),
     ("migrate", "adopt"): Page(
         "Adopt the migrations that another program, playhouse.migrations or peewee_migrate, has applied. Nothing runs "
         "again. Only the history and the log of this package are changed.",
-        "peewee_migrate --directory migrations",
+        "peewee_migrate --directory myapp/migrations",
         (3, 4, 5),
     ),
     ("migrate", "log"): Page(
