@@ -84,29 +84,29 @@ class Upkeep:
         finally:
             self._lock.release()
 
-    def _step(self, room: Maintenance[Any], database: peewee.Database) -> bool:
+    def _step(self, maintenance: Maintenance[Any], database: peewee.Database) -> bool:
         """Do one transaction, and return whether there may be more to do."""
         if self._inner is not database:
-            self._inner, self._steps, self._slices = database, room.Steps(database, passing=True), None
-        with room.without_waiting(database):
+            self._inner, self._steps, self._slices = database, maintenance.Steps(database, passing=True), None
+        with maintenance.without_waiting(database):
             if self._slices is None:
-                room.require_blocks(database)
-                self._slices = self._steps.in_passing(self._goals(room, database))
+                maintenance.require_blocks(database)
+                self._slices = self._steps.in_passing(self._goals(maintenance, database))
             if next(self._slices, None) is None:
                 self._slices = None
         return self._slices is not None
 
-    def _goals(self, room: Maintenance[Any], database: peewee.Database) -> Goals:
+    def _goals(self, maintenance: Maintenance[Any], database: peewee.Database) -> Goals:
         """Return the goals, without a goal that is out of reach or must wait now."""
         goals = checked_goals(*self._wanted)
         retention_days = self._wanted[0]
-        step = None if retention_days is None else room.step_in_times(database, retention_days * _DAY)
+        step = None if retention_days is None else maintenance.step_in_times(database, retention_days * _DAY)
         if step is not None:
             if not self._holds_back:
                 logger.warning("no snapshot is deleted because of its age until an hour after the gap: %s", step)
             goals = goals._replace(prune_before=None)
         self._holds_back = step is not None
-        size = room.unreachable(database, goals)
+        size = maintenance.unreachable(database, goals)
         if size is not None:
             self._tell(f"max_bytes cannot be reached: even without any snapshot, more than {size:,} bytes are in use")
             goals = goals._replace(max_bytes=None)

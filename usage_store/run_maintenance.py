@@ -84,25 +84,25 @@ def maintain(
     with connected(inner):
         if not dry_run:
             engine_of(inner).refuse_readonly(inner)
-        room = storage_of(inner).maintenance
-        room.require_blocks(inner)
+        maintenance = storage_of(inner).maintenance
+        maintenance.require_blocks(inner)
         goals = checked_goals(retention_days, max_bytes, compact_after_days, forget_sessions_after_days)
         if dry_run:
-            return _preview(room, inner, goals)
+            return _preview(maintenance, inner, goals)
         if retention_days is not None and goals.prune_before is not None:
-            room.warn_of_step(inner, goals.prune_before, retention_days * 86_400)
-        return _run(room, inner, goals, seconds, on_progress, rewrite=rewrite, renumber=renumber)
+            maintenance.warn_of_step(inner, goals.prune_before, retention_days * 86_400)
+        return _run(maintenance, inner, goals, seconds, on_progress, rewrite=rewrite, renumber=renumber)
 
 
-def _preview(room: Maintenance[Any], database: peewee.Database, goals: Goals) -> Maintained:
+def _preview(maintenance: Maintenance[Any], database: peewee.Database, goals: Goals) -> Maintained:
     started = time.monotonic()
-    found, before = room.estimate(database, goals), room.disk_use(database)
+    found, before = maintenance.estimate(database, goals), maintenance.disk_use(database)
     seconds = time.monotonic() - started
-    return Maintained(*found[:4], before, found.bytes_after, 0.0, seconds, room.remaining(database, goals))
+    return Maintained(*found[:4], before, found.bytes_after, 0.0, seconds, maintenance.remaining(database, goals))
 
 
 def _run(
-    room: Maintenance[Any],
+    maintenance: Maintenance[Any],
     database: peewee.Database,
     goals: Goals,
     budget: float,
@@ -112,8 +112,8 @@ def _run(
     renumber: bool,
 ) -> Maintained:
     started = time.monotonic()
-    before = room.disk_use(database)
-    steps, done = room.Steps(database), Counter[str]()
+    before = maintenance.disk_use(database)
+    steps, done = maintenance.Steps(database), Counter[str]()
     on_rows = steps.on_rows(goals)
 
     def drive(slices: Iterator[tuple[str, int]], totals: dict[str, int]) -> None:
@@ -123,14 +123,14 @@ def _run(
             if time.monotonic() - started >= budget:
                 break
 
-    with room.at_work(database):
-        drive(on_rows, room.waiting(database, goals))
+    with maintenance.at_work(database):
+        drive(on_rows, maintenance.waiting(database, goals))
         if time.monotonic() - started < budget:  # this step begins with a search of all rows
             drive(steps.on_references(renumber=renumber), {})
         if rewrite:
             steps.rewrite()
-        drive(steps.on_pages(), {"given back": room.free_pages(database)})
-    left = room.remaining(database, goals, renumber=renumber)
-    seconds, after = time.monotonic() - started, room.disk_use(database)
+        drive(steps.on_pages(), {"given back": maintenance.free_pages(database)})
+    left = maintenance.remaining(database, goals, renumber=renumber)
+    seconds, after = time.monotonic() - started, maintenance.disk_use(database)
     pruned, compacted, evicted, forgotten = (done[name] for name in ("pruned", "compacted", "evicted", "forgotten"))
     return Maintained(pruned, compacted, evicted, forgotten, before, after, steps.longest_lock, seconds, left)

@@ -226,10 +226,10 @@ class UsageSnapshot(LongHistories):
         span = allowed_values.checked_span("days_old", days_old, 86_400, zero=True)
         before = int(time.time() - span) if span else allowed_values.MAX_INTEGER
         database = cls._db()
-        room = storage_of(database).maintenance
+        maintenance = storage_of(database).maintenance
         if span:
-            room.warn_of_step(database, before, span)
-        return room.delete_older(database, before)
+            maintenance.warn_of_step(database, before, span)
+        return maintenance.delete_older(database, before)
 
     @classmethod
     def _recent(cls, session_id: str | None, limit: int, hours_back: float) -> list[tuple[Any, ...]]:
