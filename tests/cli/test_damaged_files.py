@@ -117,7 +117,8 @@ def test_a_folder_is_refused_as_a_database(sound: Path) -> None:
 def test_an_empty_file_is_a_database_without_migrations(sound: Path) -> None:
     path = sound.with_name("empty.db")
     path.touch()
-    empty = [f"{path}: the database is empty; `usage-store migrate` creates its tables"]
+    command = f"usage-store migrate --database {path} --directory own --table schema_migrations"
+    empty = [f"{path}: the database is empty; `{command}` creates its tables"]
     assert run(path, "status") == (0, empty)
     assert run(path, "check") == (1, empty)
     assert path.read_bytes() == b""

@@ -191,7 +191,7 @@ class UsageSnapshot(LongHistories):
     def recent_rows(
         cls, session_id: str | None = None, *, limit: int = 100, hours_back: float = 24
     ) -> list[SnapshotRow]:
-        """List the same snapshots as `recent`, as plain rows. Reads only.
+        """List at most `limit` snapshots as `recent` does, but as plain rows. Reads only.
 
         If there are more than `limit`, the oldest are left out, and nothing says so. Raises InvalidValue, and
         DamagedSnapshot for a row whose text cannot be read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
+import warnings
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -127,9 +128,11 @@ class SqliteFile(peewee.SqliteDatabase):
         with GATE:
             others = [connection for connection in OPEN if connection in self._made]
         if others and not any(connection.in_transaction or connection.kept for connection in others):
-            self._state = type(self._state)()
-            others.clear()
-            gc.collect()  # a connection and its cache of statements refer to each other
+            # Only its own thread may call a connection's close(). From Python 3.13 on, sqlite3 warns of one without.
+            with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+                self._state = type(self._state)()
+                others.clear()
+                gc.collect()  # a connection and its cache of statements refer to each other
 
     def _add_conn_hooks(self, conn: sqlite3.Connection) -> None:
         conn.execute("PRAGMA foreign_keys = ON")
