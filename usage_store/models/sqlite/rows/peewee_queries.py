@@ -33,19 +33,21 @@ def fetch(
     Rows are tuples, whatever row factory the application has set on its connection.
     """
     try:
-        cursor = database.execute_sql(sql, params)
-        cursor.row_factory = None
-        rows: Rows = cursor.fetchall() if read is None else read(cursor)
+        return _read(database, sql, params, read)
     except driver_errors(peewee.DatabaseError) as error:
         if not _is_not_utf8(error):
             raise_of_a_statement(error, str(database.database))
         with _lenient(database.connection()):
-            cursor = database.execute_sql(sql, params)
-            cursor.row_factory = None
-            rows = cursor.fetchall() if read is None else read(cursor)
-    if read is not None:
-        cursor.close()
-    return rows
+            return _read(database, sql, params, read)
+
+
+def _read(database: peewee.Database, sql: str, params: Sequence[Any], read: Callable[[Any], Rows] | None) -> Rows:
+    cursor = database.execute_sql(sql, params)
+    try:
+        cursor.row_factory = None
+        return cursor.fetchall() if read is None else read(cursor)
+    finally:
+        cursor.close()  # pysqlite3 cannot run a statement again that an error has left open
 
 
 def _is_not_utf8(error: Exception) -> bool:
