@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.quick
 
 Plans = dict[str, list[str]]
-# What a public call may run beside its queries.
 COUNTS_ONE_TYPE = re.compile(r"SELECT count.* snapshot_type = .*")
+# What a public call may run beside its queries.
 OTHER = re.compile(r"BEGIN|COMMIT|SAVEPOINT|RELEASE|PRAGMA|-- ")
 
 

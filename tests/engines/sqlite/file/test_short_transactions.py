@@ -110,3 +110,10 @@ def test_checkpoints_are_as_they_were_after_an_error(usage_database: peewee.Sqli
     with pytest.raises(ZeroDivisionError):
         fail()
     assert usage_database.pragma("wal_autocheckpoint") == 123
+
+
+def test_a_slice_of_fewer_rows_than_allowed_makes_the_next_one_no_longer(usage_database: peewee.SqliteDatabase) -> None:
+    pace = Pace(Turns(), 100)
+    with pace.slice(usage_database, 1):
+        time.sleep(HOLD)
+    assert pace.size == 1

@@ -103,16 +103,18 @@ class Pace:
         self._seconds_a_row: deque[float] = deque(maxlen=_REMEMBERED)
 
     @contextmanager
-    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
-        """Run the block as one slice, measure it, and set `size` for the next slice."""
-        rows = self.size
+    def slice(self, database: peewee.SqliteDatabase, rows: int | None = None) -> Iterator[None]:
+        """Run the block as one slice, measure it, and set `size` for the next slice.
+
+        `rows` is the number of rows that the block changes, if it is not `size`.
+        """
         with self._turns.slice(database):
             yield
         # Take the fastest of the last slices. A slow one is often slow for another reason, such as a busy processor,
         # and fewer rows would not make it faster.
-        self._seconds_a_row.append(max(self._turns.last, 1e-6) / rows)
+        self._seconds_a_row.append(max(self._turns.last, 1e-6) / (rows or self.size))
         hold = self._turns.hold
-        most = 2 * rows if self._turns.last <= _TOO_LONG * hold else rows // 2
+        most = 2 * self.size if self._turns.last <= _TOO_LONG * hold else self.size // 2
         self.size = max(1, min(_LARGEST, most, int(hold / min(self._seconds_a_row))))
 
 

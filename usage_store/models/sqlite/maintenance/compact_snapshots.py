@@ -117,7 +117,7 @@ def _write(database: peewee.SqliteDatabase, some: Sequence[tuple[_Row, _Block]],
     for block in new:
         block.data = pack(block.texts)
     connection = database.connection()
-    with pace.slice(database):
+    with pace.slice(database, len(some)):
         for block in new:
             block.id = connection.execute(_INSERT, (block.data,)).lastrowid
             block.data = b""
