@@ -34,11 +34,11 @@ class Disturbed(Pace):
         self._due = iter([action])
 
     @contextmanager
-    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:
+    def slice(self, database: peewee.SqliteDatabase, rows: int | None = None) -> Iterator[None]:
         """Let the other program act first."""
         for action in self._due:
             action()
-        with super().slice(database):
+        with super().slice(database, rows):
             yield
 
 
