@@ -84,13 +84,10 @@ def _raising(function: Callable[P, T]) -> Callable[P, T]:
 def _raise(error: Exception) -> NoReturn:
     """Raise a DatabaseError in place of an error of the driver or of peewee, also for a database object of the host."""
     database = bound_database()
-    known = engine_of(database).of_a_statement(error, str(database.database))
     try:
-        if known is None:
-            raise error
-        raise known from error
+        engine_of(database).raise_of_a_statement(error, str(database.database))
     finally:
-        del known, error  # otherwise the error would keep this frame, and the frame the cursor and its statement
+        del error  # otherwise the error would keep this frame, and the frame the cursor and its statement
 
 
 @_raising

@@ -6,7 +6,7 @@ details of its functions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, TypeVar
 
 import peewee
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.schema_objects import SchemaObject
     from usage_store.engines.interface.table_changes import Change
     from usage_store.engines.interface.watch_and_meter import Alone, Meter, SchemaHash, Watch
-    from usage_store.errors import DatabaseError
 
 Missing = Literal["create", "refuse", "empty"]  # what to do if the database does not exist
 D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
@@ -84,8 +83,8 @@ class Engine(Protocol[D]):
     def readable_errors(self, name: str, *, reading: bool = False) -> AbstractContextManager[None]:
         """Turn errors of a broken, locked or unreachable database into a one-line error of this package."""
 
-    def of_a_statement(self, error: Exception, name: str) -> DatabaseError | None:
-        """Return the DatabaseError for what a statement raised, or None if the database is not to blame."""
+    def raise_of_a_statement(self, error: Exception, name: str) -> NoReturn:
+        """Raise the DatabaseError for what a statement raised, or the error itself if the database is not to blame."""
 
     def refuse_readonly(self, database: D) -> None:
         """Raise ReadOnlyDatabase if the connection was opened for reading only. Reads only."""

@@ -13,7 +13,7 @@ from usage_store.engines.sqlite.connection.driver import check_version, driver_e
 from usage_store.engines.sqlite.connection.error_messages import (
     is_disk_failure,
     is_locked,
-    of_a_statement,
+    raise_of_a_statement,
     readable_errors,
 )
 from usage_store.engines.sqlite.connection.open_file import (
@@ -60,11 +60,11 @@ __all__ = [
     "kind_of",
     "lent",
     "migrating",
-    "of_a_statement",
     "open_database",
     "own_tables",
     "owns",
     "plain_connection",
+    "raise_of_a_statement",
     "readable_errors",
     "refuse_readonly",
     "rename_table",

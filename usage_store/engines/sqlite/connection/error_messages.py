@@ -78,7 +78,18 @@ def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:
         raise known from error
 
 
-def of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> DatabaseError | None:
+def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> NoReturn:
+    """Raise the DatabaseError for what a statement raised, or the error itself if the database is not to blame."""
+    known = _of_a_statement(error, name, readonly=readonly)
+    try:
+        if known is None:
+            raise error
+        raise known from error
+    finally:
+        del known, error  # else the error would keep this frame, and with it the cursor and its statement
+
+
+def _of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> DatabaseError | None:
     """Return the DatabaseError for what a statement raised, or None if the database is not to blame.
 
     `readonly` says that the connection was opened for reading only.
@@ -89,17 +100,6 @@ def of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> Da
     if readonly and isinstance(known, ReadOnlyDatabase):
         known.args = (f"{name}: {OPENED_TO_READ} ({error})",)
     return known
-
-
-def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False) -> NoReturn:
-    """Raise the DatabaseError for what a statement raised, or the error itself if the database is not to blame."""
-    known = of_a_statement(error, name, readonly=readonly)
-    try:
-        if known is None:
-            raise error
-        raise known from error
-    finally:
-        del known, error  # else the error would keep this frame, and with it the cursor and its statement
 
 
 def is_disk_failure(error: BaseException) -> bool:
