@@ -280,7 +280,7 @@ class UsageSnapshot(LongHistories):
 
 def _rows(found: Iterable[tuple[Any, ...]]) -> list[SnapshotRow]:
     rows = []
-    for row_id, session_id, text, kind, seconds, _ in found:
+    for row_id, session_id, text, kind, seconds, *_ in found:
         if type(text) is not str:
             raise damage(row_id, text)
         rows.append(SnapshotRow(row_id, session_id, text, kind, seconds))

@@ -156,7 +156,7 @@ def checked_count(field: str, value: object) -> int:
 
 
 def checked_wait(field: str, value: object) -> float:
-    """Give a number of seconds to wait for a lock, or raise InvalidValue."""
+    """Return a number of seconds to wait for a lock unchanged. Raises InvalidValue."""
     if not _is_number(value) or not 0 <= value <= _LONGEST_WAIT:  # type: ignore[operator]
         raise InvalidValue(field, value, f"a number of seconds from 0 to {_LONGEST_WAIT}")
     return value  # type: ignore[return-value]

@@ -14,13 +14,11 @@ if TYPE_CHECKING:
 
     import peewee
 
-_SNAPSHOTS = (
-    f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots"  # noqa: S608
-)
+SNAPSHOTS = f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots"  # noqa: S608
 _NEWEST = "ORDER BY timestamp DESC, id DESC"
-_RECENT = f"{_SNAPSHOTS} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
-_RECENT_OF_SESSION = f"{_SNAPSHOTS} WHERE session_id = ? AND timestamp >= ? {_NEWEST} LIMIT ?"
-_OF_SESSION = f"{_SNAPSHOTS} WHERE session_id = ? {_NEWEST}"
+_RECENT = f"{SNAPSHOTS} WHERE timestamp >= ? {_NEWEST} LIMIT ?"
+_RECENT_OF_SESSION = f"{SNAPSHOTS} WHERE session_id = ? AND timestamp >= ? {_NEWEST} LIMIT ?"
+_OF_SESSION = f"{SNAPSHOTS} WHERE session_id = ? {_NEWEST}"
 _SIZES = f"""
 SELECT u.session_id, count(s.id), total({block_format.STORED_BYTES}) FROM usage_sessions AS u
 LEFT JOIN usage_snapshots AS s ON s.session_id = u.session_id {block_format.ITS_BLOCK} WHERE {{}} GROUP BY u.session_id
@@ -30,8 +28,8 @@ LEFT JOIN usage_snapshots AS s ON s.session_id = u.session_id {block_format.ITS_
 def recent(database: peewee.SqliteDatabase, since: int, most: int, session_id: str | None) -> list[tuple[Any, ...]]:
     """List at most `most` snapshots that are not older than `since` (seconds, UTC), newest first. Reads only.
 
-    Each row has id, session id, text, type, timestamp, and the block of the text, which is not needed any more. A text
-    that cannot be read is replaced by a value for `damage()`.
+    Each row has id, session id, text, type and timestamp, and may have one more value, which is of no use. A text that
+    cannot be read is replaced by a value for `damage()`.
     """
     if session_id is None:
         return _snapshots(database, _RECENT, (since, most))
@@ -44,12 +42,13 @@ def of_session(database: peewee.SqliteDatabase, session_id: str) -> list[tuple[A
 
 
 def _snapshots(database: peewee.SqliteDatabase, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    return [row if type(row[2]) is str else _read(*row) for row in fetch(database, sql, params)]
+    return [row if type(row[2]) is str else with_text(*row) for row in fetch(database, sql, params)]
 
 
-def _read(row_id: int, session: str, data: Any, kind: str, at: int, block: bytes | None) -> tuple[Any, ...]:
+def with_text(row_id: int, session: str, data: Any, kind: str, at: int, block: bytes | None) -> tuple[Any, ...]:
+    """Return a row of `SNAPSHOTS` with its text, which may be in a block. Reads only."""
     text = data if isinstance(data, NotUtf8) else text_or_why(lambda: block_format.text(data, block))
-    return row_id, session, text, kind, at, block
+    return row_id, session, text, kind, at
 
 
 def count(database: peewee.SqliteDatabase, what: str, *params: Any) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from usage_store.models.sqlite.rows import block_format
+from usage_store.models.sqlite.rows.list_rows import SNAPSHOTS, with_text
 from usage_store.models.sqlite.rows.peewee_queries import fetch
-from usage_store.models.sqlite.rows.sql_functions import text_or_why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
 
     from usage_store.models.fields.time_window import Window
 
-_SNAPSHOTS = (
-    f"SELECT id, session_id, snapshot_data, snapshot_type, timestamp, {block_format.BLOCK} FROM usage_snapshots WHERE"  # noqa: S608
-)
 _COUNT = "SELECT count(*) FROM usage_snapshots WHERE"
 _SPAN = "timestamp >= ? AND timestamp < ?"
 _PAGE_ROWS, _PAGE_CHARACTERS = 500, 4 * 2**20  # a page ends with the row that reaches one of the two
@@ -32,13 +28,15 @@ def pages(database: peewee.SqliteDatabase, window: Window) -> Iterator[Rows]:
     """
     condition, params = _condition(window, "+snapshot_type")  # the + keeps SQLite off its index, which needs a sort
     way, after = ("DESC", "<") if window.newest_first else ("ASC", ">")
-    span = f"{_SNAPSHOTS} {condition} {_SPAN} ORDER BY timestamp {way}, id {way} LIMIT {_PAGE_ROWS}"
-    rest_of_second = f"{_SNAPSHOTS} {condition} timestamp = ? AND id {after} ? ORDER BY id {way} LIMIT {_PAGE_ROWS}"
+    span = f"{SNAPSHOTS} WHERE {condition} {_SPAN} ORDER BY timestamp {way}, id {way} LIMIT {_PAGE_ROWS}"
+    rest_of_second = (
+        f"{SNAPSHOTS} WHERE {condition} timestamp = ? AND id {after} ? ORDER BY id {way} LIMIT {_PAGE_ROWS}"
+    )
     since, until = window.since, window.until
     while rows := fetch(database, span, (*params, since, until), _page):
         while rows:
             yield rows
-            last_id, *_, second = rows[-1]
+            last_id, _, _, _, second, *_ = rows[-1]
             rows = fetch(database, rest_of_second, (*params, second, last_id), _page)
         since, until = (since, second) if window.newest_first else (second + 1, until)
 
@@ -70,14 +68,9 @@ def _page(found: Iterable[tuple[Any, ...]]) -> Rows:
     """Read the rows of a statement until they fill a page."""
     rows: Rows = []
     size = 0
-    for row_id, session, data, kind, second, block in found:
-        text = data if isinstance(data, str) else _text(data, block)
-        rows.append((row_id, session, text, kind, second))
-        size += len(text)
+    for row in found:
+        rows.append(row if type(row[2]) is str else with_text(*row))
+        size += len(rows[-1][2])
         if size >= _PAGE_CHARACTERS:
             break
     return rows
-
-
-def _text(data: Any, block: bytes | None) -> str | bytes:
-    return text_or_why(lambda: block_format.text(data, block))
