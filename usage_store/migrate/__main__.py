@@ -2,11 +2,7 @@
 
 import sys
 
-if __name__ == "__main__":
-    try:  # the imports, too: they are most of what a short command does
-        from usage_store.cli.main import main
+from usage_store.cli import start
 
-        code = main(prog="python -m usage_store.migrate", door=("migrate",))
-    except KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+if __name__ == "__main__":
+    sys.exit(start("python -m usage_store.migrate", ("migrate",)))

@@ -127,7 +127,7 @@ def test_every_way_to_start_a_command_shows_the_same_page(
 
 
 def test_each_way_to_start_the_program_has_its_own_usage_line(tmp_path: Path) -> None:
-    code = "import sys; from usage_store.__main__ import main; sys.exit(main())"
+    code = "import sys; from usage_store.cli import start; sys.exit(start())"
     for done, typed in (
         (run_python("-m", "usage_store", "--help", cwd=tmp_path), "python -m usage_store COMMAND"),
         (run_python("-c", code, "--help", cwd=tmp_path), "usage-store COMMAND"),
