@@ -14,6 +14,7 @@ import usage_store as store
 from tests.support.databases import fill, overwrite, raw
 from tests.support.migrations import THREE, python, runner_of, write
 from tests.support.snapshots import filled, new_store
+from tests.support.writes import SNAPSHOT, WRITES
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, errors, init_database
 from usage_store.convert import convert_original
 from usage_store.engines.sqlite.connection.open_file import open_database
@@ -27,17 +28,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
-WRITES: dict[str, Callable[[], object]] = {
-    "insert_usage_snapshot": lambda: store.insert_usage_snapshot(SNAPSHOT),
-    "insert_usage_snapshots": lambda: store.insert_usage_snapshots([SNAPSHOT]),
-    "update_usage_config": lambda: store.update_usage_config({"plan": "max5"}),
-    "reset_usage_config": store.reset_usage_config,
-    "register_session": lambda: store.register_session("t"),
-    "register_sessions": lambda: store.register_sessions(["t"]),
-    "remove_sessions": lambda: store.remove_sessions(["s"]),
-    "delete_old_usage_snapshots": lambda: store.delete_old_usage_snapshots(0),
-}
 MODELS: dict[str, Callable[[], object]] = {
     "record": lambda: UsageSnapshot.record("s", {}),
     "update_active": lambda: UsageConfig.update_active({"plan": "max5"}),

@@ -147,7 +147,6 @@ def test_the_plugin_has_the_name_of_its_module(built: dict[str, Path]) -> None:
     assert _entry_points(built[".whl"])["pytest11"] == {"usage_store.pytest_plugin": "usage_store.pytest_plugin"}
 
 
-@pytest.mark.skipif(not SCRIPTS, reason="waits for [project.scripts]")
 def test_one_command_is_installed(built: dict[str, Path]) -> None:
     """`_check_it_works` runs it in each kind of installation."""
     assert list(_entry_points(built[".whl"])["console_scripts"]) == ["usage-store"]

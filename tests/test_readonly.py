@@ -17,6 +17,7 @@ import usage_store as store
 from tests.support.databases import files_of, raw
 from tests.support.programs import TIMEOUT, environment, finish, forked, line_of, running
 from tests.support.snapshots import new_store
+from tests.support.writes import SNAPSHOT, WRITES
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, close_database, errors, init_database, opened
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-SNAPSHOT = {"session_id": "s", "snapshot_data": {"n": 1}}
-
 
 def changed() -> UsageSnapshot:
     snapshot = UsageSnapshot.get()
@@ -34,15 +33,10 @@ def changed() -> UsageSnapshot:
     return snapshot
 
 
-WRITES: dict[str, Callable[[], object]] = {
-    "insert_usage_snapshot": lambda: store.insert_usage_snapshot(SNAPSHOT),
-    "insert_usage_snapshots": lambda: store.insert_usage_snapshots([SNAPSHOT]),
-    "update_usage_config": lambda: store.update_usage_config({"plan": "max5"}),
-    "reset_usage_config": store.reset_usage_config,
-    "register_session": lambda: store.register_session("s"),
-    "register_sessions": lambda: store.register_sessions(["s", "t"]),
-    "remove_sessions": lambda: store.remove_sessions(["s"]),
-    "delete_old_usage_snapshots": lambda: store.delete_old_usage_snapshots(0),
+REFUSED: dict[str, Callable[[], object]] = {
+    **WRITES,
+    "register_session, again": lambda: store.register_session("s"),
+    "register_sessions, again": lambda: store.register_sessions(["s", "t"]),
     "maintain": store.maintain,
     "maintain with a rewrite": lambda: store.maintain(rewrite=True),
     "link_events": store.link_events,
@@ -101,11 +95,11 @@ def test_a_path_of_any_kind_is_opened_so(path: Path, monkeypatch: pytest.MonkeyP
     close_database()
 
 
-@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize("name", REFUSED)
 def test_every_write_raises_one_sentence_that_names_the_file(path: Path, name: str) -> None:
     before = files_of(path.parent)
     with opened(path, readonly=True), pytest.raises(errors.ReadOnlyDatabase) as caught:
-        WRITES[name]()
+        REFUSED[name]()
     assert str(caught.value).startswith(f"{path}: was opened for reading only, so nothing can be written to it")
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, peewee.OperationalError)

@@ -14,7 +14,7 @@ import usage_store
 from tests.support.commands import command
 from tests.support.databases import opened, overwrite, rows
 from tests.support.pages import blocks_of
-from tests.support.programs import ROOT, TIMEOUT
+from tests.support.programs import TIMEOUT
 from usage_store import UsageSnapshot, errors, insert_usage_snapshot
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
@@ -22,8 +22,6 @@ from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs docs/")
 
 
 @pytest.mark.slow

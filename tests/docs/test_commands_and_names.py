@@ -23,15 +23,15 @@ from tests.support.pages import PAGES, blocks_of
 from tests.support.programs import ROOT
 from tests.support.prose import compare, prose, spans, told_of
 from usage_store import MigrationRunner, UsageConfig, UsageSession, UsageSnapshot, errors, migrate, testing
+from usage_store.cli.grammar.commands import COMMANDS
+from usage_store.cli.grammar.options import OPTIONS
+from usage_store.cli.grammar.parse import parse
 from usage_store.models.fields.allowed_values import CONFIG_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-pytestmark = [
-    pytest.mark.quick,
-    pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs docs/"),
-]
+pytestmark = pytest.mark.quick
 
 PUBLIC = [usage_store, errors, migrate, testing]
 OBJECTS = [
@@ -63,10 +63,6 @@ def calls() -> Iterator[tuple[str, str]]:
                 yield from ((block.place, call) for command in commands for call in CALL.findall(command))
 
 
-def grammar(name: str) -> Any:
-    return pytest.importorskip(f"usage_store.cli.grammar.{name}")
-
-
 def without_placeholders(call: str) -> list[str]:
     """Return the words of a command, with a value for each word such as VERSION or [--check]."""
     words = [PLACEHOLDERS.get(word, word) for word in shlex.split(re.sub(r"[\[\]]", "", call))]
@@ -74,7 +70,6 @@ def without_placeholders(call: str) -> list[str]:
 
 
 def test_the_commands_that_a_page_names_are_understood() -> None:
-    parse = grammar("parse").parse
     wrong = []
     for place, call in calls():
         try:
@@ -88,7 +83,7 @@ def test_the_commands_that_a_page_names_are_understood() -> None:
 
 
 def test_the_options_that_a_page_names_are_there_and_each_option_is_on_a_page() -> None:
-    known = {*grammar("options").OPTIONS, "--help", "--version"}
+    known = {*OPTIONS, "--help", "--version"}
     others = re.compile(r"\b(?:python|pip|pytest|ruff|git|docker)\b")
     named = {(place, name) for place, code in spans() if not others.search(code) for name in options(code)}
     benchmarks = {name for path in ROOT.glob("tests/benchmarks/*.py") for name in options(path.read_text())}
@@ -102,7 +97,7 @@ def options(code: str) -> list[str]:
 
 def test_each_command_is_on_a_page() -> None:
     text = "\n".join(f"usage-store{call}" for _, call in calls())
-    names = [" ".join(("usage-store", *words)) for words in grammar("commands").COMMANDS if words]
+    names = [" ".join(("usage-store", *words)) for words in COMMANDS if words]
     listed = {
         word for code in re.findall(r"`usage-store migrate[^|\n]*", prose("README.md")) for word in code.split("`")
     }

@@ -19,14 +19,13 @@ from tests.support.fresh_environments import (
     python3_that_lends,
 )
 from tests.support.pages import Session, blocks_of
-from tests.support.programs import ROOT, TIMEOUT
+from tests.support.programs import TIMEOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs docs/"),
     pytest.mark.skipif(shutil.which("bash") is None or shutil.which("git") is None, reason="needs bash and git"),
     pytest.mark.skipif(not_installed("test") != [], reason=f"needs {', '.join(not_installed('test'))}"),
 ]

@@ -39,7 +39,7 @@ disallow_untyped_defs = False
 disallow_untyped_calls = False
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs docs/")]
+pytestmark = pytest.mark.slow
 
 
 def extract(blocks: list[Block], folder: Path) -> Iterator[tuple[Path, Block]]:
