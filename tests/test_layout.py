@@ -36,6 +36,7 @@ USAGE = [
         "api",
         "convert",
         "cli",
+        "testing",
     )
 ]
 PROJECT = "usage_store.migrate.files.migrations_folder"  # has the usage tables as its default
