@@ -172,5 +172,163 @@ def test_an_application_adds_its_own_models_and_migrations(suite: pytest.Pyteste
     assert not Path("production.db").exists()
 
 
+SHOP = """
+    import peewee
+
+    db = peewee.SqliteDatabase("production.db", pragmas={"foreign_keys": 1, "cache_size": -77})
+
+    class Item(peewee.Model):
+        name = peewee.TextField()
+
+        class Meta:
+            database = db
+            table_name = "items"
+
+    def buy():
+        with db.atomic():
+            Item.create(name="lost")
+            raise ValueError
+"""
+KIOSK = """
+    import peewee
+
+    db = peewee.DatabaseProxy()
+    started = []
+
+    @db.attach_callback
+    def start(database):
+        if database is not None:
+            started.append(database.database)
+            database.connect()
+
+    class Item(db.Model):
+        name = peewee.TextField()
+
+        class Meta:
+            table_name = "items"
+
+    def buy():
+        with db.atomic():
+            Item.create(name="lost")
+            raise ValueError
+"""
+WATCHED = """
+    import sys
+    import pytest
+
+    opened = []
+    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "sqlite3.connect" else None)
+
+    def pytest_sessionfinish(session):
+        print("opened", len(opened), "of them production", sum("production" in each for each in opened))
+"""
+CONFTEST = """
+    import pytest
+    import APP
+
+    @pytest.fixture
+    def usage_store_database():
+        return APP.db
+
+    @pytest.fixture
+    def usage_store_models():
+        return [APP.Item]
+
+    @pytest.fixture
+    def usage_store_migrations():
+        return ["migrations"]  # beside this file
+
+    @pytest.fixture(scope="session")
+    def usage_store_template():
+        return lambda database: APP.Item.create(name="first")
+"""
+TESTS = """
+    import multiprocessing
+    import subprocess
+    import sys
+    import threading
+
+    import APP
+    import peewee
+    import pytest
+    import usage_store
+
+    INSERT = "import usage_store; usage_store.init_database(); usage_store.register_session('of a process')"
+
+    def register():
+        usage_store.register_session("of a child")
+        APP.db.close()
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_it(usage_database, tmp_path, n):
+        with pytest.raises(ValueError):
+            APP.buy()
+        threads = [threading.Thread(target=lambda: (APP.Item.create(name="by a thread"), APP.db.close()))]
+        child = multiprocessing.get_context("fork").Process(target=register)
+        APP.db.close()
+        for each in (*threads, child):
+            each.start()
+            each.join()
+        subprocess.run([sys.executable, "-c", INSERT], check=True)
+        with APP.db.connection_context():
+            assert [each.name for each in APP.Item.select()] == ["first", "by a thread"]
+            assert sorted(each.session_id for each in usage_store.UsageSession) == ["of a child", "of a process"]
+            assert usage_store.MigrationRunner(APP.db).validate().ok
+        assert usage_database.database == str(tmp_path / "usage.db")
+
+    def test_with_data(seeded_usage_database):
+        database, seeded = seeded_usage_database
+        assert usage_store.UsageSnapshot.select().count() == len(seeded.snapshots) > 0
+        APP.Item.create(name="second")
+        seeded.snapshots[0]["snapshot_data"].clear()
+
+    def test_with_the_same_data(seeded_usage_database):
+        assert APP.Item.select().count() == 1
+        assert seeded_usage_database[1].snapshots[0]["snapshot_data"]
+
+    def test_afterwards():
+        assert AFTERWARDS
+        assert usage_store.UsageSession._meta.database is None
+"""
+ADD_ITEMS = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)')\n"
+
+
+def applications(suite: pytest.Pytester) -> None:
+    """Make two applications with their tests, and a conftest.py that watches which files are opened."""
+    suite.makepyfile(shop=textwrap.dedent(SHOP), kiosk=textwrap.dedent(KIOSK))
+    suite.makeconftest(textwrap.dedent(WATCHED))
+    of_shop = "(APP.db.database, APP.db.is_closed()) == ('production.db', True)"
+    of_kiosk = "APP.db.obj is None and len(APP.started) == len(set(APP.started))"  # no file was announced twice
+    for name, afterwards in (("shop", of_shop), ("kiosk", of_kiosk)):
+        folder = suite.mkdir(f"tests_of_{name}")
+        for file, text in (("conftest.py", CONFTEST), (f"test_{name}.py", TESTS)):
+            text = textwrap.dedent(text).replace("AFTERWARDS", afterwards).replace("APP", name)
+            (folder / file).write_text(text)
+        (folder / "migrations").mkdir()
+        (folder / "migrations" / "001_add_items.py").write_text(ADD_ITEMS)
+
+
+def test_the_fixture_tests_an_application_with_a_database_or_a_proxy_and_never_opens_its_file(
+    suite: pytest.Pytester,
+) -> None:
+    applications(suite)
+    result = suite.runpytest_subprocess("-p", "usage_store.pytest_plugin", "-W", "error", "-s")
+    result.assert_outcomes(passed=10)
+    result.stdout.re_match_lines([r".*opened [1-9]\d* of them production 0"])
+    assert not Path("production.db").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "options"), [("xdist", ["-n", "2"]), ("pytest_randomly", [])])
+def test_it_does_so_in_several_processes_and_in_random_order(
+    suite: pytest.Pytester, module: str, options: list[str]
+) -> None:
+    pytest.importorskip(module)
+    applications(suite)
+    plugins = ["-p", "usage_store.pytest_plugin", "-p", module]
+    suite.runpytest_subprocess(*plugins, *options, "-W", "error").assert_outcomes(passed=10)
+    assert not Path("production.db").exists()
+
+
 def test_the_database_of_a_test_knows_the_function_for_compacted_snapshots(usage_database: peewee.Database) -> None:
     assert usage_database.execute_sql("SELECT usage_json('[]')").fetchone() == ("[]",)
