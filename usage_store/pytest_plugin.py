@@ -167,12 +167,19 @@ def _folder_of(request: pytest.FixtureRequest, name: str) -> str:
 
 @contextmanager
 def _one_sentence() -> Iterator[None]:
-    """Report an error of this package as one sentence, without a traceback, unless a migration has failed."""
-    from usage_store.errors import DatabaseError, MigrationError, UsageStoreError
+    """Report an error of this package as one sentence. The traceback of a migration is in the test's captured stderr.
+
+    Pytest reports the error of a session's fixture again for each test, but the captured text only once.
+    """
+    from usage_store.errors import UsageStoreError
 
     try:
         yield
     except UsageStoreError as error:
-        if isinstance(error, MigrationError) and not isinstance(error, DatabaseError):
-            raise
-        pytest.fail(str(error), pytrace=False)
+        from usage_store.testing.template import TemplateFailed
+
+        if isinstance(error, TemplateFailed) and error.__cause__ is not None:
+            import traceback
+
+            traceback.print_exception(error.__cause__)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import peewee
@@ -22,7 +23,6 @@ from usage_store.testing.point_application import pointed
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 pytestmark = pytest.mark.quick
 
@@ -42,11 +42,19 @@ def file(tmp_path: Path) -> str:
 
 def model(database: Database | None, name: str = "Item") -> type[peewee.Model]:
     meta = type("Meta", (), {"database": database, "table_name": name.lower()})
-    return type(name, (peewee.Model,), {"Meta": meta, "name": peewee.TextField()})
+    return type(name, (peewee.Model,), {"Meta": meta, "name": peewee.TextField(), "__module__": "shop"})
 
 
 def at(file: str, database: Database | None = None, *models: type[peewee.Model]) -> AbstractContextManager[Any]:
     return pointed(application_of(database, models), file)
+
+
+def buy(own: peewee.SqliteDatabase, *models: type[peewee.Model]) -> None:
+    with own.atomic():
+        for each in models:
+            each.create(name="lost")
+        usage_store.register_session("lost")
+        _ = 1 / 0
 
 
 def production() -> peewee.SqliteDatabase:
@@ -59,16 +67,13 @@ def test_the_application_s_own_block_is_rolled_back_in_the_file_of_the_test(file
     with at(file, None, item, bare) as database:
         assert (database, item._meta.database) == (own, own)
         database.create_tables([item, bare])
-        with pytest.raises(ZeroDivisionError), own.atomic():
-            item.create(name="lost")
-            bare.create(name="lost")
-            usage_store.register_session("lost")
-            _ = 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            buy(own, item, bare)
         with own.connection_context():
             assert (item.select().count(), bare.select().count(), UsageSession.select().count()) == (0, 0, 0)
     assert bare._meta.database is None
     assert {each._meta.database for each in MODELS} == {None}
-    assert (own.database, own.is_closed(), os.listdir()) == ("production.db", True, [])
+    assert (own.database, own.is_closed(), list(Path.cwd().iterdir())) == ("production.db", True, [])
 
 
 @pytest.mark.parametrize(
@@ -85,14 +90,16 @@ def test_a_proxy_calls_back_once_with_the_database_of_the_test_and_not_afterward
     with at(file, None, item) as database:
         assert proxy.obj is database
         assert told == [(database, file)]
-        assert database is inner or not isinstance(inner, peewee.SqliteDatabase)  # who holds the inner one meets the file too
+        assert database is inner or not isinstance(
+            inner, peewee.SqliteDatabase
+        )  # who holds the inner one meets the file too
         with proxy.atomic():
             database.create_tables([item])
             item.create(name="kept")
         assert UsageSession._meta.database is database
     assert proxy.obj is inner
     assert len(told) == 1
-    assert os.listdir() == []
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_a_callback_that_fails_leaves_everything_as_it_was(file: str) -> None:
@@ -113,18 +120,20 @@ def test_two_databases_are_refused_in_one_sentence_and_neither_is_touched(file: 
     assert application_of(first, [same]) == (proxy, ())
     before = [dict(vars(first)), dict(vars(second))]
     says = (
-        "one test has one database, but One._meta.database is SqliteDatabase('production.db') and Two._meta.database "
-        "is SqliteDatabase('second.db'); leave the models of one of them out of usage_store_models"
+        "one test has one database, but shop.One has SqliteDatabase('production.db') and shop.Two has "
+        "SqliteDatabase('second.db'); leave the models of one of them out of usage_store_models"
     )
     with pytest.raises(ConfigurationError) as raised:
         at(file, other, one, same, two)
     assert str(raised.value) == says
-    with pytest.raises(ConfigurationError, match="usage_store_database is SqliteDatabase.'production.db'. and Two._meta"):
+    with pytest.raises(
+        ConfigurationError, match=r"usage_store_database is SqliteDatabase.'production\.db'. and shop\.Two has Sql"
+    ):
         at(file, first, two)
-    with pytest.raises(ConfigurationError, match="and B._meta.database is a DatabaseProxy without a database; leave"):
+    with pytest.raises(ConfigurationError, match=r"and shop\.B has a DatabaseProxy without a database; leave"):
         at(file, None, model(peewee.DatabaseProxy(), "A"), model(peewee.DatabaseProxy(), "B"))
     assert [vars(first), vars(second)] == before
-    assert os.listdir() == []
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_a_model_whose_proxy_waits_for_a_database_is_bound_beside_a_named_database(file: str) -> None:
@@ -132,7 +141,8 @@ def test_a_model_whose_proxy_waits_for_a_database_is_bound_beside_a_named_databa
     proxy = waiting._meta.database
     with at(file, production(), waiting) as database:
         database.create_tables([waiting])
-        assert waiting.create(name="a").name == "a"
+        waiting.create(name="a")
+        assert waiting.select().count() == 1
     assert waiting._meta.database is proxy
 
 
@@ -140,7 +150,10 @@ def test_a_model_whose_proxy_waits_for_a_database_is_bound_beside_a_named_databa
     ("named", "says"),
     [
         ("shop.db", "usage_store_database must be a Peewee Database or DatabaseProxy, not 'shop.db'"),
-        (peewee.PostgresqlDatabase("a"), "PostgresqlDatabase is not supported: .*; give the application a DatabaseProxy"),
+        (
+            peewee.PostgresqlDatabase("a"),
+            "PostgresqlDatabase is not supported: .*; give the application a DatabaseProxy",
+        ),
     ],
 )
 def test_a_database_that_has_no_file_is_refused(named: Any, says: str) -> None:
@@ -159,7 +172,7 @@ def test_a_database_in_a_transaction_is_refused_and_everything_stays(file: str) 
     )
 
 
-def test_nothing_stays_of_init_database_in_a_test(file: str, tmp_path: Path) -> None:
+def test_nothing_stays_of_init_database_in_a_test(file: str) -> None:
     own, proxy, other = production(), peewee.DatabaseProxy(), peewee.DatabaseProxy()
     proxy.initialize(own)
     usage_store.init_database(other, retention_days=5)  # as an application does when it is imported; it waits
@@ -178,7 +191,7 @@ def test_nothing_stays_of_init_database_in_a_test(file: str, tmp_path: Path) -> 
     assert opened.is_closed()
     assert binding() == before
     assert [*proxy._callbacks] == callbacks
-    assert (proxy.obj, own.database, os.listdir()) == (own, "production.db", [])
+    assert (proxy.obj, own.database, list(Path.cwd().iterdir())) == (own, "production.db", [])
     with at(file, proxy):
         assert [each.session_id for each in UsageSession.select()] == ["a"]
         usage_store.close_database()
@@ -186,7 +199,8 @@ def test_nothing_stays_of_init_database_in_a_test(file: str, tmp_path: Path) -> 
 
 
 def test_a_callback_that_a_module_attaches_at_its_import_stays(file: str) -> None:
-    proxy, told = peewee.DatabaseProxy(), []
+    proxy = peewee.DatabaseProxy()
+    told: list[peewee.Database] = []
     with at(file, proxy):
         proxy.attach_callback(told.append)
     with at(file, proxy) as database:
@@ -199,23 +213,26 @@ def test_an_application_that_points_its_database_elsewhere_during_the_test_is_to
 ) -> None:
     own, proxy = production(), peewee.DatabaseProxy()
     proxy.initialize(own)
-    elsewhere = peewee.SqliteDatabase(tmp_path / "elsewhere.db")
+    elsewhere = peewee.SqliteDatabase(str(tmp_path / "elsewhere.db"))
     says = "pointed its database at .*elsewhere.db.* during the test, so .* take the path from .USAGE_STORE_DATABASE"
-    with pytest.raises(ConfigurationError, match=says), at(file, proxy):
-        if how == "init":
-            own.init(str(tmp_path / "elsewhere.db"))
-        else:
-            proxy.initialize(elsewhere)
-            elsewhere.connect()
+
+    def test() -> None:
+        with at(file, proxy):
+            if how == "init":
+                own.init(str(tmp_path / "elsewhere.db"))
+            else:
+                proxy.initialize(elsewhere)
+                elsewhere.connect()
+
+    with pytest.raises(ConfigurationError, match=says):
+        test()
     assert (proxy.obj, own.database, elsewhere.is_closed()) == (own, "production.db", True)
     with at(file, proxy):  # the same file by another object is no mistake
         proxy.initialize(peewee.SqliteDatabase(os.environ["USAGE_STORE_DATABASE"]))
         proxy.execute_sql("SELECT 1")
 
 
-def test_other_processes_meet_the_file_of_the_test(
-    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_processes_meet_the_file_of_the_test(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USAGE_STORE_DATABASE", "before.db")
     own = production()
     with at(file, own):
@@ -233,4 +250,4 @@ def test_other_processes_meet_the_file_of_the_test(
         assert (done.returncode, done.stderr) == (0, "")
         assert sorted(each.session_id for each in UsageSession.select()) == ["of a fork", "of a process"]
     assert os.environ["USAGE_STORE_DATABASE"] == "before.db"
-    assert os.listdir() == []
+    assert list(Path.cwd().iterdir()) == []

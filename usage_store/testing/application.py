@@ -35,18 +35,15 @@ def application_of(
     models = tuple(models)
     if named is not None and not is_database(named):
         raise ConfigurationError(f"usage_store_database must be a Peewee Database or DatabaseProxy, not {shown(named)}")
-    known = [
-        ("usage_store_database", named),
-        *((f"{each.__name__}._meta.database", _database(each)) for each in models),
-    ]
+    known = [(f"{each.__module__}.{each.__name__} has", _database(each)) for each in models]
     # Without a name, an empty proxy of the models is the database. Beside another database, it only waits for one.
     found = [(name, each) for name, each in known if each is not None and (named is None or not _is_empty(each))]
     if named is not None:
-        found.insert(0, known[0])
+        found.insert(0, ("usage_store_database is", named))
     for name, each in found[1:]:
         if _itself(each) is not _itself(found[0][1]):
             raise ConfigurationError(
-                f"one test has one database, but {found[0][0]} is {_described(found[0][1])} and {name} is "
+                f"one test has one database, but {found[0][0]} {_described(found[0][1])} and {name} "
                 f"{_described(each)}; leave the models of one of them out of usage_store_models"
             )
     database = next((each for _, each in found if _is_proxy(each)), found[0][1] if found else None)

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.testing.application import Application
-    from usage_store.testing.seed import Seeded
 
 _NAME = "usage.db"
+_FAILED = "the template of the test databases could not be made"
+
+
+class TemplateFailed(ConfigurationError):
+    """The template of the test databases could not be made, now or at an earlier use."""
 
 
 class Recipe(NamedTuple):
@@ -78,22 +82,36 @@ class Templates:
     def of(self, recipe: Recipe, *, seeded: bool = False) -> Template:
         """Return the template for a recipe, and make it at its first use; with `seeded`, seed_usage() fills it.
 
-        Raises the error of the first use, and for each later use a ConfigurationError that names it.
+        Raises TemplateFailed at each use if the making has failed, and the error is the cause at the first one. Raises
+        what `pointed()` raises.
         """
         key = (self._key(recipe), seeded)
         if key in self._failed:
-            raise ConfigurationError(self._failed[key])
+            raise TemplateFailed(self._failed[key])
         if key not in self._made:
             base = self.of(recipe) if seeded else None
             folder = self._new_folder()
             try:
-                self._made[key] = _make(recipe, folder) if base is None else _make_seeded(recipe, folder, base)
-            except BaseException as error:
+                self._made[key] = self._make(key, recipe, folder, base)
+            except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
-                if isinstance(error, Exception):
-                    self._failed[key] = _short(error)
                 raise
         return self._made[key]
+
+    def _make(self, key: Hashable, recipe: Recipe, folder: Path, base: Template | None) -> Template:
+        path = folder / _NAME
+        path.touch()
+        if base is not None:
+            base.copy(str(path))
+        with pointed(recipe.application, str(path), announce=False) as database:
+            try:
+                seeded = _migrate(database, path, recipe) if base is None else _seed(database)
+            except Exception as error:
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                test = os.environ.get("PYTEST_CURRENT_TEST", "its first use").partition(" (")[0]
+                self._failed[key] = f"{_FAILED}; see {test}: {reason}"
+                raise TemplateFailed(f"{_FAILED}: {reason}") from error
+        return Template(tuple(sorted(each for each in folder.iterdir() if each.stat().st_size)), seeded)
 
     def _key(self, recipe: Recipe) -> Hashable:
         checksums = tuple((self._checksum(directory), table) for directory, table in recipe.migrations)
@@ -107,37 +125,29 @@ class Templates:
             return directory  # the runner says what is wrong with it
         state = tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat, _ in files)
         if self._checksums.get(directory, ((), ""))[0] != state:
-            content = hashlib.sha256(
-                os.fsencode(Path(directory).name)
-            )  # the runner may name the history table after it
+            content = hashlib.sha256(os.fsencode(Path(directory).name))  # it may name the history table
             for name, _, path in files:
                 content.update(os.fsencode(name) + hashlib.sha256(path.read_bytes()).digest())
             self._checksums[directory] = (state, content.hexdigest())
         return self._checksums[directory][1]
 
 
-def _make(recipe: Recipe, folder: Path) -> Template:
-    path = folder / _NAME
-    path.touch()
-    with pointed(recipe.application, str(path), announce=False) as database:
-        with connected(database):
-            _refuse_another_file(database, path)
-            MigrationRunner(database, backup=False).migrate()
-            for directory, table in recipe.migrations:
-                MigrationRunner(database, directory, table, backup=False).migrate()
-        if recipe.fill is not None:
-            recipe.fill(database)
-            if in_transaction(database):
-                raise TransactionOpen("usage_store_template left a transaction open; commit it")
-    return Template(_files(folder))
+def _migrate(database: peewee.Database, path: Path, recipe: Recipe) -> bytes:
+    with connected(database):
+        _refuse_another_file(database, path)
+        MigrationRunner(database, backup=False).migrate()
+        for directory, table in recipe.migrations:
+            MigrationRunner(database, directory, table, backup=False).migrate()
+    if recipe.fill is not None:
+        recipe.fill(database)
+        if in_transaction(database):
+            raise TransactionOpen("usage_store_template left a transaction open; commit it")
+    return b""
 
 
-def _make_seeded(recipe: Recipe, folder: Path, base: Template) -> Template:
-    path = str(folder / _NAME)
-    base.copy(path)
-    with pointed(recipe.application, path, announce=False) as database, connected(database):
-        seeded: Seeded = seed_usage(database)
-    return Template(_files(folder), pickle.dumps(seeded))
+def _seed(database: peewee.Database) -> bytes:
+    with connected(database):
+        return pickle.dumps(seed_usage(database))
 
 
 def _refuse_another_file(database: peewee.Database, path: Path) -> None:
@@ -146,13 +156,3 @@ def _refuse_another_file(database: peewee.Database, path: Path) -> None:
         raise ConfigurationError(
             f"{type(database).__name__} was pointed at {path}, but it opened {opened or 'a database in memory'}"
         )
-
-
-def _files(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(each for each in folder.iterdir() if each.stat().st_size))
-
-
-def _short(error: Exception) -> str:
-    test = os.environ.get("PYTEST_CURRENT_TEST", "the first test that needed it").partition(" (")[0]
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"the template of the test databases could not be made; {test} shows the error in full: {reason}"

@@ -37,7 +37,7 @@ def encrypted(folder: Path) -> peewee.SqliteDatabase:
 
 
 KINDS: dict[str, Callable[[Path], peewee.SqliteDatabase]] = {
-    "plain": lambda folder: peewee.SqliteDatabase(folder / "production.db", pragmas={"cache_size": -77}, timeout=9),
+    "plain": lambda folder: peewee.SqliteDatabase(f"{folder}/production.db", pragmas={"cache_size": -77}, timeout=9),
     "a pool": lambda folder: PooledSqliteDatabase(
         f"{folder}/production.db", pragmas={"cache_size": -77}, max_connections=3, timeout=9, stale_timeout=60
     ),
@@ -86,15 +86,15 @@ def test_a_file_that_this_package_opened_is_put_aside_too(tmp_path: Path) -> Non
     (tmp_path / "test.db").touch()
     with pointed_at(database, tmp_path / "test.db"):
         database.execute_sql("CREATE TABLE a (b)")
-        assert database.pragma("synchronous") == 0
+        assert database.execute_sql("PRAGMA synchronous").fetchone() == (0,)
     assert database.is_closed()
     assert database.get_tables() == []
-    assert database.pragma("synchronous") == 1
+    assert database.execute_sql("PRAGMA synchronous").fetchone() == (1,)
     database.close()
 
 
 def test_connections_of_other_threads_meet_the_file_in_the_block_and_their_own_afterwards(tmp_path: Path) -> None:
-    database = peewee.SqliteDatabase(tmp_path / "production.db")
+    database = peewee.SqliteDatabase(str(tmp_path / "production.db"))
     asked, answered = threading.Semaphore(0), threading.Semaphore(0)
     answers = []
 
@@ -120,7 +120,7 @@ def test_connections_of_other_threads_meet_the_file_in_the_block_and_their_own_a
 
 
 def test_a_connection_that_the_application_left_open_is_closed(tmp_path: Path) -> None:
-    database = PooledSqliteDatabase(tmp_path / "production.db")
+    database = PooledSqliteDatabase(str(tmp_path / "production.db"))
     database.connect()
     left = database.connection()
     with pointed_at(database, tmp_path / "test.db"):
@@ -134,10 +134,10 @@ def test_a_connection_that_the_application_left_open_is_closed(tmp_path: Path) -
 
 
 def test_a_database_in_a_transaction_is_refused_and_stays_in_it(tmp_path: Path) -> None:
-    database = peewee.SqliteDatabase(tmp_path / "production.db")
+    database = peewee.SqliteDatabase(str(tmp_path / "production.db"))
     with database.atomic():
         database.execute_sql("CREATE TABLE a (b)")
-        with pytest.raises(TransactionOpen, match="production.db: a transaction is open; commit it or roll it back"):
+        with pytest.raises(TransactionOpen, match=r"production\.db: a transaction is open; commit it or roll"):
             pointed_at(database, tmp_path / "test.db").__enter__()
     assert database.get_tables() == ["a"]
     database.close()
@@ -172,7 +172,7 @@ def test_what_the_application_changes_in_the_block_ends_with_it(tmp_path: Path) 
     before = as_text(database)
     with pointed_at(database, tmp_path / "test.db"):
         database.pragma("cache_size", -5, permanent=True)
-        database.init(tmp_path / "another.db", pragmas={"foreign_keys": 1}, timeout=1, check_same_thread=False)
+        database.init(str(tmp_path / "another.db"), pragmas={"foreign_keys": 1}, timeout=1, check_same_thread=False)
         database.connect()
     assert as_text(database) == before
 
