@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # usage_store is imported inside the fixtures, so that a test run without these fixtures does not need 80 ms for it.
 # ruff: noqa: PLC0415
 
+_RECIPE: pytest.StashKey[Recipe] = pytest.StashKey()  # of the test's database
+
 
 @pytest.fixture
 def usage_store_database(_usage_store_defaults: ProjectDefaults) -> peewee.Database | peewee.DatabaseProxy | None:
@@ -70,34 +72,50 @@ def usage_store_template() -> Callable[[peewee.Database], object] | None:
 
 @pytest.fixture
 def usage_database(
-    tmp_path: Path, _usage_store_recipe: Recipe, _usage_store_templates: Templates
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    usage_store_database: peewee.Database | peewee.DatabaseProxy | None,
+    usage_store_models: Sequence[type[peewee.Model]],
+    usage_store_migrations: Sequence[tuple[str | Path, str | None] | str | Path],
+    usage_store_template: Callable[[peewee.Database], object] | None,
+    _usage_store_templates: Templates,
 ) -> Iterator[peewee.Database]:
     """Return a new, migrated SQLite database in the test's `tmp_path`, closed, with the application pointed at it.
 
     The usage models are bound to it, and `$USAGE_STORE_DATABASE` names its file. After the test, the application's
     database, the bindings and the variable are as before, and the database is closed.
     """
-    from usage_store.testing.make_usage_database import copied
+    from usage_store.testing.application import application_of
+    from usage_store.testing.make_usage_database import absolute_migrations, copied
+    from usage_store.testing.template import Recipe
 
-    with _one_sentence(), copied(_usage_store_templates, _usage_store_recipe, str(tmp_path / "usage.db")) as database:
-        yield database
+    with _one_sentence():
+        application = application_of(usage_store_database, usage_store_models)
+        migrations = absolute_migrations(usage_store_migrations, _folder_of(request, "usage_store_migrations"))
+        recipe = Recipe(application, migrations, usage_store_template)
+        with copied(_usage_store_templates, recipe, str(tmp_path / "usage.db")) as database:
+            request.node.stash[_RECIPE] = recipe
+            yield database
 
 
 @pytest.fixture
 def seeded_usage_database(
-    tmp_path: Path, usage_database: peewee.Database, _usage_store_recipe: Recipe, _usage_store_templates: Templates
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    usage_database: peewee.Database,
+    _usage_store_templates: Templates,
 ) -> tuple[peewee.Database, Seeded]:
     """Return `usage_database` filled by `seed_usage`, and the data that was written."""
     import pickle
 
     from usage_store.testing import seed_usage
 
-    path = tmp_path / "usage.db"
+    path, recipe = tmp_path / "usage.db", request.node.stash.get(_RECIPE, None)
     with _one_sentence():
-        is_ours = usage_database.database == str(path) and usage_database.is_closed()
-        if not is_ours or not _usage_store_templates.of(_usage_store_recipe).is_at(path):
+        unused = recipe is not None and usage_database.database == str(path) and usage_database.is_closed()
+        if recipe is None or not unused or not _usage_store_templates.of(recipe).is_at(path):
             return usage_database, seed_usage(usage_database)  # another fixture has used or replaced the database
-        template = _usage_store_templates.of(_usage_store_recipe, seeded=True)
+        template = _usage_store_templates.of(recipe, seeded=True)
         template.copy(str(path))
     return usage_database, pickle.loads(template.seeded)  # noqa: S301  this process has written it
 
@@ -136,24 +154,6 @@ def _usage_store_templates(tmp_path_factory: pytest.TempPathFactory) -> Template
     from usage_store.testing.template import Templates
 
     return Templates(lambda: tmp_path_factory.mktemp("usage_store_template"))
-
-
-@pytest.fixture
-def _usage_store_recipe(
-    request: pytest.FixtureRequest,
-    usage_store_database: peewee.Database | peewee.DatabaseProxy | None,
-    usage_store_models: Sequence[type[peewee.Model]],
-    usage_store_migrations: Sequence[tuple[str | Path, str | None] | str | Path],
-    usage_store_template: Callable[[peewee.Database], object] | None,
-) -> Recipe:
-    from usage_store.testing.application import application_of
-    from usage_store.testing.make_usage_database import absolute_migrations
-    from usage_store.testing.template import Recipe
-
-    with _one_sentence():
-        application = application_of(usage_store_database, usage_store_models)
-        migrations = absolute_migrations(usage_store_migrations, _folder_of(request, "usage_store_migrations"))
-    return Recipe(application, migrations, usage_store_template)
 
 
 def _folder_of(request: pytest.FixtureRequest, name: str) -> str:
