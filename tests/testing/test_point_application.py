@@ -198,6 +198,23 @@ def test_nothing_stays_of_init_database_in_a_test(file: str) -> None:
     assert binding() == before
 
 
+def test_a_database_of_the_package_is_made_where_the_application_has_none(file: str) -> None:
+    with at(file) as database:
+        assert [database.execute_sql(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")] == [
+            "wal",
+            0,
+        ]
+    assert database.is_closed()
+
+
+def test_a_function_that_a_module_registers_at_its_import_stays(file: str) -> None:
+    own = production()
+    with at(file, own):
+        own.register_function(lambda: 7, "seven", 0)
+    with at(file, own):
+        assert own.execute_sql("SELECT seven()").fetchone() == (7,)
+
+
 def test_a_callback_that_a_module_attaches_at_its_import_stays(file: str) -> None:
     proxy = peewee.DatabaseProxy()
     told: list[peewee.Database] = []
@@ -228,7 +245,7 @@ def test_an_application_that_points_its_database_elsewhere_during_the_test_is_to
         test()
     assert (proxy.obj, own.database, elsewhere.is_closed()) == (own, "production.db", True)
     with at(file, proxy):  # the same file by another object is no mistake
-        proxy.initialize(peewee.SqliteDatabase(os.environ["USAGE_STORE_DATABASE"]))
+        proxy.initialize(peewee.SqliteDatabase(os.path.relpath(os.environ["USAGE_STORE_DATABASE"])))
         proxy.execute_sql("SELECT 1")
 
 

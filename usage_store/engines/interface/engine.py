@@ -96,7 +96,7 @@ class Engine(Protocol[D]):
         """Close the connections that can be closed from here, also in a transaction, which is rolled back."""
 
     def database_at(self, path: str) -> peewee.Database:
-        """Return a closed database for a file that exists and that may be lost. Opens nothing."""
+        """Return a closed database for a file that exists. Opens nothing."""
 
     def options_of(self, database: D) -> str:
         """Return a text with the options of the connections of a database. Opens nothing."""

@@ -161,6 +161,9 @@ def test_a_transaction_that_is_left_open_is_rolled_back(tmp_path: Path, kind: st
         database.execute_sql("CREATE TABLE a (b)")
         database.transaction().__enter__()
         database.execute_sql("INSERT INTO a VALUES (1)")
+        used = database.connection()
+    with pytest.raises(used.ProgrammingError):
+        used.execute("SELECT 1")
     assert database.is_closed()
     assert not database.in_transaction()
     with pointed_at(database, tmp_path / "test.db"):
@@ -175,14 +178,6 @@ def test_what_the_application_changes_in_the_block_ends_with_it(tmp_path: Path) 
         database.init(str(tmp_path / "another.db"), pragmas={"foreign_keys": 1}, timeout=1, check_same_thread=False)
         database.connect()
     assert as_text(database) == before
-
-
-def test_a_function_that_is_registered_in_the_block_stays_since_its_module_is_imported_once(tmp_path: Path) -> None:
-    database = KINDS["plain"](tmp_path)
-    with pointed_at(database, tmp_path / "test.db"):
-        database.register_function(lambda: 7, "seven", 0)
-    with pointed_at(database, tmp_path / "test.db"):
-        assert database.execute_sql("SELECT seven()").fetchone() == (7,)
 
 
 def test_an_attached_file_is_replaced_by_one_beside_the_file(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ _REGISTERED = ("_aggregates", "_collations", "_extensions", "_functions", "_wind
 
 
 def database_at(path: str) -> peewee.SqliteDatabase:
-    """Return a closed database for a file that exists and that may be lost. Opens nothing."""
-    return SqliteFile(path, pragmas=_FAST)
+    """Return a closed database for a file that exists, as open_database() returns it. Opens nothing."""
+    return SqliteFile(path)
 
 
 def options_of(database: peewee.SqliteDatabase) -> str:
@@ -107,7 +107,6 @@ def _without_connections(held: dict[str, Any]) -> dict[str, Any]:
 
 def _point(database: peewee.SqliteDatabase, path: str, before: dict[str, Any]) -> None:
     held = vars(database)
-    held["connect_params"] = dict(before["connect_params"])
     kind = type(database).__name__
     try:
         database.init(path)
