@@ -161,6 +161,15 @@ def test_a_database_that_has_no_file_is_refused(named: Any, says: str) -> None:
         application_of(named, [])
 
 
+def test_something_else_than_models_is_refused_and_one_model_alone_is_taken() -> None:
+    wrong: Any = [int]
+    with pytest.raises(ConfigurationError, match=r"^usage_store_models has <class 'int'>; allowed: Peewee models$"):
+        application_of(None, wrong)
+    own = production()
+    assert application_of(None, model(own)) == (own, ())
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_a_database_in_a_transaction_is_refused_and_everything_stays(file: str) -> None:
     own = peewee.SqliteDatabase(":memory:")
     with own.atomic(), pytest.raises(TransactionOpen):

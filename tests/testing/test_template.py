@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +131,12 @@ def test_a_template_that_fails_says_so_once_in_full_and_then_in_one_line(
     ("fill", "error"),
     [
         (lambda _database: 1 / 0, ZeroDivisionError),
+        (lambda _database: sys.exit(3), SystemExit),
         (lambda database: database.transaction().__enter__(), TransactionOpen),
     ],
 )
 def test_a_function_for_the_template_that_fails_leaves_no_template(
-    tmp_path: Path, templates: Templates, fill: Callable[[Any], object], error: type[Exception]
+    tmp_path: Path, templates: Templates, fill: Callable[[Any], object], error: type[BaseException]
 ) -> None:
     with pytest.raises(TemplateFailed) as first:
         templates.of(Recipe(Application(), fill=fill))
@@ -152,6 +154,14 @@ def test_a_database_that_cannot_be_pointed_at_the_template_is_no_fault_of_the_te
         templates.of(Recipe(Application(own)))
     assert made(tmp_path) == 0
     assert templates.of(Recipe(Application(own)))
+
+
+def test_a_template_that_is_no_function_is_refused(templates: Templates) -> None:
+    rows: Any = [{"name": "first"}]
+    with pytest.raises(
+        ConfigurationError, match=r"^usage_store_template returns .*'first'.*; allowed: a function, or None$"
+    ):
+        templates.of(Recipe(Application(), fill=rows))
 
 
 class Stubborn(peewee.SqliteDatabase):

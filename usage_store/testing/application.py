@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import peewee
+
 from usage_store.engines import engine_of_kind, is_database
 from usage_store.errors import ConfigurationError
 from usage_store.errors.rejected_input import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import peewee
+    from typing import TypeGuard
 
 
 class Application(NamedTuple):
@@ -26,13 +27,16 @@ class Application(NamedTuple):
 
 
 def application_of(
-    named: peewee.Database | peewee.DatabaseProxy | None, models: Iterable[type[peewee.Model]]
+    named: peewee.Database | peewee.DatabaseProxy | None, models: Iterable[type[peewee.Model]] | type[peewee.Model]
 ) -> Application:
     """Return the application with this database, or with the one database of its models. Opens and changes nothing.
 
     Raises ConfigurationError if there are two different databases, or one that cannot be used.
     """
-    models = tuple(models)
+    models = (models,) if _is_model(models) else tuple(models)  # iterating over a model would read its rows
+    for each in models:
+        if not _is_model(each):
+            raise ConfigurationError(f"usage_store_models has {shown(each)}; allowed: Peewee models")
     if named is not None and not is_database(named):
         raise ConfigurationError(f"usage_store_database must be a Peewee Database or DatabaseProxy, not {shown(named)}")
     known = [(f"{each.__module__}.{each.__name__} has", _database(each)) for each in models]
@@ -50,6 +54,10 @@ def application_of(
     if database is not None and not _is_proxy(database):
         _refuse_other_engines(database)
     return Application(database, tuple(each for each in models if _itself(_database(each)) is not _itself(database)))
+
+
+def _is_model(thing: object) -> TypeGuard[type[peewee.Model]]:
+    return isinstance(thing, type) and issubclass(thing, peewee.Model)
 
 
 def _database(model: type[peewee.Model]) -> Any:

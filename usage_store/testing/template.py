@@ -13,6 +13,7 @@ from usage_store import __version__
 from usage_store.bind_models import in_transaction
 from usage_store.engines import connected, file_of
 from usage_store.errors import ConfigurationError, TransactionOpen
+from usage_store.errors.rejected_input import shown
 from usage_store.migrate import MigrationRunner
 from usage_store.testing.point_application import pointed, settings_of
 from usage_store.testing.seed import seed_usage
@@ -85,6 +86,8 @@ class Templates:
         Raises TemplateFailed at each use if the making has failed, and the error is the cause at the first one. Raises
         what `pointed()` raises.
         """
+        if recipe.fill is not None and not callable(recipe.fill):
+            raise ConfigurationError(f"usage_store_template returns {shown(recipe.fill)}; allowed: a function, or None")
         key = (self._key(recipe), seeded)
         if key in self._failed:
             raise TemplateFailed(self._failed[key])
@@ -106,7 +109,7 @@ class Templates:
         with pointed(recipe.application, str(path), announce=False) as database:
             try:
                 seeded = _migrate(database, path, recipe) if base is None else _seed(database)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # as the runner does: an exit must not end the test run
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 test = os.environ.get("PYTEST_CURRENT_TEST", "its first use").partition(" (")[0]
                 self._failed[key] = f"{_FAILED}; see {test}: {reason}"
