@@ -105,8 +105,8 @@ def test_connections_of_other_threads_meet_the_file_in_the_block_and_their_own_a
             asked.acquire(timeout=TIMEOUT)
             answers.append(database.execute_sql("SELECT group_concat(name) FROM sqlite_temp_master").fetchone()[0])
             answers.append(database.execute_sql("PRAGMA database_list").fetchone()[2])
+            database.close()
             answered.release()
-        database.close()
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -131,6 +131,17 @@ def test_a_connection_that_the_application_left_open_is_closed(tmp_path: Path) -
     for connection in (left, used):
         with pytest.raises(connection.ProgrammingError):
             connection.execute("SELECT 1")
+
+
+def test_connections_of_threads_that_ended_are_closed_where_a_pool_keeps_them(tmp_path: Path) -> None:
+    database = PooledSqliteDatabase(str(tmp_path / "production.db"), check_same_thread=False)
+    used = []
+    with pointed_at(database, tmp_path / "test.db"):
+        thread = threading.Thread(target=lambda: used.append(database.connection()))
+        thread.start()
+        thread.join()
+    with pytest.raises(used[0].ProgrammingError, match="closed"):
+        used[0].execute("SELECT 1")
 
 
 def test_a_database_in_a_transaction_is_refused_and_stays_in_it(tmp_path: Path) -> None:

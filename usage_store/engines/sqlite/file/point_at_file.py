@@ -72,6 +72,10 @@ def close_anyway(database: peewee.SqliteDatabase) -> None:
         database.close_all()
     else:
         _close_here(database)
+        # A pool keeps the connections of threads that ended without closing them.
+        for used in getattr(database, "_in_use", {}).values():
+            with suppress(*driver_errors()):
+                used.connection.close()
 
 
 def _close_here(database: peewee.SqliteDatabase) -> None:
