@@ -179,6 +179,7 @@ def test_a_database_in_a_transaction_is_refused_and_everything_stays(file: str) 
         (None,) * len(MODELS),
         False,
     )
+    own.close()
 
 
 def test_nothing_stays_of_init_database_in_a_test(file: str) -> None:

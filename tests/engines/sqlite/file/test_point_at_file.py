@@ -163,6 +163,7 @@ def test_tables_in_memory_are_not_lost(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="in memory is connected and has tables, which would be lost; close"):
         pointed_at(database, tmp_path / "test.db").__enter__()
     assert database.get_tables() == ["mine"]
+    database.close()
 
 
 @pytest.mark.parametrize("kind", ["plain", "a pool", "not thread-safe"])
