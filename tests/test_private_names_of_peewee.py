@@ -66,6 +66,18 @@ def _() -> None:
     assert proxy._callbacks == [print]
 
 
+@needed(
+    "SqliteDatabase._pragmas, _timeout, _attached; PooledDatabase._connections, _in_use, _wait_timeout",
+    "to point a database at the file of a test, and back",
+)
+def _() -> None:
+    pool: Any = PooledSqliteDatabase("app.db", pragmas={"cache_size": -5}, timeout=7, check_same_thread=False)
+    held = vars(pool)
+    assert (held["_pragmas"], held["_wait_timeout"], held["_timeout"]) == ([("cache_size", -5)], 7, 5)
+    assert (held["_attached"], held["_connections"], held["_in_use"]) == ({}, [], {})
+    assert (held["connect_params"], held["deferred"]) == ({"check_same_thread": False}, False)
+
+
 @needed("Database._state", "to know whether a connection is unused before a fork, and to roll back an unreachable one")
 def _() -> None:
     with memory() as database:

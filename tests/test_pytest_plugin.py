@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import usage_store
+from tests.support.programs import printed
 
 if TYPE_CHECKING:
     import peewee
@@ -170,6 +171,16 @@ def test_an_application_adds_its_own_models_and_migrations(suite: pytest.Pyteste
     """)
     _passed(suite, count=3)
     assert not Path("production.db").exists()
+
+
+def test_a_test_run_without_the_fixtures_loads_nothing_of_the_package(tmp_path: Path) -> None:
+    code = "import sys, usage_store.pytest_plugin; print(*sorted(each for each in sys.modules if 'usage_st' in each))"
+    out, _ = printed(code, cwd=tmp_path)
+    assert [each for each in out.split() if not each.startswith("__editable__")] == [
+        "usage_store",
+        "usage_store._version",
+        "usage_store.pytest_plugin",
+    ]
 
 
 def test_the_database_of_a_test_knows_the_function_for_compacted_snapshots(usage_database: peewee.Database) -> None:
