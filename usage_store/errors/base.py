@@ -18,3 +18,16 @@ class UsageStoreError(Exception):
 
 class ConfigurationError(UsageStoreError):
     """A path, URL, option, object or engine cannot be used as it is."""
+
+
+class CannotFill(ConfigurationError):
+    """No row can be made up for a table that SQLite accepts; nothing was written."""
+
+    def __init__(self, table: str, column: str, reason: str) -> None:
+        self.table = table
+        self.column = column
+        self.reason = reason
+        super().__init__(
+            f"{table}.{column}: no row can be made up: {reason}; "
+            f'give values yourself: fill(database, values={{"{table}.{column}": [...]}})'
+        )

@@ -1,0 +1,153 @@
+"""Insert the chosen rows, and choose other values where SQLite refuses a row."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from usage_store.engines.sqlite.connection.driver import driver_errors
+from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked
+from usage_store.engines.sqlite.schema.sql_tokens import fold, name_of, tokens
+from usage_store.errors import CannotFill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from usage_store.engines.sqlite.filling.groups import Group, Row
+    from usage_store.engines.sqlite.filling.read_tables import FillTable
+
+_TRIES = 2_000  # for one row
+_NEXT = 60  # values of one group that are tried, when only that group changes
+_PAIRS = 12  # the same, when two groups change together
+_SAVEPOINT = '"usage_store filling"'
+_UNIQUE = "UNIQUE constraint failed"
+
+
+class Inserts:
+    """The inserts into one table. Everything runs in the transaction of the caller."""
+
+    def __init__(self, database: peewee.SqliteDatabase, table: FillTable, groups: Sequence[Group]) -> None:
+        self._database = database
+        self._table = table
+        self._groups = groups
+        columns = [column for group in groups for column in group.columns]
+        # The word ABORT is there only where a rule says otherwise, because it would also change what triggers say.
+        verb = "INSERT OR ABORT" if table.on_conflict else "INSERT"
+        marks = ", ".join("?" * len(columns))
+        self._sql = f"{verb} INTO {table.quoted} ({table.list_of(columns)}) VALUES ({marks})"  # noqa: S608
+
+    def run(self, rows: int) -> int:
+        """Insert the rows that the groups' picks say, and return how many were inserted.
+
+        There are fewer if a key of the table has no value left. Raises CannotFill if SQLite refuses a row for another
+        reason, or if the table stays empty.
+        """
+        before = self._count()
+        every = [self._row([group.picks[row] for group in self._groups]) for row in range(rows)]
+        self._database.execute_sql(f"SAVEPOINT {_SAVEPOINT}")
+        try:
+            self._database.connection().executemany(self._sql, every)
+            done = self._count() - before >= rows
+        except driver_errors(peewee.DatabaseError) as error:
+            self._raise_if_not_of_a_row(error)
+            done = False
+        if not done:
+            self._database.execute_sql(f"ROLLBACK TO {_SAVEPOINT}")
+        self._database.execute_sql(f"RELEASE {_SAVEPOINT}")
+        return rows if done else self._one_by_one(rows)
+
+    def _count(self) -> int:
+        return int(self._database.execute_sql(f"SELECT count(*) FROM {self._table.quoted}").fetchone()[0])  # noqa: S608
+
+    def _row(self, picks: Sequence[int]) -> Row:
+        return tuple(value for group, place in zip(self._groups, picks, strict=True) for value in group.pool[place])
+
+    def _one_by_one(self, rows: int) -> int:
+        for row in range(rows):
+            reason = self._insert([group.picks[row] for group in self._groups])
+            if reason is not None:
+                full = reason.startswith(_UNIQUE) and not any(group.given for group in self._blamed(reason))
+                if full and self._count():
+                    return row
+                raise self._cannot(reason)
+        return rows
+
+    def _insert(self, picks: list[int]) -> str | None:
+        """Insert one row, with other values where that is needed. Return SQLite's reason if no values are accepted."""
+        first = reason = self._try(picks)
+        if reason is None:
+            return None
+        tried = {tuple(picks)}
+        tries = 0
+        for other in self._others(picks, reason):
+            if tuple(other) not in tried:
+                tried.add(tuple(other))
+                if self._try(other) is None:
+                    return None
+                tries += 1
+                if tries >= _TRIES:
+                    break
+        return first
+
+    def _try(self, picks: Sequence[int]) -> str | None:
+        self._database.execute_sql(f"SAVEPOINT {_SAVEPOINT}")
+        reason: str | None = None
+        try:
+            if self._database.execute_sql(self._sql, self._row(picks)).rowcount < 1:
+                reason = "a trigger leaves the row out"
+        except driver_errors(peewee.DatabaseError) as error:
+            self._raise_if_not_of_a_row(error)
+            reason = str(error)
+            self._database.execute_sql(f"ROLLBACK TO {_SAVEPOINT}")
+        self._database.execute_sql(f"RELEASE {_SAVEPOINT}")
+        return reason
+
+    def _raise_if_not_of_a_row(self, error: Exception) -> None:
+        if is_disk_failure(error) or is_locked(error):
+            raise error
+        if not self._database.connection().in_transaction:  # RAISE(ROLLBACK)
+            raise self._cannot(str(error)) from None
+
+    def _others(self, picks: Sequence[int], reason: str) -> Iterator[list[int]]:
+        blamed = [place for place, group in enumerate(self._groups) if group in self._blamed(reason)]
+        for place in blamed:
+            for other in self._following(place, picks, _NEXT):
+                yield [*picks[:place], other, *picks[place + 1 :]]
+        for index, place in enumerate(blamed):
+            for second in blamed[index + 1 :]:
+                for one, two in product(self._following(place, picks, _PAIRS), self._following(second, picks, _PAIRS)):
+                    changed = [*picks]
+                    changed[place], changed[second] = one, two
+                    yield changed
+
+    def _following(self, place: int, picks: Sequence[int], most: int) -> list[int]:
+        size = len(self._groups[place].pool)
+        return [(picks[place] + step) % size for step in range(1, min(size, most + 1))]
+
+    def _blamed(self, reason: str) -> list[Group]:
+        """Return the groups with the columns that SQLite names; all groups if it names none."""
+        columns = self._columns_in(reason)
+        return [group for group in self._groups if columns.intersection(group.columns)] or list(self._groups)
+
+    def _columns_in(self, reason: str) -> set[str]:
+        what, _, names = reason.partition(": ")
+        if what == "CHECK constraint failed":
+            return {column for check in self._table.checks if check.name == names for column in check.columns}
+        for index, key in self._table.keys.items():
+            if names == f"index '{index}'":
+                return set(key)
+        prefix = f"{self._table.name}."
+        found = {fold(name.removeprefix(prefix)) for name in names.split(", ") if name.startswith(prefix)}
+        found = found or {fold(reason.rpartition(prefix)[2])}
+        return (found or self._columns_of_triggers()) & self._table.columns.keys() or self._columns_of_triggers()
+
+    def _columns_of_triggers(self) -> set[str]:
+        said = {fold(name_of(token)) for trigger in self._table.triggers for token in tokens(trigger)}
+        return said & self._table.columns.keys()
+
+    def _cannot(self, reason: str) -> CannotFill:
+        columns = self._columns_in(reason)
+        named = next((column for column in self._table.columns if column in columns), next(iter(self._table.columns)))
+        return CannotFill(self._table.name, self._table.columns[named].name, " ".join(reason.split()))

@@ -1,0 +1,137 @@
+"""Find possible values for each column of a table, before SQLite judges them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines.sqlite.filling.groups import Row, Source
+from usage_store.engines.sqlite.filling.value_of_a_type import value_maker
+from usage_store.engines.sqlite.filling.values_of_checks import values_of_checks
+from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
+from usage_store.errors import CannotFill
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    import peewee
+
+    from usage_store.engines.sqlite.filling.read_tables import FillTable, Reference
+
+MARGIN = 20  # more values than rows, because a row of the application may have one of them already
+_FEW = 4  # values of a column with a CHECK that may repeat
+_LAST_ROWID = 2**63 - 1
+
+
+class Sources:
+    """The sources of one table for `rows` new rows. `number` is the number of the first row; values contain it."""
+
+    def __init__(
+        self, database: peewee.SqliteDatabase, table: FillTable, rows: int, number: int, given: Mapping[str, Sequence[Any]]
+    ) -> None:
+        self._database = database
+        self._table = table
+        self._rows = rows
+        self.number = number
+        self._given = given
+
+    def find(self, tables: Mapping[str, FillTable], coming: Mapping[str, Sources]) -> list[Source]:
+        """Return the sources of all columns. `coming` are the sources of tables that are not filled yet. Reads only."""
+        found = [Source((column,), [(value,) for value in values], given=True) for column, values in self._given.items()]
+        for reference in self._table.references:
+            if not self._given.keys() >= set(reference.columns) and self._table.columns.keys() >= set(reference.columns):
+                found.append(self._of_reference(reference, tables, coming))
+        taken = {column for source in found for column in source.columns}
+        found += [self._of_column(column) for column in self._table.columns if column not in taken]
+        return found
+
+    def predict(self, columns: Sequence[str]) -> list[Row]:
+        """Return the values that the columns of a key will have in the new rows; none if that is not sure."""
+        tied = {column for reference in self._table.references for column in reference.columns}
+        tied |= {column for check in self._table.checks for column in check.columns}
+        alone = {column for key in self._table.keys.values() if len(key) == 1 for column in key}
+        if any(column in tied or column in self._given or column not in alone for column in columns):
+            return []
+        found = [self._of_column(column).values[: self._rows] for column in columns]
+        return [row for row in (sum(each, ()) for each in zip(*found, strict=True)) if None not in row]
+
+    def _of_column(self, name: str) -> Source:
+        column = self._table.columns[name]
+        checks = [check for check in self._table.checks if name in check.columns]
+        unique = any(name in key for key in self._table.keys.values())
+        values: list[Any]
+        if name == self._table.rowid:
+            first = self._next_rowid()
+            values = list(range(first, first + self._rows + MARGIN))
+        else:
+            make = value_maker(column.name, column.type, column.default, strict=self._table.strict)
+            many = self._rows + MARGIN if unique or not checks else _FEW
+            values = [make(self.number + place) for place in range(many)]
+            if not unique:
+                values = list(dict.fromkeys(values))
+            if column.nullable:
+                values.insert(self._rows - 1 if unique else len(values), None)
+        if checks:
+            values += values_of_checks(checks, column, self.number, self._rows if unique else _FEW)
+            values += self._there(name)
+        return Source((name,), [(value,) for value in _each_once(values)], unique=self._is_key((name,)))
+
+    def _is_key(self, columns: Collection[str]) -> bool:
+        return any(key <= set(columns) for key in self._table.keys.values())
+
+    def _next_rowid(self) -> int:
+        name = self._table.list_of([str(self._table.rowid)])
+        ((least, most),) = self._database.execute_sql(
+            f"SELECT min({name}), max({name}) FROM {self._table.quoted}"  # noqa: S608
+        ).fetchall()
+        if most is not None and most >= _LAST_ROWID - self._rows - MARGIN:
+            return int(least) - self._rows - MARGIN
+        has_counters = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"
+        if self._database.execute_sql(has_counters).fetchone():
+            counter = "SELECT seq FROM main.sqlite_sequence WHERE name = ?"
+            row = self._database.execute_sql(counter, (self._table.name,)).fetchone()
+            most = max(most or 0, row[0] if row else 0)
+        return max(most or 0, 0) + 1
+
+    def _there(self, name: str) -> list[Any]:
+        """Return a few values of existing rows, because they obey the rules."""
+        if self.number == 1:
+            return []
+        sql = f"SELECT {self._table.list_of([name])} FROM {self._table.quoted} LIMIT {_FEW}"  # noqa: S608
+        return [value for (value,) in self._database.execute_sql(sql).fetchall()]
+
+    def _of_reference(
+        self, reference: Reference, tables: Mapping[str, FillTable], coming: Mapping[str, Sources]
+    ) -> Source:
+        parent = tables.get(fold(reference.parent))
+        values: list[Row] = []
+        if parent is not None:
+            values = self._keys_of(parent, reference.targets)
+            if fold(parent.name) in coming:
+                values = coming[fold(parent.name)].predict(reference.targets) + values
+        nullable = [self._table.columns[column].nullable for column in reference.columns]
+        if any(nullable):
+            known = values or [tuple(self._of_column(column).values[0][0] for column in reference.columns)]
+            values = values + [tuple(None if null else value for null, value in zip(nullable, known[0], strict=True))]
+        if not values:
+            named = f"{self._table.name}.{', '.join(self._table.columns[column].name for column in reference.columns)}"
+            reason = f"it must refer to a row of {reference.parent}, which has no rows" if parent is not None else (
+                f"it refers to {reference.parent}, which is no table"
+            )
+            raise CannotFill(self._table.name, self._table.columns[reference.columns[0]].name, reason)
+        own = parent is self._table
+        return Source(reference.columns, _each_once(values), unique=self._is_key(reference.columns), own=own)
+
+    def _keys_of(self, parent: FillTable, targets: Iterable[str]) -> list[Row]:
+        """Return keys of a parent's rows, the newest rows first."""
+        names = parent.list_of(targets)
+        known = " AND ".join(f"{quoted(parent.columns[target].name)} IS NOT NULL" for target in targets)
+        order = "ORDER BY rowid DESC" if parent.has_rowid else ""
+        rows = self._database.execute_sql(
+            f"SELECT {names} FROM {parent.quoted} WHERE {known} {order} LIMIT {self._rows + MARGIN}"  # noqa: S608
+        ).fetchall()
+        return [*reversed(rows[: self._rows]), *rows[self._rows :]]
+
+
+def _each_once(values: Iterable[Any]) -> list[Any]:
+    """Leave out what comes a second time. 1 and 1.0 are different values, and so are 1 and True."""
+    return list({repr(value): value for value in values}.values())

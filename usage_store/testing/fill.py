@@ -1,0 +1,74 @@
+"""Fill the tables of any database with made-up rows, to test its migrations and queries with rows."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines import connected, engine_of, unwrap
+from usage_store.errors import ConfigurationError
+from usage_store.migrate.record.find_log import is_history, is_log
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import peewee
+
+
+def fill(
+    database: peewee.Database | peewee.DatabaseProxy,
+    rows: int = 3,
+    values: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 1,
+    tables: Collection[str] | None = None,
+) -> dict[str, int]:
+    """Add `rows` rows to each table of a database, and return how many rows were added to each table.
+
+    The rows obey all rules of the tables: types, NOT NULL, CHECK, UNIQUE, foreign keys and triggers. Each column that
+    may be NULL is NULL in at least one row, if there are enough rows. Values repeat where no rule forbids it. A table
+    gets fewer rows if its keys have no more room, for example because of `CHECK (id = 1)`. The same arguments add the
+    same rows to the same schema; another `seed` gives other values. All is written in one transaction.
+
+    `values` gives the values of columns: `{"table.column": value}`. A list gives its values in turn. A function gets
+    the number of the row, from 1, and returns its value. Without `tables`, all tables are filled except the tables in
+    which the migration runner keeps its records. Views and virtual tables are left alone.
+
+    Raises CannotFill if SQLite accepts no row of a table. The error names the table, a column and SQLite's reason.
+    Raises ConfigurationError for wrong arguments. Nothing is written in both cases.
+    """
+    if rows < 1:
+        raise ConfigurationError(f"fill() needs rows >= 1, not {rows!r}")
+    given = {name: [_stored(name, each) for each in _listed(name, value, rows)] for name, value in (values or {}).items()}
+    found = unwrap(database)
+    with connected(found):
+        engine = engine_of(found)
+        leave = [name for name in engine.own_tables(found) if is_history(found, name) or is_log(found, name)]
+        return engine.filling.fill_tables(found, rows, given, seed=seed, tables=tables, leave=leave)
+
+
+def _listed(name: str, value: Any, rows: int) -> Sequence[Any]:
+    if callable(value):
+        return [value(number) for number in range(1, rows + 1)]
+    if not isinstance(value, list | tuple):
+        return [value]
+    if not value:
+        raise ConfigurationError(f"values: the list for {name!r} is empty; give at least one value")
+    return value
+
+
+def _stored(name: str, value: Any) -> Any:
+    """Return a value as Peewee stores it in SQLite."""
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return value
+    if isinstance(value, uuid.UUID):
+        return value.hex
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time | decimal.Decimal):
+        return str(value)
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value)
+    raise ConfigurationError(f"values: {name!r} has a value of type {type(value).__name__}, which SQLite cannot store")
