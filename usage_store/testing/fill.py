@@ -43,7 +43,9 @@ def fill(
     """
     if rows < 1:
         raise ConfigurationError(f"fill() needs rows >= 1, not {rows!r}")
-    given = {name: [_stored(name, each) for each in _listed(name, value, rows)] for name, value in (values or {}).items()}
+    given = {
+        name: [_stored(name, each) for each in _listed(name, value, rows)] for name, value in (values or {}).items()
+    }
     found = unwrap(database)
     with connected(found):
         engine = engine_of(found)

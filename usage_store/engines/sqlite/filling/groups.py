@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from usage_store.engines.sqlite.filling.read_checks import Check
+    from usage_store.engines.sqlite.filling.value_of_a_type import ValueType
 
 Row = tuple[Any, ...]
 
@@ -18,7 +19,7 @@ class Source:
     """Possible values of one column, or of the columns of a foreign key, best first.
 
     `given` says that they come from the caller, `unique` that no two rows may have the same, and `own` that they refer
-    to rows of the same table.
+    to rows of the same table. `type` is the type of a single column.
     """
 
     columns: tuple[str, ...]
@@ -26,6 +27,7 @@ class Source:
     given: bool = False
     unique: bool = False
     own: bool = False
+    type: ValueType | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -36,16 +38,12 @@ class Group:
     others are tried only when SQLite refuses a row. `picks` are the places in the pool for each row.
     """
 
-    sources: list[Source]
-    checks: list[Check] = field(default_factory=list)
+    sources: Sequence[Source]
+    checks: Sequence[Check]
+    columns: tuple[str, ...]
     pool: Sequence[Row] = ()
     usual: int = 0
     picks: list[int] = field(default_factory=list)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """All columns, each once."""
-        return tuple(dict.fromkeys(column for source in self.sources for column in source.columns))
 
     @property
     def given(self) -> bool:
@@ -60,14 +58,20 @@ class Group:
 
 def group_sources(sources: Sequence[Source], checks: Sequence[Check]) -> list[Group]:
     """Put sources with a common column, or with a common CHECK, into one group."""
-    groups = [Group([source]) for source in sources]
-    for columns in [*(set(source.columns) for source in sources), *(set(check.columns) for check in checks)]:
-        tied = [group for group in groups if columns.intersection(group.columns)]
-        for other in tied[1:]:
-            tied[0].sources += other.sources
-            groups.remove(other)
-    for check in checks:
-        for group in groups:
-            if set(check.columns).intersection(group.columns):
-                group.checks.append(check)
-    return groups
+    tied = [({*source.columns}, [source]) for source in sources]
+    together = [set(check.columns) for check in checks if len(check.columns) > 1]
+    together += [set(source.columns) for source in sources if len(source.columns) > 1 or source.given]
+    for columns in together:
+        first, *others = [each for each in tied if columns & each[0]]
+        for other in others:
+            first[0].update(other[0])
+            first[1].extend(other[1])
+        tied = [each for each in tied if not any(each is other for other in others)]
+    return [
+        Group(
+            members,
+            [check for check in checks if columns.intersection(check.columns)],
+            tuple(dict.fromkeys(column for source in members for column in source.columns)),
+        )
+        for columns, members in tied
+    ]

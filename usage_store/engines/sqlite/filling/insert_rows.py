@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import peewee
 
 from usage_store.engines.sqlite.connection.driver import driver_errors
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked
+from usage_store.engines.sqlite.filling.read_checks import Check
+from usage_store.engines.sqlite.filling.values_of_checks import values_of_checks
 from usage_store.engines.sqlite.schema.sql_tokens import fold, name_of, tokens
 from usage_store.errors import CannotFill
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _TRIES = 2_000  # for one row
 _NEXT = 60  # values of one group that are tried, when only that group changes
+_SUGGESTED = 2  # values of each kind that are read from a trigger
 _PAIRS = 12  # the same, when two groups change together
 _SAVEPOINT = '"usage_store filling"'
 _UNIQUE = "UNIQUE constraint failed"
@@ -32,11 +35,12 @@ class Inserts:
         self._database = database
         self._table = table
         self._groups = groups
+        self._groups_have_them = False
         columns = [column for group in groups for column in group.columns]
         # The word ABORT is there only where a rule says otherwise, because it would also change what triggers say.
         verb = "INSERT OR ABORT" if table.on_conflict else "INSERT"
         marks = ", ".join("?" * len(columns))
-        self._sql = f"{verb} INTO {table.quoted} ({table.list_of(columns)}) VALUES ({marks})"  # noqa: S608
+        self._sql = f"{verb} INTO {table.quoted} ({table.list_of(columns)}) VALUES ({marks})"
 
     def run(self, rows: int) -> int:
         """Insert the rows that the groups' picks say, and return how many were inserted.
@@ -79,6 +83,7 @@ class Inserts:
         first = reason = self._try(picks)
         if reason is None:
             return None
+        self._add_values_of_triggers()
         tried = {tuple(picks)}
         tries = 0
         for other in self._others(picks, reason):
@@ -90,6 +95,20 @@ class Inserts:
                 if tries >= _TRIES:
                     break
         return first
+
+    def _add_values_of_triggers(self) -> None:
+        """Put values that the text of a trigger suggests at the end of the pools. They are for refused rows only."""
+        if self._groups_have_them:
+            return
+        self._groups_have_them = True
+        said = [tokens(text) for text in self._table.triggers]
+        rules = [Check("", tuple(parts), ()) for parts in said if any(part.says("raise") for part in parts)]
+        named = {fold(name_of(part)) for rule in rules for part in rule.tokens}
+        for group in self._groups:
+            kind = group.sources[0].type
+            if kind is not None and len(group.columns) == 1 and named.issuperset(group.columns):
+                found = values_of_checks(rules, self._table.columns[group.columns[0]], 1, _SUGGESTED)
+                group.pool = [*group.pool, *((value,) for value in dict.fromkeys(found) if kind.is_usual(value))]
 
     def _try(self, picks: Sequence[int]) -> str | None:
         self._database.execute_sql(f"SAVEPOINT {_SAVEPOINT}")
@@ -132,20 +151,17 @@ class Inserts:
         return [group for group in self._groups if columns.intersection(group.columns)] or list(self._groups)
 
     def _columns_in(self, reason: str) -> set[str]:
+        """Return the columns that a reason names. A trigger can give any reason, so it may mean all that it names."""
         what, _, names = reason.partition(": ")
         if what == "CHECK constraint failed":
             return {column for check in self._table.checks if check.name == names for column in check.columns}
         for index, key in self._table.keys.items():
             if names == f"index '{index}'":
-                return set(key)
-        prefix = f"{self._table.name}."
-        found = {fold(name.removeprefix(prefix)) for name in names.split(", ") if name.startswith(prefix)}
-        found = found or {fold(reason.rpartition(prefix)[2])}
-        return (found or self._columns_of_triggers()) & self._table.columns.keys() or self._columns_of_triggers()
-
-    def _columns_of_triggers(self) -> set[str]:
+                return {*key}
+        found = {fold(name) for name in names.replace(f"{self._table.name}.", "").split(", ")}
+        found.add(fold(reason.rpartition(f"{self._table.name}.")[2]))
         said = {fold(name_of(token)) for trigger in self._table.triggers for token in tokens(trigger)}
-        return said & self._table.columns.keys()
+        return found & self._table.columns.keys() or said & self._table.columns.keys()
 
     def _cannot(self, reason: str) -> CannotFill:
         columns = self._columns_in(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from usage_store.engines.sqlite.schema import sql_tokens
@@ -41,6 +42,7 @@ class ReadChecks:
     on_conflict: bool = False
 
 
+@lru_cache(maxsize=1_000)
 def read_checks(sql: str) -> ReadChecks:
     """Read a CREATE TABLE statement."""
     lower = sql.lower()
@@ -74,6 +76,7 @@ def _check(
     for _ in range(_NESTED):
         parts = [each for part in parts for each in _spelled_out(part, generated)]
     known = set(columns)
+    parts = [_as_string(part) if part.text[0] == '"' and fold(name_of(part)) not in known else part for part in parts]
     used = dict.fromkeys(fold(name_of(part)) for part in parts if part.kind in _NAMES)
     return Check(name or spelled(written), tuple(parts), tuple(column for column in used if column in known))
 
@@ -92,7 +95,16 @@ def _spelled_out(part: Token, generated: Mapping[str, Sequence[Token]]) -> Seque
     expression = generated.get(fold(name_of(part))) if part.kind in _NAMES else None
     if expression is None:
         return (part,)
-    return (part._replace(kind="symbol", text="(", keyword="("), *expression, part._replace(kind="symbol", text=")", keyword=")"))
+    return (
+        part._replace(kind="symbol", text="(", keyword="("),
+        *expression,
+        part._replace(kind="symbol", text=")", keyword=")"),
+    )
+
+
+def _as_string(part: Token) -> Token:
+    """Write a word in double quotes as the string for which SQLite takes it if no column has this name."""
+    return part._replace(kind="string", text="'" + name_of(part).replace("'", "''") + "'")
 
 
 def spelled(parts: Iterable[Token]) -> str:

@@ -61,12 +61,15 @@ class Solver:
         sources = [self._allowed(self._with_constants(source, group.checks), group.checks) for source in group.sources]
         if len(sources) == 1:
             return list(sources[0].values)
-        sources = [self._allowed(self._with_computed(source, group.checks, sources), group.checks) for source in sources]
+        sources = [
+            self._allowed(self._with_computed(source, group.checks, sources), group.checks) for source in sources
+        ]
         return self._combined(group, sources)
 
     def _create(self) -> None:
         columns = ", ".join(
-            f"{quoted(column.name)} {column.type}" + (f" COLLATE {quoted(column.collation)}" if column.collation else "")
+            f"{quoted(column.name)} {column.type}"
+            + (f" COLLATE {quoted(column.collation)}" if column.collation else "")
             for column in self._table.columns.values()
         )
         self._database.execute_sql(f"CREATE TABLE {_NAME} ({_PLACE} INTEGER PRIMARY KEY, {columns})")
@@ -84,7 +87,7 @@ class Solver:
 
     def _with_constants(self, source: Source, checks: Sequence[Check]) -> Source:
         """Add the values of expressions without columns that a column is compared with, such as `10 * 1024`."""
-        if source.given or len(source.columns) > 1:
+        if source.type is None:
             return source
         found = [
             value
@@ -96,7 +99,7 @@ class Solver:
 
     def _with_computed(self, source: Source, checks: Sequence[Check], sources: Sequence[Source]) -> Source:
         """Add the values of expressions that a column is compared with, such as `price * number`."""
-        if source.given or len(source.columns) > 1:
+        if source.type is None:
             return source
         found: list[Any] = []
         for other in _compared(checks, source):
@@ -128,7 +131,7 @@ class Solver:
         places = self._put(source)
         sql = (
             f"SELECT {_PLACE}, {self._table.list_of(source.columns)} FROM {_NAME} "  # noqa: S608
-            f"WHERE {_PLACE} BETWEEN ? AND ?{_terms(own)} ORDER BY 1"
+            f"WHERE {_PLACE} BETWEEN ? AND ?{_terms(own)} ORDER BY 2 IS NULL, 1"
         )
         rows, complete = self._answer(sql, (places.start, places.stop - 1))
         if not complete:
@@ -140,7 +143,9 @@ class Solver:
                     raise self._cannot(source.columns, own, row)
         if not passed:
             raise self._cannot(source.columns, own)
-        return replace(source, values=list(passed.values()))
+        kind = source.type
+        usual = [row for row in passed.values() if kind is not None and kind.is_usual(row[0])]
+        return replace(source, values=usual if any(row != (None,) for row in usual) else list(passed.values()))
 
     def _few(self, sources: Sequence[Source]) -> list[range]:
         """Put the best values of each source into the table; all of them together make not too many combinations."""
@@ -174,11 +179,8 @@ class Solver:
         found: dict[Row, None] = {}
         for number, source in enumerate(sources):
             for turn, (place, row) in enumerate(zip(self._put(source), source.values, strict=True)):
-                side_by_side = [
-                    range(each.start + turn, each.start + turn + 1) if other.unique and turn < len(each) else each
-                    for other, each in zip(sources, few, strict=True)
-                ]
-                rows = self._first(sql, side_by_side, number, place) or self._first(sql, few, number, place)
+                rows = self._first(sql, _beside(turn, row, sources, few), number, place)
+                rows = rows or self._first(sql, few, number, place)
                 if not rows and source.given:
                     raise self._cannot(source.columns, group.checks, row)
                 found.update(dict.fromkeys(rows))
@@ -222,6 +224,16 @@ def _with(source: Source, found: Sequence[Any]) -> Source:
     near = [number for value in found if isinstance(value, int | float) for number in (value, value + 1, value - 1)]
     others = [value for value in found if not isinstance(value, int | float)]
     return replace(source, values=[*source.values, *((value,) for value in (*near, *others))])
+
+
+def _beside(turn: int, row: Row, sources: Sequence[Source], few: Sequence[range]) -> list[range]:
+    """Narrow the ranges: NULL comes with NULLs, and the next value of a key with the next value of another key."""
+    if None in row:
+        return [each[-1:] if None in source.values[-1] else each for source, each in zip(sources, few, strict=True)]
+    return [
+        each[turn : turn + 1] if source.unique and turn < len(each) else each
+        for source, each in zip(sources, few, strict=True)
+    ]
 
 
 def _best(values: Sequence[Row], most: int) -> list[Row]:

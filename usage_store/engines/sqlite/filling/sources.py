@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.filling.groups import Row, Source
-from usage_store.engines.sqlite.filling.value_of_a_type import value_maker
+from usage_store.engines.sqlite.filling.value_of_a_type import value_type
 from usage_store.engines.sqlite.filling.values_of_checks import values_of_checks
 from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
 from usage_store.errors import CannotFill
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MARGIN = 20  # more values than rows, because a row of the application may have one of them already
 _FEW = 4  # values of a column with a CHECK that may repeat
+_BELOW_ROWIDS = 1_000  # a migration that is tested may insert rows of its own, with the keys 1, 2, 3
 _LAST_ROWID = 2**63 - 1
 
 
@@ -26,7 +27,12 @@ class Sources:
     """The sources of one table for `rows` new rows. `number` is the number of the first row; values contain it."""
 
     def __init__(
-        self, database: peewee.SqliteDatabase, table: FillTable, rows: int, number: int, given: Mapping[str, Sequence[Any]]
+        self,
+        database: peewee.SqliteDatabase,
+        table: FillTable,
+        rows: int,
+        number: int,
+        given: Mapping[str, Sequence[Any]],
     ) -> None:
         self._database = database
         self._table = table
@@ -36,9 +42,13 @@ class Sources:
 
     def find(self, tables: Mapping[str, FillTable], coming: Mapping[str, Sources]) -> list[Source]:
         """Return the sources of all columns. `coming` are the sources of tables that are not filled yet. Reads only."""
-        found = [Source((column,), [(value,) for value in values], given=True) for column, values in self._given.items()]
+        found = [
+            Source((column,), [(value,) for value in values], given=True) for column, values in self._given.items()
+        ]
         for reference in self._table.references:
-            if not self._given.keys() >= set(reference.columns) and self._table.columns.keys() >= set(reference.columns):
+            if not self._given.keys() >= set(reference.columns) and self._table.columns.keys() >= set(
+                reference.columns
+            ):
                 found.append(self._of_reference(reference, tables, coming))
         taken = {column for source in found for column in source.columns}
         found += [self._of_column(column) for column in self._table.columns if column not in taken]
@@ -51,29 +61,30 @@ class Sources:
         alone = {column for key in self._table.keys.values() if len(key) == 1 for column in key}
         if any(column in tied or column in self._given or column not in alone for column in columns):
             return []
-        found = [self._of_column(column).values[: self._rows] for column in columns]
-        return [row for row in (sum(each, ()) for each in zip(*found, strict=True)) if None not in row]
+        sure = self._rows - any(self._table.columns[column].nullable for column in columns)  # the last row has NULL
+        found = [self._of_column(column).values[:sure] for column in columns]
+        return [sum(each, ()) for each in zip(*found, strict=True)]
 
     def _of_column(self, name: str) -> Source:
         column = self._table.columns[name]
         checks = [check for check in self._table.checks if name in check.columns]
         unique = any(name in key for key in self._table.keys.values())
+        kind = value_type(column.name, column.type, column.default)
         values: list[Any]
         if name == self._table.rowid:
             first = self._next_rowid()
             values = list(range(first, first + self._rows + MARGIN))
         else:
-            make = value_maker(column.name, column.type, column.default, strict=self._table.strict)
-            many = self._rows + MARGIN if unique or not checks else _FEW
-            values = [make(self.number + place) for place in range(many)]
-            if not unique:
-                values = list(dict.fromkeys(values))
-            if column.nullable:
-                values.insert(self._rows - 1 if unique else len(values), None)
+            many = self._rows + MARGIN if unique else _FEW if checks else self._rows // 2 + 1
+            values = [kind.make(self.number + place) for place in range(many)]
         if checks:
             values += values_of_checks(checks, column, self.number, self._rows if unique else _FEW)
             values += self._there(name)
-        return Source((name,), [(value,) for value in _each_once(values)], unique=self._is_key((name,)))
+        if checks or not unique:
+            values = _each_once(values)
+        if column.nullable:
+            values.append(None)
+        return Source((name,), [(value,) for value in values], unique=self._is_key((name,)), type=kind)
 
     def _is_key(self, columns: Collection[str]) -> bool:
         return any(key <= set(columns) for key in self._table.keys.values())
@@ -90,7 +101,7 @@ class Sources:
             counter = "SELECT seq FROM main.sqlite_sequence WHERE name = ?"
             row = self._database.execute_sql(counter, (self._table.name,)).fetchone()
             most = max(most or 0, row[0] if row else 0)
-        return max(most or 0, 0) + 1
+        return max(most or 0, _BELOW_ROWIDS) + 1
 
     def _there(self, name: str) -> list[Any]:
         """Return a few values of existing rows, because they obey the rules."""
@@ -114,8 +125,10 @@ class Sources:
             values = values + [tuple(None if null else value for null, value in zip(nullable, known[0], strict=True))]
         if not values:
             named = f"{self._table.name}.{', '.join(self._table.columns[column].name for column in reference.columns)}"
-            reason = f"it must refer to a row of {reference.parent}, which has no rows" if parent is not None else (
-                f"it refers to {reference.parent}, which is no table"
+            reason = (
+                f"it must refer to a row of {reference.parent}, which has no rows"
+                if parent is not None
+                else (f"it refers to {reference.parent}, which is no table")
             )
             raise CannotFill(self._table.name, self._table.columns[reference.columns[0]].name, reason)
         own = parent is self._table

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from usage_store.engines.sqlite.filling.value_of_a_type import in_digits
+from usage_store.engines.sqlite.filling.value_of_a_type import in_digits, moment_of
 from usage_store.engines.sqlite.schema.sql_tokens import name_of
 
 if TYPE_CHECKING:
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.filling.read_tables import FillColumn
     from usage_store.engines.sqlite.schema.sql_tokens import Token
 
-_LONGEST = 100_000  # characters
-_ALPHABETS = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_LONGEST = 10_000  # characters
+_DIGITS = "0123456789"
+_ALPHABETS = (_DIGITS, "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _USUAL: tuple[Any, ...] = (
-    *(1, 0, -1, 0.5, 100, "a", "A", "", "1", "{}", "[]", '{"a": 1}', "[1]", "2020-01-01", "2020-01-01 12:00:00"),
-    *("2020-01-01T12:00:00Z", "12:00:00", 1_577_880_000, 1_577_880_000_000, b"\x01", "a@example.com"),
-    *("https://example.com/", "/a", "127.0.0.1", "#aabbcc", "00000000-0000-4000-8000-000000000001"),
+    *(1, 0, -1, 0.5, 100, "a", "A", "", "1", "{}", "[]", '{"a": 1}', "[1]", 1_577_880_000, 1_577_880_000_000, b"\x01"),
+    *("a@example.com", "https://example.com/", "/a", "127.0.0.1", "#aabbcc", "00000000-0000-4000-8000-000000000001"),
+)
+_MOMENTS = (
+    *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.000Z"),
+    *("%Y-%m-%dT%H:%M:%S.000000Z", "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S.000000+00:00", "%Y-%m", "%H:%M", "%Y"),
 )
 _GLOB = re.compile(r"\[(\^?)(\]?[^\]]*)\]|(\*)|(\?)|(.)", re.DOTALL)
 
@@ -29,21 +34,39 @@ _GLOB = re.compile(r"\[(\^?)(\]?[^\]]*)\]|(\*)|(\?)|(.)", re.DOTALL)
 def values_of_checks(checks: Sequence[Check], column: FillColumn, number: int, count: int) -> list[Any]:
     """Return values that the CHECKs of a column may allow, `count` of each kind, the likeliest first."""
     found: list[Any] = []
+    numbers = range(number, number + count)
     for check in checks:
         texts, figures = _literals(check.tokens)
-        words = {token.keyword for token in check.tokens}
-        numbers = range(number, number + count)
+        sizes = _sizes(figures) if any(part.says("length", "octet_length") for part in check.tokens) else []
         found += [*texts, *figures]
-        found += [made for each in numbers for made in _patterns(check.tokens, each)]
-        if "length" in words or "octet_length" in words:
-            sizes = sorted({int(figure) + more for figure in figures for more in (0, -1, 1)} or {1})
-            found += [
-                made for size in sizes if 0 < size <= _LONGEST for each in numbers for made in _of_length(size, each)
-            ]
-        found += [made for each in numbers for alphabet in _ALPHABETS for made in [in_digits(each, alphabet, 3)]]
+        found += [made for each in numbers for made in _patterns(check.tokens, each, sizes)]
+        found += [made for size in sizes for each in numbers for made in _of_size(size, each, texts)]
+        found += [in_digits(each, alphabet, 3) for alphabet in _ALPHABETS for each in numbers]
         found += [made for each in range(1, count + 1) for figure in figures for made in _near(figure, each)]
-        found += [made for text in texts for each in numbers for made in (f"{text}{each}", f"{each}{text}{each}", text * 2)]
+        found += [
+            made
+            for text in texts
+            for each in numbers
+            for made in (f"{text}{each}", f"{each}{text}{each}", text * 2)
+            if isinstance(text, str)
+        ]
+    found += [f"{moment_of(each):{form}}" for form in _MOMENTS for each in numbers] if checks else []
     return [*found, *_default(column), *_USUAL]
+
+
+def _sizes(figures: Sequence[float]) -> list[int]:
+    sizes = sorted({int(figure) + more for figure in figures for more in (0, -1, 1)})
+    return [size for size in sizes if 0 < size <= _LONGEST]
+
+
+def _of_size(size: int, number: int, texts: Sequence[Any]) -> Iterator[Any]:
+    """Yield texts and a blob of a size; they may start with a text of the CHECK, such as `sha256:`."""
+    for alphabet in _ALPHABETS:
+        yield in_digits(number, alphabet, size)[-size:]
+    yield number.to_bytes(max(size, 8), "big")[-size:]
+    for text in texts:
+        if isinstance(text, str) and len(text) < size:
+            yield text + in_digits(number, _DIGITS, size - len(text))[len(text) - size :]
 
 
 def _literals(parts: Sequence[Token]) -> tuple[list[Any], list[Any]]:
@@ -55,7 +78,9 @@ def _literals(parts: Sequence[Token]) -> tuple[list[Any], list[Any]]:
             texts.append(bytes.fromhex(part.text[2:-1]) if part.text[0] in "xX" else name_of(part))
         elif part.kind == "number":
             figure = _figure(part.text)
-            figures.append(-figure if index and parts[index - 1].says("-") and not _is_value(parts, index - 2) else figure)
+            figures.append(
+                -figure if index and parts[index - 1].says("-") and not _is_value(parts, index - 2) else figure
+            )
     return texts, figures
 
 
@@ -78,12 +103,6 @@ def _near(figure: float, step: int) -> Iterator[Any]:
         yield figure - step / 100
 
 
-def _of_length(size: int, number: int) -> Iterator[Any]:
-    for alphabet in _ALPHABETS:
-        yield in_digits(number, alphabet, size)[-size:]
-    yield number.to_bytes(max(size, 8), "big")[-size:]
-
-
 def _default(column: FillColumn) -> Iterator[Any]:
     if column.default is not None:
         text = column.default
@@ -94,22 +113,31 @@ def _default(column: FillColumn) -> Iterator[Any]:
                 yield _figure(text.strip("()"))
 
 
-def _patterns(parts: Sequence[Token], number: int) -> Iterator[str]:
-    """Yield texts that fit the patterns after LIKE and GLOB."""
-    for index, part in enumerate(parts[:-1]):
-        following = parts[index + 1]
-        if following.kind == "string":
-            pattern = name_of(following)
-            if part.says("like"):
-                text = str(number)
-                yield "".join(text if each == "%" else "a" if each == "_" else each for each in pattern)
-                yield "".join("" if each == "%" else "a" if each == "_" else each for each in pattern)
-            elif part.says("glob"):
-                yield from (_globbed(pattern, number, str(number)), _globbed(pattern, number, ""))
+def _patterns(parts: Sequence[Token], number: int, sizes: Sequence[int]) -> Iterator[str]:
+    """Yield texts that fit the patterns after LIKE and GLOB, also with these sizes."""
+    for part, following in pairwise(parts):
+        if following.kind != "string" or not part.says("like", "glob"):
+            continue
+        make = _liked if part.says("like") else _globbed
+        shortest = make(name_of(following), number, "")
+        yield from (make(name_of(following), number, str(number)), shortest)
+        for size in sizes:
+            if size > len(shortest):
+                yield make(name_of(following), number, in_digits(number, _DIGITS, size - len(shortest)), once=True)
 
 
-def _globbed(pattern: str, number: int, anything: str) -> str:
-    """Return a text that fits a GLOB; different numbers give different texts, as far as its classes allow."""
+def _liked(pattern: str, number: int, anything: str, *, once: bool = False) -> str:
+    if once:
+        head, _, tail = pattern.rpartition("%")
+        return _liked(head, number, "") + anything + _liked(tail, number, "")
+    return "".join(anything if each == "%" else "a" if each == "_" else each for each in pattern)
+
+
+def _globbed(pattern: str, number: int, anything: str, *, once: bool = False) -> str:
+    """Return a text that fits a GLOB, with `anything` for each `*`, or for the last one if `once`.
+
+    Different numbers give different texts, as far as the pattern allows.
+    """
     made: list[str] = []
     for match in reversed([*_GLOB.finditer(pattern)]):
         negated, members, star, mark, letter = match.groups()
@@ -117,8 +145,11 @@ def _globbed(pattern: str, number: int, anything: str) -> str:
             choice = _members(members, negated=bool(negated))
             number, digit = divmod(number, len(choice))
             made.append(choice[digit])
+        elif star:
+            made.append(anything)
+            anything = "" if once else anything
         else:
-            made.append(anything if star else "a" if mark else letter)
+            made.append("a" if mark else letter)
     return "".join(reversed(made))
 
 
