@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import json
 import uuid
@@ -69,7 +69,7 @@ def _stored(name: str, value: Any) -> Any:
         return value
     if isinstance(value, uuid.UUID):
         return value.hex
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time | decimal.Decimal):
+    if isinstance(value, dt.datetime | dt.date | dt.time | decimal.Decimal):
         return str(value)
     if isinstance(value, Mapping | list | tuple):
         return json.dumps(value)

@@ -53,7 +53,7 @@ def _different(group: Group, keys: Sequence[Collection[str]], rows: int) -> list
     own = [[index for index, column in enumerate(group.columns) if column in key] for key in keys]
     nulls = _with_nulls(group, rows - 1)
     used: set[tuple[int, Row]] = set()
-    picks = []
+    picks: list[int] = []
     for place in [*nulls, *(place for place in _fullest(group) if place not in nulls)]:
         row = group.pool[place]
         values = {(key, tuple(row[index] for index in indexes)) for key, indexes in enumerate(own)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.integrity_checks import violations
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.engines.sqlite.filling.candidate_table import CandidateTable
 from usage_store.engines.sqlite.filling.choose_values import choose
 from usage_store.engines.sqlite.filling.groups import group_sources
 from usage_store.engines.sqlite.filling.insert_rows import Inserts
@@ -122,7 +123,8 @@ def _fill(
     coming: Mapping[str, Sources],
 ) -> int:
     groups = group_sources(coming[fold(table.name)].find(every, coming), table.checks)
-    with Solver(database, table) as solver:
+    with CandidateTable(database, table) as candidates:
+        solver = Solver(table, candidates)
         for group in groups:
             group.pool = solver.pool(group) if group.checks or len(group.sources) > 1 else group.sources[0].values
             group.usual = len(group.pool)

@@ -102,7 +102,7 @@ class Inserts:
             return
         self._groups_have_them = True
         said = [tokens(text) for text in self._table.triggers]
-        rules = [Check("", tuple(parts), ()) for parts in said if any(part.says("raise") for part in parts)]
+        rules = tuple(Check("", tuple(parts), ()) for parts in said if any(part.says("raise") for part in parts))
         named = {fold(name_of(part)) for rule in rules for part in rule.tokens}
         for group in self._groups:
             kind = group.sources[0].type

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.filling.read_tables import FillTable, Reference
 
 MARGIN = 20  # more values than rows, because a row of the application may have one of them already
-_FEW = 4  # values of a column with a CHECK that may repeat
+_FEW = 3  # values of a column with a CHECK that may repeat
 _BELOW_ROWIDS = 1_000  # a migration that is tested may insert rows of its own, with the keys 1, 2, 3
 _LAST_ROWID = 2**63 - 1
 
@@ -56,26 +56,37 @@ class Sources:
 
     def predict(self, columns: Sequence[str]) -> list[Row]:
         """Return the values that the columns of a key will have in the new rows; none if that is not sure."""
-        tied = {column for reference in self._table.references for column in reference.columns}
-        tied |= {column for check in self._table.checks for column in check.columns}
-        alone = {column for key in self._table.keys.values() if len(key) == 1 for column in key}
-        if any(column in tied or column in self._given or column not in alone for column in columns):
+        if any(not self._is_sure(column) for column in columns):
             return []
         sure = self._rows - any(self._table.columns[column].nullable for column in columns)  # the last row has NULL
         found = [self._of_column(column).values[:sure] for column in columns]
         return [sum(each, ()) for each in zip(*found, strict=True)]
 
+    def _is_sure(self, name: str) -> bool:
+        """Return whether the first values of a column are those that the new rows will have."""
+        table = self._table
+        tied = any(name in reference.columns for reference in table.references)
+        checked = any(check.columns == (name,) for check in table.checks)
+        return not tied and not checked and name not in self._given and self._is_key((name,))
+
+    def _is_own_key(self, name: str) -> bool:
+        return any(
+            fold(each.parent) == fold(self._table.name) and name in each.targets for each in self._table.references
+        )
+
     def _of_column(self, name: str) -> Source:
         column = self._table.columns[name]
-        checks = [check for check in self._table.checks if name in check.columns]
+        checks = tuple(check for check in self._table.checks if name in check.columns)
         unique = any(name in key for key in self._table.keys.values())
         kind = value_type(column.name, column.type, column.default)
         values: list[Any]
+        many = self._rows + MARGIN if unique else _FEW if checks else self._rows // 2 + 1
+        if checks and self._is_own_key(name) and self._is_sure(name):
+            checks, many = (), self._rows  # exactly these keys will exist, so that other rows can refer to them
         if name == self._table.rowid:
             first = self._next_rowid()
-            values = list(range(first, first + self._rows + MARGIN))
+            values = list(range(first, first + many))
         else:
-            many = self._rows + MARGIN if unique else _FEW if checks else self._rows // 2 + 1
             values = [kind.make(self.number + place) for place in range(many)]
         if checks:
             values += values_of_checks(checks, column, self.number, self._rows if unique else _FEW)
@@ -121,16 +132,12 @@ class Sources:
                 values = coming[fold(parent.name)].predict(reference.targets) + values
         nullable = [self._table.columns[column].nullable for column in reference.columns]
         if any(nullable):
-            known = values or [tuple(self._of_column(column).values[0][0] for column in reference.columns)]
-            values = values + [tuple(None if null else value for null, value in zip(nullable, known[0], strict=True))]
+            known = values[0] if values else tuple(self._of_column(each).values[0][0] for each in reference.columns)
+            values.append(tuple(None if null else value for null, value in zip(nullable, known, strict=True)))
         if not values:
-            named = f"{self._table.name}.{', '.join(self._table.columns[column].name for column in reference.columns)}"
-            reason = (
-                f"it must refer to a row of {reference.parent}, which has no rows"
-                if parent is not None
-                else (f"it refers to {reference.parent}, which is no table")
-            )
-            raise CannotFill(self._table.name, self._table.columns[reference.columns[0]].name, reason)
+            missing = "which has no rows" if parent is not None else "which is no table"
+            column = self._table.columns[reference.columns[0]].name
+            raise CannotFill(self._table.name, column, f"it must refer to a row of {reference.parent}, {missing}")
         own = parent is self._table
         return Source(reference.columns, _each_once(values), unique=self._is_key(reference.columns), own=own)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,16 @@ _MOMENTS = (
 _GLOB = re.compile(r"\[(\^?)(\]?[^\]]*)\]|(\*)|(\?)|(.)", re.DOTALL)
 
 
-def values_of_checks(checks: Sequence[Check], column: FillColumn, number: int, count: int) -> list[Any]:
+@lru_cache(maxsize=1_000)
+def values_of_checks(checks: tuple[Check, ...], column: FillColumn, number: int, count: int) -> tuple[Any, ...]:
     """Return values that the CHECKs of a column may allow, `count` of each kind, the likeliest first."""
     found: list[Any] = []
     numbers = range(number, number + count)
     for check in checks:
         texts, figures = _literals(check.tokens)
         sizes = _sizes(figures) if any(part.says("length", "octet_length") for part in check.tokens) else []
+        if any(part.text.lower().startswith("json") for part in check.tokens):
+            found += [made for each in numbers for made in (f'{{"number": {each}}}', f"[{each}]")]
         found += [*texts, *figures]
         found += [made for each in numbers for made in _patterns(check.tokens, each, sizes)]
         found += [made for size in sizes for each in numbers for made in _of_size(size, each, texts)]
@@ -51,7 +55,7 @@ def values_of_checks(checks: Sequence[Check], column: FillColumn, number: int, c
             if isinstance(text, str)
         ]
     found += [f"{moment_of(each):{form}}" for form in _MOMENTS for each in numbers] if checks else []
-    return [*found, *_default(column), *_USUAL]
+    return (*found, *_default(column), *_USUAL)
 
 
 def _sizes(figures: Sequence[float]) -> list[int]:
@@ -74,7 +78,7 @@ def _literals(parts: Sequence[Token]) -> tuple[list[Any], list[Any]]:
     texts: list[Any] = []
     figures: list[Any] = []
     for index, part in enumerate(parts):
-        if part.kind == "string":
+        if part.kind == "string" and not (index and parts[index - 1].says("like", "glob")):
             texts.append(bytes.fromhex(part.text[2:-1]) if part.text[0] in "xX" else name_of(part))
         elif part.kind == "number":
             figure = _figure(part.text)
