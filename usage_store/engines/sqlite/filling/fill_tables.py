@@ -12,7 +12,6 @@ from usage_store.engines.sqlite.filling.candidate_table import CandidateTable
 from usage_store.engines.sqlite.filling.choose_values import choose
 from usage_store.engines.sqlite.filling.groups import group_sources
 from usage_store.engines.sqlite.filling.insert_rows import Inserts
-from usage_store.engines.sqlite.filling.order_of_tables import parents_first
 from usage_store.engines.sqlite.filling.read_tables import read_tables
 from usage_store.engines.sqlite.filling.solve_checks import Solver
 from usage_store.engines.sqlite.filling.sources import Sources
@@ -48,7 +47,7 @@ def fill_tables(
         every = read_tables(database)
         wanted = _wanted(every, tables, leave)
         given = _given(every, values)
-        ordered = parents_first(wanted)
+        ordered = _parents_first(wanted)
         before = _violations(database, ordered)
         coming = {}
         for table in ordered:
@@ -63,6 +62,31 @@ def fill_tables(
                 column = next(iter(table.references[0].columns))
                 raise CannotFill(table.name, table.columns[column].name, line)
     return {name: added[name] for name in sorted(added)}
+
+
+def _parents_first(tables: Mapping[str, FillTable]) -> list[FillTable]:
+    """Return the tables, parents first. In a circle, the first is the table with the fewest parents that it needs."""
+    left = dict(tables)
+    ordered = []
+    while left:
+        name = min(left, key=lambda each: (*_waits_for(left[each], left), each))
+        ordered.append(left.pop(name))
+    return ordered
+
+
+def _waits_for(table: FillTable, left: Mapping[str, FillTable]) -> tuple[int, int]:
+    """Count the parents that are left: those of columns that cannot be NULL, and all."""
+    parents = [
+        (reference, left[fold(reference.parent)])
+        for reference in table.references
+        if fold(reference.parent) in left and left[fold(reference.parent)] is not table
+    ]
+    needed = [
+        parent
+        for reference, parent in parents
+        if not any(table.columns[column].nullable for column in reference.columns if column in table.columns)
+    ]
+    return len(needed), len(parents)
 
 
 def _wanted(

@@ -25,6 +25,7 @@ _NEXT = 60  # values of one group that are tried, when only that group changes
 _SUGGESTED = 2  # values of each kind that are read from a trigger
 _PAIRS = 12  # the same, when two groups change together
 _SAVEPOINT = '"usage_store filling"'
+_NOT_OF_A_VALUE = ("no such ", "foreign key mismatch")
 _UNIQUE = "UNIQUE constraint failed"
 
 
@@ -81,8 +82,8 @@ class Inserts:
     def _insert(self, picks: list[int]) -> str | None:
         """Insert one row, with other values where that is needed. Return SQLite's reason if no values are accepted."""
         first = reason = self._try(picks)
-        if reason is None:
-            return None
+        if reason is None or reason.startswith(_NOT_OF_A_VALUE):
+            return reason
         self._add_values_of_triggers()
         tried = {tuple(picks)}
         tries = 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from usage_store.engines.sqlite.filling.groups import Row, Source
 from usage_store.engines.sqlite.filling.value_of_a_type import value_type
 from usage_store.engines.sqlite.filling.values_of_checks import values_of_checks
-from usage_store.engines.sqlite.schema.sql_tokens import fold, quoted
+from usage_store.engines.sqlite.schema.sql_tokens import fold
 from usage_store.errors import CannotFill
 
 if TYPE_CHECKING:
@@ -42,14 +42,12 @@ class Sources:
 
     def find(self, tables: Mapping[str, FillTable], coming: Mapping[str, Sources]) -> list[Source]:
         """Return the sources of all columns. `coming` are the sources of tables that are not filled yet. Reads only."""
-        found = [
-            Source((column,), [(value,) for value in values], given=True) for column, values in self._given.items()
+        found = [Source((name,), [(value,) for value in values], given=True) for name, values in self._given.items()]
+        found += [
+            self._of_reference(each, tables, coming)
+            for each in self._table.references
+            if not self._given.keys() >= {*each.columns} and self._table.columns.keys() >= {*each.columns}
         ]
-        for reference in self._table.references:
-            if not self._given.keys() >= set(reference.columns) and self._table.columns.keys() >= set(
-                reference.columns
-            ):
-                found.append(self._of_reference(reference, tables, coming))
         taken = {column for source in found for column in source.columns}
         found += [self._of_column(column) for column in self._table.columns if column not in taken]
         return found
@@ -144,7 +142,7 @@ class Sources:
     def _keys_of(self, parent: FillTable, targets: Iterable[str]) -> list[Row]:
         """Return keys of a parent's rows, the newest rows first."""
         names = parent.list_of(targets)
-        known = " AND ".join(f"{quoted(parent.columns[target].name)} IS NOT NULL" for target in targets)
+        known = " AND ".join(f"{parent.list_of([target])} IS NOT NULL" for target in targets)
         order = "ORDER BY rowid DESC" if parent.has_rowid else ""
         rows = self._database.execute_sql(
             f"SELECT {names} FROM {parent.quoted} WHERE {known} {order} LIMIT {self._rows + MARGIN}"  # noqa: S608
