@@ -21,13 +21,17 @@ class ConfigurationError(UsageStoreError):
 
 
 class CannotFill(ConfigurationError):
-    """No row can be made up for a table that SQLite accepts; nothing was written."""
+    """No row can be made up for a table that SQLite accepts; nothing was written.
 
-    def __init__(self, table: str, column: str, reason: str) -> None:
+    `column` is None if no value of a column would help.
+    """
+
+    def __init__(self, table: str, column: str | None, reason: str) -> None:
         self.table = table
         self.column = column
         self.reason = reason
-        super().__init__(
-            f"{table}.{column}: no row can be made up: {reason}; "
-            f'give values yourself: fill(database, values={{"{table}.{column}": [...]}})'
-        )
+        where, way_on = table, ""
+        if column is not None:
+            where = f"{table}.{column}"
+            way_on = f'; give values yourself: fill(database, values={{"{where}": [...]}})'
+        super().__init__(f"{where}: no row can be made up: {reason}{way_on}")

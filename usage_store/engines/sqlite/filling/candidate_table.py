@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from usage_store.engines.sqlite.filling.read_checks import Check
     from usage_store.engines.sqlite.filling.read_tables import FillTable
 
+NOT_OF_A_VALUE = ("no such ", "foreign key mismatch")  # how errors begin that no other value would avoid
 NAME = 'temp."usage_store candidates"'
 PLACE = '"usage_store place"'
 

@@ -51,13 +51,13 @@ def _size(group: Group, key: Collection[str]) -> int:
 
 def _different(group: Group, keys: Sequence[Collection[str]], rows: int) -> list[int]:
     own = [[index for index, column in enumerate(group.columns) if column in key] for key in keys]
-    nulls = _with_nulls(group, rows - 1)
+    nulls, others = _shown(group, rows - 1)
     used: set[tuple[int, Row]] = set()
     picks: list[int] = []
-    for place in [*nulls, *(place for place in _fullest(group) if place not in nulls)]:
+    for place in [*nulls, *others]:
         row = group.pool[place]
         values = {(key, tuple(row[index] for index in indexes)) for key, indexes in enumerate(own)}
-        if len(picks) < rows and (place in nulls or not used & values):
+        if place in nulls or (len(picks) < rows and not used & values):
             used |= values
             picks.append(place)
     picks = [*picks[len(nulls) :], *nulls]
@@ -65,8 +65,7 @@ def _different(group: Group, keys: Sequence[Collection[str]], rows: int) -> list
 
 
 def _repeated(group: Group, rows: int, number: int, turn: int | None) -> list[int]:
-    nulls = _with_nulls(group, rows - 1)
-    others = [place for place in _fullest(group) if place not in nulls]
+    nulls, others = _shown(group, rows - 1)
     if turn is None:
         picks = [others[row // 2 % len(others)] for row in range(rows - len(nulls))]
     else:
@@ -74,26 +73,30 @@ def _repeated(group: Group, rows: int, number: int, turn: int | None) -> list[in
     return [*nulls, *picks] if group.own else [*picks, *nulls]
 
 
-def _fullest(group: Group) -> list[int]:
-    """List the places of a pool, those with the fewest NULLs first."""
-    return sorted(range(group.usual), key=lambda place: sum(value is None for value in group.pool[place]))
+def _shown(group: Group, most: int) -> tuple[list[int], list[int]]:
+    """Choose at most `most` places of a pool that show NULL in each column that may be NULL. Return them and the rest.
+
+    The rest begins with places that show a value in each column, then come those with the fewest NULLs.
+    """
+    usual = group.pool[: group.usual]
+    mixed = [index for index in range(len(group.columns)) if {row[index] is None for row in usual} == {True, False}]
+    if not mixed:
+        return [], list(range(group.usual))
+    features = [{(index, row[index] is None) for index in mixed} for row in usual]
+    missing = {(index, null) for index in mixed for null in (True, False)}
+    nulls: list[int] = []
+    while any(null for _, null in missing) and len(nulls) < min(most, group.usual - 1):
+        best = max(
+            range(group.usual), key=lambda place: (_nulls(missing & features[place]), len(missing & features[place]))
+        )
+        missing -= features[best]
+        nulls.append(best)
+    rest = sorted(
+        (place for place in range(group.usual) if place not in nulls),
+        key=lambda place: (-len(missing & features[place]), _nulls(features[place])),
+    )
+    return nulls, rest
 
 
-def _with_nulls(group: Group, most: int) -> list[int]:
-    """Choose few places of a pool that show NULL in each column that may be NULL; at least one place is left."""
-    missing = {
-        index
-        for index in range(len(group.columns))
-        if any(row[index] is None for row in group.pool[: group.usual])
-        and any(row[index] is not None for row in group.pool[: group.usual])
-    }
-    chosen: list[int] = []
-    while missing and len(chosen) < min(most, group.usual - 1):
-        best = max(range(group.usual), key=lambda place: len(missing & _nulls(group.pool[place])))
-        missing -= _nulls(group.pool[best])
-        chosen.append(best)
-    return chosen
-
-
-def _nulls(row: Row) -> set[int]:
-    return {index for index, value in enumerate(row) if value is None}
+def _nulls(features: Collection[tuple[int, bool]]) -> int:
+    return sum(null for _, null in features)

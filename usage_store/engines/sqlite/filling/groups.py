@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from usage_store.engines.sqlite.filling.read_checks import Check
     from usage_store.engines.sqlite.filling.value_of_a_type import ValueType
@@ -19,7 +19,8 @@ class Source:
     """Possible values of one column, or of the columns of a foreign key, best first.
 
     `given` says that they come from the caller, `unique` that no two rows may have the same, and `own` that they refer
-    to rows of the same table. `type` is the type of a single column.
+    to rows of the same table. `type` is the type of a single column. `more` makes further values, for a column with
+    CHECKs that do not allow all `values`.
     """
 
     columns: tuple[str, ...]
@@ -28,6 +29,7 @@ class Source:
     unique: bool = False
     own: bool = False
     type: ValueType | None = None
+    more: Callable[[], Sequence[Row]] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -9,6 +9,7 @@ import peewee
 
 from usage_store.engines.sqlite.connection.driver import driver_errors
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked
+from usage_store.engines.sqlite.filling.candidate_table import NOT_OF_A_VALUE
 from usage_store.engines.sqlite.filling.read_checks import Check
 from usage_store.engines.sqlite.filling.values_of_checks import values_of_checks
 from usage_store.engines.sqlite.schema.sql_tokens import fold, name_of, tokens
@@ -25,7 +26,6 @@ _NEXT = 60  # values of one group that are tried, when only that group changes
 _SUGGESTED = 2  # values of each kind that are read from a trigger
 _PAIRS = 12  # the same, when two groups change together
 _SAVEPOINT = '"usage_store filling"'
-_NOT_OF_A_VALUE = ("no such ", "foreign key mismatch")
 _UNIQUE = "UNIQUE constraint failed"
 
 
@@ -82,7 +82,7 @@ class Inserts:
     def _insert(self, picks: list[int]) -> str | None:
         """Insert one row, with other values where that is needed. Return SQLite's reason if no values are accepted."""
         first = reason = self._try(picks)
-        if reason is None or reason.startswith(_NOT_OF_A_VALUE):
+        if reason is None or reason.startswith(NOT_OF_A_VALUE):
             return reason
         self._add_values_of_triggers()
         tried = {tuple(picks)}
@@ -166,5 +166,7 @@ class Inserts:
 
     def _cannot(self, reason: str) -> CannotFill:
         columns = self._columns_in(reason)
-        named = next((column for column in self._table.columns if column in columns), next(iter(self._table.columns)))
-        return CannotFill(self._table.name, self._table.columns[named].name, " ".join(reason.split()))
+        every = self._table.columns
+        named = every[next((column for column in every if column in columns), next(iter(every)))].name
+        column = None if reason.startswith(NOT_OF_A_VALUE) else named
+        return CannotFill(self._table.name, column, " ".join(reason.split()))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from usage_store.engines.sqlite.filling.candidate_table import NAME, PLACE, CandidateTable, passed
+from usage_store.engines.sqlite.filling.candidate_table import NAME, NOT_OF_A_VALUE, PLACE, CandidateTable, passed
 from usage_store.engines.sqlite.filling.compared_with import compared_with
 from usage_store.engines.sqlite.filling.read_checks import spelled
 from usage_store.engines.sqlite.schema.sql_tokens import fold, name_of
@@ -40,17 +40,23 @@ class Solver:
         CannotFill if nothing is allowed, or if a value that the caller gave is not.
         """
         checks = group.checks
-        sources = [self._allowed(self._with_constants(source, checks), checks) for source in group.sources]
-        if len(sources) == 1:
-            return list(sources[0].values)
+        if len(group.sources) == 1:
+            (source,) = group.sources
+            found = self._ask(source, checks)
+            few = source.more is not None and len(found) < len(source.values)
+            return list(self._allowed(self._with_more(source, checks) if few else source, checks).values)
+        sources = [self._allowed(self._with_more(source, checks), checks) for source in group.sources]
         return self._combined(
             group, [self._allowed(self._with_computed(source, checks, sources), checks) for source in sources]
         )
 
-    def _with_constants(self, source: Source, checks: Sequence[Check]) -> Source:
-        """Add the values of expressions without columns that a column is compared with, such as `10 * 1024`."""
+    def _with_more(self, source: Source, checks: Sequence[Check]) -> Source:
+        """Add what the CHECKs suggest, and the values of expressions without columns in them, such as `10 * 1024`."""
+        if source.more is None:
+            return source
         sides = [other for other in _other_sides(checks, source) if not self._columns_in(other)]
-        return _with(source, [value for other in sides for value in self._values(f"SELECT {spelled(other)}", ())])
+        constants = [value for other in sides for value in self._values(f"SELECT {spelled(other)}", ())]
+        return _with(replace(source, values=[*source.values, *source.more()]), constants)
 
     def _with_computed(self, source: Source, checks: Sequence[Check], sources: Sequence[Source]) -> Source:
         """Add the values of expressions that a column is compared with, such as `price * number`."""
@@ -71,8 +77,8 @@ class Solver:
         rows, _ = self._candidates.answer(sql, places)
         return [value for (value,) in rows if value is not None]
 
-    def _allowed(self, source: Source, checks: Sequence[Check]) -> Source:
-        """Keep the values that the CHECKs of these columns alone allow, in the form in which SQLite stores them."""
+    def _ask(self, source: Source, checks: Sequence[Check]) -> dict[int, Row]:
+        """Return the values that the CHECKs of these columns alone allow, by their places, as SQLite stores them."""
         own = [check for check in checks if set(check.columns) <= set(source.columns)]
         places = self._candidates.put(source)
         sql = (
@@ -82,12 +88,17 @@ class Solver:
         rows, complete = self._candidates.answer(sql, [places])
         if not complete:
             rows = [row for place in places for row in self._candidates.answer(sql, [range(place, place + 1)])[0]]
-        found = {place: tuple(row) for place, *row in rows}
+        return {place - places.start: tuple(row) for place, *row in rows}
+
+    def _allowed(self, source: Source, checks: Sequence[Check]) -> Source:
+        """Keep the values that the CHECKs of these columns alone allow; of these, the usual ones if there are any."""
+        found = self._ask(source, checks)
+        own = [check for check in checks if set(check.columns) <= set(source.columns)]
         if source.given:
-            for place, row in zip(places, source.values, strict=True):
+            for place, row in enumerate(source.values):
                 if place not in found:
                     raise self._cannot(source.columns, own, row)
-            return replace(source, values=[found[place] for place in places])
+            return replace(source, values=[found[place] for place in range(len(found))])
         if not found:
             raise self._cannot(source.columns, own)
         kind = source.type
@@ -131,6 +142,8 @@ class Solver:
         return []
 
     def _cannot(self, columns: Sequence[str], checks: Sequence[Check], row: Row | None = None) -> CannotFill:
+        if self._candidates.error.startswith(NOT_OF_A_VALUE):
+            return CannotFill(self._table.name, None, f"{self._candidates.error} (in a CHECK)")
         broken = "; ".join(f"CHECK constraint failed: {check.name}" for check in checks)
         reason = " ".join((broken or self._candidates.error or "its foreign keys have no row in common").split())
         if row is not None:

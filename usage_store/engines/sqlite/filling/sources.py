@@ -86,14 +86,22 @@ class Sources:
             values = list(range(first, first + many))
         else:
             values = [kind.make(self.number + place) for place in range(many)]
-        if checks:
-            values += values_of_checks(checks, column, self.number, self._rows if unique else _FEW)
-            values += self._there(name)
-        if checks or not unique:
+        if not unique:
             values = _each_once(values)
         if column.nullable:
             values.append(None)
-        return Source((name,), [(value,) for value in values], unique=self._is_key((name,)), type=kind)
+
+        def more() -> list[Row]:
+            guessed = values_of_checks(checks, column, self.number, self._rows if unique else _FEW)
+            return [(value,) for value in _each_once([*guessed, *self._there(name)])]
+
+        return Source(
+            (name,),
+            [(value,) for value in values],
+            unique=self._is_key((name,)),
+            type=kind,
+            more=more if checks else None,
+        )
 
     def _is_key(self, columns: Collection[str]) -> bool:
         return any(key <= set(columns) for key in self._table.keys.values())
@@ -133,9 +141,9 @@ class Sources:
             known = values[0] if values else tuple(self._of_column(each).values[0][0] for each in reference.columns)
             values.append(tuple(None if null else value for null, value in zip(nullable, known, strict=True)))
         if not values:
-            missing = "which has no rows" if parent is not None else "which is no table"
-            column = self._table.columns[reference.columns[0]].name
-            raise CannotFill(self._table.name, column, f"it must refer to a row of {reference.parent}, {missing}")
+            missing = "which has no rows; fill it, too" if parent is not None else "which is no table"
+            named = ", ".join(self._table.columns[column].name for column in reference.columns)
+            raise CannotFill(self._table.name, None, f"{named} must refer to a row of {reference.parent}, {missing}")
         own = parent is self._table
         return Source(reference.columns, _each_once(values), unique=self._is_key(reference.columns), own=own)
 

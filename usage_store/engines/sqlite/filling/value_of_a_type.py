@@ -15,6 +15,7 @@ _SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _FIRST_DAY = datetime(2020, 1, 1)  # noqa: DTZ001  as peewee stores it: without a time zone
 _DAYS = 2_000  # then the dates start again
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_UUIDS = 0xA << 124  # the first digit is a letter, because a type such as UUID turns texts of digits into numbers
 _EXACT = 15  # digits that a float keeps
 
 
@@ -84,7 +85,7 @@ def _time(number: int) -> str:
 
 
 def _uuid(number: int) -> str:
-    return uuid.UUID(int=number << 96, version=4).hex
+    return uuid.UUID(int=_UUIDS | number << 96, version=4).hex
 
 
 def _half(number: int) -> float:
