@@ -180,6 +180,7 @@ def test_a_given_value_is_stored_as_peewee_stores_it(path: Path, value: object, 
             r"^values: 'person.name' has a value of type object, which SQLite cannot",
         ),
         ({"tables": ["people"]}, r"^there is no table 'people' to fill; there are: person$"),
+        ({"tables": "person"}, r"^fill\(\) needs a list of tables, not the text 'person'; write tables=\['person'\]$"),
         ({"rows": 0}, r"^fill\(\) needs a whole number of rows, 1 or more, not 0$"),
         ({"rows": "3"}, r"not '3'$"),
     ],
@@ -194,14 +195,14 @@ def test_a_wrong_argument_is_refused_in_one_line(path: Path, options: dict[str, 
 def test_what_cannot_be_filled_is_named_with_the_reason_and_with_the_way_to_give_values(path: Path) -> None:
     schema = (
         PEOPLE
-        + "; CREATE TABLE z (code TEXT NOT NULL CHECK (code = upper(code) AND instr(code, 'QX') = 7 AND code > 'x'))"
+        + "; CREATE TABLE z (code TEXT NOT NULL CHECK (code = upper(code) AND instr(code, 'Q') = 7 AND code > 'x'))"
     )
     with with_schema(path, schema) as database:
         with pytest.raises(CannotFill) as caught:
             fill(database)
         assert str(caught.value) == (
-            "z.code: no row can be made up: CHECK constraint failed: code = upper ( code ) AND instr ( code , 'QX' ) = 7 "
-            "AND code > 'x'; give values yourself: fill(database, values={\"z.code\": [...]})"
+            "z.code: no row can be made up: CHECK constraint failed: code = upper ( code ) AND instr ( code , 'Q' ) = 7"
+            " AND code > 'x'; give values yourself: fill(database, values={\"z.code\": [...]})"
         )
         assert (caught.value.table, caught.value.column, caught.value.exit_code) == ("z", "code", 2)
         assert checked(database, "person") == []  # all or nothing

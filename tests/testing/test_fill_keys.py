@@ -69,7 +69,8 @@ def test_unique_indexes_of_every_kind_are_obeyed(path: Path, rule: str) -> None:
 
 
 def test_of_rows_that_a_partial_index_allows_once_only_one_is_made(path: Path) -> None:
-    schema = "CREATE TABLE t (active INTEGER NOT NULL CHECK (active IN (0, 1))); CREATE UNIQUE INDEX u ON t (active) WHERE active"
+    schema = """CREATE TABLE t (active INTEGER NOT NULL CHECK (active IN (0, 1)));
+        CREATE UNIQUE INDEX u ON t (active) WHERE active"""
     assert sorted(filled_rows(path, schema, "t", 5)) == [(0,), (0,), (0,), (0,), (1,)]
 
 
@@ -86,7 +87,8 @@ def test_a_table_whose_keys_have_no_more_room_gets_fewer_rows(path: Path) -> Non
 
 
 def test_rows_do_not_replace_each_other_whatever_the_table_says_about_conflicts(path: Path) -> None:
-    schema = """CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, code TEXT UNIQUE ON CONFLICT IGNORE NOT NULL);
+    schema = """CREATE TABLE t (
+            id INTEGER PRIMARY KEY ON CONFLICT REPLACE, code TEXT UNIQUE ON CONFLICT IGNORE NOT NULL);
         INSERT INTO t VALUES (1, 'code 2'), (2, 'code 3'), (3, 'code 4')"""
     with with_schema(path, schema) as database:
         assert fill(database) == {"t": 3}
@@ -120,8 +122,8 @@ def test_foreign_keys_of_several_columns_have_parents(path: Path, *, foreign_key
 
 def test_foreign_keys_that_share_a_column_agree(path: Path, *, foreign_keys: bool) -> None:
     schema = """CREATE TABLE tenant (id INTEGER PRIMARY KEY);
-        CREATE TABLE user (tenant INTEGER NOT NULL REFERENCES tenant, nr INTEGER NOT NULL, PRIMARY KEY (tenant, nr));
-        CREATE TABLE project (tenant INTEGER NOT NULL REFERENCES tenant, code TEXT NOT NULL, PRIMARY KEY (tenant, code));
+        CREATE TABLE user (tenant INTEGER REFERENCES tenant, nr INTEGER, PRIMARY KEY (tenant, nr));
+        CREATE TABLE project (tenant INTEGER REFERENCES tenant, code TEXT, PRIMARY KEY (tenant, code));
         CREATE TABLE b (tenant INTEGER NOT NULL REFERENCES tenant, nr INTEGER NOT NULL, code TEXT NOT NULL,
             FOREIGN KEY (tenant, nr) REFERENCES user, FOREIGN KEY (tenant, code) REFERENCES project,
             PRIMARY KEY (tenant, nr, code))"""
@@ -132,7 +134,7 @@ def test_foreign_keys_that_share_a_column_agree(path: Path, *, foreign_keys: boo
 
 def test_pairs_of_many_to_many_tables_differ(path: Path, *, foreign_keys: bool) -> None:
     schema = """CREATE TABLE x (id INTEGER PRIMARY KEY); CREATE TABLE y (id TEXT PRIMARY KEY);
-        CREATE TABLE b (x INTEGER NOT NULL REFERENCES x, y TEXT NOT NULL REFERENCES y, PRIMARY KEY (x, y)) WITHOUT ROWID"""
+        CREATE TABLE b (x INTEGER REFERENCES x, y TEXT REFERENCES y, PRIMARY KEY (x, y)) WITHOUT ROWID"""
     with with_schema(path, schema, foreign_keys=foreign_keys) as database:
         fill(database, 2, tables=["x", "y"])
         assert fill(database, 4, tables=["b"]) == {"b": 4}

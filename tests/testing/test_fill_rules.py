@@ -98,6 +98,14 @@ def test_each_column_of_an_exclusive_choice_is_used_in_some_row_and_null_in_anot
     assert all(any(row[index] is not None for row in rows) for index in range(3))
 
 
+def test_a_choice_among_many_columns_is_found(path: Path) -> None:
+    names = [f"c{number}" for number in range(12)]
+    rule = " + ".join(f"({name} IS NOT NULL)" for name in names)
+    rows = filled_rows(path, f"CREATE TABLE t ({', '.join(names)}, CHECK ({rule} = 1))", "t", 13)
+    assert {sum(value is not None for value in row) for row in rows} == {1}
+    assert all(any(row[index] is not None for row in rows) for index in range(12))
+
+
 def test_columns_that_must_be_null_together_are_null_together(path: Path) -> None:
     rows = filled_rows(path, "CREATE TABLE t (a INT, b INT, CHECK ((a IS NULL) = (b IS NULL)))", "t")
     assert rows[0] == rows[1]
@@ -105,8 +113,8 @@ def test_columns_that_must_be_null_together_are_null_together(path: Path) -> Non
 
 
 def test_a_strict_table_gets_values_of_its_types(path: Path) -> None:
-    schema = "CREATE TABLE t (a INT NOT NULL CHECK (a <> 'x'), b REAL NOT NULL, c TEXT NOT NULL, d BLOB NOT NULL, e ANY) STRICT"
-    assert filled_rows(path, schema, "t", 1) == [(1, 1.5, "c 1", b"\x00\x01", "e 1")]
+    columns = "a INT NOT NULL CHECK (a <> 'x'), b REAL NOT NULL, c TEXT NOT NULL, d BLOB NOT NULL, e ANY"
+    assert filled_rows(path, f"CREATE TABLE t ({columns}) STRICT", "t", 1) == [(1, 1.5, "c 1", b"\x00\x01", "e 1")]
 
 
 def test_unique_values_under_a_check_are_found_for_many_rows(path: Path) -> None:

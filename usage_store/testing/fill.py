@@ -46,13 +46,17 @@ def fill(
     """
     if not isinstance(rows, int) or rows < 1:
         raise ConfigurationError(f"fill() needs a whole number of rows, 1 or more, not {rows!r}")
+    if isinstance(tables, str):
+        raise ConfigurationError(f"fill() needs a list of tables, not the text {tables!r}; write tables=[{tables!r}]")
     found = unwrap(database)
     with connected(found):
         engine = engine_of(found)
         every = {**_values_of_ours(found), **({} if values is None else values)}
         given = {name: [_stored(name, each) for each in _listed(name, value, rows)] for name, value in every.items()}
-        leave = [name for name in engine.own_tables(found) if is_history(found, name) or is_log(found, name)]
-        return engine.filling.fill_tables(found, rows, given, seed=seed, tables=tables, leave=[*leave, *_COMPUTED])
+        histories = [name for name in engine.tables_with(found, "applied_at") if is_history(found, name)]
+        logs = [name for name in engine.tables_with(found, "logged_at") if is_log(found, name)]
+        leave = [*histories, *logs, *_COMPUTED]
+        return engine.filling.fill_tables(found, rows, given, seed=seed, tables=tables, leave=leave)
 
 
 def _values_of_ours(database: peewee.Database) -> dict[str, Any]:

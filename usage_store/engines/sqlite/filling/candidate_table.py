@@ -46,7 +46,10 @@ class CandidateTable:
 
     def _create(self) -> None:
         columns = ", ".join(
-            f"{quoted(each.name)} {each.type}" + (f" COLLATE {quoted(each.collation)}" if each.collation else "")
+            # A type in quotes has the same affinity, and may have any words.
+            quoted(each.name)
+            + (f" {quoted(each.type)}" if each.type else "")
+            + (f" COLLATE {quoted(each.collation)}" if each.collation else "")
             for each in self._table.columns.values()
         )
         self._database.execute_sql(f"CREATE TABLE {NAME} ({PLACE} INTEGER PRIMARY KEY, {columns})")

@@ -74,29 +74,23 @@ def _repeated(group: Group, rows: int, number: int, turn: int | None) -> list[in
 
 
 def _shown(group: Group, most: int) -> tuple[list[int], list[int]]:
-    """Choose at most `most` places of a pool that show NULL in each column that may be NULL. Return them and the rest.
+    """Choose at most `most` places of a pool that show NULL where it may be. Return them and the rest.
 
-    The rest begins with places that show a value in each column, then come those with the fewest NULLs.
+    The first place of the rest has the fewest NULLs. Together with it, the chosen places show NULL and a value in each
+    column that may have both.
     """
     usual = group.pool[: group.usual]
     mixed = [index for index in range(len(group.columns)) if {row[index] is None for row in usual} == {True, False}]
     if not mixed:
         return [], list(range(group.usual))
     features = [{(index, row[index] is None) for index in mixed} for row in usual]
-    missing = {(index, null) for index in mixed for null in (True, False)}
-    nulls: list[int] = []
-    while any(null for _, null in missing) and len(nulls) < min(most, group.usual - 1):
-        best = max(
-            range(group.usual), key=lambda place: (_nulls(missing & features[place]), len(missing & features[place]))
-        )
+    nulls = [sum(null for _, null in each) for each in features]
+    fullest = min(range(group.usual), key=nulls.__getitem__)
+    missing = {(index, null) for index in mixed for null in (True, False)} - features[fullest]
+    chosen: list[int] = []
+    while missing and len(chosen) < min(most, group.usual - 1):
+        best = max(range(group.usual), key=lambda place: (len(missing & features[place]), nulls[place]))
         missing -= features[best]
-        nulls.append(best)
-    rest = sorted(
-        (place for place in range(group.usual) if place not in nulls),
-        key=lambda place: (-len(missing & features[place]), _nulls(features[place])),
-    )
-    return nulls, rest
-
-
-def _nulls(features: Collection[tuple[int, bool]]) -> int:
-    return sum(null for _, null in features)
+        chosen.append(best)
+    rest = [place for place in range(group.usual) if place not in (fullest, *chosen)]
+    return chosen, [fullest, *sorted(rest, key=nulls.__getitem__)]

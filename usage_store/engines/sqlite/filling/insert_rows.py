@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from usage_store.engines.sqlite.filling.groups import Group, Row
     from usage_store.engines.sqlite.filling.read_tables import FillTable
+    from usage_store.engines.sqlite.schema.sql_tokens import Token
 
 _TRIES = 2_000  # for one row
 _NEXT = 60  # values of one group that are tried, when only that group changes
@@ -97,12 +99,16 @@ class Inserts:
                     break
         return first
 
+    @cached_property
+    def _triggers(self) -> list[list[Token]]:
+        return [tokens(text) for text in self._table.triggers]
+
     def _add_values_of_triggers(self) -> None:
         """Put values that the text of a trigger suggests at the end of the pools. They are for refused rows only."""
         if self._groups_have_them:
             return
         self._groups_have_them = True
-        said = [tokens(text) for text in self._table.triggers]
+        said = self._triggers
         rules = tuple(Check("", tuple(parts), ()) for parts in said if any(part.says("raise") for part in parts))
         named = {fold(name_of(part)) for rule in rules for part in rule.tokens}
         for group in self._groups:
@@ -161,7 +167,7 @@ class Inserts:
                 return {*key}
         found = {fold(name) for name in names.replace(f"{self._table.name}.", "").split(", ")}
         found.add(fold(reason.rpartition(f"{self._table.name}.")[2]))
-        said = {fold(name_of(token)) for trigger in self._table.triggers for token in tokens(trigger)}
+        said = {fold(name_of(token)) for trigger in self._triggers for token in trigger}
         return found & self._table.columns.keys() or said & self._table.columns.keys()
 
     def _cannot(self, reason: str) -> CannotFill:
