@@ -86,13 +86,13 @@ def test_a_table_whose_keys_have_no_more_room_gets_fewer_rows(path: Path) -> Non
             fill(database, values={"kind.name": "a"})
 
 
-def test_rows_do_not_replace_each_other_whatever_the_table_says_about_conflicts(path: Path) -> None:
-    schema = """CREATE TABLE t (
-            id INTEGER PRIMARY KEY ON CONFLICT REPLACE, code TEXT UNIQUE ON CONFLICT IGNORE NOT NULL);
-        INSERT INTO t VALUES (1, 'code 2'), (2, 'code 3'), (3, 'code 4')"""
+@pytest.mark.parametrize("action", ["REPLACE", "IGNORE", "ROLLBACK", "FAIL"])
+def test_rows_replace_none_whatever_the_table_says_about_conflicts(path: Path, action: str) -> None:
+    schema = f"""CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE ON CONFLICT {action});
+        INSERT INTO t VALUES (1, 'code 4'), (2, 'code 5')"""
     with with_schema(path, schema) as database:
         assert fill(database) == {"t": 3}
-        assert len(checked(database, "t")) == 6
+        assert [row[1] for row in checked(database, "t")] == ["code 4", "code 5", "code 3", "code 6", "code 7"]
 
 
 @pytest.mark.parametrize(

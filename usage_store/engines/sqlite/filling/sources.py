@@ -67,11 +67,6 @@ class Sources:
         checked = any(check.columns == (name,) for check in table.checks)
         return not tied and not checked and name not in self._given and self._is_key((name,))
 
-    def _is_own_key(self, name: str) -> bool:
-        return any(
-            fold(each.parent) == fold(self._table.name) and name in each.targets for each in self._table.references
-        )
-
     def _of_column(self, name: str) -> Source:
         column = self._table.columns[name]
         checks = tuple(check for check in self._table.checks if name in check.columns)
@@ -79,8 +74,6 @@ class Sources:
         kind = value_type(column.name, column.type, column.default)
         values: list[Any]
         many = self._rows + MARGIN if unique else _FEW if checks else self._rows // 2 + 1
-        if checks and self._is_own_key(name) and self._is_sure(name):
-            checks, many = (), self._rows  # exactly these keys will exist, so that other rows can refer to them
         if name == self._table.rowid:
             first = self._next_rowid()
             values = list(range(first, first + many))
