@@ -59,8 +59,7 @@ def fill_tables(
             del coming[fold(table.name)]
         for table in ordered:
             for line in _violations(database, [table]) - before:
-                column = next(iter(table.references[0].columns))
-                raise CannotFill(table.name, table.columns[column].name, line)
+                raise _orphans(table, line)
     return {name: added[name] for name in sorted(added)}
 
 
@@ -133,6 +132,12 @@ def _column(every: Mapping[str, FillTable], name: str) -> tuple[str, str]:
 def _violations(database: peewee.SqliteDatabase, tables: Iterable[FillTable]) -> Counter[str]:
     found = (violations(database, table.name) for table in tables if table.references)
     return sum(found, Counter[str]())
+
+
+def _orphans(table: FillTable, line: str) -> CannotFill:
+    broken = next((each for each in table.references if line.endswith(f" {each.parent}")), table.references[0])
+    column = table.columns.get(broken.columns[0])
+    return CannotFill(table.name, None if column is None else column.name, line)
 
 
 def _count(database: peewee.SqliteDatabase, table: FillTable) -> int:
