@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines import connected, engine_of, unwrap
-from usage_store.errors import ConfigurationError
+from usage_store.errors import CannotFill, ConfigurationError
 from usage_store.migrate.record.find_log import is_history, is_log
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     import peewee
 
@@ -44,8 +44,12 @@ def fill(
     Raises CannotFill if SQLite accepts no row of a table. The error names the table, a column and SQLite's reason.
     Raises ConfigurationError for wrong arguments. Nothing is written in both cases.
     """
-    if not isinstance(rows, int) or rows < 1:
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
         raise ConfigurationError(f"fill() needs a whole number of rows, 1 or more, not {rows!r}")
+    if not isinstance(seed, int):
+        raise ConfigurationError(f"fill() needs a whole number as seed, not {seed!r}")
+    if values is not None and not isinstance(values, Mapping):
+        raise ConfigurationError(f"fill() needs values as {{'table.column': value}}, not {values!r}")
     if isinstance(tables, str):
         raise ConfigurationError(f"fill() needs a list of tables, not the text {tables!r}; write tables=[{tables!r}]")
     found = unwrap(database)
@@ -68,12 +72,21 @@ def _values_of_ours(database: peewee.Database) -> dict[str, Any]:
 
 def _listed(name: str, value: Any, rows: int) -> Sequence[Any]:
     if callable(value):
-        return [value(number) for number in range(1, rows + 1)]
+        return [_called(name, value, number) for number in range(1, rows + 1)]
     if not isinstance(value, list | tuple):
         return [value]
     if not value:
         raise ConfigurationError(f"values: the list for {name!r} is empty; give at least one value")
     return value
+
+
+def _called(name: str, function: Callable[[int], Any], number: int) -> Any:
+    try:
+        return function(number)
+    except (Exception, SystemExit) as error:
+        table, _, column = name.rpartition(".")
+        reason = f"the function for row {number} raised {type(error).__name__}: {error}"
+        raise CannotFill(table, column, reason) from error
 
 
 def _stored(name: str, value: Any) -> Any:
