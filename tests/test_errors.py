@@ -15,6 +15,7 @@ from usage_store.migrate import Migration, Step
 
 STEP = Step(Migration(1, "one"), "up", 0.5)
 MADE: dict[str, Any] = {
+    "CannotFill": ("person", "iso", "CHECK constraint failed: iso GLOB '[A-Z][A-Z]'"),
     "InvalidValue": ("plan", "max100", "pro, max5"),
     "UnknownField": ("colour", ("plan", "view")),
     "UnknownSession": ("ab74d3b7",),

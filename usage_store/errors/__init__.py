@@ -7,7 +7,7 @@ of a command that ends with the error.
 
 from __future__ import annotations
 
-from usage_store.errors.base import ConfigurationError, UsageStoreError
+from usage_store.errors.base import CannotFill, ConfigurationError, UsageStoreError
 from usage_store.errors.database_errors import (
     CorruptDatabase,
     DamagedSnapshot,
@@ -56,6 +56,7 @@ from usage_store.errors.rejected_input import (
 
 __all__ = [
     "BackupFailed",
+    "CannotFill",
     "ChangeRefused",
     "ConfigurationError",
     "CorruptDatabase",

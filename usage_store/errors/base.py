@@ -18,3 +18,20 @@ class UsageStoreError(Exception):
 
 class ConfigurationError(UsageStoreError):
     """A path, URL, option, object or engine cannot be used as it is."""
+
+
+class CannotFill(ConfigurationError):
+    """No row can be made up for a table that SQLite accepts; nothing was written.
+
+    `column` is None if no value of a column would help.
+    """
+
+    def __init__(self, table: str, column: str | None, reason: str) -> None:
+        self.table = table
+        self.column = column
+        self.reason = reason
+        where, way_on = table, ""
+        if column is not None:
+            where = f"{table}.{column}"
+            way_on = f'; give values yourself: fill(database, values={{"{where}": [...]}})'
+        super().__init__(f"{where}: no row can be made up: {reason}{way_on}")

@@ -6,7 +6,7 @@ details of its functions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar
 
 import peewee
 
@@ -51,6 +51,10 @@ class Engine(Protocol[D]):
     @property
     def copies(self) -> Copies[D]:
         """The sub-package that copies databases."""
+
+    @property
+    def filling(self) -> Filling[D]:
+        """The sub-package that fills tables with made-up rows."""
 
     def owns(self, kind: type[peewee.Database]) -> bool:
         """Return whether this engine supports a class of databases. Raises ConfigurationError if it cannot be used."""
@@ -265,3 +269,23 @@ class Copies(Protocol[D]):
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Path | None:
         """Replace the database at a path or URL by a backup, and return the path of the copy of the replaced one."""
+
+
+class Filling(Protocol[D]):
+    """Made-up rows for tests."""
+
+    def fill_tables(
+        self,
+        database: D,
+        rows: int,
+        values: Mapping[str, Sequence[Any]],
+        *,
+        seed: int = 1,
+        tables: Collection[str] | None = None,
+        leave: Collection[str] = (),
+    ) -> dict[str, int]:
+        """Add rows to ordinary tables in one transaction, and return how many were added to each.
+
+        `values` gives the values of columns by "table.column". `leave` names tables that get no rows unless `tables`
+        names them. Raises CannotFill if no row of a table is accepted, and ConfigurationError for an unknown name.
+        """

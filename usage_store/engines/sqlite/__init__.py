@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.engines.interface.engine import Engine
-    from usage_store.engines.sqlite import copies, from_models, migrating, schema
+    from usage_store.engines.sqlite import copies, filling, from_models, migrating, schema
     from usage_store.engines.sqlite.file.integrity_checks import damage, violations
     from usage_store.engines.sqlite.file.point_at_file import (
         close_anyway,
@@ -58,6 +58,7 @@ __all__ = [
     "database_at",
     "driver_errors",
     "file_of",
+    "filling",
     "from_models",
     "hear_signals",
     "hidden",
@@ -105,7 +106,7 @@ _LATER = {
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(importlib.import_module(f"{__name__}.file.{_LATER[name]}"), name)
-    if name not in ("copies", "from_models", "migrating", "schema"):
+    if name not in ("copies", "filling", "from_models", "migrating", "schema"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f"{__name__}.{name}")
 

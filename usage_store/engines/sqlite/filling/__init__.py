@@ -1,0 +1,5 @@
+"""Fill the tables of SQLite databases with made-up rows, for tests."""
+
+from usage_store.engines.sqlite.filling.fill_tables import fill_tables
+
+__all__ = ["fill_tables"]

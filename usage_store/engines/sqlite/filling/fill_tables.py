@@ -1,0 +1,161 @@
+"""Fill the tables of a SQLite database with made-up rows that obey all rules of the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
+from usage_store.engines.sqlite.file.integrity_checks import violations
+from usage_store.engines.sqlite.file.write_transaction import write_transaction
+from usage_store.engines.sqlite.filling.candidate_table import CandidateTable
+from usage_store.engines.sqlite.filling.choose_values import choose
+from usage_store.engines.sqlite.filling.groups import group_sources
+from usage_store.engines.sqlite.filling.insert_rows import Inserts
+from usage_store.engines.sqlite.filling.read_tables import read_tables
+from usage_store.engines.sqlite.filling.solve_checks import Solver
+from usage_store.engines.sqlite.filling.sources import Sources
+from usage_store.engines.sqlite.schema.sql_tokens import fold
+from usage_store.errors import CannotFill, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    import peewee
+
+    from usage_store.engines.sqlite.filling.read_tables import FillTable
+
+_PER_SEED = 1_000  # numbers, so that another seed gives other values
+
+
+def fill_tables(
+    database: peewee.SqliteDatabase,
+    rows: int,
+    values: Mapping[str, Sequence[Any]],
+    *,
+    seed: int = 1,
+    tables: Collection[str] | None = None,
+    leave: Collection[str] = (),
+) -> dict[str, int]:
+    """Add rows to ordinary tables, and return how many were added to each. Views and virtual tables are left alone.
+
+    `values` gives the values of columns by "table.column". `leave` names tables that get no rows unless `tables` names
+    them. Everything is one transaction. Raises CannotFill if SQLite accepts no row of a table, and ConfigurationError
+    for an unknown name.
+    """
+    with write_transaction(database), pragma_set(database, "defer_foreign_keys", 1):
+        every = read_tables(database)
+        wanted = _wanted(every, tables, leave)
+        given = _given(every, values)
+        ordered = _parents_first(wanted)
+        before = _violations(database, ordered)
+        coming = {}
+        for table in ordered:
+            number = _count(database, table) + (seed - 1) * _PER_SEED + 1
+            coming[fold(table.name)] = Sources(database, table, rows, number, given.get(fold(table.name), {}))
+        added = {}
+        for table in ordered:
+            added[table.name] = _fill(database, table, rows, every, coming)
+            del coming[fold(table.name)]
+        for table in ordered:
+            for line in _violations(database, [table]) - before:
+                raise _orphans(table, line)
+    return {name: added[name] for name in sorted(added)}
+
+
+def _parents_first(tables: Mapping[str, FillTable]) -> list[FillTable]:
+    """Return the tables, parents first. In a circle, the first is the table with the fewest parents that it needs."""
+    left = dict(tables)
+    ordered = []
+    while left:
+        name = min(left, key=lambda each: (*_waits_for(left[each], left), each))
+        ordered.append(left.pop(name))
+    return ordered
+
+
+def _waits_for(table: FillTable, left: Mapping[str, FillTable]) -> tuple[int, int]:
+    """Count the parents that are left: those of columns that cannot be NULL, and all."""
+    parents = [
+        (reference, left[fold(reference.parent)])
+        for reference in table.references
+        if fold(reference.parent) in left and left[fold(reference.parent)] is not table
+    ]
+    needed = [
+        parent
+        for reference, parent in parents
+        if not any(table.columns[column].nullable for column in reference.columns if column in table.columns)
+    ]
+    return len(needed), len(parents)
+
+
+def _wanted(
+    every: Mapping[str, FillTable], tables: Collection[str] | None, leave: Collection[str]
+) -> dict[str, FillTable]:
+    if tables is None:
+        left = {fold(name) for name in leave}
+        return {name: table for name, table in every.items() if name not in left}
+    for name in tables:
+        if fold(name) not in every:
+            raise ConfigurationError(f"there is no table {name!r} to fill; there are: {_names(every)}")
+    return {fold(name): every[fold(name)] for name in tables}
+
+
+def _names(every: Mapping[str, FillTable]) -> str:
+    return ", ".join(table.name for table in every.values()) or "none"
+
+
+def _given(every: Mapping[str, FillTable], values: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Sequence[Any]]]:
+    found: dict[str, dict[str, Sequence[Any]]] = {}
+    for name, listed in values.items():
+        table, column = _column(every, name)
+        found.setdefault(table, {})[column] = listed
+    return found
+
+
+def _column(every: Mapping[str, FillTable], name: str) -> tuple[str, str]:
+    """Split "table.column". The names themselves may contain dots."""
+    parts = fold(name).split(".")
+    pairs = [(".".join(parts[:index]), ".".join(parts[index:])) for index in range(1, len(parts))]
+    for table, column in pairs:
+        if table in every:
+            if column in every[table].columns:
+                return table, column
+            there = ", ".join(each.name for each in every[table].columns.values())
+            raise ConfigurationError(
+                f"values: {every[table].name} has no column {column!r} that can be given a value; there are: {there}"
+            )
+    if not pairs:
+        raise ConfigurationError(f'values: {name!r} names no column; write "table.column"')
+    raise ConfigurationError(f"values: there is no table {pairs[0][0]!r}; there are: {_names(every)}")
+
+
+def _violations(database: peewee.SqliteDatabase, tables: Iterable[FillTable]) -> Counter[str]:
+    found = (violations(database, table.name) for table in tables if table.references)
+    return sum(found, Counter[str]())
+
+
+def _orphans(table: FillTable, line: str) -> CannotFill:
+    broken = next((each for each in table.references if line.endswith(f" {each.parent}")), table.references[0])
+    column = table.columns.get(broken.columns[0])
+    return CannotFill(table.name, None if column is None else column.name, line)
+
+
+def _count(database: peewee.SqliteDatabase, table: FillTable) -> int:
+    return int(database.execute_sql(f"SELECT count(*) FROM {table.quoted}").fetchone()[0])  # noqa: S608
+
+
+def _fill(
+    database: peewee.SqliteDatabase,
+    table: FillTable,
+    rows: int,
+    every: Mapping[str, FillTable],
+    coming: Mapping[str, Sources],
+) -> int:
+    groups = group_sources(coming[fold(table.name)].find(every, coming), table.checks)
+    with CandidateTable(database, table) as candidates:
+        solver = Solver(table, candidates)
+        for group in groups:
+            group.pool = solver.pool(group) if group.checks or len(group.sources) > 1 else group.sources[0].values
+            group.usual = len(group.pool)
+    choose(groups, table.keys.values(), rows, coming[fold(table.name)].number)
+    return Inserts(database, table, groups).run(rows)
