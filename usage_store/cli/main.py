@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from usage_store.cli.grammar.parse import parse
+from usage_store.cli.output import complain
+from usage_store.cli.project.settings_of_a_command import settled
 from usage_store.cli.run_command import run
 
 if TYPE_CHECKING:
@@ -39,4 +41,5 @@ def _command(arguments: argparse.Namespace) -> Outcome:
     name = arguments.words[-1]
     module = import_module(_MODULES.get(name, "usage_store.cli.migrate_commands"))
     command: Callable[[argparse.Namespace], Outcome] = getattr(module, name)
-    return command(arguments)
+    with settled(arguments, complain):
+        return command(arguments)

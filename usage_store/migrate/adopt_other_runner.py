@@ -38,6 +38,7 @@ _KEEPERS = {
     "playhouse": _Keeper("schema_migration", "applied", None),
     "peewee_migrate": _Keeper("migratehistory", "migrated_at", UTC),
 }
+HISTORIES = tuple(keeper.table for keeper in _KEEPERS.values())  # by their usual names
 
 
 def adopt(

@@ -28,11 +28,12 @@ class Generated:
 
     `source` is the text of the file after its docstring. `todo` has one line for each difference that only a person
     can write. An empty `source` means that there is nothing to run: the database already matches the models, or all
-    differences are in `todo`.
+    differences are in `todo`. `differences` has one line for each way in which the database differs from the models.
     """
 
     source: str = ""
     todo: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -56,8 +57,9 @@ def generate(
     with connected(inner(database)):
         changes = engine_of(database).from_models.model_changes(inner(database), models, renames or {})
     todo = tuple(line for change in changes for line in change.todo)
+    differences = tuple(line for change in changes for line in change.differences)
     runs = any(change.up for change in changes)
-    return Generated(source_of(changes, todo) if runs else "", todo)
+    return Generated(source_of(changes, todo) if runs else "", todo, differences)
 
 
 def write(directory: Path, title: str, generated: Generated) -> Path:

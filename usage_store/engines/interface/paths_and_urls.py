@@ -16,15 +16,16 @@ def default_target() -> str:
     return os.environ.get("USAGE_STORE_DATABASE") or "usage.db"
 
 
-def names_an_object(target: str) -> bool:
+def names_an_object(target: str, folder: str = "") -> bool:
     """Return whether a target means a Python object, `package.module:name`. Reads only.
 
-    It does if both sides of the colon are Python names and no file has this name. A single letter before the colon is a
-    drive of Windows.
+    It does if both sides of the colon are Python names and no file has this name. Relative names begin at `folder`, by
+    default the current one. A single letter before the colon is a drive of Windows.
     """
     module, colon, name = target.partition(":")
     parts = (*module.split("."), *name.split("."))
-    return bool(colon) and len(module) > 1 and all(map(str.isidentifier, parts)) and not os.path.lexists(target)
+    is_name = bool(colon) and len(module) > 1 and all(map(str.isidentifier, parts))
+    return is_name and not os.path.lexists(f"{folder}{os.sep}{target}" if folder else target)
 
 
 def redact(target: str) -> str:

@@ -1,0 +1,120 @@
+"""Take from the project's `pyproject.toml` what the options of a command leave open."""
+
+from __future__ import annotations
+
+import os
+from contextlib import chdir, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from usage_store.engines.interface.paths_and_urls import names_an_object
+from usage_store.errors import ConfigurationError, UsageStoreError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from usage_store.project_settings import ProjectSettings
+
+THE_SETTING = ""  # the value of `--models` and `--from` without a value: the setting `models`
+_ON_THE_USAGE_TABLES = ("maintain", "convert")
+
+
+@contextmanager
+def settled(arguments: argparse.Namespace, say: Callable[[str], object]) -> Iterator[None]:
+    """Complete the arguments with the project's settings, for a block that runs the command.
+
+    Options win, then `$USAGE_STORE_DATABASE`, then the settings. `arguments.settings` becomes the settings, and
+    `arguments.settings_used` the names of those that the command uses; `say` gets one line that names them and their
+    file. No file is read if the options leave nothing open. The block runs in the folder of the file if the database is
+    an object in the project's code, because the path in such an object usually begins there. Raises
+    ConfigurationError for a file with a mistake, and for a folder of migrations that does not exist.
+    """
+    arguments.settings, arguments.settings_used = None, ()
+    wanted = _left_open(arguments)
+    found = _project_settings() if wanted else None
+    if found is not None:
+        _use(arguments, wanted, found)
+    if arguments.models == THE_SETTING:
+        raise ConfigurationError(_no_models(arguments))
+    if arguments.settings_used:
+        say(f"settings: {arguments.settings.file} ({', '.join(arguments.settings_used)})")
+    _require_directory(arguments)
+    in_code = "database" in arguments.settings_used and names_an_object(arguments.database, arguments.settings.folder)
+    if in_code and getattr(arguments, "file", None):
+        arguments.file = os.path.abspath(arguments.file)
+    if in_code and arguments.directory is not None:
+        arguments.directory = os.path.abspath(arguments.directory)
+    with chdir(arguments.settings.folder) if in_code else nullcontext():
+        yield
+
+
+def _project_settings() -> ProjectSettings | None:
+    from usage_store.project_settings import project_settings  # noqa: PLC0415  only if something is left open
+
+    return project_settings()
+
+
+def _left_open(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of the settings that the command may use."""
+    command = arguments.words[-1]
+    given = arguments.database is not None or getattr(arguments, "argument", None) is not None
+    needs_database = command != "create" or arguments.models is not None
+    names = []
+    if needs_database and not given and not os.environ.get("USAGE_STORE_DATABASE"):
+        names.append("database")
+    if command not in _ON_THE_USAGE_TABLES and not arguments.usage_tables:
+        names += ["directory"] if arguments.directory is None else []
+        names += ["table"] if arguments.table is None else []
+    return names + (["models"] if arguments.models == THE_SETTING else [])
+
+
+def _use(arguments: argparse.Namespace, wanted: list[str], found: ProjectSettings) -> None:
+    if arguments.directory is not None and not _same(arguments.directory, found.directory):
+        wanted = [name for name in wanted if name != "table"]  # it is the history table of another folder
+    used = [name for name in wanted if getattr(found, name) is not None]
+    for name in used:
+        setattr(arguments, name, getattr(found, name))
+    arguments.settings, arguments.settings_used = found, tuple(used)
+
+
+def _same(one: str, other: str | None) -> bool:
+    return other is not None and os.path.realpath(one) == os.path.realpath(other)
+
+
+def _no_models(arguments: argparse.Namespace) -> str:
+    option = "--from" if arguments.words[-1] == "create" else "--models"
+    found: ProjectSettings | None = arguments.settings
+    where = "a pyproject.toml" if found is None else found.file
+    return (
+        f"{option} needs the module of your models, such as {option} myapp.models; or write "
+        f'models = "myapp.models" into [tool.usage_store] of {where}'
+    )
+
+
+def _require_directory(arguments: argparse.Namespace) -> None:
+    if "directory" in arguments.settings_used and arguments.words[-1] != "create":
+        with blamed(arguments, "directory"):
+            if not os.path.isdir(arguments.directory):
+                raise ConfigurationError(
+                    f"{arguments.directory}: no such directory of migrations; `usage-store migrate create NAME` makes "
+                    "it, with a first migration"
+                )
+
+
+@contextmanager
+def blamed(arguments: argparse.Namespace, *names: str) -> Iterator[None]:
+    """Name the settings and their file in an error that the block raises, if the values are from there."""
+    try:
+        yield
+    except UsageStoreError as error:
+        used = [name for name in names if name in arguments.settings_used]
+        if used:
+            names_used = " and ".join(f"`{name}`" for name in used)
+            error.add_note(f"set by {names_used} in [tool.usage_store] of {arguments.settings.file}")
+        raise
+
+
+def at_home(arguments: argparse.Namespace, name: str) -> AbstractContextManager[None]:
+    """Be in the folder of the settings' file for a block, if this setting is used; else stay."""
+    return chdir(arguments.settings.folder) if name in arguments.settings_used else nullcontext()
