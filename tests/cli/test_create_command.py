@@ -52,7 +52,8 @@ def test_the_path_is_printed_on_stdout_and_todo_lines_and_notices_on_stderr(crea
     assert (done.returncode, done.stdout) == (0, "own/001_change.py\n")
     assert done.stderr == f"TODO: {todo}\nnotice: {notice}\n"
     (tmp_path / "own" / "001_change.py").unlink()
-    assert json.loads(create("--json").stdout) == {"path": "own/001_change.py", "todo": [todo], "notices": [notice]}
+    told = {"written": True, "path": "own/001_change.py", "todo": [todo], "notices": [notice]}
+    assert json.loads(create("--json").stdout) == told
 
 
 def test_no_file_is_written_if_only_a_person_can_write_the_migration(create: Any, tmp_path: Path) -> None:
@@ -64,6 +65,7 @@ def test_no_file_is_written_if_only_a_person_can_write_the_migration(create: Any
         assert todo == "TODO: note: is a view without title, which its model has; write this migration by hand"
         assert error == "error: nothing was written, as only a person can do what is to be done"
         assert not (tmp_path / "own").exists()
+    assert json.loads(done.stdout)["written"] is False
 
 
 def test_many_tables_without_a_model_are_not_all_named(create: Any, tmp_path: Path) -> None:
@@ -71,15 +73,30 @@ def test_many_tables_without_a_model_are_not_all_named(create: Any, tmp_path: Pa
     assert create().stderr.endswith(": " + ", ".join(f"t{number}" for number in range(10, 30)) + " and 5 more\n")
 
 
-def test_a_module_that_creates_its_tables_on_import_is_noticed(create: Any, tmp_path: Path) -> None:
-    source = MODELS + "database.create_tables([Note])\n"
+@pytest.mark.parametrize("statement", ["database.create_tables([Note])", "database.connect()"])
+def test_a_module_that_opens_a_database_on_import_is_refused(create: Any, tmp_path: Path, statement: str) -> None:
+    for name in ("app.db", "production.db"):
+        done = create(source=MODELS.replace("app.db", name) + statement + "\n")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: models: the import opens the database {tmp_path}/{name}, which this ")
+        assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.is_file()] == []
+        assert not (tmp_path / "own").exists()
+    in_memory = MODELS.replace("app.db", ":memory:") + statement + "\n"
+    assert create(source=in_memory).returncode == 0
+
+
+def test_a_module_that_changes_the_database_with_another_driver_is_noticed(create: Any, tmp_path: Path) -> None:
+    source = "import sqlite3\n" + MODELS + "sqlite3.connect('app.db').execute('CREATE TABLE note (title)')\n"
     done = create(source=source)
     assert done.returncode == 2
     assert done.stderr.startswith("error: importing models changed the database (note), so there is no difference to ")
     assert not (tmp_path / "own").exists()
-    again = create(source=source)  # the tables are there now, and the import changes nothing
-    assert (again.returncode, again.stdout) == (0, "nothing to do: the database has the tables of the models\n")
-    assert again.stderr.startswith('notice: importing models runs CREATE TABLE IF NOT EXISTS "note"')
+
+
+def test_what_a_module_prints_on_import_is_not_in_the_result(create: Any) -> None:
+    done = create("--json", source=MODELS + "print('starting')\n")
+    assert json.loads(done.stdout)["written"] is True
+    assert "starting\n" in done.stderr
 
 
 def test_a_model_that_is_left_out_is_named(create: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.cli.open_for_command import opened
+from usage_store.cli.open_for_command import opened, typed_options
 from usage_store.cli.project.other_programs_tables import listed, tables_of_others
 from usage_store.cli.project.settings_of_a_command import at_home, blamed
 from usage_store.errors import SchemaDrift
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.schema_differences import Catalog
     from usage_store.migrate import MigrationRunner
-
-_WRITES_IT = "`usage-store migrate create NAME --from` writes the migration that makes them agree"
-_PENDING_FIRST = "`usage-store migrate` runs the pending migrations, which may make them agree"
 
 
 class Imported(NamedTuple):
@@ -48,9 +45,19 @@ def comparison(arguments: argparse.Namespace) -> Comparison:
         if generated.empty:
             return (), (*lines, f"{found.spec} and the database agree")
         problems = [SchemaDrift(f"models: {line}") for line in generated.differences]
-        return problems, (*lines, _PENDING_FIRST if runner.status().pending_count else _WRITES_IT)
+        return problems, (*lines, _next_step(arguments, pending=runner.status().pending_count))
 
     return compare
+
+
+def _next_step(arguments: argparse.Namespace, *, pending: int) -> str:
+    options = typed_options(arguments)
+    if pending:
+        return f"`usage-store migrate{options}` runs the pending migrations, which may make them agree"
+    if arguments.directory is None:
+        options = f"{options.removesuffix(' --usage-tables')} --directory DIR"
+    module = "" if "models" in arguments.settings_used else f" {arguments.models}"
+    return f"`usage-store migrate create NAME{options} --from{module}` writes the migration that makes them agree"
 
 
 def imported(arguments: argparse.Namespace) -> Imported:

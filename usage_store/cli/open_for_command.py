@@ -144,14 +144,21 @@ def named(arguments: argparse.Namespace) -> str:
 
 
 def _that_creates(arguments: argparse.Namespace) -> str:
-    """Name the command that creates the database or its tables: with the same database, folder and history table."""
+    return f"`usage-store migrate{typed_options(arguments)}` creates"
+
+
+def typed_options(arguments: argparse.Namespace) -> str:
+    """Return the options that a command in a message needs to mean the same database, folder and history table.
+
+    What comes from the project's settings is left out, because the settings apply to the next command too.
+    """
     import shlex  # noqa: PLC0415  only a message needs it
 
     typed = {name: getattr(arguments, name) for name in _TYPED if name not in arguments.settings_used}
     if typed.get("database") is not None and not names_an_object(typed["database"]):
         typed["database"] = file_of(arguments)
     options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in typed.items() if value is not None)
-    return f"`usage-store migrate{options}{' --usage-tables' * arguments.usage_tables}` creates"
+    return options + " --usage-tables" * arguments.usage_tables
 
 
 def is_there(file: str) -> bool:

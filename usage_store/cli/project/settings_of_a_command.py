@@ -58,15 +58,17 @@ def _project_settings() -> ProjectSettings | None:
 def _left_open(arguments: argparse.Namespace) -> list[str]:
     """Return the names of the settings that the command may use."""
     command = arguments.words[-1]
-    given = arguments.database is not None or getattr(arguments, "argument", None) is not None
-    needs_database = command != "create" or arguments.models is not None
-    names = []
-    if needs_database and not given and not os.environ.get("USAGE_STORE_DATABASE"):
-        names.append("database")
-    if command not in _ON_THE_USAGE_TABLES and not arguments.usage_tables:
-        names += ["directory"] if arguments.directory is None else []
-        names += ["table"] if arguments.table is None else []
-    return names + (["models"] if arguments.models == THE_SETTING else [])
+    opens = command != "create" or arguments.models is not None
+    options = arguments.database, getattr(arguments, "argument", None), os.environ.get("USAGE_STORE_DATABASE") or None
+    named = any(each is not None for each in options)  # an empty text is a mistake that its reader names
+    on_files = command not in _ON_THE_USAGE_TABLES and not arguments.usage_tables
+    is_open = {
+        "database": opens and not named,
+        "directory": on_files and arguments.directory is None,
+        "table": on_files and opens and arguments.table is None,
+        "models": arguments.models == THE_SETTING,
+    }
+    return [name for name, value in is_open.items() if value]
 
 
 def _use(arguments: argparse.Namespace, wanted: list[str], found: ProjectSettings) -> None:
