@@ -57,6 +57,7 @@ def project_settings(start: str | os.PathLike[str] = ".") -> ProjectSettings | N
             "and _, with no digit first"
         )
     folder = os.path.dirname(file)
+    _refuse_dotted_name(file, folder, found.get("database", ""))
     return ProjectSettings(file, **{name: _absolute(folder, name, value) for name, value in found.items()})
 
 
@@ -105,6 +106,21 @@ def _refuse_other_names(file: str, document: dict[str, Any], tool: Any) -> None:
         for name in ("usage_store", "usage-store"):
             if isinstance(tables, dict) and isinstance(tables.get(name), dict):
                 raise ConfigurationError(f"{file}: [{place}{name}] is not read; write [tool.usage_store]")
+
+
+def _refuse_dotted_name(file: str, folder: str, database: str) -> None:
+    """Raise ConfigurationError for `package.module.name`, which as a path would be a new and empty database.
+
+    `shop.db` stays a path, also beside a package `shop`.
+    """
+    module, _, name = database.rpartition(".")
+    path = os.path.join(folder, *module.split("."))
+    is_module = os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py"))
+    if "." in module and is_module and not os.path.lexists(os.path.join(folder, database)):
+        raise ConfigurationError(
+            f"{_setting(file, 'database')} is {database!r}; if it means {name} in the module {module}, write a colon: "
+            f"{module}:{name}"
+        )
 
 
 def _setting(file: str, name: str) -> str:

@@ -158,7 +158,7 @@ def typed_options(arguments: argparse.Namespace) -> str:
     if typed.get("database") is not None and not names_an_object(typed["database"]):
         typed["database"] = file_of(arguments)
     options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in typed.items() if value is not None)
-    return options + " --usage-tables" * arguments.usage_tables
+    return f"{options} --usage-tables" if arguments.usage_tables else options
 
 
 def is_there(file: str) -> bool:
