@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from usage_store.engines.interface.paths_and_urls import names_an_object
+from usage_store.engines.interface.paths_and_urls import PROJECT_FILE, names_an_object, nearest_file
 from usage_store.errors import ConfigurationError
 
-_FILE = "pyproject.toml"
 _NAMES = ("database", "directory", "table", "models")
 
 
@@ -38,12 +37,11 @@ def project_settings(start: str | os.PathLike[str] = ".") -> ProjectSettings | N
     Returns None if there is no such file, or if it has no table `[tool.usage_store]`. Raises ConfigurationError, with
     the name of the file, if it cannot be read or has a setting that is not allowed.
     """
-    try:
-        file = _nearest(os.path.abspath(start))
-    except FileNotFoundError:  # the current folder was removed
+    file = nearest_file(PROJECT_FILE, start)
+    if file is None or not _is_mentioned(file):  # most files do not need the parser, which takes longest
         return None
-    found = None if file is None else _table(file)
-    if file is None or found is None:
+    found = _table(file)
+    if found is None:
         return None
     for name, value in found.items():
         if name not in _NAMES:
@@ -61,16 +59,9 @@ def project_settings(start: str | os.PathLike[str] = ".") -> ProjectSettings | N
     return ProjectSettings(file, **{name: _absolute(folder, name, value) for name, value in found.items()})
 
 
-def _nearest(folder: str) -> str | None:
-    """Return the path of the nearest `pyproject.toml`, or None if there is none or it does not mention this package."""
-    while not os.path.isfile(os.path.join(folder, _FILE)):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
-    file = os.path.join(folder, _FILE)
+def _is_mentioned(file: str) -> bool:
     text = _text(file)
-    return file if b"usage_store" in text or b"usage-store" in text else None
+    return b"usage_store" in text or b"usage-store" in text
 
 
 def _text(file: str) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import chdir, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.cli.open_for_command import opened, typed_options
+from usage_store.cli.open_for_command import blamed, opened, typed_options
 from usage_store.cli.project.other_programs_tables import listed, tables_of_others
-from usage_store.cli.project.settings_of_a_command import at_home, blamed
 from usage_store.errors import SchemaDrift
 from usage_store.migrate.adopt_other_runner import HISTORIES
 from usage_store.migrate.create_from_models import Generated, generate
@@ -64,7 +64,8 @@ def imported(arguments: argparse.Namespace) -> Imported:
     """Import the models. The database is not open meanwhile, and the import may not open it."""
     with opened(arguments, readonly=True, missing="empty", silent=True) as runner:
         before = _schema(runner)
-    with at_home(arguments, "models"), blamed(arguments, "models"):
+    is_set = "models" in arguments.settings_used
+    with chdir(arguments.settings.folder) if is_set else nullcontext(), blamed(arguments, "models"):
         return Imported(arguments.models, load_models(arguments.models), before)
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from usage_store.cli.output import complain
 from usage_store.cli.progress import Progress
-from usage_store.cli.project.settings_of_a_command import blamed
 from usage_store.engines import engine_of, lent, open_database
 from usage_store.engines import file_of as file_of_database
 from usage_store.engines.interface.paths_and_urls import default_target, names_an_object
-from usage_store.errors import ConfigurationError, DatabaseUnreadable
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files
 from usage_store.migrate.files.migrations_folder import project_of
@@ -187,3 +186,16 @@ def file_named(arguments: argparse.Namespace) -> Iterator[None]:
 def say(line: str) -> None:
     """Print a line on stderr immediately."""
     complain(line)
+
+
+@contextmanager
+def blamed(arguments: argparse.Namespace, *names: str) -> Iterator[None]:
+    """Name the settings and their file in an error that the block raises, if the values come from there."""
+    try:
+        yield
+    except UsageStoreError as error:
+        used = [name for name in names if name in arguments.settings_used]
+        if used:
+            names_used = " and ".join(f"`{name}`" for name in used)
+            error.add_note(f"set by {names_used} in [tool.usage_store] of {arguments.settings.file}")
+        raise

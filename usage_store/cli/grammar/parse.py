@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ALWAYS = ("-h", "--help", "--version")
 # For commands without these options.
 _DEFAULTS = {"directory": None, "table": None, "usage_tables": False, "models": None, "backup": True, "mode": None}
+_NO_SETTINGS = {"settings": None, "settings_used": ()}  # until the command has read them
 _EXCLUSIVE = (("--quick", "--full"), ("--compact-after-days", "--no-compact"), ("--directory", "--usage-tables"))
 _LONGEST = 80  # characters of a word that a message shows
 
@@ -174,7 +175,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(words: Words, typed: str) -> _Parser:
     command, parser = COMMANDS[words], _Parser(words, typed)
-    parser.set_defaults(words=words, **_DEFAULTS)
+    parser.set_defaults(words=words, **_DEFAULTS, **_NO_SETTINGS)
     if command.argument:
         known: dict[str, Any] = dict(ARGUMENTS[command.argument])
         parser.add_argument_group("argument").add_argument(known.pop("dest"), **known)

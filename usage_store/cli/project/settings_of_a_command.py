@@ -7,12 +7,12 @@ from contextlib import chdir, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.paths_and_urls import names_an_object
-from usage_store.errors import ConfigurationError, UsageStoreError
+from usage_store.errors import ConfigurationError
+from usage_store.project_settings import project_settings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from usage_store.project_settings import ProjectSettings
 
@@ -30,9 +30,8 @@ def settled(arguments: argparse.Namespace, say: Callable[[str], object]) -> Iter
     an object in the project's code, because the path in such an object usually begins there. Raises
     ConfigurationError for a file with a mistake, and for a folder of migrations that does not exist.
     """
-    arguments.settings, arguments.settings_used = None, ()
     wanted = _left_open(arguments)
-    found = _project_settings() if wanted else None
+    found = project_settings() if wanted else None
     if found is not None:
         _use(arguments, wanted, found)
     if arguments.models == THE_SETTING:
@@ -47,12 +46,6 @@ def settled(arguments: argparse.Namespace, say: Callable[[str], object]) -> Iter
         arguments.directory = os.path.abspath(arguments.directory)
     with chdir(arguments.settings.folder) if in_code else nullcontext():
         yield
-
-
-def _project_settings() -> ProjectSettings | None:
-    from usage_store.project_settings import project_settings  # noqa: PLC0415  only if something is left open
-
-    return project_settings()
 
 
 def _left_open(arguments: argparse.Namespace) -> list[str]:
@@ -95,28 +88,9 @@ def _no_models(arguments: argparse.Namespace) -> str:
 
 
 def _require_directory(arguments: argparse.Namespace) -> None:
-    if "directory" in arguments.settings_used and arguments.words[-1] != "create":
-        with blamed(arguments, "directory"):
-            if not os.path.isdir(arguments.directory):
-                raise ConfigurationError(
-                    f"{arguments.directory}: no such directory of migrations; `usage-store migrate create NAME` makes "
-                    "it, with a first migration"
-                )
-
-
-@contextmanager
-def blamed(arguments: argparse.Namespace, *names: str) -> Iterator[None]:
-    """Name the settings and their file in an error that the block raises, if the values are from there."""
-    try:
-        yield
-    except UsageStoreError as error:
-        used = [name for name in names if name in arguments.settings_used]
-        if used:
-            names_used = " and ".join(f"`{name}`" for name in used)
-            error.add_note(f"set by {names_used} in [tool.usage_store] of {arguments.settings.file}")
-        raise
-
-
-def at_home(arguments: argparse.Namespace, name: str) -> AbstractContextManager[None]:
-    """Be in the folder of the settings' file for a block, if this setting is used; else stay."""
-    return chdir(arguments.settings.folder) if name in arguments.settings_used else nullcontext()
+    is_set = "directory" in arguments.settings_used
+    if is_set and arguments.words[-1] != "create" and not os.path.isdir(arguments.directory):
+        raise ConfigurationError(
+            f"{arguments.directory}: no such directory of migrations; `usage-store migrate create NAME` makes it, with "
+            f"a first migration; set by `directory` in [tool.usage_store] of {arguments.settings.file}"
+        )
