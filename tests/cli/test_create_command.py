@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import besides_the_file, command
-from tests.support.databases import script
+from tests.support.commands import besides_the_file, called
+from tests.support.databases import rows, script
+from tests.support.migrations import write
 from usage_store.migrate.files.migrations_folder import usage_tables
 
 if TYPE_CHECKING:
@@ -32,9 +33,15 @@ def create(tmp_path: Path) -> Any:
     def run(*words: str, source: str = MODELS) -> subprocess.CompletedProcess[str]:
         (tmp_path / "models.py").write_text(source)
         where = ("--database", "app.db", "--directory", "own")
-        return command("create", "change", "--from", "models", *where, *words, cwd=tmp_path)
+        return called("create", "change", "--from", "models", *where, *words, cwd=tmp_path)
 
     return run
+
+
+def stamped(folder: Path) -> None:
+    """Let the tables of the database be those of a first migration."""
+    write(folder / "own", {"001_first": "def up(migrator, db):\n    pass\n"})
+    assert called("stamp", "1", "--database", "app.db", "--directory", "own", cwd=folder).returncode == 0
 
 
 def test_the_path_is_printed_on_stdout_and_todo_lines_and_notices_on_stderr(create: Any, tmp_path: Path) -> None:
@@ -43,16 +50,17 @@ def test_the_path_is_printed_on_stdout_and_todo_lines_and_notices_on_stderr(crea
     script(
         tmp_path / "app.db", "CREATE TABLE other_migrations (version, name, applied_at); CREATE TABLE usage_config (x)"
     )
+    stamped(tmp_path)
     done = create()
     todo = (
         "note.title: DEFAULT 'x' is dropped, because the model does not state it; state it in the model, or delete "
         "this line"
     )
     notice = "tables without a model, which stay as they are: a, b, doc"
-    assert (done.returncode, done.stdout) == (0, "own/001_change.py\n")
+    assert (done.returncode, done.stdout) == (0, "own/002_change.py\n")
     assert done.stderr == f"TODO: {todo}\nnotice: {notice}\n"
-    (tmp_path / "own" / "001_change.py").unlink()
-    told = {"written": True, "path": "own/001_change.py", "todo": [todo], "notices": [notice]}
+    (tmp_path / "own" / "002_change.py").unlink()
+    told = {"written": True, "path": "own/002_change.py", "todo": [todo], "notices": [notice]}
     assert json.loads(create("--json").stdout) == told
 
 
@@ -114,16 +122,61 @@ def test_the_folder_of_the_usage_tables_own_migrations_is_refused(tmp_path: Path
     for name in (str(ours), "link", "checkout/migrations", "checkout/../checkout/migrations/"):
         directory = tmp_path / name
         before = sorted(directory.iterdir())
-        done = command("create", "x", "--directory", name, *more, "--database", "app.db", cwd=tmp_path)
+        done = called("create", "x", "--directory", name, *more, "--database", "app.db", cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"error: {name}: this folder has the usage tables' own migrations, ")
         assert done.stderr.endswith("; choose another folder, such as --directory app_migrations\n")
         assert sorted(directory.iterdir()) == before
-    assert command("create", "x", "--directory", "app_migrations", cwd=tmp_path).returncode == 0
+    assert called("create", "x", "--directory", "app_migrations", cwd=tmp_path).returncode == 0
 
 
 def test_a_table_cannot_be_renamed_to_two_names(create: Any, tmp_path: Path) -> None:
     script(tmp_path / "app.db", "CREATE TABLE old (id INTEGER PRIMARY KEY, title TEXT NOT NULL)")
+    stamped(tmp_path)
     done = create("--rename", "old:note", "--rename", "old:other")
     assert (done.returncode, done.stderr) == (2, "error: --rename: old cannot get two names, note and other\n")
     assert create("--rename", "old:note", "--rename", "old:note").returncode == 0
+
+
+FIRST = """CREATE TABLE "note" ("id" INTEGER NOT NULL PRIMARY KEY, "title" TEXT NOT NULL);
+CREATE TABLE log (x); CREATE TABLE other (x);
+CREATE INDEX titles ON note (title);
+CREATE TRIGGER noted AFTER INSERT ON note BEGIN INSERT INTO log VALUES (new.id); END;
+INSERT INTO note (title) VALUES ('kept')"""
+
+
+def test_the_first_migration_of_a_database_with_tables_makes_them_as_they_are(create: Any, tmp_path: Path) -> None:
+    script(tmp_path / "app.db", FIRST)
+    done = create("--json")
+    told = json.loads(done.stdout)
+    assert (told["written"], told["path"]) == (True, "own/001_change.py")
+    first, without_model = told["notices"]
+    assert first == (
+        "the database has these tables already, and this first migration makes them as they are there; `usage-store "
+        f"migrate stamp 1 --database {tmp_path}/app.db --directory own` records it as applied; the models differ in 1: "
+        "after that, `create` again writes the difference"
+    )
+    assert without_model == "tables without a model, which stay as they are: log, other"
+    where = ("--database", "app.db", "--directory", "own")
+    failed = called(*where, cwd=tmp_path)
+    assert failed.returncode == 7
+    assert (
+        "; if the database has it since before its first migration, `usage-store migrate stamp 1` rec" in failed.stderr
+    )
+    assert called("stamp", "1", *where, cwd=tmp_path).returncode == 0
+    assert create().stdout == "own/002_change.py\n"
+    assert called("--no-backup", *where, cwd=tmp_path).returncode == 0
+    assert called("check", "--models", "models", *where, cwd=tmp_path).returncode == 0
+    assert rows(tmp_path / "app.db", "SELECT title FROM note") == [("kept",)]
+    new = ("--database", "new.db", "--directory", "own")
+    assert called(*new, cwd=tmp_path).returncode == 0
+    assert called("check", "--models", "models", *new, cwd=tmp_path).returncode == 0
+    assert called("validate", "--replay", *where, cwd=tmp_path).stdout.endswith("valid\n")
+
+
+def test_without_tables_of_the_models_the_first_migration_makes_them_as_the_models_say(
+    create: Any, tmp_path: Path
+) -> None:
+    script(tmp_path / "app.db", "CREATE TABLE other (x)")
+    assert create().stderr == "notice: tables without a model, which stay as they are: other\n"
+    assert 'CREATE TABLE "note"' in (tmp_path / "own" / "001_change.py").read_text()

@@ -113,7 +113,10 @@ def test_a_command_on_the_usage_tables_alone_takes_only_the_database(project: Pa
     done = run_python("-m", "usage_store", "maintain", "--dry-run", cwd=project)
     assert (done.returncode, used(project, done)) == (0, "database")
     done = called("create", "three", cwd=project)
-    assert (done.stdout, used(project, done)) == (f"{project}/shop/migrations/003_three.py\n", "directory")
+    assert (done.stdout, used(project, done)) == ("shop/migrations/003_three.py\n", "directory")
+    (project / "pyproject.toml").write_text(IN_CODE)
+    done = called("create", "four", cwd=project / "shop" / "deep")
+    assert done.stdout == f"{project}/shop/migrations/004_four.py\n"
 
 
 def test_usage_tables_chooses_their_migrations_instead_of_the_folder_in_the_settings(project: Path) -> None:

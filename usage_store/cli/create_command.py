@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from usage_store.cli.models_of_a_command import compared, imported
-from usage_store.cli.open_for_command import opened, say
+from usage_store.cli.models_of_a_command import as_they_are, compared, imported
+from usage_store.cli.open_for_command import opened, say, typed_options
 from usage_store.cli.run_command import Outcome
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.create_from_models import Generated, write
@@ -54,7 +54,22 @@ def _create_from_models(arguments: argparse.Namespace) -> Outcome:
         if written and runner.status().pending_count:
             raise ConfigurationError("a migration is pending; migrate first, or its changes would be written again")
         generated, notices = compared(runner, found, renames)
-    return _written(arguments, generated, notices)
+        first = None if written else as_they_are(runner, found, renames)
+    if first is None or not first.source:
+        return _written(arguments, generated, notices)
+    return _written(arguments, first, [_stamp_it(arguments, generated), *notices])
+
+
+def _stamp_it(arguments: argparse.Namespace, generated: Generated) -> str:
+    """Say what to do with the first migration of tables that exist already."""
+    count = len(generated.differences)
+    rest = (
+        "" if generated.empty else f"; the models differ in {count}: after that, `create` again writes the difference"
+    )
+    return (
+        "the database has these tables already, and this first migration makes them as they are there; "
+        f"`usage-store migrate stamp 1{typed_options(arguments)}` records it as applied{rest}"
+    )
 
 
 def _renames(arguments: argparse.Namespace) -> dict[str, str]:

@@ -10,12 +10,14 @@ from usage_store.cli.open_for_command import blamed, opened, typed_options
 from usage_store.cli.project.other_programs_tables import listed, tables_of_others
 from usage_store.errors import SchemaDrift
 from usage_store.migrate.adopt_other_runner import HISTORIES
-from usage_store.migrate.create_from_models import Generated, generate
+from usage_store.migrate.create_from_models import Generated, generate, generate_as_they_are
 from usage_store.migrate.from_models.load_models import Models, check_unchanged, load_models
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    import peewee
 
     from usage_store.engines.interface.schema_differences import Catalog
     from usage_store.migrate import MigrationRunner
@@ -76,12 +78,31 @@ def compared(
 
     Raises ConfigurationError if the import of the models changed the database.
     """
-    schema, renames = _schema(runner), renames or {}
-    check_unchanged(found.spec, found.before, schema)
-    models, notices = found.models.in_use({*schema.tables, *schema.others, *map(str.lower, renames.values())})
+    renames = renames or {}
+    check_unchanged(found.spec, found.before, _schema(runner))
+    models, notices = _in_use(runner, found, renames)
     generated = generate(runner.database, models, renames=renames)
-    known = {*renames, *(str(model._meta.table_name) for model in models)}
-    return generated, [*notices, *_without_model(runner, known)]
+    return generated, [*notices, *_without_model(runner, _tables(models, renames))]
+
+
+def as_they_are(runner: MigrationRunner, found: Imported, renames: Mapping[str, str]) -> Generated:
+    """Generate the migration that makes the tables of the models that the database has, as they are there. Reads only.
+
+    Old names in `renames` are tables of the models too.
+    """
+    models, _ = _in_use(runner, found, renames)
+    return generate_as_they_are(runner.database, _tables(models, renames))
+
+
+def _in_use(
+    runner: MigrationRunner, found: Imported, renames: Mapping[str, str]
+) -> tuple[list[type[peewee.Model]], list[str]]:
+    schema = _schema(runner)
+    return found.models.in_use({*schema.tables, *schema.others, *map(str.lower, renames.values())})
+
+
+def _tables(models: Iterable[type[peewee.Model]], renames: Mapping[str, str]) -> set[str]:
+    return {name.lower() for name in (*renames, *(str(model._meta.table_name) for model in models))}
 
 
 def _schema(runner: MigrationRunner) -> Catalog:
@@ -90,6 +111,6 @@ def _schema(runner: MigrationRunner) -> Catalog:
 
 def _without_model(runner: MigrationRunner, known: Collection[str]) -> list[str]:
     """Return a notice of the tables without a model. Usage tables and histories of migrations are not listed."""
-    passed = {*HISTORIES, *map(str.lower, known)}
+    passed = {*HISTORIES, *known}
     left = [name for name in tables_of_others(runner.database) if name.lower() not in passed]
     return [f"tables without a model, which stay as they are: {listed(left)}"] if left else []

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from usage_store.engines import connected, engine_of, inner
+from usage_store.engines.interface.table_changes import Change
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import new_file
 from usage_store.migrate.from_models.write_source import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import peewee
@@ -60,6 +61,23 @@ def generate(
     differences = tuple(line for change in changes for line in change.differences)
     runs = any(change.up for change in changes)
     return Generated(source_of(changes, todo) if runs else "", todo, differences)
+
+
+def generate_as_they_are(database: peewee.Database | peewee.DatabaseProxy, tables: Collection[str]) -> Generated:
+    """Generate the migration that makes tables as they are in the database, with indexes and triggers. Reads only.
+
+    `tables` are names in lower case. Names that are no tables are passed over. The source is empty if there is no table
+    of these names. This is the first migration of a database that has tables and no migrations.
+    """
+    with connected(inner(database)):
+        fingerprint = engine_of(database).Fingerprint(inner(database))
+        fingerprint.read()
+    found = [each for each in fingerprint.objects.values() if each.table.lower() in tables]
+    kinds = {kind: [each for each in found if each.kind == kind] for kind in ("table", "index", "trigger")}
+    up = [each.sql for each in (*kinds["table"], *kinds["index"], *kinds["trigger"])]
+    quoted = ['"' + each.name.replace('"', '""') + '"' for each in kinds["table"]]
+    change = Change(tuple(up), tuple(f"DROP TABLE {name}" for name in quoted))
+    return Generated(source_of([change], ()) if quoted else "")
 
 
 def write(directory: Path, title: str, generated: Generated) -> Path:

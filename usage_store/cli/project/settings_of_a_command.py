@@ -45,7 +45,15 @@ def settled(arguments: argparse.Namespace, say: Callable[[str], object]) -> Iter
     if in_code and arguments.directory is not None:
         arguments.directory = os.path.abspath(arguments.directory)
     with chdir(arguments.settings.folder) if in_code else nullcontext():
+        if "directory" in arguments.settings_used:
+            arguments.directory = _relative(arguments.directory)
         yield
+
+
+def _relative(path: str) -> str:
+    """Return a path as it is shorter to read: from the current folder, if it is inside that."""
+    folder = f"{os.getcwd()}{os.sep}"
+    return path.removeprefix(folder) if path != folder else path
 
 
 def _left_open(arguments: argparse.Namespace) -> list[str]:
