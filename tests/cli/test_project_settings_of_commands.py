@@ -243,6 +243,21 @@ def test_a_models_module_that_does_not_only_define_models_is_named(
     assert files_of(project / "shop" / "migrations") == before
 
 
+@pytest.mark.parametrize("words", ["check --models", "validate --models", "create x --from"])
+def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, words: str) -> None:
+    (project / "pyproject.toml").write_text(IN_CODE)
+    (project / "shop" / "models.py").write_text(MODELS + "db.create_tables([Note])\n")
+    done = called(*words.split(), cwd=project)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == (
+        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which this command must "
+        "not do; connect, and create tables, in a function that the application calls when it starts; set by "
+        f"`database` in [tool.usage_store] of {project}/pyproject.toml"
+    )
+    assert list(project.glob("*.db")) == []
+    assert called(cwd=project).returncode == 0, "a command that does not compare models may use such a module"
+
+
 def test_without_models_no_command_imports_them(project: Path) -> None:
     (project / "pyproject.toml").write_text(SETTINGS + 'models = "shop.models"\n')
     (project / "shop" / "models.py").write_text("raise ValueError\n")

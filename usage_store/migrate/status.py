@@ -66,12 +66,13 @@ def status(records: Records, *, ask: bool = False) -> MigrationStatus:
 
 
 def unadopted(records: Records, files: Sequence[Migration], applied: Sequence[Migration]) -> list[HistoryError]:
-    """Return an error if nothing is applied here, but another tool has run these files. Reads only."""
+    """Return an error if nothing has ever run here, but another tool has run these files. Reads only."""
     if applied:
         return []
     from usage_store.migrate.adopt_other_runner import not_adopted  # noqa: PLC0415  only for a new history
 
-    return not_adopted(records, files)
+    found = not_adopted(records, files)
+    return [] if found and records.log.checksums() else found
 
 
 def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
