@@ -75,8 +75,13 @@ def _text(file: str) -> bytes:
 def _table(file: str) -> dict[str, Any] | None:
     import tomllib  # noqa: PLC0415  a tenth of the time of `check`, which most calls do not need
 
+    text = _text(file)
+    if text.startswith(b"\xef\xbb\xbf"):
+        raise ConfigurationError(
+            f"{file}: cannot be read: it starts with a byte order mark; save it as UTF-8 without one"
+        )
     try:
-        document = tomllib.loads(_text(file).decode())
+        document = tomllib.loads(text.decode())
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{file}: cannot be read: line {line} is not UTF-8 text") from error

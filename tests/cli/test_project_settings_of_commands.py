@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,9 @@ def replaced(name: str, value: str) -> str:
 
 
 WRONG = [
+    (replaced("directory", '"pyproject.toml"'), (), "/pyproject.toml: a file, and not a folder of migrations; set by"),
+    (replaced("directory", '"pyproject.toml"'), ("create", "x"), "a file, and not a folder of migrations; set by `dir"),
+    ("\ufeff" + SETTINGS, (), "cannot be read: it starts with a byte order mark; save it as UTF-8 without one"),
     (SETTINGS + "x = \n", (), "cannot be read: Invalid value (at line 9, column 5)"),
     (SETTINGS + "databse = 'x'\n", (), "has no setting databse (allowed: "),
     (SETTINGS + "databse = 'x'\n", (), "; did you mean database?"),
@@ -205,6 +209,7 @@ def test_a_mistake_in_the_file_is_one_line_with_the_file(
     assert line.startswith("error: ")
     assert said in line
     assert f"{project}/pyproject.toml" in line
+    assert json.loads(called(*words, "--json", cwd=project / "shop" / "deep").stdout)["message"] == line[7:]
     assert {path: text for path, text in files_of(project).items() if "__pycache__" not in str(path)} == before
 
 

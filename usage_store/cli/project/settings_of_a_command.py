@@ -96,9 +96,30 @@ def _no_models(arguments: argparse.Namespace) -> str:
 
 
 def _require_directory(arguments: argparse.Namespace) -> None:
-    is_set = "directory" in arguments.settings_used
-    if is_set and arguments.words[-1] != "create" and not os.path.isdir(arguments.directory):
-        raise ConfigurationError(
-            f"{arguments.directory}: no such directory of migrations; `usage-store migrate create NAME` makes it, with "
-            f"a first migration; set by `directory` in [tool.usage_store] of {arguments.settings.file}"
-        )
+    if "directory" not in arguments.settings_used:
+        return
+    directory = arguments.directory
+    if os.path.isfile(directory) and not _is_archive(directory):
+        said = "a file, and not a folder of migrations"
+    elif arguments.words[-1] != "create" and _is_missing(directory):
+        said = "no such directory of migrations; `usage-store migrate create NAME` makes it, with a first migration"
+    else:
+        return
+    raise ConfigurationError(
+        f"{directory}: {said}; set by `directory` in [tool.usage_store] of {arguments.settings.file}"
+    )
+
+
+def _is_archive(path: str) -> bool:
+    from zipfile import is_zipfile  # noqa: PLC0415  only for a mistake or an archive
+
+    return is_zipfile(path)
+
+
+def _is_missing(path: str) -> bool:
+    """Return whether a path does not exist, and is not inside a file, which may be an archive."""
+    if os.path.lexists(path):
+        return False
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.path.isdir(path)
