@@ -115,7 +115,8 @@ PAGES: Mapping[tuple[str, ...], Page] = {
     ),
     ("migrate", "create"): Page(
         "Write a new migration into DIR, with the next number, and print its path. DIR must be given by --directory or "
-        "by the setting `directory`, and be a folder of your own. Without --from the migration is empty, and you write `up` and `down`. With --from it changes the "
+        "by the setting `directory`, and be a folder of your own. "
+        "Without --from the migration is empty, and you write `up` and `down`. With --from it changes the "
         "tables of the database into those of your Peewee models. The database itself is not changed.",
         "'add users' --directory own --from app.models",
         (3, 4, 5),
