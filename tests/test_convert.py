@@ -199,7 +199,7 @@ def test_ids_are_not_given_again_even_when_no_row_is_left(path: Path) -> None:
         ("CREATE TRIGGER mine AFTER INSERT ON usage_snapshots BEGIN SELECT 1; END", "mine"),
         ("INSERT INTO schema_migrations VALUES (2, 'more', 1752500000999)", "not a database of the original"),
         ("UPDATE schema_migrations SET version = 2", "not a database of the original"),
-        ("DELETE FROM schema_migrations", "so there is nothing to convert; run `usage-store migrate` instead"),
+        ("DELETE FROM schema_migrations", "nothing to convert; run `usage-store migrate --usage-tables` instead"),
         ("DROP TABLE usage_config", "not a database of the original"),
         ("UPDATE usage_config SET refresh_rate = 10.5 WHERE id = 2", "refresh_rate"),
         ("UPDATE usage_snapshots SET timestamp = -5 WHERE id = 4", "timestamp"),

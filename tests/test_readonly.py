@@ -156,17 +156,17 @@ def test_what_is_pending_is_refused_with_the_command_that_runs_it(path: Path, tm
     before = files_of(tmp_path)
     with pytest.raises(errors.MigrationsPending, match="1 of 3 migrations are pending") as caught:
         init_database(path, readonly=True)
-    assert f"`usage-store migrate --database {path}`" in str(caught.value)
+    assert f"`usage-store migrate --database {path} --usage-tables`" in str(caught.value)
     assert (caught.value.exit_code, UsageConfig._meta.database is None) == (1, False)
     (tmp_path / "an empty file.db").touch()
-    with pytest.raises(errors.MigrationsPending, match=r"--database '/.*an empty file\.db'`"):
+    with pytest.raises(errors.MigrationsPending, match=r"--database '/.*an empty file\.db' --usage-tables`"):
         init_database(tmp_path / "an empty file.db", readonly=True)
     (tmp_path / "an empty file.db").unlink()
     assert files_of(tmp_path) == before
 
 
 def test_a_missing_file_is_not_made_and_a_newer_one_is_refused(path: Path, tmp_path: Path) -> None:
-    creates = r"no such database; `usage-store migrate --database /.*/nowhere\.db` creates it$"
+    creates = r"no such database; `usage-store migrate --database /.*/nowhere\.db --usage-tables` creates it$"
     with pytest.raises(errors.DatabaseUnreadable, match=creates):
         init_database(tmp_path / "nowhere.db", readonly=True)
     assert not (tmp_path / "nowhere.db").exists()

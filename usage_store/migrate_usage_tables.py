@@ -51,7 +51,8 @@ def refuse_pending(database: peewee.Database) -> None:
             path = os.path.abspath(str(database.database))  # noqa: PTH100  a name that is not UTF-8 stays as it is
             raise MigrationsPending(
                 f"{path}: {status.pending_count} of {status.latest_version} migrations are pending, and this database "
-                f"was opened for reading only; `usage-store migrate --database {shlex.quote(path)}` runs them"
+                f"was opened for reading only; `usage-store migrate --database {shlex.quote(path)} --usage-tables` "
+                "runs them"
             )
         _require_tables(database)
 
@@ -67,5 +68,5 @@ def _require_tables(database: peewee.Database) -> None:
     if missing:
         raise SchemaDrift(
             f"the history says that the usage tables are there, but {', '.join(sorted(missing))} is missing; "
-            "`usage-store migrate validate` says what else differs"
+            "`usage-store migrate validate --usage-tables` says what else differs"
         )

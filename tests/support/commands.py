@@ -8,7 +8,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 from unittest.mock import patch
 
@@ -20,7 +23,6 @@ from usage_store.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
 # Without these capabilities, root is bound by the permissions of files like any other user.
@@ -36,7 +38,11 @@ def command(
 
 
 def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run a command like `command()`, but in this process, which saves the start of Python."""
+    """Run a command like `command()`, but in this process, which saves the start of Python.
+
+    Modules of the application that it imported are forgotten afterwards.
+    """
+    known = set(sys.modules)
     with (
         chdir(cwd),
         patch.dict(os.environ, environment(**extra), clear=True),
@@ -48,6 +54,9 @@ def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedP
             code = main([str(word) for word in words], door=("migrate",))
         except SystemExit as ended:  # argparse raises it
             code = int(ended.code or 0)
+    for name in sys.modules.keys() - known:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tempfile.gettempdir()):
+            del sys.modules[name]
     return _listed(subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue()), words)
 
 

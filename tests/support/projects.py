@@ -85,7 +85,9 @@ class Project:
         return MigrationRunner(self.database, self.directory)
 
     def generate(self, models: Sequence[type[Model]], renames: Mapping[str, str] | None = None) -> Generated:
-        return generate(self.database, models, renames=renames)
+        generated = generate(self.database, models, renames=renames)
+        assert renames or generated.empty is not bool(generated.differences), generated
+        return generated
 
     def migrate(self, models: Sequence[type[Model]], renames: Mapping[str, str] | None = None) -> Generated:
         """Generate a migration and run it; check that the tables then equal the models, and nothing is left to do."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from usage_store.cli.grammar.parse import parse
+from usage_store.cli.output import complain
 from usage_store.cli.run_command import run
+from usage_store.engines.interface.paths_and_urls import PROJECT_FILE, nearest_file
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from usage_store.cli.run_command import Outcome
 
@@ -39,4 +43,13 @@ def _command(arguments: argparse.Namespace) -> Outcome:
     name = arguments.words[-1]
     module = import_module(_MODULES.get(name, "usage_store.cli.migrate_commands"))
     command: Callable[[argparse.Namespace], Outcome] = getattr(module, name)
-    return command(arguments)
+    with _settled(arguments):
+        return command(arguments)
+
+
+def _settled(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    if arguments.models is None and nearest_file(PROJECT_FILE) is None:
+        return nullcontext()
+    from usage_store.cli.project.settings_of_a_command import settled  # noqa: PLC0415  not for every start of `check`
+
+    return settled(arguments, complain)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from usage_store.cli.models_of_a_command import Comparison
     from usage_store.errors import UsageStoreError
     from usage_store.migrate import Migration, Step
 
@@ -102,17 +103,34 @@ def status(arguments: argparse.Namespace) -> Outcome:
 
 
 def check(arguments: argparse.Namespace) -> Outcome:
-    """List the problems, and count the pending migrations. Both decide the exit code."""
+    """List the problems, and count the pending migrations. Both decide the exit code.
+
+    With --models, the differences between models and database are problems too.
+    """
+    compare = _comparison(arguments)
     with opened(arguments, readonly=True, missing="empty") as runner:
         problems, pending = runner.check()
+        differences, said = compare(runner)
     lines = [line for problem in problems for line in _problem_lines(problem)]
     lines += [f"{pending} pending"] if pending else []
+    lines += [line for problem in differences for line in _problem_lines(problem)]
+    lines += said
+    found = (*problems, *differences)
     data = {
         "database": file_of(arguments) or None,
         "pending_count": pending,
-        "problems": [_problem(problem) for problem in problems],
+        "problems": [_problem(problem) for problem in found],
     }
-    return Outcome(_worst(problems) or (_PENDING if pending else 0), lines, data)
+    return Outcome(_worst(found) or (_PENDING if pending else 0), lines, data)
+
+
+def _comparison(arguments: argparse.Namespace) -> Comparison:
+    """Return the comparison with the models of --models. Without this option it finds and says nothing."""
+    if arguments.models is None:
+        return lambda _runner: ((), ())
+    from usage_store.cli.models_of_a_command import comparison  # noqa: PLC0415  for this option only
+
+    return comparison(arguments)
 
 
 def _when(seconds: int | None) -> str:
@@ -127,14 +145,17 @@ def _when(seconds: int | None) -> str:
 def validate(arguments: argparse.Namespace) -> Outcome:
     """Check integrity, foreign keys, history and schema."""
     readonly = not arguments.replay
+    compare = _comparison(arguments)
     with opened(arguments, readonly=readonly, missing="refuse") as runner, ticking(_VALIDATING):
         report = runner.validate(full=arguments.full, replay=arguments.replay, notices=arguments.notices)
+        differences, said = compare(runner)
+    problems = (*report.problems, *differences)
     lines = [f"notice: {notice}" for notice in report.notices]
-    for problem in report.problems:
+    for problem in problems:
         lines += _problem_lines(problem)
-    lines += ["valid"] if report.ok else []
-    data = {"valid": report.ok, "problems": [_problem(problem) for problem in report.problems]}
-    return Outcome(_worst(report.problems), lines, {**data, "notices": list(report.notices)})
+    lines += [*said, *([] if problems else ["valid"])]
+    data = {"valid": not problems, "problems": [_problem(problem) for problem in problems]}
+    return Outcome(_worst(problems), lines, {**data, "notices": list(report.notices)})
 
 
 def plan(arguments: argparse.Namespace) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from usage_store.cli.output import complain
@@ -11,7 +11,7 @@ from usage_store.cli.progress import Progress
 from usage_store.engines import engine_of, lent, open_database
 from usage_store.engines import file_of as file_of_database
 from usage_store.engines.interface.paths_and_urls import default_target, names_an_object
-from usage_store.errors import ConfigurationError, DatabaseUnreadable
+from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files
 from usage_store.migrate.files.migrations_folder import project_of
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.engine import Missing
 
+_MAY_MAKE_USAGE_TABLES = ("migrate", "stamp", "adopt", "plan", "rehearse")
+_TYPED = ("database", "directory", "table")  # what a command that a message names must say again
+
 
 @contextmanager
 def opened(
@@ -33,6 +36,7 @@ def opened(
 
     A line on stderr names the file if it was created and, unless `silent`, if it is missing or empty.
     """
+    _refuse_strangers(arguments)
     reads = readonly or missing == "refuse"
     if not reads and not is_there(file_of(arguments)):  # an error here creates no file for migrations that cannot run
         find_files.discover(project_of(arguments.directory, arguments.table).directory, "")
@@ -50,6 +54,15 @@ def opened(
         )
 
 
+def _refuse_strangers(arguments: argparse.Namespace) -> None:
+    # Opened for reading only, because opening a file for writing changes its journal mode.
+    if arguments.words[-1] in _MAY_MAKE_USAGE_TABLES and arguments.directory is None and not arguments.usage_tables:
+        from usage_store.cli.project.other_programs_tables import refuse_strangers  # noqa: PLC0415  not for `check`
+
+        with database_of(arguments, readonly=True, missing="empty", silent=True) as database:
+            refuse_strangers(database, named(arguments))
+
+
 @contextmanager
 def database_of(
     arguments: argparse.Namespace,
@@ -64,7 +77,11 @@ def database_of(
     is_new = file != "" and not is_there(file)
     if is_new and missing != "empty" and (readonly or missing == "refuse"):
         raise DatabaseUnreadable(f"{named(arguments)}: no such database; {_that_creates(arguments)} it")
-    with _opened(_target(arguments), arguments.wait, readonly=readonly, missing=missing, mode=mode) as database:
+    with ExitStack() as stack:
+        with blamed(arguments, "database"):
+            database = stack.enter_context(
+                _opened(_target(arguments), arguments.wait, readonly=readonly, missing=missing, mode=mode)
+            )
         if is_new and missing == "create":
             say(f"created {named(arguments)}")
         elif is_new and not silent:
@@ -98,12 +115,14 @@ def target_of(arguments: argparse.Namespace) -> str:
 def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.DatabaseProxy:
     """Return the path or URL, or the application's database object, if the arguments name one."""
     target = target_of(arguments)
-    if not names_an_object(arguments.database or ""):  # only the option may name code to run, not the environment
+    if not names_an_object(
+        arguments.database or ""
+    ):  # an option or a setting may name code to run, the environment not
         return target
     from usage_store.migrate.files.import_by_name import import_object  # noqa: PLC0415  only this case needs it
 
     try:
-        found: peewee.Database | peewee.DatabaseProxy = import_object(target)
+        found: peewee.Database | peewee.DatabaseProxy = import_object(target, may_connect=arguments.models is None)
         engine_of(found)
     except ConfigurationError as error:
         raise ConfigurationError(f"{target}: {str(error).removeprefix(f'{target}: ')}") from error
@@ -112,7 +131,8 @@ def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.Dat
 
 def file_of(arguments: argparse.Namespace) -> str:
     """Return the absolute path of the database's file, or an empty text for a database in memory. Reads only."""
-    return file_of_database(_target(arguments))
+    with blamed(arguments, "database"):
+        return file_of_database(_target(arguments))
 
 
 def named(arguments: argparse.Namespace) -> str:
@@ -123,15 +143,21 @@ def named(arguments: argparse.Namespace) -> str:
 
 
 def _that_creates(arguments: argparse.Namespace) -> str:
-    """Name the command that creates the database or its tables: with the same database, folder and history table."""
+    return f"`usage-store migrate{typed_options(arguments)}` creates"
+
+
+def typed_options(arguments: argparse.Namespace) -> str:
+    """Return the options that a command in a message needs to mean the same database, folder and history table.
+
+    What comes from the project's settings is left out, because the settings apply to the next command too.
+    """
     import shlex  # noqa: PLC0415  only a message needs it
 
-    database = arguments.database
-    if database is not None and not names_an_object(database):
-        database = file_of(arguments)
-    given = (("--database", database), ("--directory", arguments.directory), ("--table", arguments.table))
-    options = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value is not None)
-    return f"`usage-store migrate{options}` creates"
+    typed = {name: getattr(arguments, name) for name in _TYPED if name not in arguments.settings_used}
+    if typed.get("database") is not None and not names_an_object(typed["database"]):
+        typed["database"] = file_of(arguments)
+    options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in typed.items() if value is not None)
+    return f"{options} --usage-tables" if arguments.usage_tables else options
 
 
 def is_there(file: str) -> bool:
@@ -160,3 +186,16 @@ def file_named(arguments: argparse.Namespace) -> Iterator[None]:
 def say(line: str) -> None:
     """Print a line on stderr immediately."""
     complain(line)
+
+
+@contextmanager
+def blamed(arguments: argparse.Namespace, *names: str) -> Iterator[None]:
+    """Name the settings and their file in an error that the block raises, if the values come from there."""
+    try:
+        yield
+    except UsageStoreError as error:
+        used = [name for name in names if name in arguments.settings_used]
+        if used:
+            names_used = " and ".join(f"`{name}`" for name in used)
+            error.add_note(f"set by {names_used} in [tool.usage_store] of {arguments.settings.file}")
+        raise

@@ -103,12 +103,13 @@ def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
 
 def _fail(error: BaseException, *, verbose: bool, json: bool) -> int:
     described_error = described(error)
+    described_error["message"] = "; ".join((described_error["message"], *getattr(error, "__notes__", ())))
     if verbose:
         complain(Block("".join(traceback.format_exception(error)).rstrip()))
     if json:
         applied = [str(step.migration) for step in getattr(error, "applied", ())]
         print(dumps({**described_error, "applied": applied}))
-    complain("; ".join((f"error: {described_error['message']}", *getattr(error, "__notes__", ()))))
+    complain(f"error: {described_error['message']}")
     diff = getattr(error, "diff", "")
     if diff:
         complain(Block(diff))

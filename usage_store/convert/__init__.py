@@ -66,7 +66,7 @@ def _is_original(runner: MigrationRunner) -> bool:
     if not applied:
         raise ConfigurationError(
             "no migration was applied to this database, so there is nothing to convert; run "
-            "`usage-store migrate` instead"
+            "`usage-store migrate --usage-tables` instead"
         )
     tables = set(runner.database.get_tables())
     if "usage_sessions" in tables:

@@ -38,6 +38,7 @@ _KEEPERS = {
     "playhouse": _Keeper("schema_migration", "applied", None),
     "peewee_migrate": _Keeper("migratehistory", "migrated_at", UTC),
 }
+HISTORIES = tuple(keeper.table for keeper in _KEEPERS.values())  # by their usual names
 
 
 def adopt(
@@ -72,6 +73,28 @@ def adopt(
     for migration in adopted:
         logger.info("adopted %s", migration)
     return adopted
+
+
+def not_adopted(records: Records, files: Sequence[Migration]) -> list[HistoryError]:
+    """Return an error for each history of another tool that records some of these files. Reads only.
+
+    Without this error, a runner with an empty history would run these files a second time.
+    """
+    names = {str(file) for file in files}
+    found = []
+    for source, keeper in _KEEPERS.items():
+        columns = {column.name for column in records.database.get_columns(keeper.table)}
+        if columns.issuperset(("id", "name", keeper.time)):
+            other = peewee.Table(keeper.table).bind(records.database)
+            ran = [name for (name,) in other.select(other.c.name).order_by(other.c.id).tuples() if name in names]
+            if ran:
+                found.append(
+                    HistoryError(
+                        f"{keeper.table} records that {source} has run {ran[-1]}; `usage-store migrate adopt {source}` "
+                        "takes over that history, so that nothing runs again"
+                    )
+                )
+    return found
 
 
 def _require_empty(records: Records) -> None:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from usage_store.engines import connected, engine_of, inner
+from usage_store.engines.interface.table_changes import Change
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import new_file
 from usage_store.migrate.from_models.write_source import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     import peewee
@@ -28,11 +29,12 @@ class Generated:
 
     `source` is the text of the file after its docstring. `todo` has one line for each difference that only a person
     can write. An empty `source` means that there is nothing to run: the database already matches the models, or all
-    differences are in `todo`.
+    differences are in `todo`. `differences` has one line for each way in which the database differs from the models.
     """
 
     source: str = ""
     todo: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -56,8 +58,26 @@ def generate(
     with connected(inner(database)):
         changes = engine_of(database).from_models.model_changes(inner(database), models, renames or {})
     todo = tuple(line for change in changes for line in change.todo)
+    differences = tuple(line for change in changes for line in change.differences)
     runs = any(change.up for change in changes)
-    return Generated(source_of(changes, todo) if runs else "", todo)
+    return Generated(source_of(changes, todo) if runs else "", todo, differences)
+
+
+def generate_as_they_are(database: peewee.Database | peewee.DatabaseProxy, tables: Collection[str]) -> Generated:
+    """Generate the migration that makes tables as they are in the database, with indexes and triggers. Reads only.
+
+    `tables` are names in lower case. Names that are no tables are passed over. The source is empty if there is no table
+    of these names. This is the first migration of a database that has tables and no migrations.
+    """
+    with connected(inner(database)):
+        fingerprint = engine_of(database).Fingerprint(inner(database))
+        fingerprint.read()
+    found = [each for each in fingerprint.objects.values() if each.table.lower() in tables]
+    kinds = {kind: [each for each in found if each.kind == kind] for kind in ("table", "index", "trigger")}
+    up = [each.sql for each in (*kinds["table"], *kinds["index"], *kinds["trigger"])]
+    quoted = ['"' + each.name.replace('"', '""') + '"' for each in kinds["table"]]
+    change = Change(tuple(up), tuple(f"DROP TABLE {name}" for name in quoted))
+    return Generated(source_of([change], ()) if quoted else "")
 
 
 def write(directory: Path, title: str, generated: Generated) -> Path:

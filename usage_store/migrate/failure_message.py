@@ -79,6 +79,9 @@ class Attempt:
         parts.append("rolled back" if self.atomic else "it ran with atomic = False, so its effects stay")
         verb = "applied" if self.direction == "up" else "rolled back"
         parts.append(f"{verb} before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
+        if self.direction == "up" and "already exists" in str(first):
+            stamp = f"`usage-store migrate stamp {self.migration.version}`"
+            parts.append(f"if the database has it since before its first migration, {stamp} records it as applied")
         kind = DiskFailed if self._is_the_disk(first) else MigrationFailed
         return kind(
             "; ".join(parts), version=self.migration.version, line=line, statement=statement, applied=tuple(done)

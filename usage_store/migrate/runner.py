@@ -16,7 +16,7 @@ from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.files_history_and_log import Records
 from usage_store.migrate.record.stored_source import required_source
 from usage_store.migrate.record.which_to_run import newest, plan, with_paths
-from usage_store.migrate.status import check, status
+from usage_store.migrate.status import check, status, unadopted
 
 if TYPE_CHECKING:
     import os
@@ -134,6 +134,8 @@ class MigrationRunner:
         with self.connected(), Loader(self.directory) as loader:
             files = self.records.files()
             applied = self.history.applied(files)
+            for problem in unadopted(self.records, files, applied):
+                raise problem
             direction: Direction = "down" if target is not None and target < newest(applied) else "up"
             return planned(self.records, self._load(loader, files, applied, direction, target), direction)
 
@@ -227,6 +229,8 @@ class MigrationRunner:
                 raise HistoryError(f"{table} is hidden by a temporary object of this connection; drop that first")
             if not plan(files, applied, direction, target, stored_source=stored_source):
                 return ()
+            for problem in unadopted(self.records, files, applied):
+                raise problem
             from usage_store.migrate.files.load_file import Loader  # noqa: PLC0415  see above
             from usage_store.migrate.run_in_transactions import Execution  # noqa: PLC0415  see above
 

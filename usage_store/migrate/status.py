@@ -55,7 +55,7 @@ def status(records: Records, *, ask: bool = False) -> MigrationStatus:
         pending_count=len(waiting),
         applied_migrations=applied,
         pending_migrations=tuple(waiting),
-        problems=(*find_problems(files, applied), *edited),
+        problems=(*find_problems(files, applied), *edited, *unadopted(records, files, applied)),
         notices=(
             *records.history.notices(),
             *passed_over(records.directory, files, applied),
@@ -65,12 +65,22 @@ def status(records: Records, *, ask: bool = False) -> MigrationStatus:
     )
 
 
+def unadopted(records: Records, files: Sequence[Migration], applied: Sequence[Migration]) -> list[HistoryError]:
+    """Return an error if nothing has ever run here, but another tool has run these files. Reads only."""
+    if applied:
+        return []
+    from usage_store.migrate.adopt_other_runner import not_adopted  # noqa: PLC0415  only for a new history
+
+    found = not_adopted(records, files)
+    return [] if found and records.log.checksums() else found
+
+
 def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
     """Return the problems of history, files and schema, and the number of pending migrations. Reads only."""
     files = records.files()
     applied = with_paths(records.history.applied(files), files)
     edited, _ = find_edits(records.log, applied)
-    problems: list[MigrationError] = [*find_problems(files, applied), *edited]
+    problems: list[MigrationError] = [*find_problems(files, applied), *edited, *unadopted(records, files, applied)]
     if applied and not records.log.is_current():
         from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of the start-up time of `check`
 

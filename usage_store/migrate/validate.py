@@ -10,6 +10,7 @@ from usage_store.migrate.expected_schema import Drift, drift
 from usage_store.migrate.files.passed_over import passed_over
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.which_to_run import find_problems, pending, with_paths
+from usage_store.migrate.status import unadopted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ def validate(
     ]
     edited, layout = find_edits(records.log, applied)
     problems += find_problems(files, applied)
-    problems += edited
+    problems += [*edited, *unadopted(records, files, applied)]
     said += [
         *records.history.notices(),
         *passed_over(records.directory, files, applied),

@@ -138,14 +138,17 @@ def test_a_module_of_nothing_but_bases_is_refused(package: str, tmp_path: Path) 
         load_models(f"{package}.only").in_use(())
 
 
-def test_statements_that_make_tables_on_import_are_noted_and_not_logged(
-    package: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    source = "from peewee import *\ndb = SqliteDatabase('app.db')\nclass T(Model):\n    a = TextField()\n"
+def test_an_import_that_opens_a_database_file_is_refused_and_opens_none(package: str, tmp_path: Path) -> None:
+    source = "from peewee import *\ndb = SqliteDatabase('{}')\nclass T(Model):\n    a = TextField()\n"
     source += "    class Meta: database = db\ndb.create_tables([T])\nT.create(a='x')\ndb.close()\n"
-    (tmp_path / package / "makes.py").write_text(source)
-    with caplog.at_level("INFO", "peewee"):
-        (statement,) = load_models(f"{package}.makes").statements
-    assert statement.startswith('CREATE TABLE IF NOT EXISTS "t"')
-    assert caplog.records == []
-    assert load_models(package).statements == ()
+    (tmp_path / package / "makes.py").write_text(source.format(tmp_path / "app.db"))
+    with pytest.raises(
+        ConfigurationError, match=rf"^{package}.makes: the import opens the database {tmp_path}/app.db, "
+    ):
+        load_models(f"{package}.makes")
+    assert not (tmp_path / "app.db").exists()
+    (tmp_path / package / "in_memory.py").write_text(source.format(":memory:"))
+    (model,) = load_models(f"{package}.in_memory").sure
+    model._meta.database.init(str(tmp_path / "later.db"))
+    assert model._meta.database.connect(), "after the import, it may be opened"
+    model._meta.database.close()

@@ -29,12 +29,18 @@ COMMANDS: Mapping[Words, Command] = {
     ("migrate", "status"): _on_files(
         "show which migrations are applied and which are pending", "", "--check", "--notices"
     ),
-    ("migrate", "check"): _on_files("exit with 0 only if nothing is pending or wrong"),
+    ("migrate", "check"): _on_files("exit with 0 only if nothing is pending or wrong", "", "--models"),
     ("migrate", "rollback"): _on_files(
         "undo the newest migration, or all above VERSION", "[VERSION]", "--no-backup", "--stored-source"
     ),
     ("migrate", "validate"): _on_files(
-        "look for damage, and for differences from the migrations", "", "--quick", "--full", "--replay", "--notices"
+        "look for damage, and for differences from the migrations",
+        "",
+        "--quick",
+        "--full",
+        "--replay",
+        "--notices",
+        "--models",
     ),
     ("migrate", "plan"): _on_files("print the SQL that would run", "[VERSION]"),
     ("migrate", "rehearse"): _on_files("try the pending migrations on a copy", "[VERSION]"),

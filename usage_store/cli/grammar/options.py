@@ -77,12 +77,13 @@ def _renamed(text: str) -> tuple[str, str]:
     return old, new
 
 
-# The arguments for argparse's add_argument. An option with an `action` other than `append` has no value.
+# The arguments for argparse's add_argument. An option with an `action` other than `append` has no value. With `nargs`
+# "?", the value may be left out.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--database": {
         "metavar": "PATH|URL|MODULE:NAME",
         "help": "the database: a path, a sqlite:/// URL, or MODULE:NAME for a Peewee database in your own code, which "
-        "is imported; default: $USAGE_STORE_DATABASE, else usage.db in the current folder",
+        "is imported; default: $USAGE_STORE_DATABASE, else the setting `database`, else usage.db in the current folder",
     },
     "--wait": {
         "type": seconds,
@@ -98,13 +99,18 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--directory": {
         "type": path,
         "metavar": "DIR",
-        "help": "the folder of the migration files; default: the migrations of the usage tables, which are part of "
-        "this package",
+        "help": "the folder of the migration files; default: the setting `directory`, else the migrations of the usage "
+        "tables, which are part of this package",
     },
     "--table": {
         "metavar": "NAME",
-        "help": "the name of the history table; default: the table in which the migrations of DIR are recorded "
-        "already, else a name made from DIR",
+        "help": "the name of the history table; default: the setting `table` if DIR is the setting `directory`, else "
+        "the table in which the migrations of DIR are recorded already, else a name made from DIR",
+    },
+    "--usage-tables": {
+        "action": "store_true",
+        "help": "use the migrations of the usage tables, also if the settings name a folder, and also in a database "
+        "that holds only tables of other programs",
     },
     "--no-backup": {
         "dest": "backup",
@@ -144,11 +150,21 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "run the applied migrations again on an empty copy, compare the schema with what they make there, and "
         "record that schema in the database's log",
     },
+    "--models": {
+        "dest": "models",
+        "nargs": "?",
+        "const": "",
+        "metavar": "MODULE[:NAME]",
+        "help": "also compare the tables of the database with the Peewee models in MODULE, which is imported; NAME is "
+        "one model, or a list of models; default: the setting `models`",
+    },
     "--from": {
         "dest": "models",
+        "nargs": "?",
+        "const": "",
         "metavar": "MODULE[:NAME]",
-        "help": "write what changes the tables of the database into those of the Peewee models in MODULE; NAME is one "
-        "model, or a list of models",
+        "help": "write what changes the tables of the database into those of the Peewee models in MODULE, which is "
+        "imported; NAME is one model, or a list of models; default: the setting `models`",
     },
     "--rename": {
         "type": _renamed,
@@ -200,7 +216,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--dry-run": {"action": "store_true", "help": "change nothing, and print what would be done"},
 }
 COMMON = ("--database", "--wait", "--json", "--verbose")
-MIGRATION_FILES = ("--directory", "--table")
+MIGRATION_FILES = ("--directory", "--table", "--usage-tables")
 
 # The arguments without a name of their own, by the name that usage lines show; in brackets, it may be left out.
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
@@ -224,5 +240,10 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def takes_a_value(option: str) -> bool:
-    """Return whether the word after an option is its value."""
+    """Return whether the word after an option is its value, or may be."""
     return option in OPTIONS and OPTIONS[option].get("action") in (None, "append")
+
+
+def may_have_no_value(option: str) -> bool:
+    """Return whether the value of an option may be left out."""
+    return option in OPTIONS and OPTIONS[option].get("nargs") == "?"

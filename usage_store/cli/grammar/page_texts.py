@@ -46,6 +46,7 @@ WORDS: Mapping[str, str] = {
     "notice": "a line about the database that is good to know; it is no error",
     "plan": "the SQL that would run, in its order",
     "rehearse": "run the pending migrations on a copy of the database, forward and back",
+    "setting": "a line in the table [tool.usage_store] of the nearest pyproject.toml, in this folder or above it",
     "stamp": "write a migration into the history without running it",
     "adopt": "take over the history of another program, without running anything",
     "backup": "a copy of the whole database in one file, in the same folder, such as usage.db.v3.TIME.backup",
@@ -113,8 +114,9 @@ PAGES: Mapping[tuple[str, ...], Page] = {
         (3, 4, 5, 7),
     ),
     ("migrate", "create"): Page(
-        "Write a new migration into DIR, with the next number, and print its path. DIR must be given, and be a folder "
-        "of your own. Without --from the migration is empty, and you write `up` and `down`. With --from it changes the "
+        "Write a new migration into DIR, with the next number, and print its path. DIR must be given by --directory or "
+        "by the setting `directory`, and be a folder of your own. "
+        "Without --from the migration is empty, and you write `up` and `down`. With --from it changes the "
         "tables of the database into those of your Peewee models. The database itself is not changed.",
         "'add users' --directory own --from app.models",
         (3, 4, 5),

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from usage_store._version import __version__
 from usage_store.cli.grammar.commands import COMMANDS, within
-from usage_store.cli.grammar.options import ARGUMENTS, COMMON, MIGRATION_FILES, OPTIONS, takes_a_value
+from usage_store.cli.grammar.options import (
+    ARGUMENTS,
+    COMMON,
+    MIGRATION_FILES,
+    OPTIONS,
+    may_have_no_value,
+    takes_a_value,
+)
 from usage_store.engines.interface.paths_and_urls import redact
 from usage_store.errors import ConfigurationError
 
@@ -20,8 +27,10 @@ if TYPE_CHECKING:
     from usage_store.cli.grammar.commands import Words
 
 _ALWAYS = ("-h", "--help", "--version")
-_DEFAULTS = {"directory": None, "table": None, "backup": True, "mode": None}  # for commands without these options
-_EXCLUSIVE = (("--quick", "--full"), ("--compact-after-days", "--no-compact"))
+# For commands without these options.
+_DEFAULTS = {"directory": None, "table": None, "usage_tables": False, "models": None, "backup": True, "mode": None}
+_NO_SETTINGS = {"settings": None, "settings_used": ()}  # until the command has read them
+_EXCLUSIVE = (("--quick", "--full"), ("--compact-after-days", "--no-compact"), ("--directory", "--usage-tables"))
 _LONGEST = 80  # characters of a word that a message shows
 
 
@@ -46,17 +55,17 @@ def _split(argv: Sequence[str], prog: str, door: Words) -> tuple[Words, list[str
     """Separate the words of the command from its options and argument. Options may stand anywhere."""
     words, rest, arguments = door, list[str](), list[str]()
     options: list[str] = []
-    coming = iter(argv)
+    coming = list(argv)
     no_more_options = False
-    for word in coming:
+    while coming:
+        word = coming.pop(0)
         if word == "--" and not no_more_options:
             no_more_options = True
         elif not no_more_options and _is_option(word):
-            name, equals, _ = word.partition("=")
-            options.append(name)
+            options.append(word.partition("=")[0])
             rest.append(word)
-            if not equals and takes_a_value(name):
-                rest += [value for value in (next(coming, None),) if value is not None]
+            if "=" not in word and _value_follows(word, words, coming):
+                rest.append(coming.pop(0))
         elif not arguments and (*words, word) in COMMANDS:
             words = (*words, word)
         else:
@@ -65,9 +74,19 @@ def _split(argv: Sequence[str], prog: str, door: Words) -> tuple[Words, list[str
     _check_options(options, words, typed)
     if arguments and not COMMANDS[words].argument:
         raise ConfigurationError(_unknown_command(arguments[0], words, typed))
+    taken = [option for option in options if may_have_no_value(option) and option in rest]
+    missing = COMMANDS[words].argument if not arguments and not set(options).intersection(_ALWAYS) else ""
+    if taken and missing[:1].isalpha():  # an argument in brackets may be missing
+        raise ConfigurationError(f"{missing} is missing, or was read as the value of {taken[0]}; write it before that")
     if len(arguments) > 1:
         raise ConfigurationError(f"{_cut(arguments[1])} is one argument too many for `{typed}`; {_see(typed)}")
     return words, [*rest, *(["--", *arguments] if arguments else [])]
+
+
+def _value_follows(option: str, words: Words, coming: Sequence[str]) -> bool:
+    if not coming or not takes_a_value(option):
+        return False
+    return not may_have_no_value(option) or not (_is_option(coming[0]) or (*words, coming[0]) in COMMANDS)
 
 
 def _is_option(word: str) -> bool:
@@ -156,7 +175,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser(words: Words, typed: str) -> _Parser:
     command, parser = COMMANDS[words], _Parser(words, typed)
-    parser.set_defaults(words=words, **_DEFAULTS)
+    parser.set_defaults(words=words, **_DEFAULTS, **_NO_SETTINGS)
     if command.argument:
         known: dict[str, Any] = dict(ARGUMENTS[command.argument])
         parser.add_argument_group("argument").add_argument(known.pop("dest"), **known)

@@ -1,4 +1,4 @@
-"""Handle the path or URL of a database, and the permissions of a new file."""
+"""Handle the path or URL of a database and the permissions of a new file, and find a file in the folders above."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 
 from usage_store.errors import InvalidValue
 
+PROJECT_FILE = "pyproject.toml"
 _OWNERS = 0o600  # the owner must be able to read and write
 _ALL = 0o777
 
@@ -16,15 +17,30 @@ def default_target() -> str:
     return os.environ.get("USAGE_STORE_DATABASE") or "usage.db"
 
 
-def names_an_object(target: str) -> bool:
+def names_an_object(target: str, folder: str = "") -> bool:
     """Return whether a target means a Python object, `package.module:name`. Reads only.
 
-    It does if both sides of the colon are Python names and no file has this name. A single letter before the colon is a
-    drive of Windows.
+    It does if both sides of the colon are Python names and no file has this name. Relative names begin at `folder`, by
+    default the current one. A single letter before the colon is a drive of Windows.
     """
     module, colon, name = target.partition(":")
     parts = (*module.split("."), *name.split("."))
-    return bool(colon) and len(module) > 1 and all(map(str.isidentifier, parts)) and not os.path.lexists(target)
+    is_name = bool(colon) and len(module) > 1 and all(map(str.isidentifier, parts))
+    return is_name and not os.path.lexists(f"{folder}{os.sep}{target}" if folder else target)
+
+
+def nearest_file(name: str, start: str | os.PathLike[str] = ".") -> str | None:
+    """Return the absolute path of the file of this name in a folder, or in the nearest folder above it. Reads only."""
+    try:
+        folder = os.path.abspath(start)
+    except FileNotFoundError:  # the current folder was removed
+        return None
+    while not os.path.isfile(f"{folder}{os.sep}{name}"):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+    return f"{folder}{os.sep}{name}"
 
 
 def redact(target: str) -> str:

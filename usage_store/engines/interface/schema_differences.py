@@ -84,6 +84,10 @@ class Catalog:
             self.strings,
         )
 
+    def indexes_of(self, table: str) -> dict[str, tuple[str, str, str]]:
+        """Return the indexes of a table, in the form of `others`."""
+        return {name: other for name, other in self.others.items() if other[:2] == ("index", table)}
+
     def as_models_state(self) -> Catalog:
         """Return the schema without the things that models cannot state."""
         return Catalog({name: table.as_models_state() for name, table in self.tables.items()}, self.others)

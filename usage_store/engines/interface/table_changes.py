@@ -28,7 +28,8 @@ class Change:
     """Statements and rebuilds for `up` and `down`, in the order in which they run.
 
     `deletes` and `drops` name what `up` loses, in the form that a migration declares: columns with values as
-    "table.column", and dropped objects. `todo` are lines about what a person has to write or to know.
+    "table.column", and dropped objects. `todo` are lines about what a person has to write or to know. `differences`
+    has one line for each way in which a table differs from its model.
     """
 
     up: tuple[str | Rebuild, ...] = ()
@@ -36,3 +37,4 @@ class Change:
     deletes: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()

@@ -1,31 +1,40 @@
-"""Import a module or an object that is named on the command line. This runs code of the application."""
+"""Import a module or an object that is named on the command line or in settings. This runs code of the application."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import peewee
+
+from usage_store.engines import file_of
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 
-def import_module(name: str) -> ModuleType:
+def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
     """Import a module. Modules of the current folder can be imported too.
 
-    Raises ConfigurationError for any error that the import raises, except KeyboardInterrupt.
+    What the module prints goes to stderr, because stdout is for the result of the command. Raises ConfigurationError
+    for any error that the import raises, except KeyboardInterrupt. Without `may_connect`, it is also an error if the
+    import connects a Peewee database to a file; that file is neither created nor opened.
     """
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
-        return importlib.import_module(name)
+        with redirect_stdout(sys.stderr), nullcontext() if may_connect else _files_closed():
+            return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
+    except _OpensAFile as error:
+        raise ConfigurationError(f"{name}: {error}") from error
     except BaseException as error:  # includes SystemExit, which must not end the program as a success
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{name}: cannot be imported: {type(error).__name__}: {reason}") from error
@@ -34,10 +43,48 @@ def import_module(name: str) -> ModuleType:
             sys.path.remove(folder)
 
 
-def import_object(spec: str) -> Any:
+def import_object(spec: str, *, may_connect: bool = True) -> Any:
     """Import `package.module:name` or `package.module:name.attribute`. Raises as `import_module`."""
     module, _, name = spec.partition(":")
     try:
-        return attrgetter(name)(import_module(module))
+        return attrgetter(name)(import_module(module, may_connect=may_connect))
     except AttributeError as error:
         raise ConfigurationError(f"{spec}: {module} has no {name}") from error
+
+
+class _OpensAFile(ConfigurationError):
+    """An import connects a database to a file."""
+
+
+@contextmanager
+def _files_closed() -> Iterator[None]:
+    """Refuse in the block to connect any Peewee database to a file. A database in memory can be connected."""
+    connect = peewee.Database.connect
+
+    def refuse(database: peewee.Database, *args: Any, **options: Any) -> Any:
+        name = _name_of(database)
+        if name:
+            raise _OpensAFile(
+                f"the import opens the database {name}, which this command must not do; connect, and create tables, "
+                "in a function that the application calls when it starts"
+            )
+        return connect(database, *args, **options)
+
+    _set_connect(refuse)
+    try:
+        yield
+    finally:
+        _set_connect(connect)
+
+
+def _set_connect(function: Any) -> None:
+    peewee.Database.connect = function  # type: ignore[method-assign]  # every way to a connection calls it
+
+
+def _name_of(database: peewee.Database) -> str:
+    if database.deferred:
+        return ""
+    try:
+        return file_of(database)
+    except ConfigurationError:  # of another kind, such as PostgreSQL
+        return str(database.database)

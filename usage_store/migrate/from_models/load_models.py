@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
@@ -13,7 +11,7 @@ from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.import_by_name import import_module
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
     from types import ModuleType
     from typing import TypeGuard
 
@@ -21,14 +19,10 @@ if TYPE_CHECKING:
 
 
 class Models(NamedTuple):
-    """The models of a module: `sure` have tables; `bases` may have tables or be only base classes.
-
-    `statements` are the SQL statements that created or changed tables, in any database, during the import.
-    """
+    """The models of a module: `sure` have tables; `bases` may have tables or be only base classes."""
 
     sure: tuple[type[peewee.Model], ...]
     bases: tuple[type[peewee.Model], ...] = ()
-    statements: tuple[str, ...] = ()
 
     def in_use(self, tables: Collection[str]) -> tuple[list[type[peewee.Model]], list[str]]:
         """Return the models that have tables, and one line for each model that was left out and may have a table.
@@ -55,44 +49,22 @@ def load_models(spec: str) -> Models:
     Modules of the current folder can be imported too. A module without NAME stands for the models that it or its
     submodules define, and for the through models of their many-to-many fields. In a module, a model that other models
     derive from, or that has no field of its own, may be only a base class. NAME is a model or an iterable of models,
-    and all of these are taken. Raises ConfigurationError if the import fails or there is no model.
+    and all of these are taken. Raises ConfigurationError if the import fails or connects a database to a file, and if
+    there is no model.
     """
     name, _, attribute = spec.partition(":")
     if not name:
         raise ConfigurationError(f"{spec!r}: not a module of models; allowed: package.models or package.models:NAME")
-    with _noted() as statements:
-        module = import_module(name)
+    module = import_module(name, may_connect=False)
     if not attribute:
-        return _models_in(module)._replace(statements=tuple(statements))
+        return _models_in(module)
     found = getattr(module, attribute, None)
     # A model class is iterable too, and iterating over it would read its rows.
     listed = list(found) if isinstance(found, Iterable) and not _is_model(found) else [found]
     models = tuple(model for model in listed if _is_model(model))
     if not models or len(models) < len(listed):
         raise ConfigurationError(f"{spec}: not a model or a list of models")
-    return Models(models, statements=tuple(statements))
-
-
-@contextmanager
-def _noted() -> Iterator[list[str]]:
-    """Collect the statements of the block that create or change tables. Peewee logs each statement before it runs."""
-    logger = logging.getLogger("peewee")
-    level, wanted = logger.level, logger.isEnabledFor(logging.DEBUG)
-    statements: list[str] = []
-
-    def note(record: logging.LogRecord) -> bool:
-        sql = str(record.msg[0]) if isinstance(record.msg, tuple) else ""
-        if sql.upper().startswith(("CREATE ", "ALTER ", "DROP ")):
-            statements.append(sql)
-        return wanted
-
-    logger.addFilter(note)
-    logger.setLevel(logging.DEBUG)
-    try:
-        yield statements
-    finally:
-        logger.removeFilter(note)
-        logger.setLevel(level)
+    return Models(models)
 
 
 def check_unchanged(spec: str, before: Catalog, after: Catalog) -> None:

@@ -84,7 +84,11 @@ def every_call(database: peewee.SqliteDatabase, directory: Path, path: Path) -> 
     assert len(runner.stamp(3)) == 1
     assert "CREATE TABLE" in generate(database, [model("three", title=peewee.TextField())]).source
     assert rows(path, "SELECT version, name FROM schema_migrations") == [(1, "one"), (2, "two"), (3, "three")]
+    with raw(path) as connection:
+        for file in FILES:
+            connection.execute("INSERT INTO migratehistory (name, migrated_at) VALUES (?, '2026-01-02')", (file,))
     adopting = MigrationRunner(database, directory, "adopted")
+    assert "usage-store migrate adopt peewee_migrate" in str(adopting.check()[0][0])
     assert [migration.version for migration in adopting.adopt("peewee_migrate")] == [1, 2, 3]
 
 
@@ -95,8 +99,6 @@ def test_every_call_works_and_leaves_what_is_set(
 ) -> None:
     with raw(path) as connection:
         connection.execute("CREATE TABLE migratehistory (id INTEGER PRIMARY KEY, name TEXT, migrated_at TEXT)")
-        for file in FILES:
-            connection.execute("INSERT INTO migratehistory (name, migrated_at) VALUES (?, '2026-01-02')", (file,))
 
     class Database(kind):  # type: ignore[valid-type,misc]
         def _add_conn_hooks(self, conn: Any) -> None:

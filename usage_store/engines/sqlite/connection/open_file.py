@@ -144,7 +144,7 @@ def _no_database(name: str) -> DatabaseUnreadable:
     import shlex  # noqa: PLC0415  only this message needs it
 
     return DatabaseUnreadable(
-        f"{name}: no such database; `usage-store migrate --database {shlex.quote(name)}` creates it"
+        f"{name}: no such database; `usage-store migrate --database {shlex.quote(name)} --usage-tables` creates it"
     )
 
 

@@ -43,8 +43,11 @@ def model_changes(
         changes = list(_renamed(scratch, wanted, renames))
         live = read_schema(scratch)
         for table in fields:
-            found = tuple(TableDiff(table, live, wanted, scratch, fields[table]).changes())
+            compared = TableDiff(table, live, wanted, scratch, fields[table])
+            found = tuple(compared.changes())
             changes += found
+            if any(change != Change() for change in found):
+                changes.append(Change(differences=compared.differences()))
             if table in mismatches and any(change.up for change in found):
                 changes.append(Change(todo=(mismatches[table],)))
     return tuple(change for change in changes if change != Change())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.interface.schema_differences import Catalog, differences
 from usage_store.engines.interface.table_changes import Change, Rebuild
 from usage_store.engines.sqlite.from_models.dropped_rules import dropped_rules
 from usage_store.engines.sqlite.from_models.not_ordinary_tables import not_as_wanted
@@ -32,7 +33,7 @@ from usage_store.engines.sqlite.schema.write_column_sql import literal_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from usage_store.engines.interface.schema_differences import Catalog, Table
+    from usage_store.engines.interface.schema_differences import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,7 @@ class Schema:
 
     def indexes(self, table: str) -> dict[str, str]:
         """Return the normalised SQL of the indexes of a table, by name."""
-        others = self.catalog.others.items()
-        return {name: sql for name, (kind, owner, sql) in others if kind == "index" and owner == table}
+        return {name: sql for name, (_, _, sql) in self.catalog.indexes_of(table).items()}
 
 
 def read_schema(database: peewee.SqliteDatabase) -> Schema:
@@ -97,6 +97,23 @@ class TableDiff:
             yield Change(
                 todo=tuple(not_as_wanted(self.scratch, self.live.objects[self.table], self.wanted.objects[self.table]))
             )
+
+    def differences(self) -> tuple[str, ...]:
+        """Say in words how the table differs from its model, one line for each difference."""
+        old, new = self.live.catalog.tables.get(self.table), self.wanted.catalog.tables.get(self.table)
+        if self.table not in self.live.objects:
+            return (f"table {self.table} is missing",)
+        if old is None or new is None:
+            found = not_as_wanted(self.scratch, self.live.objects[self.table], self.wanted.objects[self.table])
+            return tuple(line.partition("; write this")[0] for line in found)
+        expected, there = (
+            Catalog({self.table: self._stated(table)}, schema.catalog.indexes_of(self.table))
+            for table, schema in ((new, self.wanted), (old, self.live))
+        )
+        lines = [
+            line.replace("is not from a migration", "is not in the model") for line in differences(expected, there)
+        ]
+        return tuple(lines) or (f"{self.table} differs from its model",)
 
     def _dropped_rules(self, old: Table, new: Table) -> Iterator[str]:
         indexes = (

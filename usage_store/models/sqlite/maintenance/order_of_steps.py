@@ -117,6 +117,6 @@ def require_blocks(database: peewee.SqliteDatabase) -> None:
     ).fetchone()
     if triggers < 3:  # noqa: PLR2004
         raise ConfigurationError(
-            "usage tables or triggers of version 2 are missing; `usage-store migrate` runs pending migrations, "
-            "and `usage-store migrate validate` lists what is missing"
+            "usage tables or triggers of version 2 are missing; `usage-store migrate --usage-tables` runs pending "
+            "migrations, and `usage-store migrate validate --usage-tables` lists what is missing"
         )

@@ -82,7 +82,9 @@ def link(database: peewee.SqliteDatabase, triggers: Triggers, recording: Recordi
         if not migration.host_has_events(database):
             raise ConfigurationError("there is no events table with a session_id column to follow")
         if not database.table_exists("usage_store_state"):
-            raise ConfigurationError("the usage tables of version 3 are missing; `usage-store migrate` creates them")
+            raise ConfigurationError(
+                "the usage tables of version 3 are missing; `usage-store migrate --usage-tables` creates them"
+            )
         with recording():
             _make(database, migration)
 
