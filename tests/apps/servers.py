@@ -65,26 +65,32 @@ class Server:
 
 
 @contextmanager
-def serving(*words: str, cwd: Path, workers: int = 0, **extra: str) -> Iterator[Server]:
-    """Run a server in a folder until the end of the block, and check that none of its processes is left.
+def serving(*words: str, cwd: Path, workers: int = 0) -> Iterator[Server]:
+    """Run a server in a folder until the end of the block, as `started` does. Waits for so many workers."""
+    with started(*words, cwd=cwd) as (process, log):
+        yield Server(process, log, _url_of(process, log, workers))
+        process.terminate()
 
-    The database is `usage.db` in that folder. With `workers`, it is waited for until so many have started.
+
+@contextmanager
+def started(*words: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run a Python module as a process; the block ends it. Afterwards, none of the processes that it started is left.
+
+    The database is `usage.db` in the folder. What it prints is in the file that is given with the process.
     """
-    log = cwd / "server.log"
+    log = cwd / "printed.log"
     with log.open("wb") as printed:
         process = subprocess.Popen(
             [sys.executable, "-m", *words],
             cwd=cwd,
-            env=application_environment(cwd, **extra),
+            env=application_environment(cwd),
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        url = _url_of(process, log, workers)
-        yield Server(process, log, url)
-        process.terminate()
+        yield process, log
         process.wait(TIMEOUT)
         _await_end_of_all(process.pid)
     finally:
