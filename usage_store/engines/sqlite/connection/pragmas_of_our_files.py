@@ -81,9 +81,13 @@ class SqliteFile(peewee.SqliteDatabase):
             raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction as peewee does. Raises as `execute_sql`."""
+        """Begin a transaction as peewee does. Raises as `execute_sql`.
+
+        Until it ends, a statement of another asyncio task in this thread raises TransactionOpen.
+        """
         try:
             super().begin(lock_type)
+            self._state.conn.begun()
         except peewee.DatabaseError as error:
             raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 
