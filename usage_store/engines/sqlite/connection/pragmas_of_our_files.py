@@ -47,6 +47,10 @@ class SqliteFile(peewee.SqliteDatabase):
         super().__init__(database, timeout=timeout, **options)
         watch(self)
 
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed() else "connected"
+        return f"<{type(self).__name__} {self.path or ':memory:'!r}, {state}{', read-only' * self._readonly}>"
+
     def init(self, database: str | None, *args: Any, **options: Any) -> None:
         """Name the file, as peewee does."""
         super().init(database, *args, **options)
