@@ -48,9 +48,9 @@ class Server:
     def printed(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def post(self, numbers: Iterable[int]) -> Answers:
+    def post(self, numbers: Iterable[int], route: str = "snapshots") -> Answers:
         """Send each number once, from as many threads as there are clients; a thread stops where no answer comes."""
-        return _post(self.url, list(numbers), lambda _seen: None)
+        return _post(f"{self.url}/{route}", list(numbers), lambda _seen: None)
 
     def end_while_asked(self) -> Answers:
         """Send numbers without a pause, and SIGTERM after the first hundred answers, until the server is gone."""
@@ -59,7 +59,7 @@ class Server:
             if seen == 100:
                 self.process.terminate()
 
-        answers = _post(self.url, list(range(100_000)), end_at_the_hundredth)
+        answers = _post(f"{self.url}/snapshots", list(range(100_000)), end_at_the_hundredth)
         self.process.wait(TIMEOUT)
         return answers
 
@@ -147,7 +147,7 @@ def _post(url: str, numbers: list[int], seen: Callable[[int], object]) -> Answer
         with httpx.Client(base_url=url, timeout=TIMEOUT, limits=httpx.Limits(max_keepalive_connections=0)) as client:
             for number in mine:
                 try:
-                    answers.status[number] = client.post(f"/snapshots/{number}").status_code
+                    answers.status[number] = client.post(f"/{number}").status_code
                 except httpx.HTTPError:
                     answers.status[number] = 0
                     return
