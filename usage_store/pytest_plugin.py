@@ -1,72 +1,185 @@
-"""Pytest fixtures: a new, migrated database for each test with the models bound to it, empty or with data.
+"""Pytest fixtures: a new, migrated database for each test, with your application pointed at it; empty or with data.
 
-To have the tables of your application in it, override `usage_store_models` and `usage_store_migrations` in conftest.py.
+Override `usage_store_database`, `usage_store_models` and `usage_store_migrations` in conftest.py, so that the tables of
+your application are in it. Without that, the fixtures use `[tool.usage_store]` of the project's pyproject.toml.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import peewee
 
-    from usage_store.testing import Seeded
+    from usage_store.testing import MakeUsageDatabase, Seeded
+    from usage_store.testing.project_defaults import ProjectDefaults
+    from usage_store.testing.template import Recipe, Templates
 
 # usage_store is imported inside the fixtures, so that a test run without these fixtures does not need 80 ms for it.
 # ruff: noqa: PLC0415
 
 
 @pytest.fixture
-def usage_store_models() -> Sequence[type[peewee.Model]]:
-    """Return the models of the application that `usage_database` binds too. Override it; by default there are none."""
-    return ()
+def usage_store_database(_usage_store_defaults: ProjectDefaults) -> peewee.Database | peewee.DatabaseProxy | None:
+    """Return the application's own database or proxy, which points at the test's file during a test. Override it.
+
+    By default it is the database that the project's settings name as `module:name`, or else None. Then the database of
+    the models in `usage_store_models` is taken.
+    """
+    with _one_sentence():
+        return _usage_store_defaults.database
 
 
 @pytest.fixture
-def usage_store_migrations() -> Sequence[tuple[str | Path, str]]:
+def usage_store_models(_usage_store_defaults: ProjectDefaults) -> Sequence[type[peewee.Model]]:
+    """Return the models of the application that tests use. Override it; by default, the project's settings name them.
+
+    Models without a database are bound to the test's database.
+    """
+    with _one_sentence():
+        return _usage_store_defaults.models
+
+
+@pytest.fixture
+def usage_store_migrations(
+    _usage_store_defaults: ProjectDefaults,
+) -> Sequence[tuple[str | Path, str | None] | str | Path]:
     """Return the migrations of the application that run after the usage tables' migrations. Override it.
 
-    Each item is a pair of a directory and the name of its history table. By default there are none.
+    Each item is a pair of a directory and the name of its history table, or a directory alone. A relative directory is
+    taken from the folder of the file that defines the fixture. By default, the project's settings name the directory.
     """
-    return ()
+    with _one_sentence():
+        return _usage_store_defaults.migrations
+
+
+@pytest.fixture(scope="session")
+def usage_store_template() -> Callable[[peewee.Database], object] | None:
+    """Return a function that adds rows for all tests to the migrated database. Override it; by default it is None.
+
+    The function is called once per test run, and each test gets a copy of what it wrote.
+    """
+    return None
 
 
 @pytest.fixture
 def usage_database(
-    tmp_path: Path,
-    usage_store_models: Sequence[type[peewee.Model]],
-    usage_store_migrations: Sequence[tuple[str | Path, str]],
+    tmp_path: Path, _usage_store_recipe: Recipe, _usage_store_templates: Templates
 ) -> Iterator[peewee.Database]:
-    """Return a migrated SQLite database in the test's `tmp_path`, with the models bound to it.
+    """Return a new, migrated SQLite database in the test's `tmp_path`, closed, with the application pointed at it.
 
-    After the test, the models are unbound and the database is closed.
+    The usage models are bound to it, and `$USAGE_STORE_DATABASE` names its file. After the test, the application's
+    database, the bindings and the variable are as before, and the database is closed.
     """
-    from usage_store.engines import open_database
-    from usage_store.migrate import MigrationRunner
-    from usage_store.models import MODELS
-    from usage_store.models.storage_interface import storage_of
+    from usage_store.testing.make_usage_database import copied
 
-    database = open_database(tmp_path / "usage.db")
-    try:
-        MigrationRunner(database).migrate()
-        for directory, table_name in usage_store_migrations:
-            MigrationRunner(database, directory, table_name).migrate()
-        storage_of(database).prepare(database)
-        bound: list[Any] = [*MODELS, *usage_store_models]
-        with database.bind_ctx(bound, bind_refs=False, bind_backrefs=False):
-            yield database
-    finally:
-        database.close()
+    with _one_sentence(), copied(_usage_store_templates, _usage_store_recipe, str(tmp_path / "usage.db")) as database:
+        yield database
 
 
 @pytest.fixture
-def seeded_usage_database(usage_database: peewee.Database) -> tuple[peewee.Database, Seeded]:
+def seeded_usage_database(
+    tmp_path: Path, usage_database: peewee.Database, _usage_store_recipe: Recipe, _usage_store_templates: Templates
+) -> tuple[peewee.Database, Seeded]:
     """Return `usage_database` filled by `seed_usage`, and the data that was written."""
+    import pickle
+
     from usage_store.testing import seed_usage
 
-    return usage_database, seed_usage(usage_database)
+    path = tmp_path / "usage.db"
+    with _one_sentence():
+        is_ours = usage_database.database == str(path) and usage_database.is_closed()
+        if not is_ours or not _usage_store_templates.of(_usage_store_recipe).is_at(path):
+            return usage_database, seed_usage(usage_database)  # another fixture has used or replaced the database
+        template = _usage_store_templates.of(_usage_store_recipe, seeded=True)
+        template.copy(str(path))
+    return usage_database, pickle.loads(template.seeded)  # noqa: S301  this process has written it
+
+
+@pytest.fixture(scope="session")
+def make_usage_database(
+    tmp_path_factory: pytest.TempPathFactory,
+    _usage_store_defaults: ProjectDefaults,
+    _usage_store_templates: Templates,
+    usage_store_template: Callable[[peewee.Database], object] | None,
+) -> MakeUsageDatabase:
+    """Return a function that provides a migrated database for a `with` block: see `MakeUsageDatabase`.
+
+    It is for fixtures of module and session scope.
+    """
+    from usage_store.testing.make_usage_database import Factory
+
+    return Factory(
+        _usage_store_templates,
+        _usage_store_defaults,
+        usage_store_template,
+        lambda: tmp_path_factory.mktemp("usage_database"),
+        _one_sentence,
+    )
+
+
+@pytest.fixture(scope="session")
+def _usage_store_defaults(pytestconfig: pytest.Config) -> ProjectDefaults:
+    from usage_store.testing.project_defaults import ProjectDefaults
+
+    return ProjectDefaults(pytestconfig.rootpath)
+
+
+@pytest.fixture(scope="session")
+def _usage_store_templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    from usage_store.testing.template import Templates
+
+    return Templates(lambda: tmp_path_factory.mktemp("usage_store_template"))
+
+
+@pytest.fixture
+def _usage_store_recipe(
+    request: pytest.FixtureRequest,
+    usage_store_database: peewee.Database | peewee.DatabaseProxy | None,
+    usage_store_models: Sequence[type[peewee.Model]],
+    usage_store_migrations: Sequence[tuple[str | Path, str | None] | str | Path],
+    usage_store_template: Callable[[peewee.Database], object] | None,
+) -> Recipe:
+    from usage_store.testing.application import application_of
+    from usage_store.testing.make_usage_database import absolute_migrations
+    from usage_store.testing.template import Recipe
+
+    with _one_sentence():
+        application = application_of(usage_store_database, usage_store_models)
+        migrations = absolute_migrations(usage_store_migrations, _folder_of(request, "usage_store_migrations"))
+    return Recipe(application, migrations, usage_store_template)
+
+
+def _folder_of(request: pytest.FixtureRequest, name: str) -> str:
+    """Return the folder of the file that defines a fixture of a test."""
+    from inspect import unwrap
+    from pathlib import Path
+
+    definitions = request._fixturemanager.getfixturedefs(name, request.node) or ()  # noqa: SLF001  pytest has no public way
+    return str(Path(unwrap(definitions[-1].func).__code__.co_filename).absolute().parent)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Report an error of this package as one sentence. The traceback of a migration is in the test's captured stderr.
+
+    Pytest reports the error of a session's fixture again for each test, but the captured text only once.
+    """
+    from usage_store.errors import UsageStoreError
+
+    try:
+        yield
+    except UsageStoreError as error:
+        from usage_store.testing.template import TemplateFailed
+
+        if isinstance(error, TemplateFailed) and error.__cause__ is not None:
+            import traceback
+
+            traceback.print_exception(error.__cause__)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

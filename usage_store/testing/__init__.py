@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from usage_store.testing.dump_and_load import dump_usage, load_usage
+from usage_store.testing.make_usage_database import MakeUsageDatabase
 from usage_store.testing.seed import Seeded, seed_usage
 
-__all__ = ["Seeded", "dump_usage", "load_usage", "seed_usage"]
+__all__ = ["MakeUsageDatabase", "Seeded", "dump_usage", "load_usage", "seed_usage"]

@@ -92,6 +92,18 @@ class Engine(Protocol[D]):
     def close_all(self, database: D) -> None:
         """Close the connection of this thread, and those of other threads and pools that can be closed from here."""
 
+    def close_anyway(self, database: D) -> None:
+        """Close the connections that can be closed from here, also in a transaction, which is rolled back."""
+
+    def database_at(self, path: str) -> peewee.Database:
+        """Return a closed database for a file that exists and that may be lost. Opens nothing."""
+
+    def options_of(self, database: D) -> str:
+        """Return a text with the options of the connections of a database. Opens nothing."""
+
+    def pointed_at(self, database: D, path: str) -> AbstractContextManager[None]:
+        """Let a database use another file in the block, closed at its start and at its end; then all is as before."""
+
     def is_disk_failure(self, error: BaseException) -> bool:
         """Return whether an error means that the disk is full or fails."""
 

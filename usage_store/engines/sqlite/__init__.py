@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.engine import Engine
     from usage_store.engines.sqlite import copies, from_models, migrating, schema
     from usage_store.engines.sqlite.file.integrity_checks import damage, violations
+    from usage_store.engines.sqlite.file.point_at_file import (
+        close_anyway,
+        database_at,
+        options_of,
+        pointed_at,
+    )
     from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
 
 __all__ = [
@@ -46,8 +52,10 @@ __all__ = [
     "Fingerprint",
     "check_version",
     "close_all",
+    "close_anyway",
     "copies",
     "damage",
+    "database_at",
     "driver_errors",
     "file_of",
     "from_models",
@@ -61,9 +69,11 @@ __all__ = [
     "lent",
     "migrating",
     "open_database",
+    "options_of",
     "own_tables",
     "owns",
     "plain_connection",
+    "pointed_at",
     "raise_of_a_statement",
     "readable_errors",
     "refuse_readonly",
@@ -81,8 +91,12 @@ ANY_VALUE = "CAST({} AS BLOB)"
 
 
 _LATER = {
+    "close_anyway": "point_at_file",
     "damage": "integrity_checks",
+    "database_at": "point_at_file",
     "in_transaction": "write_transaction",
+    "options_of": "point_at_file",
+    "pointed_at": "point_at_file",
     "violations": "integrity_checks",
     "write_transaction": "write_transaction",
 }

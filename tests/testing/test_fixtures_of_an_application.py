@@ -1,0 +1,304 @@
+"""The fixtures in the test runs of two applications: one has a database, the other has a proxy.
+
+Each application has its tests in a folder with a conftest.py and its migrations.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from getpass import getuser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.programs import run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.quick
+
+SHOP = """
+    import peewee
+
+    db = peewee.SqliteDatabase("production.db", pragmas={"foreign_keys": 1, "cache_size": -77})
+
+    class Item(peewee.Model):
+        name = peewee.TextField()
+
+        class Meta:
+            database = db
+            table_name = "items"
+
+    def buy():
+        with db.atomic():
+            Item.create(name="lost")
+            raise ValueError
+"""
+KIOSK = """
+    import peewee
+
+    db = peewee.DatabaseProxy()
+    started = []
+
+    @db.attach_callback
+    def start(database):
+        if database is not None:
+            started.append(database.database)
+            database.connect()
+
+    class Item(db.Model):
+        name = peewee.TextField()
+
+        class Meta:
+            table_name = "items"
+
+    def buy():
+        with db.atomic():
+            Item.create(name="lost")
+            raise ValueError
+"""
+WATCHED = """
+    import sys
+    import pytest
+
+    opened = []
+    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "sqlite3.connect" else None)
+
+    def pytest_sessionfinish(session):
+        print("opened", len(opened), "of them production", sum("production" in each for each in opened))
+"""
+CONFTEST = """
+    import pytest
+    import APP
+
+    @pytest.fixture
+    def usage_store_database():
+        return APP.db
+
+    @pytest.fixture
+    def usage_store_models():
+        return [APP.Item]
+
+    @pytest.fixture
+    def usage_store_migrations():
+        return ["migrations"]  # beside this file
+
+    @pytest.fixture(scope="session")
+    def usage_store_template():
+        return lambda database: APP.Item.create(name="first")
+"""
+TESTS = """
+    import multiprocessing
+    import subprocess
+    import sys
+    import threading
+
+    import APP
+    import peewee
+    import pytest
+    import usage_store
+
+    INSERT = "import usage_store; usage_store.init_database(); usage_store.register_session('of a process')"
+
+    def register():
+        usage_store.register_session("of a child")
+        APP.db.close()
+
+    @pytest.mark.parametrize("n", [1, 2])
+    def test_it(usage_database, tmp_path, n):
+        with pytest.raises(ValueError):
+            APP.buy()
+        threads = [threading.Thread(target=lambda: (APP.Item.create(name="by a thread"), APP.db.close()))]
+        child = multiprocessing.get_context("fork").Process(target=register)
+        APP.db.close()
+        for each in (*threads, child):
+            each.start()
+            each.join()
+        subprocess.run([sys.executable, "-c", INSERT], check=True)
+        with APP.db.connection_context():
+            assert [each.name for each in APP.Item.select()] == ["first", "by a thread"]
+            assert sorted(each.session_id for each in usage_store.UsageSession) == ["of a child", "of a process"]
+            assert usage_store.MigrationRunner(APP.db).validate().ok
+        assert usage_database.database == str(tmp_path / "usage.db")
+
+    def test_with_data(seeded_usage_database):
+        database, seeded = seeded_usage_database
+        assert usage_store.UsageSnapshot.select().count() == len(seeded.snapshots) > 0
+        APP.Item.create(name="second")
+        seeded.snapshots[0]["snapshot_data"].clear()
+
+    def test_with_the_same_data(seeded_usage_database):
+        assert APP.Item.select().count() == 1
+        assert seeded_usage_database[1].snapshots[0]["snapshot_data"]
+
+    def test_afterwards():
+        assert AFTERWARDS
+        assert usage_store.UsageSession._meta.database is None
+"""
+ADD_ITEMS = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)')\n"
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text))
+
+
+def applications(folder: Path) -> None:
+    """Make two applications with their tests, and a conftest.py that watches which files are opened."""
+    write(folder / "conftest.py", WATCHED)
+    of_shop = "(APP.db.database, APP.db.is_closed()) == ('production.db', True)"
+    of_kiosk = "APP.db.obj is None and len(APP.started) == len(set(APP.started))"  # no file was announced twice
+    for name, source, afterwards in (("shop", SHOP, of_shop), ("kiosk", KIOSK, of_kiosk)):
+        write(folder / f"{name}.py", source)
+        for file, text in (("conftest.py", CONFTEST), (f"test_{name}.py", TESTS)):
+            write(folder / f"tests_of_{name}" / file, text.replace("AFTERWARDS", afterwards).replace("APP", name))
+        write(folder / f"tests_of_{name}" / "migrations" / "001_add_items.py", ADD_ITEMS)
+
+
+def run(folder: Path, *options: str) -> str:
+    """Run pytest in a folder, with warnings as errors and no plugin but ours, and return what it printed."""
+    own = ("-p", "no:cacheprovider", "-p", "usage_store.pytest_plugin", "-W", "error")
+    extra = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder)}
+    done = run_python("-m", "pytest", *own, *options, cwd=folder, **extra)
+    return done.stdout + done.stderr
+
+
+def test_the_fixture_tests_an_application_with_a_database_or_a_proxy_and_never_opens_its_file(tmp_path: Path) -> None:
+    applications(tmp_path)
+    printed = run(tmp_path, "-s")
+    assert "10 passed" in printed, printed
+    assert " of them production 0" in printed
+    assert "opened 0" not in printed
+    assert not (tmp_path / "production.db").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "options"), [("xdist", ["-n", "2"]), ("pytest_randomly", [])])
+def test_it_does_so_in_several_processes_and_in_random_order(tmp_path: Path, module: str, options: list[str]) -> None:
+    pytest.importorskip(module)
+    applications(tmp_path)
+    printed = run(tmp_path, "-p", module, *options)
+    assert "10 passed" in printed, printed
+    assert not (tmp_path / "production.db").exists()
+
+
+def test_migrations_that_fail_are_told_once_in_full_and_then_in_one_line(tmp_path: Path) -> None:
+    applications(tmp_path)
+    write(tmp_path / "tests_of_shop" / "migrations" / "002_fail.py", "def up(migrator, db):\n    price = 1 / 0\n")
+    write(
+        tmp_path / "tests_of_shop" / "conftest.py",
+        CONFTEST.replace("APP", "shop")
+        + """
+    @pytest.fixture(scope="session")
+    def made(make_usage_database):
+        import shop
+        with make_usage_database(database=shop.db, migrations=["migrations"]) as database:
+            yield database
+        """,
+    )
+    write(
+        tmp_path / "tests_of_shop" / "test_more.py",
+        """
+        def test_with_the_factory(made): pass
+        def test_with_the_factory_again(made): pass
+        """,
+    )
+    printed = run(tmp_path, "tests_of_shop")
+    assert "6 errors" in printed, printed
+    assert printed.count("price = 1 / 0") == 1, printed
+    failed, error = "the template of the test databases could not be made", "MigrationFailed: 002_fail.py, line 2: Zero"
+    assert printed.count(f"\n{failed}: {error}") == 2, printed  # pytest repeats what a session's fixture says
+    assert printed.count(f"\n{failed}; see tests_of_shop/test_more.py::test_with_the_factory: {error}") == 4, printed
+
+
+def test_the_settings_of_the_project_name_what_the_fixtures_use(tmp_path: Path) -> None:
+    applications(tmp_path)
+    settings = {"database": "app.kiosk:db", "directory": "app/steps", "table": "kiosk_history", "models": "app.kiosk"}
+    lines = "".join(f'{name} = "{value}"\n' for name, value in settings.items())
+    write(tmp_path / "pyproject.toml", "[tool.usage_store]\n" + lines)
+    write(tmp_path / "app" / "kiosk.py", KIOSK)
+    write(tmp_path / "app" / "steps" / "001_add_items.py", ADD_ITEMS)
+    write(
+        tmp_path / "unit" / "test_settings.py",
+        """
+        import pytest
+        import app.kiosk
+
+        @pytest.fixture(scope="module")
+        def made(make_usage_database, tmp_path_factory):
+            with make_usage_database() as database:
+                yield database
+
+        @pytest.mark.parametrize("n", [1, 2])
+        def test_in_one_file(made, n):
+            assert app.kiosk.db.obj is made
+            app.kiosk.Item.create(name="a")
+            assert app.kiosk.Item.select().count() == n
+            assert made.table_exists("kiosk_history")
+
+        def test_in_a_file_of_its_own(made, usage_database, tmp_path):
+            assert app.kiosk.db.obj.database == usage_database.database == str(tmp_path / "usage.db")
+            assert app.kiosk.Item.select().count() == 0
+
+        def test_in_the_one_file_again(made):
+            assert app.kiosk.Item.select().count() == 2
+        """,
+    )
+    write(
+        tmp_path / "unit" / "test_own.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def usage_store_migrations():
+            return []
+
+        def test_the_fixture_wins(usage_database):
+            assert not usage_database.table_exists("items")
+        """,
+    )
+    printed = run(tmp_path, "unit")
+    assert "5 passed" in printed, printed
+    for wrong, says in (
+        ("database = 7", "pyproject.toml: [tool.usage_store] database is 7; it must be a text that is not empty"),
+        ("database = 'app.kiosk:nothing'", "app.kiosk:nothing: app.kiosk has no nothing"),
+        ("models = 'app.missing'", "app.missing: cannot be imported: ModuleNotFoundError"),
+    ):
+        write(tmp_path / "pyproject.toml", "[tool.usage_store]\n" + wrong)
+        printed = run(tmp_path, "unit/test_own.py")
+        assert printed.count(says) == 1
+        assert "Traceback" not in printed
+
+
+def test_two_databases_are_one_sentence_and_a_killed_run_leaves_nothing_outside_of_the_temporary_folder(
+    tmp_path: Path,
+) -> None:
+    applications(tmp_path)
+    write(
+        tmp_path / "test_both.py",
+        """
+        import os, signal
+        import kiosk, pytest, shop
+
+        @pytest.fixture
+        def usage_store_models():
+            return [shop.Item, kiosk.Item]
+
+        def test_both(usage_database): pass
+
+        def test_killed(make_usage_database):
+            with make_usage_database(database=shop.db, migrations=["tests_of_shop/migrations"]) as database:
+                shop.Item.create(name="a")
+                database.begin()
+                os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    before = {each for each in tmp_path.rglob("*") if "__pycache__" not in each.parts}
+    printed = run(tmp_path, "test_both.py", "-k", "both and not killed")
+    assert "1 error" in printed
+    assert "one test has one database, but shop.Item has SqliteDatabase('production.db') and kiosk.Item" in printed
+    assert "test_both.py:1" not in printed
+    assert "passed" not in run(tmp_path, "test_both.py", "-k", "killed")
+    after = {each for each in tmp_path.rglob("*") if "__pycache__" not in each.parts}
+    assert {each.relative_to(tmp_path).parts[0] for each in after - before} == {f"pytest-of-{getuser()}"}

@@ -1,0 +1,88 @@
+"""Find the database of an application that is tested, and the models that a test must bind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from usage_store.engines import engine_of_kind, is_database
+from usage_store.errors import ConfigurationError
+from usage_store.errors.rejected_input import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import peewee
+
+
+class Application(NamedTuple):
+    """What a test takes from an application.
+
+    `database` is the database or proxy that points at the test's file during the test. It is None if the application
+    has none. `models` are the models that have another database or none; they are bound during the test.
+    """
+
+    database: peewee.Database | peewee.DatabaseProxy | None = None
+    models: tuple[type[peewee.Model], ...] = ()
+
+
+def application_of(
+    named: peewee.Database | peewee.DatabaseProxy | None, models: Iterable[type[peewee.Model]]
+) -> Application:
+    """Return the application with this database, or with the one database of its models. Opens and changes nothing.
+
+    Raises ConfigurationError if there are two different databases, or one that cannot be used.
+    """
+    models = tuple(models)
+    if named is not None and not is_database(named):
+        raise ConfigurationError(f"usage_store_database must be a Peewee Database or DatabaseProxy, not {shown(named)}")
+    known = [(f"{each.__module__}.{each.__name__} has", _database(each)) for each in models]
+    # Without a name, an empty proxy of the models is the database. Beside another database, it only waits for one.
+    found = [(name, each) for name, each in known if each is not None and (named is None or not _is_empty(each))]
+    if named is not None:
+        found.insert(0, ("usage_store_database is", named))
+    for name, each in found[1:]:
+        if _itself(each) is not _itself(found[0][1]):
+            raise ConfigurationError(
+                f"one test has one database, but {found[0][0]} {_described(found[0][1])} and {name} "
+                f"{_described(each)}; leave the models of one of them out of usage_store_models"
+            )
+    database = next((each for _, each in found if _is_proxy(each)), found[0][1] if found else None)
+    if database is not None and not _is_proxy(database):
+        _refuse_other_engines(database)
+    return Application(database, tuple(each for each in models if _itself(_database(each)) is not _itself(database)))
+
+
+def _database(model: type[peewee.Model]) -> Any:
+    return model._meta.database
+
+
+def _is_proxy(database: Any) -> bool:
+    return hasattr(database, "attach_callback")
+
+
+def _is_empty(database: Any) -> bool:
+    """Return whether a proxy has no database, or a database no name yet."""
+    inner = getattr(database, "obj", database)
+    return inner is None or bool(inner.deferred)
+
+
+def _itself(database: Any) -> Any:
+    """Return the database of a proxy. A proxy without a database, and a database, are returned themselves."""
+    inner = getattr(database, "obj", database)
+    return database if inner is None else inner
+
+
+def _refuse_other_engines(database: Any) -> None:
+    try:
+        engine_of_kind(type(database))
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error}; give the application a DatabaseProxy, which tests initialise with a file of SQLite"
+        ) from None
+
+
+def _described(database: Any) -> str:
+    inner = _itself(database)
+    if _is_proxy(inner):
+        return "a DatabaseProxy without a database"
+    return f"{type(inner).__name__}({inner.database!r})"

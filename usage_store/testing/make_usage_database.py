@@ -1,0 +1,122 @@
+"""Provide a migrated database for a block, with an application pointed at it: the factory behind the fixtures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from usage_store.errors import ConfigurationError
+from usage_store.errors.rejected_input import shown
+from usage_store.testing.application import application_of
+from usage_store.testing.point_application import pointed
+from usage_store.testing.template import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    import peewee
+
+    from usage_store.testing.project_defaults import ProjectDefaults
+    from usage_store.testing.template import Templates
+
+
+class MakeUsageDatabase(Protocol):
+    """The type of the fixture `make_usage_database`, a function for fixtures of module and session scope."""
+
+    def __call__(
+        self,
+        *,
+        database: peewee.Database | peewee.DatabaseProxy | None = None,
+        models: Sequence[type[peewee.Model]] | None = None,
+        migrations: Iterable[tuple[str | Path, str | None] | str | Path] | None = None,
+        path: str | Path | None = None,
+    ) -> AbstractContextManager[peewee.Database]:
+        """Provide a migrated database for a `with` block, as `usage_database` does for a test.
+
+        The arguments are what the fixtures `usage_store_database`, `usage_store_models` and `usage_store_migrations`
+        return for a test; without them, the settings of the project are used. A relative directory is taken from the
+        folder of the calling file. The file is made at `path`, or in pytest's temporary folder. Raises
+        ConfigurationError, and what the migrations raise.
+        """
+
+
+class Factory(NamedTuple):
+    """The function of the fixture `make_usage_database`.
+
+    `new_folder` makes a folder for each database. Errors are raised inside of `reporting()`.
+    """
+
+    templates: Templates
+    defaults: ProjectDefaults
+    fill: Callable[[peewee.Database], object] | None
+    new_folder: Callable[[], Path]
+    reporting: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def __call__(
+        self,
+        *,
+        database: peewee.Database | peewee.DatabaseProxy | None = None,
+        models: Sequence[type[peewee.Model]] | None = None,
+        migrations: Iterable[tuple[str | Path, str | None] | str | Path] | None = None,
+        path: str | Path | None = None,
+    ) -> AbstractContextManager[peewee.Database]:
+        """Provide a migrated database for a block: see MakeUsageDatabase."""
+        caller = sys._getframe(1).f_code.co_filename  # noqa: SLF001  relative directories begin beside this file
+        return self._made(database, models, migrations, path, str(Path(caller).absolute().parent))
+
+    @contextmanager
+    def _made(
+        self,
+        database: peewee.Database | peewee.DatabaseProxy | None,
+        models: Sequence[type[peewee.Model]] | None,
+        migrations: Iterable[tuple[str | Path, str | None] | str | Path] | None,
+        path: str | Path | None,
+        folder: str,
+    ) -> Iterator[peewee.Database]:
+        with self.reporting():
+            application = application_of(
+                self.defaults.database if database is None else database,
+                self.defaults.models if models is None else models,
+            )
+            listed = absolute_migrations(self.defaults.migrations if migrations is None else migrations, folder)
+            file = str(Path(path or self.new_folder() / "usage.db").absolute())
+            with copied(self.templates, Recipe(application, listed, self.fill), file) as found:
+                yield found
+
+
+@contextmanager
+def copied(templates: Templates, recipe: Recipe, path: str) -> Iterator[peewee.Database]:
+    """Copy a template to `path`, and point the application of its recipe at the copy in the block.
+
+    Raises ConfigurationError if there is a file already, and what `pointed()` and the migrations raise.
+    """
+    if os.path.lexists(path):
+        raise ConfigurationError(f"{path}: this file exists already; the database of a test is a new file")
+    templates.of(recipe).copy(path)
+    with pointed(recipe.application, path) as database:
+        yield database
+
+
+def absolute_migrations(
+    listed: Iterable[tuple[str | Path, str | None] | str | Path] | str | Path, folder: str
+) -> tuple[tuple[str, str | None], ...]:
+    """Return pairs of an absolute directory and a history table. A relative directory begins at `folder`.
+
+    The table is None for an item without one. Raises ConfigurationError for an item that is neither.
+    """
+    if isinstance(listed, (str, os.PathLike)):
+        listed = [listed]
+    found = []
+    for item in listed:
+        directory, table = item if isinstance(item, tuple) and len(item) == 2 else (item, None)  # noqa: PLR2004  a pair
+        if not isinstance(directory, (str, os.PathLike)) or not isinstance(table, str | None):
+            raise ConfigurationError(
+                f"usage_store_migrations has {shown(item)}; allowed: a directory, or a pair of a directory and the "
+                "name of its history table"
+            )
+        found.append((os.path.join(folder, directory), table))  # noqa: PTH118  it also joins str
+    return tuple(found)
