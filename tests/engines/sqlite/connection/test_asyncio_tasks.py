@@ -84,3 +84,20 @@ def test_the_end_of_a_transaction_frees_the_connection_for_other_tasks(path: Pat
         store.register_session("s")
         asyncio.run(main())
         assert numbers() == list(range(5))
+
+
+def test_a_transaction_that_outlives_its_task_can_be_ended_by_another_one(path: Path) -> None:
+    async def begins() -> None:
+        database.begin()
+        insert(1)
+
+    async def main() -> None:
+        await asyncio.create_task(begins())
+        insert(2)
+        database.rollback()
+        insert(3)
+
+    with opened(path) as database:
+        store.register_session("s")
+        asyncio.run(main())
+        assert numbers() == [3]

@@ -48,7 +48,7 @@ class FileConnection(sqlite3.Connection):
     def __init__(self, path: str, database: str, **options: Any) -> None:
         self.path = path
         self.kept = False
-        self.task: object = None  # the asyncio task that began the transaction
+        self.task: Any = None  # the asyncio task that began the transaction
         self.look_again = monotonic() + _SECONDS if path else math.inf
         self.inode = inode(path) if path else None
         if path:
@@ -93,7 +93,7 @@ class FileConnection(sqlite3.Connection):
         self.task = _task()
 
     def _refuse_another_task(self) -> None:
-        if not self.in_transaction:
+        if not self.in_transaction or self.task.done():  # a transaction that outlives its task is for each of them
             self.task = None
         elif _task() is not self.task:
             raise TransactionOpen(f"{self.path or ':memory:'}: {_OF_ANOTHER_TASK}")
@@ -127,11 +127,11 @@ class FileConnection(sqlite3.Connection):
             OPEN.discard(self)
 
 
-def _task() -> object:
+def _task() -> Any:
     """Return the asyncio task that runs in this thread, or None. Does not import asyncio."""
-    asyncio = sys.modules.get("asyncio")
+    current = getattr(sys.modules.get("asyncio"), "current_task", lambda: None)
     try:
-        return None if asyncio is None else asyncio.current_task()
+        return current()
     except RuntimeError:  # no loop runs in this thread
         return None
 
