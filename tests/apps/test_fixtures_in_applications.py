@@ -171,3 +171,27 @@ def test_two_applications_are_tested_and_their_files_are_never_made(how: tuple[s
     done = run_python(*words, cwd=tmp_path, **environment)
     assert re.search(r"^62 passed", done.stdout, re.MULTILINE), done.stdout + done.stderr
     assert list(tmp_path.rglob("*.db*")) == []
+
+
+OPENS_BY_ITSELF = """
+    import fastapi_threads
+    import pytest
+    import usage_store
+    from fastapi.testclient import TestClient
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_it(usage_database, number):
+        with TestClient(fastapi_threads.app) as client:
+            assert client.post(f"/snapshots/{number}").status_code == 200
+            assert client.get("/sizes").json() == {"ab74d3b7": 1}
+        assert [each.data["number"] for each in usage_store.UsageSnapshot.between()] == [number]
+        assert usage_store.UsageSnapshot._meta.database is usage_database
+"""
+
+
+def test_an_application_that_opens_its_database_in_its_lifespan_meets_that_of_the_test(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(textwrap.dedent(OPENS_BY_ITSELF))
+    words = ("-m", "pytest", "-q", "-W", "error", "-W", "ignore:Using `httpx`")
+    done = run_python(*words, cwd=tmp_path, **application_environment(tmp_path))
+    assert done.stdout.splitlines()[-1].startswith("2 passed"), done.stdout
+    assert list(tmp_path.glob("*.db*")) == []
