@@ -48,18 +48,23 @@ class Server:
     def printed(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def post(self, numbers: Iterable[int], route: str = "snapshots") -> Answers:
-        """Send each number once, from as many threads as there are clients; a thread stops where no answer comes."""
-        return _post(f"{self.url}/{route}", list(numbers), lambda _seen: None)
+    def post(
+        self, numbers: Iterable[int], route: str = "snapshots", seen: Callable[[int], object] = lambda _count: None
+    ) -> Answers:
+        """Send each number once, from as many threads as there are clients; a thread stops where no answer comes.
+
+        After each answer, `seen` is called with how many have come.
+        """
+        return _post(f"{self.url}/{route}", list(numbers), seen)
 
     def end_while_asked(self) -> Answers:
         """Send numbers without a pause, and SIGTERM after the first hundred answers, until the server is gone."""
 
-        def end_at_the_hundredth(seen: int) -> None:
-            if seen == 100:
+        def end_at_the_hundredth(count: int) -> None:
+            if count == 100:
                 self.process.terminate()
 
-        answers = _post(f"{self.url}/snapshots", list(range(100_000)), end_at_the_hundredth)
+        answers = self.post(range(100_000), seen=end_at_the_hundredth)
         self.process.wait(TIMEOUT)
         return answers
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,3 +51,19 @@ def test_what_gunicorn_accepted_before_it_was_ended_is_stored(how: tuple[str, ..
     assert 0 < len(answers.accepted) < 100_000
     assert len(set(found)) == len(found)
     assert answers.accepted <= set(found) <= set(answers.status)
+
+
+def test_a_worker_that_is_killed_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    with serving(*GUNICORN, "flask_app:app", cwd=tmp_path, workers=4) as server:
+        workers = [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", server.printed())]
+
+        def kill_one(count: int) -> None:
+            if count in (20, 40):
+                os.kill(workers.pop(), signal.SIGKILL)
+
+        answers = server.post(range(1000, 1000 + len(ALL)), seen=kill_one)
+        later = server.post(range(2000, 2010))
+        assert later.accepted == set(range(2000, 2010)), server.printed()
+    found = stored(tmp_path / "usage.db")
+    assert len(set(found)) == len(found)
+    assert answers.accepted | later.accepted <= set(found) <= {*answers.status, *later.status}
