@@ -16,7 +16,7 @@ from playhouse.pool import PooledSqliteDatabase
 
 import usage_store as store
 from tests.support.databases import raw
-from tests.support.programs import TIMEOUT
+from tests.support.programs import TIMEOUT, forked
 from tests.support.snapshots import new_store
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, close_database, errors, init_database, opened
 from usage_store.models import MODELS
@@ -244,6 +244,31 @@ def test_opened_blocks_nest_and_give_back_what_was_bound(path: Path) -> None:
         assert (UsageConfig._meta.database, UsageSnapshot.upkeep, two.is_closed()) == (one, upkeep, True)
     assert (bound(), one.is_closed()) == (before, True)
     assert UsageConfig._meta.database is outer
+
+
+def test_a_block_beside_one_of_another_thread_is_refused_and_changes_nothing(path: Path) -> None:
+    other = path.with_name("other.db")
+
+    def beside() -> str:
+        with pytest.raises(errors.ConfigurationError) as refused, opened(other):
+            raise AssertionError
+        return str(refused.value)
+
+    with ThreadPoolExecutor(1) as pool:
+        with opened(path):
+            before = bound()
+            assert "another thread is in a block of opened()" in pool.submit(beside).result()
+            assert (bound(), other.exists()) == (before, False)
+            assert forked(lambda: new_block(other)) == 0  # the child has no other threads
+            store.register_session("s")
+            assert [each.session_id for each in UsageSession.select()] == ["s"]
+        pool.submit(new_block, other).result()  # the block is over
+    assert bound() == {None}
+
+
+def new_block(path: Path) -> None:
+    with opened(path):
+        store.register_session("new")
 
 
 def test_an_own_database_in_memory_that_was_open_stays(path: Path) -> None:  # noqa: ARG001

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines import engine_of, inner
-from usage_store.errors import DatabaseReplaced, ForkedConnection
+from usage_store.errors import ConfigurationError, DatabaseReplaced, ForkedConnection
 from usage_store.models import MODELS, UsageConfig, UsageSnapshot
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import peewee
 
@@ -34,6 +37,32 @@ class Binding(NamedTuple):
     databases: tuple[Any, ...]
     callbacks: tuple[WhenInitialised, ...]
     upkeep: Callable[[peewee.Database], None] | None
+
+
+class OneThread:
+    """Let the blocks of one thread at a time nest in each other, because all threads share the binding."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, tuple[int, object]] = {}  # by process, since a fork leaves the other threads behind
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """Be in a block. Raises ConfigurationError if another thread of this process is in one."""
+        process, mine = os.getpid(), (threading.get_ident(), object())
+        outermost = self._blocks.setdefault(process, mine)
+        if outermost[0] != mine[0]:
+            raise ConfigurationError(
+                "another thread is in a block of opened(), and all threads share the database of the usage models; "
+                "call init_database() once when the program starts, and then use the functions in any thread"
+            )
+        try:
+            yield
+        finally:
+            if outermost is mine:
+                del self._blocks[process]
+
+
+one_thread = OneThread()
 
 
 def bind(database: Any, upkeep: Callable[[peewee.Database], None] | None, *calls: Callable[[Any], None]) -> None:

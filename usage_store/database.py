@@ -15,6 +15,7 @@ from usage_store.bind_models import (
     in_transaction,
     is_connected,
     is_initialised,
+    one_thread,
     prepare,
     unbind,
 )
@@ -166,20 +167,26 @@ def opened(database: Any = None, **options: Unpack[Options]) -> Iterator[Any]:
     Write `with opened("usage.db") as db:`. The arguments are those of `init_database()`. The database is connected for
     the block. The block is not a transaction: each statement commits by itself, unless you write `with db.atomic():`.
     At the end, the database is closed as by `close_database()`, and the models are bound again to the database that
-    they were bound to before. A database object that was connected before the block stays connected. Raises
-    UsageStoreError.
+    they were bound to before. A database object that was connected before the block stays connected.
+
+    All threads of the process share the binding: in the block, the functions of this package store in this database,
+    whichever thread calls them. So the blocks of two threads cannot overlap: the second one raises ConfigurationError.
+    For each request of a server, use a database that `init_database()` opened when the program started.
+
+    Raises UsageStoreError.
     """
-    before, was_connected = binding(), is_database(database) and is_connected(database)
-    try:
-        found = init_database(database, **options)
+    with one_thread.block():
+        before, was_connected = binding(), is_database(database) and is_connected(database)
         try:
-            inner(found).connect(reuse_if_open=True)
-            yield found
+            found = init_database(database, **options)
+            try:
+                inner(found).connect(reuse_if_open=True)
+                yield found
+            finally:
+                if not was_connected:
+                    close_all(found)
         finally:
-            if not was_connected:
-                close_all(found)
-    finally:
-        bind_again(before)
+            bind_again(before)
 
 
 def bound_database() -> peewee.Database:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.databases import raw
-from usage_store import UsageConfig, UsageSession, UsageSnapshot, reset_usage_config, update_usage_config
+from usage_store import (
+    MigrationRunner,
+    UsageConfig,
+    UsageSession,
+    UsageSnapshot,
+    init_database,
+    opened,
+    reset_usage_config,
+    update_usage_config,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,3 +162,15 @@ def test_a_repr_shows_invalid_times_and_ids_that_are_not_utf8(path: Path) -> Non
     assert repr(UsageSession.get()) == r"<UsageSession '\udcff\na', created 1752856654907000>"
     assert repr(UsageSession()) == "<UsageSession without id>"
     assert repr(UsageSnapshot(timestamp=None)) == "<UsageSnapshot without id, stats, None>"
+
+
+def test_a_repr_names_the_file_of_a_database_and_the_directory_of_a_runner(path: Path) -> None:
+    database = init_database(path)
+    assert repr(database) == f"<SqliteFile {str(path)!r}, closed>"
+    with database.connection_context():
+        assert repr(database) == f"<SqliteFile {str(path)!r}, connected>"
+    with opened(path, readonly=True) as reading:
+        assert repr(reading) == f"<SqliteFile {str(path)!r}, connected, read-only>"
+    assert repr(init_database(":memory:")) == "<SqliteFile ':memory:', connected>"
+    runner = MigrationRunner(database, path.parent / "own")
+    assert repr(runner) == f"<MigrationRunner of {str(path.parent / 'own')!r} on {str(path)!r}>"

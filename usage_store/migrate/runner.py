@@ -85,6 +85,9 @@ class MigrationRunner:
         self._told: set[str] = set()
         self._project = project
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.directory!r} on {str(self.database.database)!r}>"
+
     @property
     def directory(self) -> str:
         """The directory of the migrations."""

@@ -6,13 +6,14 @@ Without this, SQLite would go on writing to a file that nobody finds any more.
 from __future__ import annotations
 
 import math
+import sys
 from time import monotonic
 from typing import Any, NoReturn
 from weakref import WeakSet
 
 from usage_store.engines.sqlite.connection.driver import sqlite3
 from usage_store.engines.sqlite.connection.path_and_inode import GATE, inode
-from usage_store.errors import DatabaseReplaced, DatabaseUnreadable, ForkedConnection
+from usage_store.errors import DatabaseReplaced, DatabaseUnreadable, ForkedConnection, TransactionOpen
 
 # The connections of this process to files, and the files that it inherited open through a fork.
 OPEN: WeakSet[FileConnection] = WeakSet()
@@ -26,6 +27,10 @@ _ANOTHER = (
 _FORKED = (
     "was in use when this process was forked (in another thread, a transaction or a query), so it cannot be used in "
     "the child process; close() the database before the fork, or start the process with spawn or exec"
+)
+_OF_ANOTHER_TASK = (
+    "another asyncio task of this thread is in a transaction, and this statement would become part of it; let no "
+    "`await` stand inside a transaction: run the whole transaction by one call of asyncio.to_thread()"
 )
 _SECONDS = 1.0  # between two checks of the path
 _cursor = sqlite3.Connection.cursor  # super() is slower, and every statement runs this
@@ -43,6 +48,7 @@ class FileConnection(sqlite3.Connection):
     def __init__(self, path: str, database: str, **options: Any) -> None:
         self.path = path
         self.kept = False
+        self.task: Any = None  # the asyncio task that began the transaction
         self.look_again = monotonic() + _SECONDS if path else math.inf
         self.inode = inode(path) if path else None
         if path:
@@ -70,15 +76,27 @@ class FileConnection(sqlite3.Connection):
             self.look()
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-        """Return a cursor. Raises DatabaseReplaced."""
+        """Return a cursor. Raises DatabaseReplaced, and TransactionOpen in the transaction of another asyncio task."""
         if monotonic() >= self.look_again:
             self.look()
+        if self.task is not None:
+            self._refuse_another_task()
         return _cursor(self, factory)
 
     def close(self) -> None:
         """Close the connection."""
         super().close()
         self._forget()
+
+    def begun(self) -> None:
+        """Note which asyncio task has begun the transaction, so that no other task becomes part of it unawares."""
+        self.task = _task()
+
+    def _refuse_another_task(self) -> None:
+        if not self.in_transaction or self.task.done():  # a transaction that outlives its task is for each of them
+            self.task = None
+        elif _task() is not self.task:
+            raise TransactionOpen(f"{self.path or ':memory:'}: {_OF_ANOTHER_TASK}")
 
     def at_rest(self) -> bool:
         """Return whether the connection can be closed without losing anything. If it can, close it right away.
@@ -107,6 +125,15 @@ class FileConnection(sqlite3.Connection):
     def _forget(self) -> None:
         with GATE:
             OPEN.discard(self)
+
+
+def _task() -> Any:
+    """Return the asyncio task that runs in this thread, or None. Does not import asyncio."""
+    current = getattr(sys.modules.get("asyncio"), "current_task", lambda: None)
+    try:
+        return current()
+    except RuntimeError:  # no loop runs in this thread
+        return None
 
 
 class Inherited(FileConnection):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import threading
 import time
 import warnings
+from contextlib import suppress
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import peewee
 
@@ -16,7 +19,7 @@ from usage_store.engines.sqlite.connection.error_messages import is_locked, rais
 from usage_store.engines.sqlite.connection.forks import watch
 from usage_store.engines.sqlite.connection.notice_replaced_file import OPEN, FileConnection
 from usage_store.engines.sqlite.connection.path_and_inode import GATE, absolute
-from usage_store.errors import DatabaseReplaced, ForkedConnection
+from usage_store.errors import DatabaseReplaced, ForkedConnection, UsageStoreError
 
 logger = logging.getLogger("usage_store")
 
@@ -47,6 +50,10 @@ class SqliteFile(peewee.SqliteDatabase):
         super().__init__(database, timeout=timeout, **options)
         watch(self)
 
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed() else "connected"
+        return f"<{type(self).__name__} {self.path or ':memory:'!r}, {state}{', read-only' * self._readonly}>"
+
     def init(self, database: str | None, *args: Any, **options: Any) -> None:
         """Name the file, as peewee does."""
         super().init(database, *args, **options)
@@ -71,7 +78,10 @@ class SqliteFile(peewee.SqliteDatabase):
     def connect(self, reuse_if_open: bool = False) -> bool:  # noqa: FBT001, FBT002  peewee's signature
         """Connect this thread as peewee does. Raises DatabaseUnreadable, DatabaseLocked and their like."""
         with readable_errors(str(self.database), reading=True):
-            return super().connect(reuse_if_open)
+            opened = super().connect(reuse_if_open)
+        if opened:
+            self._state.at_end_of_thread = _CloseAtEndOfThread(self)
+        return opened
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull and others, also peewee errors."""
@@ -81,9 +91,13 @@ class SqliteFile(peewee.SqliteDatabase):
             raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction as peewee does. Raises as `execute_sql`."""
+        """Begin a transaction as peewee does. Raises as `execute_sql`.
+
+        Until it ends, a statement of another asyncio task in this thread raises TransactionOpen.
+        """
         try:
             super().begin(lock_type)
+            self._state.conn.begun()
         except peewee.DatabaseError as error:
             raise_of_a_statement(error, str(self.database), readonly=self._readonly)
 
@@ -166,6 +180,26 @@ class SqliteFile(peewee.SqliteDatabase):
                 self.path,
                 mode,
             )
+
+
+class _CloseAtEndOfThread:
+    """Closes the connection of the thread that makes this object, when that thread ends and Python frees its locals.
+
+    Only its own thread may close a connection. One that nobody closes stays open until Python looks for cycles, and
+    from Python 3.13 on, sqlite3 then warns. A connection that is not at rest is left alone.
+    """
+
+    def __init__(self, database: SqliteFile) -> None:
+        self._database = ref(database)
+        self._connection: FileConnection = database._state.conn  # noqa: SLF001  peewee has no public way
+        self._owner = os.getpid(), threading.get_ident()
+
+    def __del__(self) -> None:
+        if (os.getpid(), threading.get_ident()) != self._owner or self._database() is None:
+            return  # a child of this process, or the database itself is freed
+        with suppress(sqlite3.Error, UsageStoreError):  # such as: it is closed already
+            if self._connection.at_rest():
+                self._connection.close()
 
 
 def file_uri(path: str, mode: str) -> str:
