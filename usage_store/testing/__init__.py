@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from usage_store.testing.dump_and_load import dump_usage, load_usage
-from usage_store.testing.seed import Seeded, seed_usage
+from usage_store.testing.seed import Seeded, SeededBlock, seed_usage
 
-__all__ = ["Seeded", "dump_usage", "load_usage", "seed_usage"]
+__all__ = ["Seeded", "SeededBlock", "dump_usage", "load_usage", "seed_usage"]
