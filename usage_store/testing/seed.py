@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import uuid
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import peewee
 
+_MILLISECONDS = 10**11  # a number of this size is no longer taken for seconds
 _CHANGES = 0.4  # of the snapshots; the others repeat the one before
 
 
@@ -92,12 +94,11 @@ def seed_usage(
     Everything is written in one transaction. Raises ConfigurationError for wrong arguments, and if there are too few
     snapshots to show an anomaly.
     """
-    if sessions < 1 or snapshots < 0 or days <= 0:
+    start, end = _checked_times(days, time.time() if now is None else now)
+    if sessions < 1 or snapshots < 0:
         raise ConfigurationError("seed_usage needs sessions >= 1, snapshots >= 0 and days > 0")
     wanted = _checked(anomalies)
     chance = random.Random(seed)  # noqa: S311  test data
-    end = int(time.time() if now is None else now)
-    start = end - max(1, int(days * 86_400))
     ids = tuple(str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(sessions))
     plan = chance.choice(("pro", "max5", "max20"))
     config = {
@@ -134,11 +135,23 @@ def seed_usage(
     )
 
 
+def _checked_times(days: float, now: float) -> tuple[int, int]:
+    """Return the first second and the end of the data."""
+    if not 0 < days < math.inf:
+        raise ConfigurationError("seed_usage needs sessions >= 1, snapshots >= 0 and days > 0")
+    if not 0 <= now < _MILLISECONDS or days * 86_400 > now:
+        raise ConfigurationError(f"now={now} must be in seconds, and days={days} before it must be after 1969")
+    return int(now) - max(1, int(days * 86_400)), int(now)
+
+
 def _checked(anomalies: Iterable[str]) -> tuple[str, ...]:
-    words = [anomalies] if isinstance(anomalies, str) else list(anomalies)
+    allowed = f"allowed are {', '.join(ANOMALIES)}"
+    if isinstance(anomalies, str):
+        raise ConfigurationError(f"anomalies: {anomalies!r} is not a list of words; {allowed}")
+    words = list(anomalies)
     for word in words:
         if word not in ANOMALIES:
-            raise ConfigurationError(f"anomalies: {word!r} is unknown; allowed are {', '.join(ANOMALIES)}")
+            raise ConfigurationError(f"anomalies: {word!r} is unknown; {allowed}")
     return tuple(word for word in ANOMALIES if word in words)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HOUR = 3_600
 BLOCK = 5 * HOUR
 WINDOW = 96 * HOUR  # a monitor shows the blocks of so many seconds
-_TWO_MODELS, _DIRECTLY_AFTER = 0.25, 0.2  # shares of the blocks
+_TWO_MODELS, _DIRECTLY_AFTER = 0.2, 0.1  # shares of the blocks
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def _before(chance: random.Random, begin: int, earliest: int | None, *, daily: b
     """Return the start of the block before a block. A block that would start before `earliest` starts then."""
     if daily:
         return begin - 24 * HOUR
-    hours = chance.randrange(5, 8) if chance.random() < _DIRECTLY_AFTER else chance.randrange(17, 30)
+    hours = chance.randrange(5, 8) if chance.random() < _DIRECTLY_AFTER else chance.randrange(21, 30)
     before = begin - hours * HOUR
     return before if earliest is None or begin - BLOCK < earliest else max(before, earliest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from usage_store.testing.seeding.blocks import BLOCK, HOUR, WINDOW, Block
@@ -19,6 +19,7 @@ Change = tuple[Block, Statistics, list[str]]
 _LIMITS = {"pro": (19_000, 18, 250), "max5": (88_000, 35, 1_000), "max20": (220_000, 140, 2_000)}
 _PREDICTIONS = {"tokens_run_out": None, "limit_resets_at": None}
 _SECOND_MODEL = 0.3  # the share of changes
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # datetime.fromtimestamp() refuses times before it on Windows
 _NO_RECENT = '"recent_sessions":null'
 
 _encoded = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -124,8 +125,7 @@ def as_texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def block_id(milliseconds: int) -> str:
     """Return a moment as a monitor writes it in the id of a block."""
-    moment = datetime.fromtimestamp(milliseconds // 1_000, UTC)
-    return moment.replace(microsecond=milliseconds % 1_000 * 1_000).isoformat()
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat()
 
 
 def _statement(start: int, shown: Counters, rate: dict[str, float] | None) -> Statistics:
