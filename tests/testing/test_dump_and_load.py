@@ -86,10 +86,11 @@ def test_a_fixture_is_json_that_a_person_can_read_and_edit(
         lambda text: json.dumps(json.loads(text) | {"usage_config": ["plan"]}),
         lambda text: text.replace('"snapshot_data"', '"data"'),
         lambda text: text.encode("utf-16"),
+        lambda _: "[" * 100_000,
     ],
     ids=[
         *("empty", "cut off", "a list", "an empty object", "another format", "a table missing", "no rows", "no row"),
-        *("an unknown column", "not UTF-8"),
+        *("an unknown column", "not UTF-8", "nested"),
     ],
 )
 def test_a_file_that_is_no_fixture_is_refused_and_changes_nothing(

@@ -52,7 +52,7 @@ def _exchanged(
     exchanged = list(order)
     for position in sorted(chance.sample(free, _some(free, times))):
         number, following = exchanged[position : position + 2]
-        if times[number] < times[following]:  # otherwise the exchange before has moved a newer row here
+        if number not in moved[-1:]:  # it is not exchanged twice
             exchanged[position : position + 2] = following, number
             moved.append(number)
     return exchanged
