@@ -85,11 +85,16 @@ def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
         for model in reversed(MODELS):
             model.delete().execute()
         models = {model._meta.table_name: model for model in MODELS}
+        statements: dict[tuple[str, ...], tuple[str, list[str]]] = {}
         for place, table, row in rows:
-            # AsIs passes each value to the database unchanged, and the database checks it.
-            values = {name: peewee.AsIs(value, converter=False) for name, value in row.items()}
+            key = (table, *row)
+            if key not in statements:
+                # AsIs passes each value to the database unchanged. Here the values are the names of their columns.
+                names = {name: peewee.AsIs(name, converter=False) for name in row}
+                statements[key] = models[table].insert(names).sql()
+            sql, order = statements[key]
             try:
-                models[table].insert(values).execute()
+                database.execute_sql(sql, [row[name] for name in order])
             except _REFUSED as error:
                 raise ConfigurationError(f"{path}: {place}: {error}") from None
 
