@@ -12,29 +12,50 @@ import peewee
 from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS
 from usage_store.models.fields.column_types import NotUtf8
+from usage_store.testing import json_lines
 from usage_store.testing.one_transaction import one_transaction
+from usage_store.testing.replace_file import replace_file
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
+    from usage_store.testing.json_lines import Row
+
 logger = logging.getLogger("usage_store")
 
 _FORMAT = 1
+_REFUSED = (
+    *(peewee.IntegrityError, peewee.InterfaceError, peewee.DataError, peewee.ProgrammingError),
+    *(OverflowError, ValueError),  # a number or a text that the driver cannot pass to the database
+)
 
 
 def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
-    """Write all sessions, configurations and snapshots to a JSON file. The database is only read.
+    """Write all sessions, configurations and snapshots to a file. The database is only read, in one transaction.
 
-    A row with a text that cannot be read or is not UTF-8 is left out, and one warning names all such rows.
+    A path that ends in `.jsonl` becomes JSON Lines, with one row on a line; then only one row is in memory at a time.
+    Any other path becomes JSON. A row with a text that cannot be read or is not UTF-8 is left out, and one warning
+    names all such rows. If there is an error, an older file of this name stays as it was.
     """
     left_out: list[str] = []
-    with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False), database.atomic():
-        tables = {model._meta.table_name: list(_rows(model, left_out)) for model in MODELS}
+    with (
+        replace_file(path) as file,
+        database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False),
+        database.atomic(),
+    ):
+        tables = {model._meta.table_name: _rows(model, left_out) for model in MODELS}
+        if _is_lines(path):
+            file.writelines(json_lines.written(_FORMAT, tables))
+        else:
+            text = json.dumps({"format": _FORMAT, **{name: list(rows) for name, rows in tables.items()}}, indent=1)
+            file.write(text + "\n")
     if left_out:
         logger.warning("%s: left out rows that cannot be read: %s", path, ", ".join(left_out))
-    text = json.dumps({"format": _FORMAT, **tables}, indent=1)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _is_lines(path: str | os.PathLike[str]) -> bool:
+    return Path(path).suffix == ".jsonl"
 
 
 def _rows(model: type[peewee.Model], left_out: list[str]) -> Iterator[dict[str, Any]]:
@@ -54,23 +75,42 @@ def _rows(model: type[peewee.Model], left_out: list[str]) -> Iterator[dict[str, 
 def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
     """Replace all usage data of a migrated database by the content of a file that `dump_usage` wrote. Ids are kept.
 
-    Everything is replaced in one transaction. Raises ConfigurationError if the file is not such a file.
+    A path that ends in `.jsonl` is read as JSON Lines, one row at a time, and any other path as JSON. Everything is
+    replaced in one transaction. Raises ConfigurationError if the file is not such a file or is not complete, or if a
+    row breaks a rule of the database. Then nothing is changed.
     """
+    columns = {model._meta.table_name: model._meta.columns.keys() for model in MODELS}
+    rows = json_lines.read(path, _FORMAT, columns) if _is_lines(path) else _of_json(path)
+    with one_transaction(database):
+        for model in reversed(MODELS):
+            model.delete().execute()
+        models = {model._meta.table_name: model for model in MODELS}
+        statements: dict[tuple[str, ...], tuple[str, list[str]]] = {}
+        for place, table, row in rows:
+            key = (table, *row)
+            if key not in statements:
+                # AsIs passes each value to the database unchanged. Here the values are the names of their columns.
+                names = {name: peewee.AsIs(name, converter=False) for name in row}
+                statements[key] = models[table].insert(names).sql()
+            sql, order = statements[key]
+            try:
+                database.execute_sql(sql, [row[name] for name in order])
+            except _REFUSED as error:
+                raise ConfigurationError(f"{path}: {place}: {error}") from None
+
+
+def _of_json(path: str | os.PathLike[str]) -> list[Row]:
     try:
         fixture = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not a JSON fixture ({error})") from None
     if not isinstance(fixture, dict) or fixture.get("format") != _FORMAT:
         raise ConfigurationError(f"{path}: not a file of dump_usage(): its format is not {_FORMAT}")
+    found: list[Row] = []
     for model in MODELS:
         table, columns = model._meta.table_name, model._meta.columns.keys()
         rows = fixture.get(table)
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() <= columns for row in rows):
             raise ConfigurationError(f"{path}: {table} is not a list of rows with the columns {', '.join(columns)}")
-    with one_transaction(database):
-        for model in reversed(MODELS):
-            model.delete().execute()
-        for model in MODELS:
-            for row in fixture[model._meta.table_name]:
-                # AsIs passes each value to the database unchanged, and the database checks it.
-                model.insert({name: peewee.AsIs(value, converter=False) for name, value in row.items()}).execute()
+        found += ((f"{table}, row {number}", table, row) for number, row in enumerate(rows, 1))
+    return found

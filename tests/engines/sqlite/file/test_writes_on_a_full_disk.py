@@ -54,7 +54,7 @@ ACTIONS: dict[str, Callable[[peewee.Database | peewee.DatabaseProxy], object]] =
     "bulk insert in a transaction": bulk_within,
     "one insert": lambda _: insert_usage_snapshot({"session_id": "s", "snapshot_data": ["x" * 900_000]}),
     "sessions": lambda _: register_sessions(f"{number:0200}" for number in range(400)),
-    "seed": lambda database: seed_usage(database, snapshots=200),
+    "seed": lambda database: seed_usage(database, snapshots=20),
     "load": load,
     "link_events": lambda _: link_events(),
 }
@@ -65,7 +65,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a database with one session and 300 events that are not followed yet, and a fixture."""
     folder = tmp_path_factory.mktemp("made")
     with closing(init_database(folder / "seeded.db")) as database:
-        seed_usage(database, snapshots=200)
+        seed_usage(database, snapshots=20)
         dump_usage(database, folder / "fixture.json")
     path = folder / "origin.db"
     with closing(init_database(path, follow_events=False)):

@@ -1,0 +1,38 @@
+"""Rows that arrive late or out of order."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from usage_store.testing.seeding.arrival import arranged
+from usage_store.testing.seeding.rows import Rows
+
+pytestmark = pytest.mark.quick
+
+
+@pytest.mark.parametrize("wanted", [("late",), ("out_of_order",), ("late", "out_of_order")])
+def test_each_row_that_is_named_comes_once_and_after_a_newer_one(wanted: tuple[str, ...]) -> None:
+    for seed in range(200):
+        chance = random.Random(seed)
+        times = sorted(chance.randrange(3_000) for _ in range(60))
+        made = Rows([{"timestamp": seconds} for seconds in times])
+        order = arranged(chance, made, wanted)
+        assert sorted(order) == list(range(60))
+        named = [number for word in wanted for number in made.anomalies[word]]
+        assert len(set(named)) == len(named) >= len(wanted)
+        place = {number: position for position, number in enumerate(order)}
+        newest = [max((times[number] for number in order[:position]), default=-1) for position in range(60)]
+        assert all(newest[place[number]] > times[number] for number in named)
+        others = [times[number] for number in order if number not in named]
+        assert all(before <= after for before, after in pairwise(others))
+
+
+def test_late_rows_arrive_at_least_two_minutes_later() -> None:
+    made = Rows([{"timestamp": seconds} for seconds in range(0, 6_000, 10)])
+    order = arranged(random.Random(1), made, ("late",))
+    late = made.anomalies["late"]
+    assert len(late) == 13
+    assert all(order.index(number + 11) < order.index(number) for number in late if number < 580)
