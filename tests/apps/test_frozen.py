@@ -16,9 +16,7 @@ from tests.support.migrations import sql, write
 from tests.support.programs import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Run = Callable[..., str]
+    from collections.abc import Mapping, Sequence
 
 COMMAND_LINE = "from usage_store.cli import start\nstart()\n"
 LIBRARY = """\
@@ -54,14 +52,14 @@ def site(wheel: Path) -> Path:
     return wheel.parent / "site"
 
 
-def _run(command: Sequence[str | Path], folder: Path, *, code: int = 0, **extra: str) -> str:
+def _run(command: Sequence[str | Path], folder: Path, extra: Mapping[str, str] | None = None, code: int = 0) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "USAGE_STORE"))}
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**inherited, "TMPDIR": str(temporary), **extra},
+        env={**inherited, "TMPDIR": str(temporary), **(extra or {})},
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -75,15 +73,15 @@ def _frozen(program: str, folder: Path, site: Path, *options: str) -> None:
     pytest.importorskip("PyInstaller")
     (folder / "program.py").write_text(program)
     command = [sys.executable, "-m", "PyInstaller", *options, "program.py"]
-    _run(command, folder, PYTHONPATH=str(site), PYINSTALLER_CONFIG_DIR=str(folder / "cache"))
+    _run(command, folder, {"PYTHONPATH": str(site), "PYINSTALLER_CONFIG_DIR": str(folder / "cache")})
 
 
-def check_the_command_line(command: Sequence[str | Path], folder: Path, **extra: str) -> None:
+def check_the_command_line(command: Sequence[str | Path], folder: Path, extra: Mapping[str, str] | None = None) -> None:
     """Migrate, validate and roll back with an installed program, and use its database with this installation."""
     database = ("--database", folder / "app.db")
 
     def run(*words: str, code: int = 0) -> str:
-        return _run([*command, "migrate", *words, *database], folder, code=code, **extra)
+        return _run([*command, "migrate", *words, *database], folder, extra, code)
 
     assert run("check", code=1) == "3 pending\n"
     assert run().count("applied 00") == 3
@@ -94,23 +92,22 @@ def check_the_command_line(command: Sequence[str | Path], folder: Path, **extra:
     assert run("rehearse").endswith("schema and rows are as before\n")
     assert called(*database, cwd=folder).stdout.startswith("applied 003_")
     assert run("validate", "--replay").endswith("valid\n")
-    assert _run([*command, "maintain", *database], folder, **extra).startswith("pruned 0, ")
+    assert _run([*command, "maintain", *database], folder, extra).startswith("pruned 0, ")
     assert list((folder / "temporary").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["--onefile", "--onedir"])
-def test_pyinstaller_needs_no_options(tmp_path: Path, site: Path, kind: str) -> None:
-    _frozen(COMMAND_LINE, tmp_path, site, kind)
-    program = tmp_path / "dist" / ("program" if kind == "--onefile" else "program/program")
+def test_pyinstaller_makes_one_file_without_options(tmp_path: Path, site: Path) -> None:
+    _frozen(COMMAND_LINE, tmp_path, site, "--onefile")
+    program = tmp_path / "dist" / "program"
     check_the_command_line([program], tmp_path)
     said = _run([program, "migrate", "--directory", "gone", "--json"], tmp_path, code=2)
     assert "--add-data" in said
 
 
-def test_a_frozen_program_brings_its_own_migrations_and_uses_everything(tmp_path: Path, site: Path) -> None:
+def test_pyinstaller_makes_a_folder_with_an_application_s_own_migrations(tmp_path: Path, site: Path) -> None:
     write(tmp_path / "own", {"001_own": sql("CREATE TABLE own (a)", down=["DROP TABLE own"])})
-    _frozen(LIBRARY, tmp_path, site, "--onefile", "--add-data", f"own{os.pathsep}own")
-    said = _run([tmp_path / "dist" / "program"], tmp_path).splitlines()
+    _frozen(LIBRARY, tmp_path, site, "--onedir", "--add-data", f"own{os.pathsep}own")
+    said = _run([tmp_path / "dist" / "program" / "program"], tmp_path).splitlines()
     third = "follow_events_and_references"
     assert said == ["001_own True", "2 max5", "True", third, f"{third} True"]
     assert called("validate", "--database", tmp_path / "app.db", cwd=tmp_path).returncode == 0
@@ -119,7 +116,7 @@ def test_a_frozen_program_brings_its_own_migrations_and_uses_everything(tmp_path
 def test_pipx_installs_the_command(tmp_path: Path, wheel: Path) -> None:
     pytest.importorskip("pipx")
     folders = {name: str(tmp_path / name) for name in ("PIPX_HOME", "PIPX_BIN_DIR", "PIPX_MAN_DIR", "PIPX_SHARED_LIBS")}
-    _run([sys.executable, "-m", "pipx", "install", "--python", sys.executable, wheel], tmp_path, **folders)
+    _run([sys.executable, "-m", "pipx", "install", "--python", sys.executable, wheel], tmp_path, folders)
     assert [path.name for path in (tmp_path / "PIPX_BIN_DIR").iterdir()] == ["usage-store"]
     check_the_command_line([tmp_path / "PIPX_BIN_DIR" / "usage-store"], tmp_path)
 
@@ -127,7 +124,7 @@ def test_pipx_installs_the_command(tmp_path: Path, wheel: Path) -> None:
 def test_uv_installs_the_command(tmp_path: Path, wheel: Path) -> None:
     pytest.importorskip("uv")
     folders = {name: str(tmp_path / name) for name in ("UV_TOOL_DIR", "UV_TOOL_BIN_DIR", "UV_CACHE_DIR")}
-    _run([SCRIPTS / "uv", "tool", "install", "--python", sys.executable, wheel], tmp_path, **folders)
+    _run([SCRIPTS / "uv", "tool", "install", "--python", sys.executable, wheel], tmp_path, folders)
     assert [path.name for path in (tmp_path / "UV_TOOL_BIN_DIR").iterdir()] == ["usage-store"]
     check_the_command_line([tmp_path / "UV_TOOL_BIN_DIR" / "usage-store"], tmp_path)
 
@@ -135,11 +132,11 @@ def test_uv_installs_the_command(tmp_path: Path, wheel: Path) -> None:
 def test_shiv_makes_a_program(tmp_path: Path, wheel: Path) -> None:
     pytest.importorskip("shiv")
     _run([sys.executable, "-m", "shiv", "-c", "usage-store", "-o", "program.pyz", wheel], tmp_path)
-    check_the_command_line([sys.executable, "program.pyz"], tmp_path, SHIV_ROOT=str(tmp_path / "unpacked"))
+    check_the_command_line([sys.executable, "program.pyz"], tmp_path, {"SHIV_ROOT": str(tmp_path / "unpacked")})
 
 
 def test_pex_makes_a_program(tmp_path: Path, wheel: Path) -> None:
     pytest.importorskip("pex")
     root = {"PEX_ROOT": str(tmp_path / "unpacked")}
-    _run([sys.executable, "-m", "pex", wheel, "-c", "usage-store", "-o", "program.pex"], tmp_path, **root)
-    check_the_command_line([sys.executable, "program.pex"], tmp_path, **root)
+    _run([sys.executable, "-m", "pex", wheel, "-c", "usage-store", "-o", "program.pex"], tmp_path, root)
+    check_the_command_line([sys.executable, "program.pex"], tmp_path, root)
