@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PROGRAM = """\
 import os
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "site-packages"))
@@ -34,6 +35,7 @@ if __name__ == "__main__":
     database = usage_store.init_database("app.db")
     own = usage_store.MigrationRunner(database, Path(__file__).parent / "app" / "migrations")
     print(*(step.migration for step in own.migrate()), own.validate().ok)
+    print(usage_store.MigrationRunner(database, files("app.migrations")).status().pending_count)
     usage_store.register_session("one")
     print(usage_store.insert_usage_snapshot({"session_id": "one", "snapshot_data": {"tokens": 1}}).id)
     print(*(step.name for step in usage_store.rollback_migrations()))
@@ -112,12 +114,14 @@ def test_a_program_in_an_archive_finds_its_own_migrations(site: Path, tmp_path: 
     program = tmp_path / "program"
     shutil.copytree(site, program / "site-packages")
     (program / "app" / "migrations").mkdir(parents=True)
+    (program / "app" / "migrations" / "__init__.py").touch()
+    (program / "app" / "__init__.py").touch()
     (program / "app" / "migrations" / "001_own.py").write_text(table("own"))
     (program / "__main__.py").write_text(PROGRAM)
     zipapp.create_archive(program, tmp_path / "app.pyz")
     (tmp_path / "elsewhere").mkdir()
     *said, where = run("app.pyz").splitlines()
-    assert said == ["001_own True", "1", VERSIONS[2][4:], f"{VERSIONS[2][4:]} True"]
+    assert said == ["001_own True", "0", "1", VERSIONS[2][4:], f"{VERSIONS[2][4:]} True"]
     assert Path(where).is_relative_to(tmp_path / "app.pyz")
 
 

@@ -7,16 +7,17 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from importlib.resources.readers import MultiplexedPath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.commands import besides_the_file, called
-from tests.support.databases import rows
+from tests.support.databases import opened, rows
 from tests.support.migrations import THREE, migrate_all, python, runner_of, table, write
 from tests.support.programs import environment
-from usage_store import errors
+from usage_store import MigrationRunner, errors
 from usage_store.migrate.files.find_files import discover
 from usage_store.migrate.rehearse import rehearse
 
@@ -65,10 +66,10 @@ def _nothing_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def archive(path: Path, inside: str, files: Mapping[str, str], *, before: bytes = b"") -> Path:
     """Write an archive with these files in a folder `inside` it, and give the path of that folder."""
     path.write_bytes(before)
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as opened:
-        opened.writestr("other/999_other.py", "raise RuntimeError\n")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("other/999_other.py", "raise RuntimeError\n")
         for name, text in files.items():
-            opened.writestr(f"{inside}/{name}".lstrip("/"), text)
+            packed.writestr(f"{inside}/{name}".lstrip("/"), text)
     return path / inside
 
 
@@ -129,6 +130,18 @@ def test_a_stored_source_has_no_files_beside_it(path: Path, tmp_path: Path, monk
         pytest.raises(errors.MigrationFailed, match="stored source has no files beside it"),
     ):
         runner.rollback(0, stored_source=True)
+
+
+def test_a_folder_may_come_from_importlib_resources(path: Path, tmp_path: Path) -> None:
+    """`files()` gives such objects for a package in an archive, and for a folder without `__init__.py`."""
+    directory = archive(tmp_path / "app.pyz", "own", sources(THREE))
+    folder = write(tmp_path / "own", THREE)
+    with opened(path) as database:
+        MigrationRunner(database, directory).migrate()
+        for found in (zipfile.Path(directory.parent, "own/"), MultiplexedPath(folder)):
+            runner = MigrationRunner(database, found)
+            assert runner.status().pending_count == 0
+            assert runner.history.table_name == "own_migrations"
 
 
 def test_a_variant_is_found_in_an_archive(tmp_path: Path) -> None:
@@ -202,8 +215,8 @@ def migrate(migrator, database, fake=False):
 )
 def test_what_is_no_folder_of_an_archive_is_one_line(tmp_path: Path, directory: str, said: str) -> None:
     archive(tmp_path / "app.pyz", "own", sources(THREE))
-    with zipfile.ZipFile(tmp_path / "app.pyz", "a") as opened:
-        opened.mkdir("empty")
+    with zipfile.ZipFile(tmp_path / "app.pyz", "a") as packed:
+        packed.mkdir("empty")
     (tmp_path / "text").write_text("text")
     (tmp_path / "damaged.pyz").write_bytes((tmp_path / "app.pyz").read_bytes()[:-30])
     done = called("--database", "app.db", "--directory", directory, cwd=tmp_path)
@@ -212,8 +225,8 @@ def test_what_is_no_folder_of_an_archive_is_one_line(tmp_path: Path, directory: 
 
 def test_a_damaged_file_of_an_archive_is_one_line(tmp_path: Path) -> None:
     directory = archive(tmp_path / "app.pyz", "own", {"001_one.py": table("one") + f"# {os.urandom(500).hex()}\n"})
-    with zipfile.ZipFile(directory.parent) as opened:
-        start = opened.getinfo("own/001_one.py").header_offset + 60
+    with zipfile.ZipFile(directory.parent) as packed:
+        start = packed.getinfo("own/001_one.py").header_offset + 60
     content = bytearray(directory.parent.read_bytes())
     content[start : start + 100] = bytes(100)
     directory.parent.write_bytes(content)

@@ -13,6 +13,7 @@ from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from importlib.resources.abc import Traversable
 
     import peewee
 
@@ -66,7 +67,7 @@ def usage_tables() -> Project:
     return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",), speaks_for=(1, 3))
 
 
-def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
+def project_of(directory: str | os.PathLike[str] | Traversable | None, table_name: str | None) -> Project:
     """Return the project of a directory; without a directory, the project of the usage tables.
 
     `table_name` is the name of the history table, if the caller chose one. Raises ConfigurationError if it is not a
@@ -77,6 +78,8 @@ def project_of(directory: str | os.PathLike[str] | None, table_name: str | None)
             f"{table_name!r}: not a name for a history table; allowed: letters, digits and _, with no digit first"
         )
     usage = usage_tables()
+    if directory is not None and not isinstance(directory, str | os.PathLike):
+        directory = os.path.dirname(str(directory / "_"))  # a folder of several parts has a path only for its files
     if directory is None or os.path.realpath(directory) == os.path.realpath(usage.directory):
         project = usage
     else:
