@@ -38,7 +38,7 @@ class Migration(NamedTuple):
 
     @property
     def path(self) -> Path | None:
-        """The path of the file, or None if the file is missing."""
+        """The path of the file, or None if the file is missing. In a zip archive, only `read()` can read the file."""
         from pathlib import Path  # noqa: PLC0415  7 % of the start-up time of `check`
 
         return None if self.file is None else Path(self.file)
