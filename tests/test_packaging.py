@@ -34,6 +34,7 @@ TOP_LEVEL = {
     *("setup.cfg", "pyproject.toml", "usage_store", "migrations", "tests", "README.md"),
     *("LICENSE", "CHANGELOG.md", "MANIFEST.in"),
 }
+HOOK = ".hook-usage_store"  # imported by PyInstaller only, as it imports PyInstaller
 SCRIPTS = PROJECT.get("scripts", {})
 pytestmark = pytest.mark.skipif(
     int(importlib.metadata.version("setuptools").split(".")[0]) < 77, reason="building needs setuptools 77"
@@ -147,6 +148,16 @@ def test_the_plugin_has_the_name_of_its_module(built: dict[str, Path]) -> None:
     assert _entry_points(built[".whl"])["pytest11"] == {"usage_store.pytest_plugin": "usage_store.pytest_plugin"}
 
 
+def test_pyinstaller_finds_the_hook(built: dict[str, Path], python: Path, tmp_path: Path) -> None:
+    """`tests/apps` runs PyInstaller itself."""
+    wheel = built[".whl"]
+    module, _, function = _entry_points(wheel)["pyinstaller40"]["hook-dirs"].partition(":")
+    code = f"import {module} as hooks; print(*hooks.{function}(), end='')"
+    folder = Path(_run([python, "-c", code], tmp_path, PYTHONPATH=str(wheel))).relative_to(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        assert (folder / f"{HOOK[1:]}.py").as_posix() in archive.namelist()
+
+
 def test_one_command_is_installed(built: dict[str, Path]) -> None:
     """`_check_it_works` runs it in each kind of installation."""
     assert list(_entry_points(built[".whl"])["console_scripts"]) == ["usage-store"]
@@ -190,12 +201,15 @@ def test_every_module_of_the_wheel_can_be_imported_and_none_is_missing(
     built: dict[str, Path], python: Path, tmp_path: Path
 ) -> None:
     _pip_install(python, tmp_path, built[".whl"])
-    code = "import pkgutil, usage_store; walk = pkgutil.walk_packages(usage_store.__path__, 'usage_store.')"
+    walk = "pkgutil.walk_packages(usage_store.__path__, 'usage_store.')"
+    code = f"import pkgutil, usage_store; names = [m.name for m in {walk} if not m.name.endswith('{HOOK}')]"
     said = _run(
-        [python, "-W", "error", "-c", f"{code}; print(*(__import__(m.name) and m.name for m in walk))"], tmp_path
+        [python, "-W", "error", "-c", f"{code}; print(*(__import__(name) and name for name in names))"], tmp_path
     )
     sources = _sources(built, "usage_store") | {f"usage_store/{name}" for name in _sources(built, "migrations")}
-    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
+    names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources}
+    modules = {name for name in names if not name.endswith(HOOK)}
+    assert len(modules) == len(names) - 1
     assert set(said.split()) | {"usage_store"} == modules
 
 

@@ -3,9 +3,7 @@
 Nothing imports this: it would hide the function `usage_store.maintain`.
 """
 
-import sys
-
 from usage_store.cli import start
 
 if __name__ == "__main__":
-    sys.exit(start("python -m usage_store.maintain", ("maintain",)))
+    start("python -m usage_store.maintain", ("maintain",))

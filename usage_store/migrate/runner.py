@@ -21,6 +21,7 @@ from usage_store.migrate.status import check, status, unadopted
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
+    from importlib.resources.abc import Traversable
 
     import peewee
 
@@ -43,10 +44,11 @@ class MigrationRunner:
     """Run a directory of migrations against a database, forward and back.
 
     `database` is a peewee.SqliteDatabase or an initialised DatabaseProxy. `directory` defaults to the migrations of the
-    usage tables. `table_name` is the history table. By default it is the table that records the directory's migrations
-    already, or else `<folder>_migrations` (`app_migrations` for a folder called `migrations`). The usage tables use
-    `schema_migrations`, or `usage_schema_migrations` if another program uses that name. `checks` look at an
-    application's own data in `validate()`.
+    usage tables. It may lie in a zip archive, and may come from `importlib.resources.files()`. `table_name` is the
+    history table. By default it is the table that records the directory's migrations already, or else
+    `<folder>_migrations` (`app_migrations` for a folder called `migrations`). The usage tables use `schema_migrations`,
+    or `usage_schema_migrations` if another program uses that name. `checks` look at an application's own data in
+    `validate()`.
 
     `wait` is how many seconds to wait for another process that migrates or writes. `on_wait` is called with one line
     about each wait and each backup. With `backup`, a file that has rows is copied once per run, before a rollback or
@@ -58,7 +60,7 @@ class MigrationRunner:
     def __init__(
         self,
         database: peewee.Database | peewee.DatabaseProxy,
-        directory: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | Traversable | None = None,
         table_name: str | None = None,
         *,
         checks: Sequence[Check] | None = None,

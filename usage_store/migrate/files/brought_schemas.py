@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.schema_objects import SchemaObject
+from usage_store.migrate.files.migration import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -38,7 +38,7 @@ class Schema:
 def read_brought(path: str) -> dict[int, Schema] | None:
     """Return the schema after each version, or None if the file does not exist. Reads only."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(content_of(path))
     except FileNotFoundError:
         return None
     states = {}

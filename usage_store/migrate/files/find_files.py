@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 
 from usage_store.engines import NAMES
 from usage_store.errors import ConfigurationError, DuplicateVersion, MalformedMigration
@@ -38,12 +39,7 @@ def numbered(directory: str | os.PathLike[str], engine: str) -> tuple[Migration,
 
     With an empty `engine`, no variant is used.
     """
-    try:
-        names = sorted(os.listdir(directory))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{directory}: no such directory of migrations") from None
-    except NotADirectoryError:
-        raise ConfigurationError(f"{directory}: not a directory of migrations") from None
+    names = names_in(directory)
     by_version: dict[int, Migration] = {}
     variants: list[tuple[Migration, str]] = []
     folder = os.fspath(directory)
@@ -59,6 +55,29 @@ def numbered(directory: str | os.PathLike[str], engine: str) -> tuple[Migration,
             raise DuplicateVersion(f"{other}.py and {name} both have version {migration.version}; renumber one of them")
     _take_variants(by_version, variants, engine)
     return tuple(by_version[version] for version in sorted(by_version))
+
+
+def names_in(directory: str | os.PathLike[str]) -> list[str]:
+    """List the names in a directory, also in one of a zip archive, in order. Reads only.
+
+    Raises ConfigurationError if the directory does not exist.
+    """
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        from usage_store.migrate.files import in_a_zip  # noqa: PLC0415  few programs run from an archive
+
+        found = in_a_zip.names(os.fspath(directory))
+        if found is not None:
+            return found
+        raise ConfigurationError(_not_there(directory)) from None
+
+
+def _not_there(directory: str | os.PathLike[str]) -> str:
+    if os.path.exists(directory):
+        return f"{directory}: not a directory of migrations"
+    hint = "; the program was frozen without it: name it with PyInstaller's option --add-data"
+    return f"{directory}: no such directory of migrations{hint if getattr(sys, 'frozen', False) else ''}"
 
 
 def _take_variants(by_version: dict[int, Migration], variants: list[tuple[Migration, str]], engine: str) -> None:

@@ -38,7 +38,7 @@ class Migration(NamedTuple):
 
     @property
     def path(self) -> Path | None:
-        """The path of the file, or None if the file is missing."""
+        """The path of the file, or None if the file is missing. In a zip archive, only `read()` can read the file."""
         from pathlib import Path  # noqa: PLC0415  7 % of the start-up time of `check`
 
         return None if self.file is None else Path(self.file)
@@ -48,8 +48,7 @@ class Migration(NamedTuple):
         if self.file is None:
             raise LoadError(f"{self.file_name}: the file is missing")
         try:
-            with open(self.file, "rb", buffering=0) as file:  # half the time of Path.read_bytes
-                source = file.read()
+            source = content_of(self.file)
         except OSError as error:
             raise LoadError(f"{self.file_name}: {error.strerror}") from error
         if len(source) > MOST_BYTES:
@@ -71,6 +70,20 @@ def alike(name: str, other: str) -> bool:
     Such a character is any that is not a letter, a digit or `_`.
     """
     return name == other or re.sub(r"\W", "_", name).lower() == re.sub(r"\W", "_", other).lower()
+
+
+def content_of(file: str) -> bytes:
+    """Return the content of a file, also of one in a zip archive. Raises OSError."""
+    try:
+        with open(file, "rb", buffering=0) as opened:  # half the time of Path.read_bytes
+            return opened.read()
+    except (FileNotFoundError, NotADirectoryError):
+        from usage_store.migrate.files import in_a_zip  # noqa: PLC0415  few programs run from an archive
+
+        found = in_a_zip.content(file)
+        if found is None:
+            raise
+        return found
 
 
 def file_name_of(migration: Migration) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -14,6 +13,7 @@ from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from importlib.resources.abc import Traversable
 
     import peewee
 
@@ -67,7 +67,7 @@ def usage_tables() -> Project:
     return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",), speaks_for=(1, 3))
 
 
-def project_of(directory: str | os.PathLike[str] | None, table_name: str | None) -> Project:
+def project_of(directory: str | os.PathLike[str] | Traversable | None, table_name: str | None) -> Project:
     """Return the project of a directory; without a directory, the project of the usage tables.
 
     `table_name` is the name of the history table, if the caller chose one. Raises ConfigurationError if it is not a
@@ -78,6 +78,8 @@ def project_of(directory: str | os.PathLike[str] | None, table_name: str | None)
             f"{table_name!r}: not a name for a history table; allowed: letters, digits and _, with no digit first"
         )
     usage = usage_tables()
+    if directory is not None and not isinstance(directory, str | os.PathLike):
+        directory = os.path.dirname(str(directory / "_"))  # a folder of several parts has a path only for its files
     if directory is None or os.path.realpath(directory) == os.path.realpath(usage.directory):
         project = usage
     else:
@@ -100,14 +102,14 @@ def _own_name(directory: str | os.PathLike[str]) -> str:
 
 
 def _usage_directory() -> str:
-    """Return the directory of the usage tables' migrations: of an installation, an editable one, or a checkout."""
+    """Return the directory of the usage tables' migrations: of an installation, an archive, or a checkout."""
     package = os.path.dirname(os.path.realpath(usage_store.__file__))
     installed = os.path.join(package, "migrations")
     if os.path.isdir(installed):
         return installed
     spec = importlib.util.find_spec("usage_store.migrations")
     if spec is not None and spec.submodule_search_locations:
-        return next(iter(spec.submodule_search_locations))
+        return os.path.abspath(next(iter(spec.submodule_search_locations)))
     return os.path.join(os.path.dirname(package), "migrations")
 
 
@@ -121,8 +123,10 @@ def _usage_checks(database: Any, *, full: bool) -> Iterator[UsageStoreError | st
 def _usage_notices(database: peewee.Database) -> Iterable[str]:
     # Loaded by its path, like the migrations: in a checkout that is not installed, the package cannot be imported.
     path = os.path.join(_usage_directory(), "_notices.py")
+    from usage_store.migrate.files.modules_of_a_folder import FileLoader  # noqa: PLC0415  `check` needs no notices
+
     module = ModuleType("usage_store.migrations._notices")
-    SourceFileLoader(module.__name__, path).exec_module(module)
+    FileLoader(module.__name__, path).exec_module(module)
     lines: Iterable[str] = module.notices(database)
     return lines
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec
+from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import TYPE_CHECKING, Self
+
+from usage_store.migrate.files.migration import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType
 
 
-class _Fresh(SourceFileLoader):
+class FileLoader(SourceFileLoader):
+    """Load a file, also one in a zip archive."""
+
+    def get_data(self, path: str) -> bytes:
+        """Return the content of a file. Raises OSError."""
+        return content_of(path)
+
+
+class _Fresh(FileLoader):
     """Load the current content of a file, without cached bytecode."""
 
     def get_code(self, fullname: str) -> CodeType:
@@ -28,8 +39,13 @@ class _Source(_Fresh):
         super().__init__(fullname, path)
         self._source = source
 
-    def get_data(self, path: str) -> bytes:  # noqa: ARG002  importlib's signature
-        return self._source
+    def get_data(self, path: str) -> bytes:
+        """Return the source text or, for `pkgutil.get_data`, the content of another file. Raises OSError."""
+        if path == self.path:
+            return self._source
+        if not os.path.dirname(path):
+            raise FileNotFoundError(errno.ENOENT, "a stored source has no files beside it", path)
+        return super().get_data(path)
 
 
 class Modules:
@@ -67,7 +83,10 @@ class Modules:
         if not self._is_inside(fullname):
             return None
         # A new finder has no old listing of the folder in its cache.
-        specs = (FileFinder(folder, (_Fresh, SOURCE_SUFFIXES)).find_spec(fullname) for folder in path or ())
+        specs = (
+            FileFinder(folder, (_Fresh, SOURCE_SUFFIXES)).find_spec(fullname) or _in_an_archive(fullname, folder)
+            for folder in path or ()
+        )
         return next((spec for spec in specs if spec is not None), None)
 
     def load(self, name: str, file_name: str, source: bytes) -> ModuleType:
@@ -83,3 +102,20 @@ class Modules:
         sys.modules[fullname] = module
         loader.exec_module(module)
         return module
+
+
+def _in_an_archive(fullname: str, folder: str) -> ModuleSpec | None:
+    """Find a module or a package in a folder of a zip archive, as FileFinder finds it in a folder."""
+    if os.path.isdir(folder):
+        return None
+    from usage_store.migrate.files import in_a_zip  # noqa: PLC0415  few programs run from an archive
+
+    name = fullname.rpartition(".")[2]
+    listed, inside = in_a_zip.names(folder) or (), os.path.join(folder, name)
+    if "__init__.py" in (in_a_zip.names(inside) or () if name in listed else ()):
+        file = os.path.join(inside, "__init__.py")
+    elif f"{name}.py" in listed:
+        file = f"{inside}.py"
+    else:
+        return None
+    return spec_from_file_location(fullname, file, loader=_Fresh(fullname, file))

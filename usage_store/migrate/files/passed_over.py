@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from usage_store.migrate.files.find_files import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ def passed_over(directory: str, files: Sequence[Migration], applied: Sequence[Mi
 
 
 def _no_migrations(directory: str, versions: set[int]) -> Iterator[str]:
-    for name in sorted(os.listdir(directory)):
+    for name in names_in(directory):
         match = _LIKE_A_MIGRATION.fullmatch(name)
         if match is None or name.endswith(".py"):
             continue

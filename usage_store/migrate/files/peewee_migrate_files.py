@@ -105,7 +105,9 @@ def _earlier(migration: Migration, database: peewee.Database) -> list[Migration]
 
 
 def _state(files: Sequence[Migration]) -> object:
-    return tuple((file.path, file.path.stat().st_mtime_ns if file.path else 0) for file in files)
+    from usage_store.migrate.files.in_a_zip import changed_at  # noqa: PLC0415  only for peewee_migrate's format
+
+    return tuple((file.path, changed_at(file.file) if file.file else 0) for file in files)
 
 
 def _run(function: Callable[..., None], database: peewee.Database, orm: Any) -> None:
