@@ -70,3 +70,10 @@ def seeded_usage_database(usage_database: peewee.Database) -> tuple[peewee.Datab
     from usage_store.testing import seed_usage
 
     return usage_database, seed_usage(usage_database)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the ready-made migration tests."""
+    text = "kill a process before each statement of all migrations, not only of the newest ten"
+    group = parser.getgroup("usage_store")
+    group.addoption("--usage-store-kill-all", action="store_true", dest="usage_store_kill_all", help=text)
