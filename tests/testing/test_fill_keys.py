@@ -68,6 +68,31 @@ def test_unique_indexes_of_every_kind_are_obeyed(path: Path, rule: str) -> None:
     assert len(rows) == 40
 
 
+def test_a_unique_generated_column_gets_values_that_differ(path: Path) -> None:
+    schema = """CREATE TABLE t (code TEXT NOT NULL, folded TEXT GENERATED ALWAYS AS (lower(code)) VIRTUAL,
+        twice TEXT AS (folded || folded) UNIQUE)"""
+    assert len({row[0] for row in filled_rows(path, schema, "t", 300)}) == 300
+
+
+def test_keys_that_rows_of_the_application_have_are_passed_over(path: Path) -> None:
+    taken = ", ".join(f"('code {number}')" for number in range(50, 300))
+    with with_schema(path, f"CREATE TABLE t (code TEXT PRIMARY KEY); INSERT INTO t VALUES {taken}") as database:
+        assert fill(database) == {"t": 3}
+        assert len(checked(database, "t")) == 253
+
+
+def test_a_key_that_only_seems_to_be_full_is_an_error(path: Path) -> None:
+    schema = "CREATE TABLE t (code VARCHAR(1) NOT NULL UNIQUE)"
+    with with_schema(path, schema) as database:
+        with pytest.raises(CannotFill, match=r"^t\.code: no row can be made up: UNIQUE constraint failed: t\.code;"):
+            fill(database, 100)
+        assert checked(database, "t") == []
+
+
+def test_a_unique_yes_or_no_has_two_rows(path: Path) -> None:
+    assert sorted(filled_rows(path, "CREATE TABLE t (b BOOLEAN NOT NULL UNIQUE)", "t")) == [(0,), (1,)]
+
+
 def test_of_rows_that_a_partial_index_allows_once_only_one_is_made(path: Path) -> None:
     schema = """CREATE TABLE t (active INTEGER NOT NULL CHECK (active IN (0, 1)));
         CREATE UNIQUE INDEX u ON t (active) WHERE active"""
@@ -86,13 +111,13 @@ def test_a_table_whose_keys_have_no_more_room_gets_fewer_rows(path: Path) -> Non
             fill(database, values={"kind.name": "a"})
 
 
-def test_rows_do_not_replace_each_other_whatever_the_table_says_about_conflicts(path: Path) -> None:
-    schema = """CREATE TABLE t (
-            id INTEGER PRIMARY KEY ON CONFLICT REPLACE, code TEXT UNIQUE ON CONFLICT IGNORE NOT NULL);
-        INSERT INTO t VALUES (1, 'code 2'), (2, 'code 3'), (3, 'code 4')"""
+@pytest.mark.parametrize("action", ["REPLACE", "IGNORE", "ROLLBACK", "FAIL"])
+def test_rows_replace_none_whatever_the_table_says_about_conflicts(path: Path, action: str) -> None:
+    schema = f"""CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE ON CONFLICT {action});
+        INSERT INTO t VALUES (1, 'code 6'), (2, 'code 7')"""
     with with_schema(path, schema) as database:
-        assert fill(database) == {"t": 3}
-        assert len(checked(database, "t")) == 6
+        assert fill(database, 5) == {"t": 5}
+        assert [row[1] for row in checked(database, "t")] == [f"code {number}" for number in (6, 7, 3, 4, 5, 8, 9)]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
-from itertools import product
+from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 import peewee
@@ -12,12 +13,13 @@ from usage_store.engines.sqlite.connection.driver import driver_errors
 from usage_store.engines.sqlite.connection.error_messages import is_disk_failure, is_locked
 from usage_store.engines.sqlite.filling.candidate_table import NOT_OF_A_VALUE
 from usage_store.engines.sqlite.filling.read_checks import Check
+from usage_store.engines.sqlite.filling.sources import MARGIN
 from usage_store.engines.sqlite.filling.values_of_checks import values_of_checks
 from usage_store.engines.sqlite.schema.sql_tokens import fold, name_of, tokens
 from usage_store.errors import CannotFill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from usage_store.engines.sqlite.filling.groups import Group, Row
     from usage_store.engines.sqlite.filling.read_tables import FillTable
@@ -75,28 +77,37 @@ class Inserts:
         for row in range(rows):
             reason = self._insert([group.picks[row] for group in self._groups])
             if reason is not None:
-                full = reason.startswith(_UNIQUE) and not any(group.given for group in self._blamed(reason))
-                if full and self._count():
+                if self._is_full(reason, rows) and self._count():
                     return row
                 raise self._cannot(reason)
         return rows
 
+    def _is_full(self, reason: str, rows: int) -> bool:
+        """Return whether a key has no more values: all were tried, and no column of it can have any number of them."""
+        blamed = self._blamed(reason)
+        endless = any(
+            source.type and not source.type.few and (source.more is None or len(group.pool) >= rows + MARGIN)
+            for group in blamed
+            for source in group.sources
+        )
+        given = any(group.given for group in blamed)
+        return reason.startswith(_UNIQUE) and not endless and not given and _combinations(blamed) <= _TRIES
+
     def _insert(self, picks: list[int]) -> str | None:
         """Insert one row, with other values where that is needed. Return SQLite's reason if no values are accepted."""
-        first = reason = self._try(picks)
-        if reason is None or reason.startswith(NOT_OF_A_VALUE):
-            return reason
+        first = self._try(picks)
+        if first is None or first.startswith(NOT_OF_A_VALUE):
+            return first
         self._add_values_of_triggers()
         tried = {tuple(picks)}
-        tries = 0
-        for other in self._others(picks, reason):
-            if tuple(other) not in tried:
-                tried.add(tuple(other))
-                if self._try(other) is None:
-                    return None
-                tries += 1
-                if tries >= _TRIES:
-                    break
+        for other in self._others(picks, self._blamed(first)):
+            if tuple(other) in tried:
+                continue
+            tried.add(tuple(other))
+            if self._try(other) is None:
+                return None
+            if len(tried) > _TRIES:
+                break
         return first
 
     @cached_property
@@ -136,17 +147,18 @@ class Inserts:
         if not self._database.connection().in_transaction:  # RAISE(ROLLBACK)
             raise self._cannot(str(error)) from None
 
-    def _others(self, picks: Sequence[int], reason: str) -> Iterator[list[int]]:
-        blamed = [place for place, group in enumerate(self._groups) if group in self._blamed(reason)]
+    def _others(self, picks: Sequence[int], groups: Sequence[Group]) -> Iterator[list[int]]:
+        """Yield other picks: one of the groups changes, then two, then all, if these are not too many."""
+        blamed = [place for place, group in enumerate(self._groups) if group in groups]
         for place in blamed:
             for other in self._following(place, picks, _NEXT):
-                yield [*picks[:place], other, *picks[place + 1 :]]
-        for index, place in enumerate(blamed):
-            for second in blamed[index + 1 :]:
-                for one, two in product(self._following(place, picks, _PAIRS), self._following(second, picks, _PAIRS)):
-                    changed = [*picks]
-                    changed[place], changed[second] = one, two
-                    yield changed
+                yield _changed(picks, {place: other})
+        for one, two in combinations(blamed, 2):
+            for others in product(self._following(one, picks, _PAIRS), self._following(two, picks, _PAIRS)):
+                yield _changed(picks, dict(zip((one, two), others, strict=True)))
+        if _combinations(groups) <= _TRIES:
+            for every in product(*(range(len(group.pool)) for group in groups)):
+                yield _changed(picks, dict(zip(blamed, every, strict=True)))
 
     def _following(self, place: int, picks: Sequence[int], most: int) -> list[int]:
         size = len(self._groups[place].pool)
@@ -176,3 +188,11 @@ class Inserts:
         named = every[next((column for column in every if column in columns), next(iter(every)))].name
         column = None if reason.startswith(NOT_OF_A_VALUE) else named
         return CannotFill(self._table.name, column, " ".join(reason.split()))
+
+
+def _combinations(groups: Sequence[Group]) -> int:
+    return math.prod(len(group.pool) for group in groups)
+
+
+def _changed(picks: Sequence[int], others: Mapping[int, int]) -> list[int]:
+    return [others.get(place, pick) for place, pick in enumerate(picks)]

@@ -35,10 +35,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ReadChecks:
-    """The CHECKs of a table, the collations of its columns, and whether a rule of it says ON CONFLICT."""
+    """The CHECKs of a table, the collations of its columns, and whether a rule of it says ON CONFLICT.
+
+    `made_from` gives, for each generated column, the columns from which it is made.
+    """
 
     checks: tuple[Check, ...] = ()
     collations: Mapping[str, str] = field(default_factory=dict)
+    made_from: Mapping[str, frozenset[str]] = field(default_factory=dict)
     on_conflict: bool = False
 
 
@@ -46,7 +50,7 @@ class ReadChecks:
 def read_checks(sql: str) -> ReadChecks:
     """Read a CREATE TABLE statement."""
     lower = sql.lower()
-    if not any(word in lower for word in ("check", "collate", "conflict")):
+    if not any(word in lower for word in ("check", "collate", "conflict", "as")):
         return ReadChecks()
     parsed = sql_tokens.parse_table(sql)
     parts = {fold(name_of(part[0])): part for part in parsed.columns}
@@ -62,6 +66,7 @@ def read_checks(sql: str) -> ReadChecks:
             if clause.kind == "check"
         ),
         {column: name_of(clause.tokens[-1]) for column, clause in own if clause.kind == "collate"},
+        {column: frozenset(_check(None, made, parts, generated).columns) for column, made in generated.items()},
         any(token.says("conflict") for clause in every for token in clause.tokens),
     )
 

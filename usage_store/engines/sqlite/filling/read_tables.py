@@ -129,7 +129,10 @@ def _table(stored: Sequence[Any], facts: _Facts) -> FillTable:
             for column, type_, not_null, default, position, hidden in facts.columns[name]
             if not hidden
         },
-        {index: frozenset(key) for index, key in keys.items()},
+        {
+            index: frozenset().union(*(written.made_from.get(column, {column}) for column in key))
+            for index, key in keys.items()
+        },
         rowid,
         _references(facts.references[name], facts.primary),
         written.checks,

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.engines.sqlite.filling.read_tables import FillTable, Reference
+    from usage_store.engines.sqlite.filling.value_of_a_type import ValueType
 
 MARGIN = 20  # more values than rows, because a row of the application may have one of them already
+_PARENTS = 200  # rows of a parent that were there before
+_ROUNDS = 30  # in which the number of the first row is doubled
 _FEW = 3  # values of a column with a CHECK that may repeat
 _BELOW_ROWIDS = 1_000  # a migration that is tested may insert rows of its own, with the keys 1, 2, 3
 _LAST_ROWID = 2**63 - 1
@@ -67,11 +70,6 @@ class Sources:
         checked = any(check.columns == (name,) for check in table.checks)
         return not tied and not checked and name not in self._given and self._is_key((name,))
 
-    def _is_own_key(self, name: str) -> bool:
-        return any(
-            fold(each.parent) == fold(self._table.name) and name in each.targets for each in self._table.references
-        )
-
     def _of_column(self, name: str) -> Source:
         column = self._table.columns[name]
         checks = tuple(check for check in self._table.checks if name in check.columns)
@@ -79,15 +77,13 @@ class Sources:
         kind = value_type(column.name, column.type, column.default)
         values: list[Any]
         many = self._rows + MARGIN if unique else _FEW if checks else self._rows // 2 + 1
-        if checks and self._is_own_key(name) and self._is_sure(name):
-            checks, many = (), self._rows  # exactly these keys will exist, so that other rows can refer to them
         if name == self._table.rowid:
             first = self._next_rowid()
             values = list(range(first, first + many))
         else:
-            values = [kind.make(self.number + place) for place in range(many)]
-        if not unique:
-            values = _each_once(values)
+            first = self._free_number(name, kind) if unique else self.number
+            values = [kind.make(first + place) for place in range(many)]
+        values = _each_once(values)
         if column.nullable:
             values.append(None)
 
@@ -105,6 +101,16 @@ class Sources:
 
     def _is_key(self, columns: Collection[str]) -> bool:
         return any(key <= set(columns) for key in self._table.keys.values())
+
+    def _free_number(self, name: str, kind: ValueType) -> int:
+        """Return the number of the first row, or a larger one if existing rows have the next values already."""
+        number = self.number
+        sql = f"SELECT 1 FROM {self._table.quoted} WHERE {self._table.list_of([name])} IN (?, ?, ?) LIMIT 1"  # noqa: S608
+        for _ in range(_ROUNDS if number > 1 else 0):
+            if not self._database.execute_sql(sql, [kind.make(number + place) for place in range(3)]).fetchone():
+                break
+            number = 2 * number + self._rows
+        return number
 
     def _next_rowid(self) -> int:
         name = self._table.list_of([str(self._table.rowid)])
@@ -153,7 +159,7 @@ class Sources:
         known = " AND ".join(f"{parent.list_of([target])} IS NOT NULL" for target in targets)
         order = "ORDER BY rowid DESC" if parent.has_rowid else ""
         rows = self._database.execute_sql(
-            f"SELECT {names} FROM {parent.quoted} WHERE {known} {order} LIMIT {self._rows + MARGIN}"  # noqa: S608
+            f"SELECT {names} FROM {parent.quoted} WHERE {known} {order} LIMIT {self._rows + _PARENTS}"  # noqa: S608
         ).fetchall()
         return [*reversed(rows[: self._rows]), *rows[self._rows :]]
 

@@ -21,11 +21,15 @@ _EXACT = 15  # digits that a float keeps
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """What Peewee stores in a column of one type: a value for each number, its Python types, its most characters."""
+    """What Peewee stores in a column of one type: a value for each number, its Python types, its most characters.
+
+    `few` says that the type has only a few values.
+    """
 
     make: Callable[[int], Any]
     kinds: tuple[type, ...]
     length: int = 0  # no limit
+    few: bool = False
 
     def is_usual(self, value: Any) -> bool:
         """Return whether a value is NULL, or of the right type and length."""
@@ -44,7 +48,7 @@ def value_type(name: str, declared: str, default: str | None) -> ValueType:
     length = int(size[1]) if size else 0
     for words, made, kinds in _BY_WORD:
         if any(word in declared for word in words):
-            return ValueType(made, kinds)
+            return ValueType(made, kinds, few=made is _boolean)
     if any(word in declared for word in ("NUMERIC", "DECIMAL")):
         return ValueType(_decimal(length or 10, int(size[2] or 0) if size else 2), (int, float))
     folded = name.lower()
