@@ -317,7 +317,7 @@ OURS = {
     ),
     "ends_the_process": Project(
         two("import os\nos._exit(0)"),
-        {SECOND: ("up fails", "SystemExit: 0")},
+        {SECOND: ("up fails", "SystemExit: 0"), f"{KILLED}[002_m]": ("ended by itself", "no os._exit()")},
     ),
     "outside_the_database": Project(
         two("assert migrator.dry_run is False, 'this would send a mail'"),

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from usage_store.testing.migration_tests.databases.fault import Fault
+
 if TYPE_CHECKING:
     from usage_store.testing.migration_tests.databases.what_is_tested import Tested
 
@@ -29,7 +31,7 @@ class OtherProcess:
         )
 
     def run(self, job: str, tested: Tested, folder: Path, **arguments: Any) -> dict[str, Any]:
-        """Run a job and return its result. `folder` is for its files."""
+        """Run a job and return its result. `folder` is for its files. Raises Fault if a migration ended the process."""
         told = {
             "job": job,
             "tested": list(tested),
@@ -44,7 +46,8 @@ class OtherProcess:
         code = answers.readline().strip()
         result = folder / "result.json"
         if code != "0" or not result.exists():
-            raise RuntimeError(f"the process of the job {job!r} ended with {code or 'no answer'}")
+            wrong = f"the process that ran the migrations ended by itself, with {code or 'no answer'}"
+            raise Fault(wrong, (), "Do not end the process in a migration: no os._exit(), no signal.")
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return found
 
