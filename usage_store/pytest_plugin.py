@@ -183,3 +183,10 @@ def _one_sentence() -> Iterator[None]:
 
             traceback.print_exception(error.__cause__)
         raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the ready-made migration tests."""
+    text = "kill a process before each statement of all migrations, not only of the newest ten"
+    group = parser.getgroup("usage_store")
+    group.addoption("--usage-store-kill-all", action="store_true", dest="usage_store_kill_all", help=text)

@@ -101,6 +101,18 @@ def test_nothing_is_touched_if_any_migration_on_the_way_has_no_down(path: Path, 
         assert len(runner.rollback(2)) == 1
 
 
+def test_a_rollback_shows_the_reason_of_a_migration_that_says_that_it_is_irreversible(
+    path: Path, directory: Path
+) -> None:
+    write(directory, {"002_two": 'irreversible = "the names are gone"\n' + sql("CREATE TABLE two (a)", down=None)})
+    with runner_of(path, directory) as runner:
+        runner.migrate()
+        said = r"^002_two\.py: is irreversible, so nothing was rolled back: the names are gone$"
+        with pytest.raises(errors.Irreversible, match=said):
+            runner.rollback(1)
+        assert len(runner.rollback(2)) == 1
+
+
 @pytest.mark.parametrize("broken", ["def up(:\n", "raise ValueError('no')\n"])
 def test_nothing_is_touched_if_any_file_on_the_way_is_broken(
     path: Path, directory: Path, migrated: MigrationRunner, broken: str

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from usage_store.engines.interface.schema_differences import State, TableRows, changed_tables, not_restored
+from usage_store.engines.interface.schema_differences import State, TableRows, changed_tables, not_restored, without
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
 from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.runner import MigrationRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from usage_store.migrate.files.migration import Direction, Migration
@@ -148,7 +148,7 @@ class _Stage:
             except Irreversible as error:
                 return downs, str(error)
             meant.update(name.lower() for name in Loader().load(migration, "up").deletes)
-            lines = not_restored(_without(before, meant), _without(self.state, meant))
+            lines = not_restored(without(before, meant), without(self.state, meant))
             downs[migration.version] = run, tuple(line for line in lines if line not in said)
             said.update(lines)
             if run.failure is not None:
@@ -169,18 +169,6 @@ class _Stage:
         cost = self.meter.read()
         self.state = self.copies.read_state(self.runner.database, self.own)
         return Run(seconds, tuple(changed_tables(before, self.state)), *cost, failure)
-
-
-def _without(state: State, meant: Collection[str]) -> State:
-    """Return a state without the declared losses: rows and counters of named tables, and values of named columns."""
-    of_columns = {name.rpartition(".")[0] for name in meant}
-    rows = {
-        table: (count, 0 if table.lower() in of_columns else total)
-        for table, (count, total) in state.rows.items()
-        if table.lower() not in meant
-    }
-    counters = {table: value for table, value in state.counters.items() if table.lower() not in meant}
-    return State(state.catalog, rows, counters)
 
 
 def _rehearsed(

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.quick
 
 ONE = table("one")
 MORE = "only to declare more in `deletes` or `drops`"
+REASONS = "only to say why it is `irreversible` or `lossy`"
 HARMLESS = {
     "a declaration": (ONE, f'deletes = ("one.title",)\n\n{ONE}', MORE),
     "two declarations": (ONE, f'deletes = ("one",)\ndrops = ["one_title"]\n{ONE}', MORE),
@@ -25,6 +26,9 @@ HARMLESS = {
     "a name more": (f'deletes = ("one",)\n{ONE}', f'deletes = ["one", "one.title"]\n{ONE}', MORE),
     "a declaration and a comment": (ONE, f'# as of today\ndrops = ("i",)\n{ONE}', MORE),
     "a docstring stays one": (f'"""Why."""\n{ONE}', f'"""Why."""\n\ndeletes = ("one",)\n{ONE}', MORE),
+    "a reason": (ONE, f'lossy = "the ages were wrong"\nirreversible = "no ages"\n{ONE}', REASONS),
+    "another reason": (f'lossy = "old"\n{ONE}', f'{ONE}\nlossy = "new"\n', REASONS),
+    "a reason and a declaration": (ONE, f'lossy = "why"\ndeletes = ("one",)\n{ONE}', MORE),
     "a comment": (ONE, f"# more\n{ONE}", "in comments or layout only"),
 }
 LOOP = "def up(migrator, db):\n    for name in deletes:\n        db.execute_sql(f'CREATE TABLE {name} (a)')\n"
@@ -36,6 +40,8 @@ MEANING = {
     "a number among them": (ONE, f'deletes = ("one", 1)\n{ONE}'),
     "another declaration": (ONE, f"atomic = False\n{ONE}"),
     "what the module looks at": (f'deletes = ("one",)\n{LOOP}', f'deletes = ("one", "two")\n{LOOP}'),
+    "a reason that is used": (f'lossy = "a"\nprint(lossy)\n{ONE}', f'lossy = "b"\nprint(lossy)\n{ONE}'),
+    "no reason": (ONE, f"lossy = True\n{ONE}"),
     "within a function": (ONE, ONE.replace("(migrator, db):", "(migrator, db):\n    deletes = ('one',)", 1)),
     "twice": (f'deletes = ("one",)\n{ONE}', f'deletes = ("one",)\ndeletes = ()\n{ONE}'),
 }

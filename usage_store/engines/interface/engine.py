@@ -169,6 +169,9 @@ class Migrating(Protocol[D]):
     def Watch(self, database: D, fingerprint: SchemaHash) -> Watch:  # noqa: N802  a class
         """Make the object that watches the migrations of one run."""
 
+    def before_each_write(self, database: D, call: Callable[[str], object]) -> AbstractContextManager[None]:
+        """Call a function with the SQL of each statement of this connection in the block that may write, before it."""
+
     def roll_back_if_open(self, database: D) -> bool:
         """Roll back the transaction that a migration left open, and return whether there was one."""
 
@@ -226,8 +229,14 @@ class Copies(Protocol[D]):
     def Meter(self, database: D) -> Meter:  # noqa: N802  a class
         """Make the object that measures the steps on a whole copy."""
 
-    def read_state(self, database: D, ignore: Collection[str]) -> State:
-        """Read the schema and the rows of a database, without the tables in `ignore` (lower case). Reads only."""
+    def read_state(self, database: D, ignore: Collection[str], *, only_rows: bool = False) -> State:
+        """Read the schema and the rows of a database, without the tables in `ignore` (lower case). Reads only.
+
+        With `only_rows`, the schema is left out.
+        """
+
+    def raise_counters(self, database: D) -> None:
+        """Raise each counter of generated keys, as if the rows with the highest keys had been deleted."""
 
     def size(self, database: D) -> int:
         """Return the size of a database in bytes. Reads only."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,21 @@ class State:
     catalog: Catalog
     rows: Mapping[str, tuple[int, int]]
     counters: Mapping[str, int]
+
+
+def without(state: State, meant: Collection[str]) -> State:
+    """Return a state without the declared losses: rows and counters of named tables, and values of named columns.
+
+    `meant` has names of tables, and of columns as "table.column", in lower case.
+    """
+    of_columns = {name.rpartition(".")[0] for name in meant}
+    rows = {
+        table: (count, 0 if table.lower() in of_columns else total)
+        for table, (count, total) in state.rows.items()
+        if table.lower() not in meant
+    }
+    counters = {table: value for table, value in state.counters.items() if table.lower() not in meant}
+    return State(state.catalog, rows, counters)
 
 
 def changed_tables(before: State, after: State) -> Iterator[TableRows]:

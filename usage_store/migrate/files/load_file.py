@@ -112,6 +112,9 @@ def _check(migration: Migration, module: ModuleType, direction: Direction) -> No
         if not isinstance(names, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in names):
             raise MalformedMigration(f"{migration.file_name}: {attribute} is {names!r}; allowed: a tuple of names")
     if direction == "down" and not callable(said.get("down")):
+        reason = said.get("irreversible")
+        if isinstance(reason, str) and reason:
+            raise Irreversible(f"{migration.file_name}: is irreversible, so nothing was rolled back: {reason}")
         raise Irreversible(f"{migration.file_name}: defines no down(migrator, db), so nothing was rolled back; add one")
 
 

@@ -30,7 +30,7 @@ def up(migrator, db):
 
 
 def down(migrator, db):
-    """Undo `up`. Delete this function if that is impossible."""
+    """Undo `up`. If that is impossible, write irreversible = "why" in the place of this function."""
     raise NotImplementedError("write {file} first")
 '''
 

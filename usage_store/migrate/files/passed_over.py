@@ -22,10 +22,11 @@ def passed_over(directory: str, files: Sequence[Migration], applied: Sequence[Mi
     Missing numbers are named only if there are fewer of them than migrations: numbers made from dates leave many gaps.
     """
     versions = {migration.version for migration in (*files, *applied)}
-    return [*_no_migrations(directory, versions), *_gaps(sorted(versions))]
+    return [*no_migrations(directory, versions), *gaps_between(sorted(versions))]
 
 
-def _no_migrations(directory: str, versions: set[int]) -> Iterator[str]:
+def no_migrations(directory: str, versions: set[int]) -> Iterator[str]:
+    """Yield a notice for each file that looks like a migration and is not run. Reads only."""
     for name in names_in(directory):
         match = _LIKE_A_MIGRATION.fullmatch(name)
         if match is None or name.endswith(".py"):
@@ -36,7 +37,8 @@ def _no_migrations(directory: str, versions: set[int]) -> Iterator[str]:
             yield f"{name} is not run: migrations are .py files; write one that executes this SQL"
 
 
-def _gaps(versions: Sequence[int]) -> Iterator[str]:
+def gaps_between(versions: Sequence[int]) -> Iterator[str]:
+    """Yield a notice about missing numbers, if there are fewer of them than versions."""
     gaps = [(low + 1, high - 1) for low, high in pairwise(versions) if high - low > 1]
     if 0 < sum(last - first + 1 for first, last in gaps) < len(versions):
         listed = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in gaps)

@@ -12,6 +12,7 @@ from usage_store.migrate.files.migration import MOST_BYTES
 
 _MOST_COMPARED = 2**20  # bytes: a parsed text takes about 200 times its size in memory
 _DECLARATIONS = ("deletes", "drops")
+_REASONS = ("irreversible", "lossy")  # texts for a person and for tests; a run does not depend on them
 
 
 def checksum(source: bytes) -> str:
@@ -68,18 +69,42 @@ def harmless_edit(before: bytes, after: bytes) -> str | None:
         old, new = ast.parse(before), ast.parse(after)
         if ast.dump(old) == ast.dump(new):
             return "in comments or layout only"
+        if _gives_reasons(old, new):
+            return "only to say why it is `irreversible` or `lossy`"
         return "only to declare more in `deletes` or `drops`" if _declares_more(old, new) else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
+def _gives_reasons(old: ast.Module, new: ast.Module) -> bool:
+    """Remove the reasons from both modules, and return whether they differ in nothing else.
+
+    Reasons that other code uses are not removed.
+    """
+    for module in (old, new):
+        left = [statement for statement in module.body if not _is_a_reason(statement)]
+        if _names(ast.Module(left, [])).isdisjoint(_REASONS):
+            module.body = left
+    return ast.dump(old) == ast.dump(new)
+
+
+def _names(module: ast.Module) -> set[str]:
+    return {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+
+
+def _is_a_reason(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str())):
+            return name in _REASONS
+    return False
+
+
 def _declares_more(old: ast.Module, new: ast.Module) -> bool:
     """Return whether the edit only adds names to `deletes` or `drops`, and no other code uses these two variables."""
     before, after = _taken_out(old), _taken_out(new)
-    named = {node.id for node in ast.walk(new) if isinstance(node, ast.Name)}
     return (
         ast.dump(old) == ast.dump(new)
-        and named.isdisjoint(_DECLARATIONS)
+        and _names(new).isdisjoint(_DECLARATIONS)
         and all(names <= after.get(declaration, set()) for declaration, names in before.items())
     )
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("usage_store.migrate")
 
 
-def read_state(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
+def read_state(database: peewee.SqliteDatabase, ignore: Collection[str], *, only_rows: bool = False) -> State:
     """Read the schema and the hashed rows of a database, without the tables in `ignore` (lower case). Reads only.
 
-    It takes about five seconds per million rows. Rows are compared by their values. The order of rows and of columns
+    With `only_rows`, the schema is left out, because reading it takes most of the time where there are few rows. It
+    takes about five seconds per million rows. Rows are compared by their values. The order of rows and of columns
     does not matter, and neither do rowids that no column names.
     """
     connection = database.connection()
@@ -30,12 +31,12 @@ def read_state(database: peewee.SqliteDatabase, ignore: Collection[str]) -> Stat
     # A TEXT may not be UTF-8. Its invalid bytes become lone surrogates, which repr() can write.
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
-        return _read(database, ignore)
+        return _read(database, ignore, only_rows=only_rows)
     finally:
         connection.text_factory = as_it_was
 
 
-def _read(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
+def _read(database: peewee.SqliteDatabase, ignore: Collection[str], *, only_rows: bool) -> State:
     names = database.execute_sql(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
     ).fetchall()
@@ -48,7 +49,8 @@ def _read(database: peewee.SqliteDatabase, ignore: Collection[str]) -> State:
             if not is_lacking(error):
                 raise
             logger.warning("the rows of %s were not compared: %s; %s", name, error, HINT)
-    return State(_without(ignore, read_catalog(database)), rows, _counters(database, tables))
+    catalog = Catalog({}, {}) if only_rows else _without(ignore, read_catalog(database))
+    return State(catalog, rows, _counters(database, tables))
 
 
 def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:

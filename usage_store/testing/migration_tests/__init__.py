@@ -1,0 +1,11 @@
+"""Ready-made tests of a project's migrations. They need pytest, and run on SQLite files in its temporary folder.
+
+A project with the table `[tool.usage_store]` in its `pyproject.toml` imports `TestMigrations` into a test module. For
+other folders, make a class from `MigrationTests`.
+"""
+
+from __future__ import annotations
+
+from usage_store.testing.migration_tests.class_of_tests import MigrationTests, TestMigrations
+
+__all__ = ["MigrationTests", "TestMigrations"]

@@ -1,0 +1,1 @@
+"""Make, fill and compare the databases of the ready-made migration tests."""

@@ -1,0 +1,110 @@
+"""Kill a process before each statement of a migration, and compare what the next run makes of the database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines.interface.schema_differences import State, not_restored
+from usage_store.errors import UsageStoreError
+from usage_store.testing.migration_tests.databases.states import snapshot, states
+from usage_store.testing.migration_tests.databases.versions import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from usage_store.testing.migration_tests.databases.what_is_tested import Tested
+_SECONDS = 300  # after which a process that hangs is ended
+
+
+def kill_before_each_statement(tested: Tested, folder: Path, *, database: str, version: int) -> dict[str, Any]:
+    """Run a migration in processes that are killed before its 1st, 2nd, ... statement that writes, and then again.
+
+    Between two such statements, the file does not change. Each process starts with a copy of `database`. Returns the
+    number of statements (`statements`), and for the first that goes wrong `number`, `before` (its SQL), and `error` or
+    `differences`. If the migration fails without a kill, returns only `error`. Needs fork.
+    """
+    written: list[str] = []
+    undisturbed = _copied(database, folder / "undisturbed.db")
+    try:
+        _run(tested, undisturbed, version, written.append)
+    except UsageStoreError as error:
+        return {"error": str(error)}
+    ended: set[tuple[bytes, ...]] = set()
+    for number, sql in enumerate(written, 1):
+        path = _copied(database, folder / "killed.db")
+        _kill(tested, path, version, number)
+        left = _bytes(path)
+        if left in ended:
+            continue  # the next run would find exactly what it found before
+        found = _next_run(tested, path, version, undisturbed, database)
+        if found:
+            return {"statements": len(written), "number": number, "before": " ".join(sql.split())[:200], **found}
+        ended.add(left)
+    return {"statements": len(written)}
+
+
+def _copied(database: str, path: Path) -> Path:
+    for old in path.parent.glob(f"{path.name}*"):
+        old.unlink()
+    shutil.copyfile(database, path)
+    return path
+
+
+def _run(tested: Tested, path: Path, version: int, call: Callable[[str], object] = lambda _: None) -> None:
+    """Run the migration, and call a function before each statement that may write."""
+    with (
+        opened(tested, path) as runner,
+        runner.records.engine.migrating.before_each_write(runner.database, call),
+    ):
+        runner.migrate(version)
+
+
+def _kill(tested: Tested, path: Path, version: int, number: int) -> None:
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    signal.alarm(_SECONDS)
+    seen = 0
+
+    def die(_: str) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        _run(tested, path, version, die)
+    finally:
+        os._exit(0)
+
+
+def _bytes(path: Path) -> tuple[bytes, ...]:
+    """Return the content of the file and of its journals."""
+    files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal"))
+    return tuple(file.read_bytes() if file.exists() else b"" for file in files)
+
+
+def _next_run(tested: Tested, path: Path, version: int, undisturbed: Path, database: str) -> dict[str, Any] | None:
+    try:
+        _run(tested, path, version)
+    except UsageStoreError as error:
+        return {"error": str(error)}
+    differences = _differences(tested, undisturbed, path)
+    if differences:
+        # A migration may write the time: then a second undisturbed run differs from the first in the same lines.
+        again = _copied(database, path.with_name("again.db"))
+        _run(tested, again, version)
+        differences = [line for line in differences if line not in _differences(tested, undisturbed, again)]
+    return {"differences": differences} if differences else None
+
+
+def _differences(tested: Tested, undisturbed: Path, path: Path) -> list[str]:
+    """Compare schema and rows. Counters of generated keys may differ, as long as the rows are the same."""
+    with opened(tested, undisturbed) as one, opened(tested, path) as other:
+        found = states(snapshot(one), one, snapshot(other), other)
+    return list(not_restored(*(State(each.catalog, each.rows, {}) for each in found)))
