@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import resource
 import sqlite3
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks import projects_of_others as projects
-from tests.benchmarks.turns import in_turns
+from tests.benchmarks.turns import in_turns, quick
 from usage_store.engines import open_database
 from usage_store.migrate import MigrationRunner
 from usage_store.testing import seed_usage
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 
 ROUNDS = 200  # tests of each kind
 NO_PLUGIN = ("-p", "no:usage_store.pytest_plugin")
+LOADING = """\
+import time
+import pytest
+started = time.perf_counter()
+import usage_store.pytest_plugin
+print(time.perf_counter() - started)
+"""
 
 
 def run(folder: Path, *words: str, codes: Sequence[int] = (0,), **extra: str) -> str:
@@ -61,10 +69,10 @@ def of_processes(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict
     names = list(calls)
     for _ in range(rounds):
         for name in names:
-            before = os.times()
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
             calls[name]()
-            after = os.times()
-            taken[name].append(after[2] + after[3] - before[2] - before[3])
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            taken[name].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         names.reverse()
     return taken
 
@@ -102,10 +110,11 @@ def plugin(folder: Path) -> None:
     projects.write(folder, {"test_empty.py": "def test_nothing():\n    pass\n"})
     calls = {"with": partial(run_pytest, folder), "without": partial(run_pytest, folder, *NO_PLUGIN)}
     taken = of_processes(calls, 30)
-    pairs = [mine - its for mine, its in zip(taken["with"], taken["without"], strict=True)]
+    more = (quick(taken["with"]) - quick(taken["without"])) * 1000
+    loading = quick([float(run(folder, "-c", LOADING)) for _ in range(30)]) * 1000
     print(
-        f"pytest with one empty test takes {statistics.median(taken['without']) * 1000:.0f} ms of processor time; the "
-        f"plugin adds {statistics.median(pairs) * 1000:.1f} ms (median of {len(pairs)} pairs)"
+        f"pytest with one empty test takes {quick(taken['without']) * 1000:.0f} ms of processor time, and {more:.1f} ms "
+        f"more with the plugin; loading the plugin takes {loading:.1f} ms"
     )
 
 
@@ -207,7 +216,7 @@ def check(folder: Path) -> None:
         "check with a configuration file": partial(run, configured, *module, "check"),
     }
     for name, seconds in of_processes(calls, 30).items():
-        print(f"  {name:32} {statistics.median(seconds) * 1000:6.1f} ms of processor time")
+        print(f"  {name:32} {quick(seconds) * 1000:6.1f} ms of processor time")
 
 
 PARTS: dict[str, Callable[[Path], None]] = {
