@@ -113,8 +113,8 @@ def plugin(folder: Path) -> None:
     more = (quick(taken["with"]) - quick(taken["without"])) * 1000
     loading = quick([float(run(folder, "-c", LOADING)) for _ in range(30)]) * 1000
     print(
-        f"pytest with one empty test takes {quick(taken['without']) * 1000:.0f} ms of processor time, and {more:.1f} ms "
-        f"more with the plugin; loading the plugin takes {loading:.1f} ms"
+        f"pytest with one empty test takes {quick(taken['without']) * 1000:.0f} ms of processor time, and "
+        f"{more:.1f} ms more with the plugin; loading the plugin takes {loading:.1f} ms"
     )
 
 
