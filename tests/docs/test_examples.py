@@ -38,9 +38,9 @@ def run_page(blocks: Sequence[Block], session: Callable[[], Session]) -> None:
     for block in blocks:
         if block.language not in RUN | SHOWN:
             block.fail(f"a block is one of {sorted(RUN | SHOWN)}, not {block.language!r}")
-        if block.is_test:
-            page.write(block, block.file or "test_example.py")
-            page.run_block(block, block.line, f"{PYTEST} {block.file or 'test_example.py'}")
+        if block.is_test and block.file is None:
+            page.write(block, "test_example.py")
+            page.run_block(block, block.line, f"{PYTEST} test_example.py")
         elif block.file is not None:
             page.write(block, block.file)
             waiting.add(block)
