@@ -77,6 +77,13 @@ def of_processes(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict
     return taken
 
 
+def both_times(call: Callable[[], object]) -> str:
+    """Run a call that starts processes, and return its seconds by the clock and by processor time."""
+    started = time.perf_counter()
+    (processor,) = of_processes({"": call}, 1)[""]
+    return f"{time.perf_counter() - started:.1f} s ({processor:.1f} s of processor time)"
+
+
 def fixtures(folder: Path) -> None:
     """Print the milliseconds of a test with each fixture, above a test with `tmp_path` alone."""
     projects.write(
@@ -119,27 +126,27 @@ def plugin(folder: Path) -> None:
 
 
 def rates(database: peewee.Database, empty: Path, count: int) -> tuple[int, float, float]:
-    """Return how many rows `fill` adds, its seconds, and the seconds in which executemany writes the same rows."""
+    """Return how many rows `fill` adds, its processor time, and that of executemany with the same rows."""
     from usage_store.testing import fill
 
-    started = time.perf_counter()
+    started = time.process_time()
     added = fill(database, rows=count)
-    filled = time.perf_counter() - started
+    filled = time.process_time() - started
     with closing(sqlite3.connect(empty, isolation_level=None)) as raw:
         raw.execute("PRAGMA synchronous = OFF")
         stored = {table: database.execute_sql(f'SELECT * FROM "{table}"').fetchall() for table in added}
-        started = time.perf_counter()
+        started = time.process_time()
         raw.execute("BEGIN")
         for table, rows in stored.items():
             if rows:
                 marks = ", ".join("?" * len(rows[0]))
                 raw.executemany(f'INSERT OR REPLACE INTO "{table}" VALUES ({marks})', rows)
         raw.execute("COMMIT")
-        return sum(added.values()), filled, time.perf_counter() - started
+        return sum(added.values()), filled, time.process_time() - started
 
 
 def rows_of_fill(folder: Path) -> None:
-    """Print the rows that `fill` makes in a second, beside raw sqlite3."""
+    """Print the rows that `fill` makes in a second of processor time, beside raw sqlite3."""
 
     def usage_tables(database: peewee.Database) -> None:
         MigrationRunner(database).migrate()
@@ -168,30 +175,30 @@ def ready_made(folder: Path) -> None:
     """Print the seconds of the ready-made tests for 100 migrations with ten tables."""
     ours = projects.write(folder / "ours", projects.ours(100))
     for name, words in {"without the kills": ["-k", "not killed"], "with the kills of the newest ten": []}.items():
-        print(f"the ready-made tests of 100 migrations, {name}: {run_pytest(ours, *words):.1f} s")
+        print(f"the ready-made tests of 100 migrations, {name}: {both_times(partial(run_pytest, ours, *words))}")
     if importlib.util.find_spec("pytest_alembic") is None:
         print("pytest-alembic is left out: it is not installed")
         return
     peer = projects.write(folder / "peer", projects.of_alembic(100))
-    print(f"pytest-alembic, one head, up, and up and down without rows: {run_pytest(peer):.1f} s")
+    print(f"pytest-alembic, one head, up, and up and down without rows: {both_times(partial(run_pytest, peer))}")
 
 
 def seed(folder: Path) -> None:
-    """Print the snapshots that `seed_usage` makes and stores in a second, beside raw sqlite3 with the same rows."""
+    """Print the snapshots that `seed_usage` stores in a second of processor time, beside raw sqlite3."""
     with closing(open_database(folder / "seeded.db")) as database:
         MigrationRunner(database).migrate()
-        started = time.perf_counter()
+        started = time.process_time()
         seed_usage(database, snapshots=20_000, days=30)
-        seeded = time.perf_counter() - started
+        seeded = time.process_time() - started
         rows = database.execute_sql("SELECT session_id, snapshot_data, timestamp FROM usage_snapshots").fetchall()
     with closing(open_database(folder / "raw.db")) as database:
         MigrationRunner(database).migrate()
     with closing(sqlite3.connect(folder / "raw.db", isolation_level=None)) as raw:
-        started = time.perf_counter()
+        started = time.process_time()
         raw.execute("BEGIN")
         raw.executemany("INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES (?, ?, ?)", rows)
         raw.execute("COMMIT")
-        floor = time.perf_counter() - started
+        floor = time.process_time() - started
     print(
         f"seed_usage: {len(rows) / seeded:,.0f} snapshots/s made and stored; raw sqlite3 stores the same rows at "
         f"{len(rows) / floor:,.0f}/s"
