@@ -22,18 +22,28 @@ import usage_store
 from tests.support.pages import PAGES, blocks_of
 from tests.support.programs import ROOT
 from tests.support.prose import compare, prose, spans, told_of
-from usage_store import MigrationRunner, UsageConfig, UsageSession, UsageSnapshot, errors, migrate, testing
+from usage_store import (
+    MigrationRunner,
+    UsageConfig,
+    UsageSession,
+    UsageSnapshot,
+    errors,
+    migrate,
+    pytest_plugin,
+    testing,
+)
 from usage_store.cli.grammar.commands import COMMANDS
 from usage_store.cli.grammar.options import OPTIONS
 from usage_store.cli.grammar.parse import parse
 from usage_store.models.fields.allowed_values import CONFIG_RULES
+from usage_store.testing import migration_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 pytestmark = pytest.mark.quick
 
-PUBLIC = [usage_store, errors, migrate, testing]
+PUBLIC = [usage_store, errors, migrate, testing, migration_tests]
 OBJECTS = [
     UsageConfig,
     UsageSession,
@@ -43,9 +53,10 @@ OBJECTS = [
     peewee,
     peewee.Database,
     peewee.ModelSelect,
+    pytest_plugin,
 ]
 YOURS = {"check", "down", "notices", "up", "usage_json"}  # what the reader writes, and a function of SQL
-CALL = re.compile(r"\busage-store\b([^;|&<>()#\n]*)")
+CALL = re.compile(r"(?<![\w-])usage-store(?![\w-])([^;|&<>()#\n]*)")
 PLACEHOLDERS = {"RUNNER": "playhouse", "SOURCE": "playhouse", "OCTAL": "600", "COMMAND": "", "...": ""}
 
 
@@ -84,7 +95,7 @@ def test_the_commands_that_a_page_names_are_understood() -> None:
 
 def test_the_options_that_a_page_names_are_there_and_each_option_is_on_a_page() -> None:
     known = {*OPTIONS, "--help", "--version"}
-    others = re.compile(r"\b(?:python|pip|pytest|ruff|git|docker)\b")
+    others = re.compile(r"\b(?:python|pip|pytest|ruff|git|docker|gunicorn|peewee_migrate (?:create|rollback))\b")
     named = {(place, name) for place, code in spans() if not others.search(code) for name in options(code)}
     benchmarks = {name for path in ROOT.glob("tests/benchmarks/*.py") for name in options(path.read_text())}
     compare(f"{place}: there is no option {name}" for place, name in named if name not in known | benchmarks)

@@ -38,9 +38,9 @@ def run_page(blocks: Sequence[Block], session: Callable[[], Session]) -> None:
     for block in blocks:
         if block.language not in RUN | SHOWN:
             block.fail(f"a block is one of {sorted(RUN | SHOWN)}, not {block.language!r}")
-        if block.is_test:
-            page.write(block, block.file or "test_example.py")
-            page.run_block(block, block.line, f"{PYTEST} {block.file or 'test_example.py'}")
+        if block.is_test and block.file is None:
+            page.write(block, "test_example.py")
+            page.run_block(block, block.line, f"{PYTEST} test_example.py")
         elif block.file is not None:
             page.write(block, block.file)
             waiting.add(block)
@@ -83,6 +83,21 @@ module.py
 (1.2 ms)
 ```
 
+```toml
+# settings/own.toml
+name = "here"
+```
+
+```console
+$ cd settings
+$ cat own.toml && echo "$PWD" >&2 && (exit 2)
+# settings/own.toml
+name = "here"
+/home/ada/shop/package/settings
+$ echo $?
+2
+```
+
 ```python
 def test_it(usage_database):
     assert usage_database.get_tables()
@@ -107,6 +122,9 @@ def test_a_page_that_is_right_passes(session: Callable[[], Session]) -> None:
         ("```console\n$ true\n$ echo 1\n2\n```\n", r":3: prints something else\n(.*\n)*-2\n\+1"),
         ("```console\n$ echo 1\n1\n$ cd nowhere\n```\n", r":4: exit code 1 of\n(.*\n)*.*nowhere"),
         ("```python\ndef test_it():\n    assert 2 < 1\n```\n", r":1: exit code 1 of\n(.*\n)*E .*assert 2 < 1"),
+        ("```console\n$ (exit 3)\n$ echo $?\n4\n```\n", r":3: prints something else\n(.*\n)*-4\n\+3"),
+        ("```console\n$ echo 1 >&2\n2\n$ echo $?\n0\n```\n", r":2: prints something else\n(.*\n)*-2\n\+1"),
+        ("```toml\n# a/b.toml\na = 1\n```\n", ":1: nothing after this block runs a/b.toml"),
         ("```shell\ntrue\n```\n", r":1: a block is one of .*'shell'"),
         ("```\ntrue\n```\n", r":1: a block is one of .*''"),
         ("```python\n# a/b.py\n1 / 0\n```\n\n```sh\npython a/b.py\n```\n", ":1: nothing after this block runs a/b.py"),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 PAGES = {path.relative_to(ROOT).as_posix(): path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]}
 SHOWN = {"dockerfile", "gitignore", "ini", "json", "sh", "sql", "text", "toml", "yaml"}  # languages that nothing runs
 RUN = {"console", "python"}
+STATUS = "echo $?"  # prints the exit code of the command before it
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"# ((?:[\w.-]+/)*[\w.-]+\.py)\n")
+_FILE = re.compile(r"# ((?:[\w.-]+/)*[\w.-]+\.(?:py|toml))\n")
+_ENDING = {"python": ".py", "toml": ".toml"}
 _COMMAND = re.compile(r"((?:[^\n]*\\\n)*[^\n]*\n)(.*)", re.DOTALL)  # its lines are joined by backslashes at their ends
 _MEASURED = {
     r"\([\d.]+ ms\)": "(0 ms)",
     r"in [\d.]+ s, longest lock \d+ ms": "in 0 s, longest lock 0 ms",
     r"[\d,]+ bytes (now|before), (about )?[\d,]+ after": "0 bytes 0 after",
+    r"in [\d.]+s\b": "in 0s",
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d": "0000-00-00 00:00:00",
 }
 
@@ -51,9 +54,9 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that a Python block belongs in, if its first line is a comment with a path."""
-        found = _FILE.match(self.text) if self.language == "python" else None
-        return found and found[1]
+        """The file that a Python or TOML block belongs in, if its first line is a comment with a path."""
+        found = _FILE.match(self.text)
+        return found[1] if found and found[1].endswith(_ENDING.get(self.language, "/")) else None
 
     @property
     def is_test(self) -> bool:
@@ -109,6 +112,7 @@ class Session:
 
     def __init__(self, folder: Path, state: Path, environment: Mapping[str, str]) -> None:
         self.folder, self.environment = str(folder), dict(environment)
+        self.begun_in = self.folder
         self._state = state
 
     def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -137,9 +141,22 @@ class Session:
         return done.stdout
 
     def run_console(self, block: Block) -> None:
-        """Run the commands of a console block and compare what each of them prints."""
-        for line, command, expected in block.steps:
-            block.compare(self.run_block(block, line, command), expected, line)
+        """Run the commands of a console block and compare what each of them prints on stdout.
+
+        A command before `echo $?` may fail. What it prints on stderr is compared, too.
+        """
+        steps = list(block.steps)
+        for (line, command, expected), (after, following, code) in pairwise([*steps, (0, "", "")]):
+            if following.strip() == STATUS:
+                done = self.run(f"exec 2>&1\n{command}")
+                block.compare(self.as_of_ada(done.stdout), expected, line)
+                block.compare(str(done.returncode), code, after)
+            elif command.strip() != STATUS:
+                block.compare(self.as_of_ada(self.run_block(block, line, command)), expected, line)
+
+    def as_of_ada(self, printed: str) -> str:
+        """Replace the path of the folder in which the reader began, as the pages do."""
+        return printed.replace(self.begun_in, "/home/ada/shop")
 
     def run_script(self, block: Block) -> None:
         """Run a Python block and compare what it prints with the text block after it: without one, nothing."""
