@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from usage_store.engines import engine_at
 from usage_store.errors import UsageStoreError
-from usage_store.migrate.files.find_files import discover
+from usage_store.migrate.files.find_files import discover, names_in
 from usage_store.migrate.files.passed_over import gaps_between, no_migrations
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def wrong_numbers(directory: str, *, gaps: bool) -> list[str]:
 
 def _look_alikes(directory: str, versions: set[int]) -> Iterator[str]:
     """Yield a line for each numbered file that no run takes: a copy of a migration, or one with another ending."""
-    for name in sorted(path.name for path in Path(directory).iterdir()):
+    for name in names_in(directory):
         match = _NUMBERED.fullmatch(name)
         if match is None or _MIGRATION.fullmatch(name) or name.lower().endswith((".sql", ".py")):
             continue
