@@ -43,7 +43,7 @@ def test_verbose_shows_a_statement_with_its_line_breaks(tmp_path: Path) -> None:
     assert re.search(r"^CREATE TABLE a \(b TEXT\n DEFAULT 'c  d'\)$", shown, re.MULTILINE)
 
 
-def test_models_that_create_tables_are_also_noticed_with_verbose(tmp_path: Path) -> None:
+def test_models_that_create_tables_are_also_refused_with_verbose(tmp_path: Path) -> None:
     write(tmp_path / "own", {"001_one": table("one")})
     (tmp_path / "models.py").write_text(
         "from peewee import *\ndatabase = SqliteDatabase('other.db')\n"
@@ -52,4 +52,5 @@ def test_models_that_create_tables_are_also_noticed_with_verbose(tmp_path: Path)
     )
     called(*OWN, cwd=tmp_path)
     done = command("--verbose", "create", "x", "--from", "models", *OWN, cwd=tmp_path)
-    assert "importing models runs CREATE TABLE" in done.stderr
+    assert "error: models: the import opens the database" in done.stderr
+    assert not (tmp_path / "other.db").exists()

@@ -96,7 +96,7 @@ def test_every_command_finds_the_history_beside_another_one(path: Path) -> None:
 def test_looking_makes_nothing_beside_another_history(path: Path, words: str) -> None:
     script(path, FOREIGN["Rails"])
     before = names(path)
-    done = command(words, "--database", path, cwd=path.parent)
+    done = command(words, "--usage-tables", "--database", path, cwd=path.parent)
     assert (done.returncode, done.stderr) == (1 if words == "check" else 0, "")
     assert names(path) == before
 
@@ -166,7 +166,7 @@ def test_processes_that_start_at_once_make_one_history(path: Path) -> None:
 
 def test_a_usage_store_whose_history_was_named_is_found_by_every_call(path: Path) -> None:
     script(path, FOREIGN["Rails"])
-    output_of(path, "--table", "usage_migrations")
+    output_of(path, "--usage-tables", "--table", "usage_migrations")
     with closing(init_database(path)):
         assert get_migration_status().current_version == NEWEST
     assert "usage_schema_migrations" not in names(path)
@@ -181,7 +181,7 @@ def test_naming_the_history_of_another_directory_gives_no_advice_that_would_spoi
     write(path.parent / "migrations", {"001_users": table("users")})
     output_of(path, "--directory", "migrations", "--table", "schema_migrations")
     for words in (["status"], ["validate"], ["check"], []):
-        said = output_of(path, "--table", "schema_migrations", *words, code=3)
+        said = output_of(path, "--usage-tables", "--table", "schema_migrations", *words, code=3)
         assert "version 1 was applied as 'users'" in said
         assert "name another history table with --table" in said
         assert "`stamp" not in said
