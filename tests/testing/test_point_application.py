@@ -259,6 +259,22 @@ def test_an_application_that_points_its_database_elsewhere_during_the_test_is_to
         proxy.execute_sql("SELECT 1")
 
 
+def test_usage_models_that_are_bound_to_another_file_at_the_end_are_told_so(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    file = str(new_store(tmp_path / "test" / "test.db"))
+
+    def test(path: Path) -> None:
+        with at(file, production()):
+            usage_store.init_database(path)
+
+    test(tmp_path / "test" / "a second database of the test.db")
+    with pytest.raises(
+        ConfigurationError, match=r"bound the usage models to .*/production\.db during the test, so the"
+    ):
+        test(tmp_path / "production.db")
+    assert binding().databases == (None,) * len(MODELS)
+
+
 def test_other_processes_meet_the_file_of_the_test(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USAGE_STORE_DATABASE", "before.db")
     own = production()
