@@ -168,12 +168,12 @@ def _usage_store_templates(tmp_path_factory: pytest.TempPathFactory) -> Template
 
 
 def _folder_of(request: pytest.FixtureRequest, name: str) -> str:
-    """Return the folder of the file that defines a fixture of a test."""
+    """Return the folder of the file that defines a fixture that the test uses."""
     from inspect import unwrap
     from pathlib import Path
 
-    definitions = request._fixturemanager.getfixturedefs(name, request.node) or ()  # noqa: SLF001  pytest has no public way
-    return str(Path(unwrap(definitions[-1].func).__code__.co_filename).absolute().parent)
+    function = request._get_active_fixturedef(name).func  # noqa: SLF001  pytest has no public way
+    return str(Path(unwrap(function).__code__.co_filename).absolute().parent)
 
 
 def _of_the_present_test(session: pytest.Session, name: str) -> Any:

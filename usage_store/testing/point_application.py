@@ -28,7 +28,7 @@ _VARIABLE = "USAGE_STORE_DATABASE"
 def pointed(application: Application, path: str, *, announce: bool = True) -> Iterator[peewee.Database]:
     """Use the file at `path` as the database of an application in the block, and return that database, closed.
 
-    The file must exist. The usage models and the models in `application.models` are bound to it, and
+    The file must exist. The usage models and the models of the application are bound to it, and
     `$USAGE_STORE_DATABASE` names it. With `announce`, a proxy runs its callbacks. After the block, the database and the
     proxy of the application, the bindings, the maintenance after inserts and the variable are as before, and what was
     opened in the block is closed. The file that the application named before is not opened.
@@ -44,7 +44,7 @@ def pointed(application: Application, path: str, *, announce: bool = True) -> It
     ):
         storage_of(database).prepare(database)
         bind(database, None)
-        with database.bind_ctx(list(application.models), bind_refs=False, bind_backrefs=False):
+        with _bound(application.models, database):
             yield database
 
 
@@ -123,6 +123,20 @@ def _bindings_kept(database: peewee.Database, path: str) -> Iterator[None]:
             elsewhere = _outside(inner, path)
     if elsewhere:
         raise _not_at_the_file("bound the usage models to", elsewhere)
+
+
+@contextmanager
+def _bound(models: tuple[type[peewee.Model], ...], database: peewee.Database) -> Iterator[None]:
+    """Bind the models that do not have the database to it. After the block, all have what they had before."""
+    before = [(model, model._meta.database) for model in models]
+    try:
+        for model, own in before:
+            if getattr(own, "obj", own) is not database:
+                model.bind(database, bind_refs=False, bind_backrefs=False)
+        yield
+    finally:
+        for model, own in before:
+            model._meta.set_database(own)
 
 
 def _is_usable(database: peewee.Database) -> bool:
