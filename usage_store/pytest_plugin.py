@@ -1,13 +1,14 @@
 """Pytest fixtures: a new, migrated database for each test, with your application pointed at it; empty or with data.
 
 Override `usage_store_database`, `usage_store_models` and `usage_store_migrations` in conftest.py, so that the tables of
-your application are in it. Without that, the fixtures use `[tool.usage_store]` of the project's pyproject.toml.
+your application are in it. Without that, the fixtures use `[tool.usage_store]` of the pyproject.toml that is nearest to
+the test, or else to pytest's root folder.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -122,10 +123,10 @@ def seeded_usage_database(
 
 @pytest.fixture(scope="session")
 def make_usage_database(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    _usage_store_defaults: ProjectDefaults,
+    _usage_store_defaults_of: Callable[[str], ProjectDefaults],
     _usage_store_templates: Templates,
-    usage_store_template: Callable[[peewee.Database], object] | None,
 ) -> MakeUsageDatabase:
     """Return a function that provides a migrated database for a `with` block: see `MakeUsageDatabase`.
 
@@ -135,18 +136,28 @@ def make_usage_database(
 
     return Factory(
         _usage_store_templates,
-        _usage_store_defaults,
-        usage_store_template,
+        _usage_store_defaults_of,
+        lambda: _of_the_present_test(request.session, "usage_store_template"),
         lambda: tmp_path_factory.mktemp("usage_database"),
         _one_sentence,
     )
 
 
+@pytest.fixture
+def _usage_store_defaults(
+    request: pytest.FixtureRequest, _usage_store_defaults_of: Callable[[str], ProjectDefaults]
+) -> ProjectDefaults:
+    return _usage_store_defaults_of(str(request.path.parent))
+
+
 @pytest.fixture(scope="session")
-def _usage_store_defaults(pytestconfig: pytest.Config) -> ProjectDefaults:
+def _usage_store_defaults_of(pytestconfig: pytest.Config) -> Callable[[str], ProjectDefaults]:
+    """Return a function of a folder of tests, because a run may have the tests of several projects."""
+    from functools import cache
+
     from usage_store.testing.project_defaults import ProjectDefaults
 
-    return ProjectDefaults(pytestconfig.rootpath)
+    return cache(lambda folder: ProjectDefaults(folder, str(pytestconfig.rootpath)))
 
 
 @pytest.fixture(scope="session")
@@ -157,12 +168,18 @@ def _usage_store_templates(tmp_path_factory: pytest.TempPathFactory) -> Template
 
 
 def _folder_of(request: pytest.FixtureRequest, name: str) -> str:
-    """Return the folder of the file that defines a fixture of a test."""
+    """Return the folder of the file that defines a fixture that the test uses."""
     from inspect import unwrap
     from pathlib import Path
 
-    definitions = request._fixturemanager.getfixturedefs(name, request.node) or ()  # noqa: SLF001  pytest has no public way
-    return str(Path(unwrap(definitions[-1].func).__code__.co_filename).absolute().parent)
+    function = request._get_active_fixturedef(name).func  # noqa: SLF001  pytest has no public way
+    return str(Path(unwrap(function).__code__.co_filename).absolute().parent)
+
+
+def _of_the_present_test(session: pytest.Session, name: str) -> Any:
+    """Return a fixture as the test that is set up now has it. A fixture of a wider scope has only that of one test."""
+    test: Any = next(reversed(session._setupstate.stack))  # noqa: SLF001  pytest has no public way
+    return test._request.getfixturevalue(name)  # noqa: SLF001  see above
 
 
 @contextmanager

@@ -5,59 +5,18 @@ Each application has its tests in a folder with a conftest.py and its migrations
 
 from __future__ import annotations
 
-import textwrap
 from getpass import getuser
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.programs import run_python
+from tests.support.applications import ADD_ITEMS, KIOSK, SHOP, run, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.quick
 
-SHOP = """
-    import peewee
-
-    db = peewee.SqliteDatabase("production.db", pragmas={"foreign_keys": 1, "cache_size": -77})
-
-    class Item(peewee.Model):
-        name = peewee.TextField()
-
-        class Meta:
-            database = db
-            table_name = "items"
-
-    def buy():
-        with db.atomic():
-            Item.create(name="lost")
-            raise ValueError
-"""
-KIOSK = """
-    import peewee
-
-    db = peewee.DatabaseProxy()
-    started = []
-
-    @db.attach_callback
-    def start(database):
-        if database is not None:
-            started.append(database.database)
-            database.connect()
-
-    class Item(db.Model):
-        name = peewee.TextField()
-
-        class Meta:
-            table_name = "items"
-
-    def buy():
-        with db.atomic():
-            Item.create(name="lost")
-            raise ValueError
-"""
 WATCHED = """
     import sys
     import pytest
@@ -136,12 +95,6 @@ TESTS = """
         assert AFTERWARDS
         assert usage_store.UsageSession._meta.database is None
 """
-ADD_ITEMS = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)')\n"
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(textwrap.dedent(text))
 
 
 def applications(folder: Path) -> None:
@@ -154,14 +107,6 @@ def applications(folder: Path) -> None:
         for file, text in (("conftest.py", CONFTEST), (f"test_{name}.py", TESTS)):
             write(folder / f"tests_of_{name}" / file, text.replace("AFTERWARDS", afterwards).replace("APP", name))
         write(folder / f"tests_of_{name}" / "migrations" / "001_add_items.py", ADD_ITEMS)
-
-
-def run(folder: Path, *options: str) -> str:
-    """Run pytest in a folder, with warnings as errors and no plugin but ours, and return what it printed."""
-    own = ("-p", "no:cacheprovider", "-p", "usage_store.pytest_plugin", "-W", "error")
-    extra = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder)}
-    done = run_python("-m", "pytest", *own, *options, cwd=folder, **extra)
-    return done.stdout + done.stderr
 
 
 def test_the_fixture_tests_an_application_with_a_database_or_a_proxy_and_never_opens_its_file(tmp_path: Path) -> None:
@@ -210,65 +155,6 @@ def test_migrations_that_fail_are_told_once_in_full_and_then_in_one_line(tmp_pat
     failed, error = "the template of the test databases could not be made", "MigrationFailed: 002_fail.py, line 2: Zero"
     assert printed.count(f"\n{failed}: {error}") == 2, printed  # pytest repeats what a session's fixture says
     assert printed.count(f"\n{failed}; see tests_of_shop/test_more.py::test_with_the_factory: {error}") == 4, printed
-
-
-def test_the_settings_of_the_project_name_what_the_fixtures_use(tmp_path: Path) -> None:
-    applications(tmp_path)
-    settings = {"database": "app.kiosk:db", "directory": "app/steps", "table": "kiosk_history", "models": "app.kiosk"}
-    lines = "".join(f'{name} = "{value}"\n' for name, value in settings.items())
-    write(tmp_path / "pyproject.toml", "[tool.usage_store]\n" + lines)
-    write(tmp_path / "app" / "kiosk.py", KIOSK)
-    write(tmp_path / "app" / "steps" / "001_add_items.py", ADD_ITEMS)
-    write(
-        tmp_path / "unit" / "test_settings.py",
-        """
-        import pytest
-        import app.kiosk
-
-        @pytest.fixture(scope="module")
-        def made(make_usage_database, tmp_path_factory):
-            with make_usage_database() as database:
-                yield database
-
-        @pytest.mark.parametrize("n", [1, 2])
-        def test_in_one_file(made, n):
-            assert app.kiosk.db.obj is made
-            app.kiosk.Item.create(name="a")
-            assert app.kiosk.Item.select().count() == n
-            assert made.table_exists("kiosk_history")
-
-        def test_in_a_file_of_its_own(made, usage_database, tmp_path):
-            assert app.kiosk.db.obj.database == usage_database.database == str(tmp_path / "usage.db")
-            assert app.kiosk.Item.select().count() == 0
-
-        def test_in_the_one_file_again(made):
-            assert app.kiosk.Item.select().count() == 2
-        """,
-    )
-    write(
-        tmp_path / "unit" / "test_own.py",
-        """
-        import pytest
-
-        @pytest.fixture
-        def usage_store_migrations():
-            return []
-
-        def test_the_fixture_wins(usage_database):
-            assert not usage_database.table_exists("items")
-        """,
-    )
-    printed = run(tmp_path, "unit")
-    assert "5 passed" in printed, printed
-    for wrong, says in (
-        ("database = 7", "pyproject.toml: [tool.usage_store] database is 7; it must be a text that is not empty"),
-        ("database = 'app.kiosk:nothing'", "app.kiosk:nothing: app.kiosk has no nothing"),
-        ("models = 'app.missing'", "app.missing: cannot be imported: ModuleNotFoundError"),
-    ):
-        write(tmp_path / "pyproject.toml", "[tool.usage_store]\n" + wrong)
-        printed = run(tmp_path, "unit/test_own.py")
-        assert printed.count(says) == 1
-        assert "Traceback" not in printed
 
 
 def test_two_databases_are_one_sentence_and_a_killed_run_leaves_nothing_outside_of_the_temporary_folder(

@@ -102,6 +102,23 @@ def test_a_proxy_calls_back_once_with_the_database_of_the_test_and_not_afterward
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_a_model_with_the_server_s_database_itself_is_bound_where_its_proxy_is_pointed(file: str) -> None:
+    proxy, server = peewee.DatabaseProxy(), peewee.PostgresqlDatabase("production")
+    proxy.initialize(server)
+    item = model(server)
+    with at(file, proxy, item) as database:
+        assert item._meta.database is database
+    assert item._meta.database is server
+
+
+def test_a_model_that_the_test_binds_has_its_own_database_back(file: str) -> None:
+    own = production()
+    item = model(own)
+    with at(file, own, item):
+        item.bind(peewee.SqliteDatabase(":memory:"))
+    assert item._meta.database is own
+
+
 def test_a_callback_that_fails_leaves_everything_as_it_was(file: str) -> None:
     proxy, inner = peewee.DatabaseProxy(), production()
     proxy.initialize(inner)
@@ -116,8 +133,8 @@ def test_two_databases_are_refused_in_one_sentence_and_neither_is_touched(file: 
     first, second, proxy, other = production(), peewee.SqliteDatabase("second.db"), peewee.DatabaseProxy(), None
     proxy.initialize(first)
     one, same, two = model(first, "One"), model(proxy, "Same"), model(second, "Two")
-    assert application_of(None, [one, same]) == (proxy, ())
-    assert application_of(first, [same]) == (proxy, ())
+    assert application_of(None, [one, same]).database is proxy
+    assert application_of(first, [same]).database is proxy
     before = [dict(vars(first)), dict(vars(second))]
     says = (
         "one test has one database, but shop.One has SqliteDatabase('production.db') and shop.Two has "
@@ -166,7 +183,8 @@ def test_something_else_than_models_is_refused_and_one_model_alone_is_taken() ->
     with pytest.raises(ConfigurationError, match=r"^usage_store_models has <class 'int'>; allowed: Peewee models$"):
         application_of(None, wrong)
     own = production()
-    assert application_of(None, model(own)) == (own, ())
+    item = model(own)
+    assert application_of(None, item) == (own, (item,))
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -257,6 +275,22 @@ def test_an_application_that_points_its_database_elsewhere_during_the_test_is_to
     with at(file, proxy):  # the same file by another object is no mistake
         proxy.initialize(peewee.SqliteDatabase(os.path.relpath(os.environ["USAGE_STORE_DATABASE"])))
         proxy.execute_sql("SELECT 1")
+
+
+def test_usage_models_that_are_bound_to_another_file_at_the_end_are_told_so(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    file = str(new_store(tmp_path / "test" / "test.db"))
+
+    def test(path: Path) -> None:
+        with at(file, production()):
+            usage_store.init_database(path)
+
+    test(tmp_path / "test" / "a second database of the test.db")
+    with pytest.raises(
+        ConfigurationError, match=r"bound the usage models to .*/production\.db during the test, so the"
+    ):
+        test(tmp_path / "production.db")
+    assert binding().databases == (None,) * len(MODELS)
 
 
 def test_other_processes_meet_the_file_of_the_test(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

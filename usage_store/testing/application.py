@@ -19,7 +19,7 @@ class Application(NamedTuple):
     """What a test takes from an application.
 
     `database` is the database or proxy that points at the test's file during the test. It is None if the application
-    has none. `models` are the models that have another database or none; they are bound during the test.
+    has none. Those of `models` that have another database object or none are bound during the test.
     """
 
     database: peewee.Database | peewee.DatabaseProxy | None = None
@@ -53,7 +53,7 @@ def application_of(
     database = next((each for _, each in found if _is_proxy(each)), found[0][1] if found else None)
     if database is not None and not _is_proxy(database):
         _refuse_other_engines(database)
-    return Application(database, tuple(each for each in models if _itself(_database(each)) is not _itself(database)))
+    return Application(database, models)
 
 
 def _is_model(thing: object) -> TypeGuard[type[peewee.Model]]:

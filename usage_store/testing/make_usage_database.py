@@ -47,12 +47,13 @@ class MakeUsageDatabase(Protocol):
 class Factory(NamedTuple):
     """The function of the fixture `make_usage_database`.
 
-    `new_folder` makes a folder for each database. Errors are raised inside of `reporting()`.
+    `defaults_of` gives the settings for a folder of tests, and `fill` the function `usage_store_template` that the
+    present test has. `new_folder` makes a folder for each database. Errors are raised inside of `reporting()`.
     """
 
     templates: Templates
-    defaults: ProjectDefaults
-    fill: Callable[[peewee.Database], object] | None
+    defaults_of: Callable[[str], ProjectDefaults]
+    fill: Callable[[], Callable[[peewee.Database], object] | None]
     new_folder: Callable[[], Path]
     reporting: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -78,13 +79,13 @@ class Factory(NamedTuple):
         folder: str,
     ) -> Iterator[peewee.Database]:
         with self.reporting():
+            defaults = self.defaults_of(folder)
             application = application_of(
-                self.defaults.database if database is None else database,
-                self.defaults.models if models is None else models,
+                defaults.database if database is None else database, defaults.models if models is None else models
             )
-            listed = absolute_migrations(self.defaults.migrations if migrations is None else migrations, folder)
+            listed = absolute_migrations(defaults.migrations if migrations is None else migrations, folder)
             file = str(Path(path or self.new_folder() / "usage.db").absolute())
-            with copied(self.templates, Recipe(application, listed, self.fill), file) as found:
+            with copied(self.templates, Recipe(application, listed, self.fill()), file) as found:
                 yield found
 
 

@@ -12,6 +12,7 @@ from usage_store.engines import engine_at, engine_of_kind, file_of
 from usage_store.errors import ConfigurationError
 from usage_store.models import UsageConfig
 from usage_store.models.storage_interface import storage_of
+from usage_store.testing.late_threads import without_late_threads
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -27,18 +28,23 @@ _VARIABLE = "USAGE_STORE_DATABASE"
 def pointed(application: Application, path: str, *, announce: bool = True) -> Iterator[peewee.Database]:
     """Use the file at `path` as the database of an application in the block, and return that database, closed.
 
-    The file must exist. The usage models and the models in `application.models` are bound to it, and
+    The file must exist. The usage models and the models of the application are bound to it, and
     `$USAGE_STORE_DATABASE` names it. With `announce`, a proxy runs its callbacks. After the block, the database and the
     proxy of the application, the bindings, the maintenance after inserts and the variable are as before, and what was
     opened in the block is closed. The file that the application named before is not opened.
 
     Raises ConfigurationError and TransactionOpen before the block if the database cannot be pointed at the file; then
-    nothing is changed. Raises ConfigurationError after the block if the application pointed it at another file.
+    nothing is changed. Raises ConfigurationError after the block if the application pointed the database at another
+    file, or bound the usage models to a file outside of the folder of `path`.
     """
-    with _variable(path), _at(application.database, path, announce=announce) as database, _bindings_kept(database):
+    with (
+        _variable(path),
+        _at(application.database, path, announce=announce) as database,
+        _bindings_kept(database, path),
+    ):
         storage_of(database).prepare(database)
         bind(database, None)
-        with database.bind_ctx(list(application.models), bind_refs=False, bind_backrefs=False):
+        with _bound(application.models, database):
             yield database
 
 
@@ -70,7 +76,7 @@ def _at(named: Any, path: str, *, announce: bool) -> Iterator[peewee.Database]:
     database: peewee.Database = present if usable else engine_at(path).database_at(path)
     engine: Any = engine_of_kind(type(database))
     elsewhere = ""
-    with engine.pointed_at(database, path):
+    with without_late_threads(database), engine.pointed_at(database, path):
         if hasattr(named, "attach_callback"):
             with _initialised(named, database, announce=announce):
                 yield database
@@ -79,10 +85,7 @@ def _at(named: Any, path: str, *, announce: bool) -> Iterator[peewee.Database]:
             yield database
             elsewhere = _elsewhere(database, path)
     if elsewhere:
-        raise ConfigurationError(
-            f"the application pointed its database at {elsewhere} during the test, so the test did not use the file of "
-            f"its fixture; let the application take the path from ${_VARIABLE}, which names that file"
-        )
+        raise _not_at_the_file("pointed its database at", elsewhere)
 
 
 @contextmanager
@@ -105,9 +108,10 @@ def _initialised(proxy: Any, database: peewee.Database, *, announce: bool) -> It
 
 
 @contextmanager
-def _bindings_kept(database: peewee.Database) -> Iterator[None]:
+def _bindings_kept(database: peewee.Database, path: str) -> Iterator[None]:
     """Bind the usage models after the block as they were before, and close what init_database() opened in the block."""
     before = binding()
+    elsewhere = ""
     try:
         yield
     finally:
@@ -116,6 +120,23 @@ def _bindings_kept(database: peewee.Database) -> Iterator[None]:
         inner = getattr(bound, "obj", bound)
         if inner is not None and inner is not database and bound not in before.databases:
             _close(inner)
+            elsewhere = _outside(inner, path)
+    if elsewhere:
+        raise _not_at_the_file("bound the usage models to", elsewhere)
+
+
+@contextmanager
+def _bound(models: tuple[type[peewee.Model], ...], database: peewee.Database) -> Iterator[None]:
+    """Bind the models that do not have the database to it. After the block, all have what they had before."""
+    before = [(model, model._meta.database) for model in models]
+    try:
+        for model, own in before:
+            if getattr(own, "obj", own) is not database:
+                model.bind(database, bind_refs=False, bind_backrefs=False)
+        yield
+    finally:
+        for model, own in before:
+            model._meta.set_database(own)
 
 
 def _is_usable(database: peewee.Database) -> bool:
@@ -145,3 +166,16 @@ def _elsewhere(database: Any, path: str) -> str:
     ):
         return ""
     return repr(database.database)
+
+
+def _outside(database: peewee.Database, path: str) -> str:
+    """Return the file of a database, if it is not in the folder of the test, where a test may have more databases."""
+    file = "" if database.deferred or not _is_usable(database) else file_of(database)
+    return file if file and not Path(file).resolve().is_relative_to(Path(path).resolve().parent) else ""
+
+
+def _not_at_the_file(what: str, elsewhere: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the application {what} {elsewhere} during the test, so the test did not use the file of its fixture; let the "
+        f"application take the path from ${_VARIABLE}, which names that file"
+    )

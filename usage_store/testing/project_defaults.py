@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from usage_store.engines import is_database
 from usage_store.engines.interface.paths_and_urls import names_an_object
+from usage_store.errors import ConfigurationError
+from usage_store.errors.rejected_input import shown
 from usage_store.migrate.files.import_by_name import import_object
 from usage_store.migrate.from_models.load_models import load_models
 from usage_store.project_settings import project_settings
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
     import peewee
@@ -24,32 +26,36 @@ if TYPE_CHECKING:
 class ProjectDefaults:
     """The database, the models and the migrations that `[tool.usage_store]` names.
 
-    `start` is the folder where the search for `pyproject.toml` begins. Each is imported when it is first used, from the
-    folder of that file. All raise ConfigurationError for settings that cannot be used.
+    The settings are those of the nearest `pyproject.toml` of the first folder that has some. What they name is imported
+    when it is first used, from the folder of that file. All raise ConfigurationError for settings that cannot be used,
+    and for an import that connects a database to a file.
     """
 
-    def __init__(self, start: str | os.PathLike[str]) -> None:
-        self._start = start
+    def __init__(self, *folders: str) -> None:
+        self._folders = folders
 
     @cached_property
     def _settings(self) -> ProjectSettings | None:
-        return project_settings(self._start)
+        return next(filter(None, map(project_settings, self._folders)), None)
 
     @cached_property
     def database(self) -> peewee.Database | peewee.DatabaseProxy | None:
         """The application's database object, if `database` is `module:name`; None for a path, a URL or no setting."""
         if self._settings is None or not names_an_object(self._settings.database or ""):
             return None
-        with _importable(self._settings.folder):
-            found: Any = import_object(str(self._settings.database))
-        return found  # type: ignore[no-any-return]  # its user checks it
+        spec = str(self._settings.database)
+        with _importable(self._settings, "database"):
+            found: peewee.Database | peewee.DatabaseProxy = import_object(spec, may_connect=False)
+            if not is_database(found):
+                raise ConfigurationError(f"{spec}: must be a Peewee Database or DatabaseProxy, not {shown(found)}")
+        return found
 
     @cached_property
     def models(self) -> tuple[type[peewee.Model], ...]:
         """The models of `models`."""
         if self._settings is None or self._settings.models is None:
             return ()
-        with _importable(self._settings.folder):
+        with _importable(self._settings, "models"):
             found = load_models(self._settings.models)
         return (*found.sure, *found.bases)
 
@@ -62,11 +68,13 @@ class ProjectDefaults:
 
 
 @contextmanager
-def _importable(folder: str) -> Iterator[None]:
-    """Let the modules of a folder be imported in the block."""
-    sys.path.insert(0, folder)
+def _importable(settings: ProjectSettings, name: str) -> Iterator[None]:
+    """Let the modules of the project be imported in the block. An error names the setting and its file."""
+    sys.path.insert(0, settings.folder)
     try:
         yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}; set by `{name}` in [tool.usage_store] of {settings.file}") from error
     finally:
-        if folder in sys.path:
-            sys.path.remove(folder)
+        if settings.folder in sys.path:
+            sys.path.remove(settings.folder)

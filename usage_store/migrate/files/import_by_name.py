@@ -65,8 +65,8 @@ def _files_closed() -> Iterator[None]:
         name = _name_of(database)
         if name:
             raise _OpensAFile(
-                f"the import opens the database {name}, which this command must not do; connect, and create tables, "
-                "in a function that the application calls when it starts"
+                f"the import opens the database {name}, which must not happen here; connect, and create tables, in "
+                "a function that the application calls when it starts"
             )
         return connect(database, *args, **options)
 
