@@ -32,9 +32,10 @@ def test_a_database_of_another_program_is_refused_with_the_ways_on(shop: Path, w
     done = called(*words.split(), "--database", "shop.db", cwd=shop.parent)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"error: {shop}: the usage tables are not here, and the tables of another program are: customer, orders; "
-        "nothing was changed; for your own migrations, name their folder with --directory DIR; to have the usage "
-        "tables in this database too, add --usage-tables; or name another database with --database\n"
+        f"error: {shop}: this database has tables of another program (customer, orders) and no usage tables; nothing "
+        'was changed; for your own migrations, name their folder with --directory DIR, or by directory = "DIR" in '
+        "[tool.usage_store] of pyproject.toml; to have the usage tables in this database too, add --usage-tables; or "
+        "name another database with --database\n"
     )
     assert files_of(shop.parent) == before, "not even the journal mode"
 
@@ -84,7 +85,7 @@ def test_the_tables_of_the_original_monitor_are_usage_tables(tmp_path: Path) -> 
 def test_many_tables_are_not_all_named(tmp_path: Path) -> None:
     script(tmp_path / "a.db", "; ".join(f"CREATE TABLE t{number} (x)" for number in range(10, 35)))
     said = called("--database", "a.db", cwd=tmp_path).stderr
-    assert ", t28, t29 and 5 more; nothing was changed" in said
+    assert ", t28, t29 and 5 more) and no usage tables" in said
 
 
 def test_reading_a_database_of_another_program_is_not_refused(shop: Path) -> None:

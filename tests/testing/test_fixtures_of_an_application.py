@@ -157,6 +157,23 @@ def test_migrations_that_fail_are_told_once_in_full_and_then_in_one_line(tmp_pat
     assert printed.count(f"\n{failed}; see tests_of_shop/test_more.py::test_with_the_factory: {error}") == 4, printed
 
 
+def test_a_database_that_nobody_has_named_is_a_warning_because_a_test_may_write_into_it(tmp_path: Path) -> None:
+    write(tmp_path / "shop.py", SHOP)
+    write(tmp_path / "memory.py", SHOP.replace("production.db", ":memory:"))
+    for module in ("shop", "memory"):
+        text = (
+            f"import {module}, pytest\n\n@pytest.mark.parametrize('n', [1, 2])\ndef test_it(usage_database, n): pass\n"
+        )
+        write(tmp_path / f"test_{module}.py", text)
+    printed = run(tmp_path, "-W", "default", "test_shop.py")
+    assert "2 passed" in printed, printed
+    assert printed.count("shop.Item has SqliteDatabase('production.db'), and this test may write into it") == 1, printed
+    assert 'write database = "module:name" or models = "module" into [tool.usage_store]' in printed
+    assert "2 passed in" in run(tmp_path, "test_memory.py")
+    write(tmp_path / "pyproject.toml", '[tool.usage_store]\nmodels = "shop"\n')
+    assert "2 passed in" in run(tmp_path, "test_shop.py")
+
+
 def test_two_databases_are_one_sentence_and_a_killed_run_leaves_nothing_outside_of_the_temporary_folder(
     tmp_path: Path,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usage_store.cli.output import complain
 from usage_store.cli.progress import Progress
@@ -123,10 +123,22 @@ def _target(arguments: argparse.Namespace) -> str | peewee.Database | peewee.Dat
 
     try:
         found: peewee.Database | peewee.DatabaseProxy = import_object(target, may_connect=arguments.models is None)
+        _refuse_without_a_file(found)
         engine_of(found)
     except ConfigurationError as error:
         raise ConfigurationError(f"{target}: {str(error).removeprefix(f'{target}: ')}") from error
     return found
+
+
+def _refuse_without_a_file(database: Any) -> None:
+    """Raise ConfigurationError for a database that the application points at its file later than at the import."""
+    if getattr(database, "obj", database) is None:
+        said = "the DatabaseProxy is not initialised when the module is imported"
+    elif getattr(database, "deferred", False):
+        said = "the database is deferred: it has no path when the module is imported"
+    else:
+        return
+    raise ConfigurationError(f"{said}; name the file of the database instead, such as app.db")
 
 
 def file_of(arguments: argparse.Namespace) -> str:

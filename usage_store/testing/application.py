@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
@@ -11,7 +13,7 @@ from usage_store.errors import ConfigurationError
 from usage_store.errors.rejected_input import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import TypeGuard
 
 
@@ -31,6 +33,7 @@ def application_of(
 ) -> Application:
     """Return the application with this database, or with the one database of its models. Opens and changes nothing.
 
+    With neither, a warning names a database of an imported module, because a test could write into its file.
     Raises ConfigurationError if there are two different databases, or one that cannot be used.
     """
     models = (models,) if _is_model(models) else tuple(models)  # iterating over a model would read its rows
@@ -50,10 +53,34 @@ def application_of(
                 f"one test has one database, but {found[0][0]} {_described(found[0][1])} and {name} "
                 f"{_described(each)}; leave the models of one of them out of usage_store_models"
             )
+    if named is None and not models:
+        _warn_of_a_database_left_alone()
     database = next((each for _, each in found if _is_proxy(each)), found[0][1] if found else None)
     if database is not None and not _is_proxy(database):
         _refuse_other_engines(database)
     return Application(database, models)
+
+
+def _warn_of_a_database_left_alone() -> None:
+    for model in _subclasses(peewee.Model):
+        database = _itself(_database(model))
+        of_a_module = getattr(sys.modules.get(model.__module__), model.__name__, None) is model
+        if not of_a_module or model.__module__.startswith("usage_store.") or database is None or _is_empty(database):
+            continue
+        if database.database != ":memory:":
+            warnings.warn(
+                f"{model.__module__}.{model.__name__} has {_described(database)}, and this test may write into it: no "
+                'database of the application is named; write database = "module:name" or models = "module" into '
+                "[tool.usage_store] of pyproject.toml, or override usage_store_database in conftest.py",
+                stacklevel=2,
+            )
+            return
+
+
+def _subclasses(kind: type[peewee.Model]) -> Iterator[type[peewee.Model]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 def _is_model(thing: object) -> TypeGuard[type[peewee.Model]]:

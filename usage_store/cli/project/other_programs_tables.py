@@ -31,9 +31,10 @@ def refuse_strangers(database: peewee.Database, name: str) -> None:
     if not tables or USAGE_TABLES & known or _has_events(database) or MigrationRunner(database).current_version():
         return
     raise ConfigurationError(
-        f"{name}: the usage tables are not here, and the tables of another program are: {listed(tables)}; nothing was "
-        "changed; for your own migrations, name their folder with --directory DIR; to have the usage tables in this "
-        "database too, add --usage-tables; or name another database with --database"
+        f"{name}: this database has tables of another program ({listed(tables)}) and no usage tables; nothing was "
+        'changed; for your own migrations, name their folder with --directory DIR, or by directory = "DIR" in '
+        "[tool.usage_store] of pyproject.toml; to have the usage tables in this database too, add --usage-tables; or "
+        "name another database with --database"
     )
 
 

@@ -41,6 +41,7 @@ def test_a_required_column_without_a_value_for_the_rows_is_said_and_fails_until_
     (line,) = generated.todo
     assert line.startswith("t.b: NOT NULL")
     assert told in line
+    assert line.endswith("""instead of NULL; it is SQL, so a text is written "'text'\"""")
     assert "# TODO: t.b: NOT NULL" in generated.source
     path = write(project.directory, "add b", generated)
     with pytest.raises(MigrationFailed, match=r"NOT NULL constraint failed"):

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.schema_differences import Column, Table
 
+WRITE_THE_VALUE = "write the value that rows get instead of NULL; it is SQL, so a text is written \"'text'\""
+
 
 def addable(name: str, column: Column, table: Table) -> bool:
     """Return whether ADD COLUMN accepts a column where the table has rows.
@@ -57,11 +59,7 @@ def doubts_of(old: Table, new: Table) -> Iterator[str]:
     """
     gone = lost(old, new)
     for name in gone:
-        needed = (
-            ", and the column is NOT NULL: write the value that rows get instead of NULL"
-            if name in without_value(new, old)
-            else ""
-        )
+        needed = f", and the column is NOT NULL: {WRITE_THE_VALUE}" if name in without_value(new, old) else ""
         yield f".{name}: down makes the column again, but without the values that up dropped{needed}"
     for name, was in old.columns.items():
         column = new.columns.get(name)

@@ -18,6 +18,7 @@ from usage_store.engines.sqlite.from_models.dropped_rules import dropped_rules
 from usage_store.engines.sqlite.from_models.not_ordinary_tables import not_as_wanted
 from usage_store.engines.sqlite.from_models.references import deferred, leading_nowhere, not_written
 from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
+    WRITE_THE_VALUE,
     addable,
     doubts_of,
     lost,
@@ -219,7 +220,7 @@ class TableDiff:
             if value == "NULL":
                 default = getattr(self.fields.get(column), "default", None)
                 known = "no default" if default is None else "a default that only Python can compute"
-                yield f".{column}: NOT NULL with {known}: write the value that rows get instead of NULL"
+                yield f".{column}: NOT NULL with {known}: {WRITE_THE_VALUE}"
 
     def _repeated(self, old: Table, new: Table, values: Mapping[str, str]) -> Iterator[str]:
         for name, column in new.columns.items():
