@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.errors import CannotFill
-from usage_store.testing.fill import fill
+from usage_store.testing.fill_tables import fill
 from usage_store.testing.migration_tests.databases.fault import Fault
 from usage_store.testing.migration_tests.databases.versions import opened
 
