@@ -62,8 +62,8 @@ def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
 
 
 def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
-    # A virtual column (2) is computed from others, perhaps by a function that this connection lacks. A hidden column (1)
-    # is an argument of a virtual table.
+    # A virtual column (2) is computed from others, perhaps by a function that this connection lacks. A hidden column
+    # (1) is an argument of a virtual table.
     sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden NOT IN (1, 2) ORDER BY lower(name)"
     names = database.execute_sql(sql, (table,)).fetchall()
     listed = ", ".join(quoted(name) for (name,) in names)
