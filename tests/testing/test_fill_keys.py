@@ -256,3 +256,17 @@ def test_orphans_that_were_there_before_do_not_matter(path: Path) -> None:
 def test_the_largest_key_may_be_taken(path: Path, last: int) -> None:
     with with_schema(path, f"{PARENT}; INSERT INTO a VALUES ({last}, 'n', 'k')") as database:
         assert fill(database) == {"a": 3}
+
+
+def test_rows_that_a_partial_index_leaves_out_have_the_same_key(path: Path) -> None:
+    schema = """CREATE TABLE t (mail TEXT NOT NULL, gone DATETIME);
+        CREATE UNIQUE INDEX u ON t (mail) WHERE gone IS NULL"""
+    first, second, third = filled_rows(path, schema, "t")
+    assert (first[0], third[1]) == (second[0], None)
+
+
+def test_a_key_that_has_counted_to_nothing_starts_like_a_new_one(path: Path) -> None:
+    with with_schema(path, "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT)") as database:
+        database.execute_sql("INSERT INTO sqlite_sequence VALUES ('t', NULL)")
+        assert fill(database) == {"t": 3}
+        assert checked(database, "t") == [(1001,), (1002,), (1003,)]

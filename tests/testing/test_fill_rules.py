@@ -183,3 +183,8 @@ def test_a_rule_with_a_function_that_the_connection_lacks_is_named(path: Path) -
         pytest.raises(CannotFill, match=r"^t: no row can be made up: no such function: shorter \(in a CHECK\)$"),
     ):
         fill(other)
+
+
+def test_listed_values_come_one_after_the_other_so_that_a_shorter_list_is_noticed(path: Path) -> None:
+    schema = "CREATE TABLE t (v TEXT NOT NULL CHECK (v IN ('new', 'run', 'done')), w INT CHECK (w IN (5, 6)))"
+    assert filled_rows(path, schema, "t") == [("new", 5), ("run", 6), ("done", None)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from usage_store.testing.dump_and_load import dump_usage, load_usage
-from usage_store.testing.fill import fill
+from usage_store.testing.fill_tables import fill
 from usage_store.testing.make_usage_database import MakeUsageDatabase
 from usage_store.testing.seed import Seeded, SeededBlock, seed_usage
 

@@ -283,6 +283,9 @@ class Copies(Protocol[D]):
 class Filling(Protocol[D]):
     """Made-up rows for tests."""
 
+    def fillable_tables(self, database: D) -> list[str]:
+        """List the tables that can be filled: neither views nor virtual tables. Reads only."""
+
     def fill_tables(
         self,
         database: D,
@@ -293,8 +296,4 @@ class Filling(Protocol[D]):
         tables: Collection[str] | None = None,
         leave: Collection[str] = (),
     ) -> dict[str, int]:
-        """Add rows to ordinary tables in one transaction, and return how many were added to each.
-
-        `values` gives the values of columns by "table.column". `leave` names tables that get no rows unless `tables`
-        names them. Raises CannotFill if no row of a table is accepted, and ConfigurationError for an unknown name.
-        """
+        """Do what `usage_store.testing.fill` says. `leave` names tables that get no rows unless `tables` names them."""

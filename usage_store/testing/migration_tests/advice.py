@@ -29,9 +29,16 @@ _HELPS = {
     r"CHECK constraint failed": (
         "Rows that exist may break the CHECK. Change these rows with UPDATE before the rule is made."
     ),
+    r"error in (view|trigger)": (
+        "A view or trigger uses the table. Drop it before the table is changed, and create it again after that."
+    ),
+    r"foreign key mismatch": (
+        "The columns that a foreign key refers to must be the primary key of their table, or UNIQUE together."
+    ),
     r"(?i)foreign key|refers? to": (
         "Rows refer to rows that are not there afterwards. Change or delete these rows in the same migration, or keep "
-        "the rows that they refer to."
+        "the rows that they refer to. Foreign keys are off while a migration runs, so no ON UPDATE and no ON DELETE "
+        "changes other tables."
     ),
     r"if that is meant|was lost": "Keep it, or declare the loss as the message says.",
 }

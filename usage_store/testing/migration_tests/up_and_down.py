@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from usage_store.engines.interface.schema_differences import changed_tables
 from usage_store.testing.migration_tests.advice import why_it_fails
 from usage_store.testing.migration_tests.databases.fault import Fault, fault_if_it_fails
+from usage_store.testing.migration_tests.databases.forgotten_operations import forgotten_operations
 from usage_store.testing.migration_tests.databases.rows_of_a_version import with_rows
 from usage_store.testing.migration_tests.databases.states import left_by_down, numbers_of_rows, snapshot, states
+from usage_store.testing.migration_tests.databases.unusable_objects import unusable_objects
 from usage_store.testing.migration_tests.databases.versions import opened
 from usage_store.testing.migration_tests.databases.what_differs import different_rows, other_columns_differ
 from usage_store.testing.migration_tests.databases.what_is_tested import said_by
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.schema_differences import State
     from usage_store.migrate import MigrationRunner
-    from usage_store.migrate.files.migration import Migration
+    from usage_store.migrate.files.migration import Direction, Migration
     from usage_store.testing.migration_tests.databases.rows_of_a_version import Filling
     from usage_store.testing.migration_tests.databases.states import Snapshot
     from usage_store.testing.migration_tests.databases.versions import Versions
@@ -56,26 +58,59 @@ def up_and_down(versions: Versions, migration: Migration, filling: Filling, fold
 def _run(case: _Case, runner: MigrationRunner) -> None:
     migration, name = case.migration, case.migration.file_name
     first = snapshot(runner)
-    with fault_if_it_fails(
-        f"{name}: up fails on tables that have rows", lambda error: why_it_fails(error, migration, "up")
-    ):
-        runner.migrate(migration.version)
+    _go(case, runner, "up")
     up = snapshot(runner)
+    _see_that_all_can_be_used(case, runner, first, up)
     if not case.said.has_down:
         if case.said.irreversible is None:
             helps = 'Write down(migrator, db). If that is impossible, say why in the file: irreversible = "why".'
             raise Fault(f"{name}: has no down, so nobody can undo it", (), helps)
         return
-    with fault_if_it_fails(
-        f"{name}: down fails on tables that have rows", lambda error: why_it_fails(error, migration, "down")
-    ):
-        runner.rollback(case.version_before)
+    _go(case, runner, "down")
     _compare_with_first(case, runner, first)
     with fault_if_it_fails(
         f"{name}: up fails the second time, after down", lambda _: "Make `down` remove all that `up` made."
     ):
         runner.migrate(migration.version)
     _compare_with_up(case, runner, up)
+
+
+def _go(case: _Case, runner: MigrationRunner, direction: Direction) -> None:
+    """Run `up` or `down`. Raises Fault if it fails, and if it makes operations of the migrator that it does not run."""
+    name = case.migration.file_name
+    with (
+        fault_if_it_fails(
+            f"{name}: {direction} fails on tables that have rows",
+            lambda error: why_it_fails(error, case.migration, direction),
+        ),
+        forgotten_operations(name) as forgotten,
+    ):
+        if direction == "up":
+            runner.migrate(case.migration.version)
+        else:
+            runner.rollback(case.version_before)
+    if forgotten:
+        raise Fault(
+            f"{name}: {direction} makes operations and does not run them, so they change nothing",
+            forgotten,
+            f"Give them to migrate(): migrator.migrate(migrator.{forgotten[0]}(...)).",
+        )
+
+
+def _see_that_all_can_be_used(case: _Case, runner: MigrationRunner, first: Snapshot, up: Snapshot) -> None:
+    """Raise Fault if a table or view could be used before `up` and cannot be used now, or is new and cannot be used."""
+    broken = unusable_objects(runner.database, up.objects) if up.objects != first.objects else []
+    if broken:
+        with opened(case.tested, case.before) as earlier:
+            known = unusable_objects(earlier.database, first.objects)
+        broken = [line for line in broken if line not in known]
+    if broken:
+        raise Fault(
+            f"{case.migration.file_name}: after up, a table or view cannot be used",
+            broken,
+            "Views, triggers and foreign keys must name tables and columns that are there. Change or drop in `up` "
+            "those that do not.",
+        )
 
 
 def _compare_with_first(case: _Case, runner: MigrationRunner, first: Snapshot) -> None:
@@ -129,6 +164,11 @@ def _rows(
 def _what_to_write(lines: Sequence[str]) -> str:
     if all("left behind" in line for line in lines):
         return "Remove in `down` what `up` makes."
+    if all(line.endswith(" is missing") for line in lines):
+        return "Make in `down` again what `up` dropped, exactly as it was."
     if any(" rows" in line for line in lines):
         return f"Keep in `up` what `down` needs to write the rows as they were, for example in another table. {_LOSSY}"
-    return "Make `down` write back exactly what `up` changed: migrator.rebuild_table() keeps all the rest of a table."
+    return (
+        "Make `down` write back exactly what `up` changed: migrator.migrate(migrator.rebuild_table(...)) keeps all the "
+        "rest of a table."
+    )

@@ -10,6 +10,7 @@ import peewee
 
 from usage_store.engines.interface.schema_differences import Catalog, State
 from usage_store.engines.sqlite.connection.lacking_functions import HINT, is_lacking
+from usage_store.engines.sqlite.migrating.objects_of_a_schema import read_schema
 from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
@@ -24,7 +25,8 @@ def read_state(database: peewee.SqliteDatabase, ignore: Collection[str], *, only
 
     With `only_rows`, the schema is left out, because reading it takes most of the time where there are few rows. It
     takes about five seconds per million rows. Rows are compared by their values. The order of rows and of columns
-    does not matter, and neither do rowids that no column names.
+    does not matter, and neither do rowids that no column names. Left out are the internal (shadow) tables of virtual
+    tables, and full-text indexes that store no text of their own: what they store depends on their history.
     """
     connection = database.connection()
     as_it_was = connection.text_factory
@@ -37,20 +39,18 @@ def read_state(database: peewee.SqliteDatabase, ignore: Collection[str], *, only
 
 
 def _read(database: peewee.SqliteDatabase, ignore: Collection[str], *, only_rows: bool) -> State:
-    names = database.execute_sql(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
-    ).fetchall()
-    tables = [name for (name,) in names if name.lower() not in ignore]
+    tables = [each for each in read_schema(database.connection()).tables.values() if each.name.lower() not in ignore]
     rows = {}
-    for name in tables:
+    for table in tables:
         try:
-            rows[name] = _hash_rows(database, name)
-        except peewee.OperationalError as error:
-            if not is_lacking(error):
+            rows[table.name] = _hash_rows(database, table.name)
+        except peewee.DatabaseError as error:
+            if not is_lacking(error) and not table.is_virtual:
                 raise
-            logger.warning("the rows of %s were not compared: %s; %s", name, error, HINT)
+            hint = f"; {HINT}" if is_lacking(error) else ""
+            logger.warning("the rows of %s were not compared: %s%s", table.name, error, hint)
     catalog = Catalog({}, {}) if only_rows else _without(ignore, read_catalog(database))
-    return State(catalog, rows, _counters(database, tables))
+    return State(catalog, rows, _counters(database, rows))
 
 
 def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
@@ -62,8 +62,9 @@ def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
 
 
 def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
-    # A virtual column is computed from others, perhaps by a function that this connection lacks.
-    sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 2 ORDER BY lower(name)"
+    # A virtual column (2) is computed from others, perhaps by a function that this connection lacks. A hidden column
+    # (1) is an argument of a virtual table.
+    sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden NOT IN (1, 2) ORDER BY lower(name)"
     names = database.execute_sql(sql, (table,)).fetchall()
     listed = ", ".join(quoted(name) for (name,) in names)
     count = total = 0
@@ -76,5 +77,6 @@ def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
 def _counters(database: peewee.SqliteDatabase, tables: Collection[str]) -> dict[str, int]:
     if not database.execute_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
         return {}
-    rows = database.execute_sql("SELECT name, seq FROM sqlite_sequence").fetchall()
+    # A statement of somebody else may have left NULL there, which is like no row.
+    rows = database.execute_sql("SELECT name, seq FROM sqlite_sequence WHERE seq IS NOT NULL").fetchall()
     return {name: seq for name, seq in rows if name in tables}

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 def choose(groups: Sequence[Group], keys: Iterable[Collection[str]], rows: int, number: int) -> None:
     """Set the `picks` of each group.
 
-    Columns of a key get values that differ. All others get each value twice, so that the rows show what a new UNIQUE
-    rule would break. The last rows have NULL in each column that may be NULL. Values of the caller come in their order.
+    Columns of a key get values that differ. Where a CHECK lists values, the rows show one after the other. All other
+    columns get each value twice, so that the rows show what a new UNIQUE rule would break. The last rows have NULL in
+    each column that may be NULL. Values of the caller come in their order.
     """
     different: dict[int, list[set[str]]] = {}  # for a group, by its place: columns that differ from row to row
     turns: dict[int, int] = {}  # after how many rows a group takes its next value
@@ -67,7 +68,8 @@ def _different(group: Group, keys: Sequence[Collection[str]], rows: int) -> list
 def _repeated(group: Group, rows: int, number: int, turn: int | None) -> list[int]:
     nulls, others = _shown(group, rows - 1)
     if turn is None:
-        picks = [others[row // 2 % len(others)] for row in range(rows - len(nulls))]
+        listed = any(token.says("in") for check in group.checks for token in check.tokens)
+        picks = [others[row // (1 if listed else 2) % len(others)] for row in range(rows - len(nulls))]
     else:
         picks = [others[(number - 1 + row) // turn % len(others)] for row in range(rows - len(nulls))]
     return [*nulls, *picks] if group.own else [*picks, *nulls]

@@ -157,5 +157,10 @@ def _fill(
         for group in groups:
             group.pool = solver.pool(group) if group.checks or len(group.sources) > 1 else group.sources[0].values
             group.usual = len(group.pool)
-    choose(groups, table.keys.values(), rows, coming[fold(table.name)].number)
-    return Inserts(database, table, groups).run(rows)
+    inserts, number = Inserts(database, table, groups), coming[fold(table.name)].number
+    if table.partial:  # rows that such an index leaves out may have the same key
+        choose(groups, [key for name, key in table.keys.items() if name not in table.partial], rows, number)
+        if inserts.all_at_once(rows):
+            return rows
+    choose(groups, table.keys.values(), rows, number)
+    return rows if inserts.all_at_once(rows) else inserts.one_by_one(rows)

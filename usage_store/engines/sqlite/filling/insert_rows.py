@@ -47,12 +47,8 @@ class Inserts:
         marks = ", ".join("?" * len(columns))
         self._sql = f"{verb} INTO {table.quoted} ({table.list_of(columns)}) VALUES ({marks})"
 
-    def run(self, rows: int) -> int:
-        """Insert the rows that the groups' picks say, and return how many were inserted.
-
-        There are fewer if a key of the table has no value left. Raises CannotFill if SQLite refuses a row for another
-        reason, or if the table stays empty.
-        """
+    def all_at_once(self, rows: int) -> bool:
+        """Insert the rows that the groups' picks say, and return whether SQLite accepted all. If not, none is left."""
         before = self._count()
         every = [self._row([group.picks[row] for group in self._groups]) for row in range(rows)]
         self._database.execute_sql(f"SAVEPOINT {_SAVEPOINT}")
@@ -65,15 +61,14 @@ class Inserts:
         if not done:
             self._database.execute_sql(f"ROLLBACK TO {_SAVEPOINT}")
         self._database.execute_sql(f"RELEASE {_SAVEPOINT}")
-        return rows if done else self._one_by_one(rows)
+        return done
 
-    def _count(self) -> int:
-        return int(self._database.execute_sql(f"SELECT count(*) FROM {self._table.quoted}").fetchone()[0])  # noqa: S608
+    def one_by_one(self, rows: int) -> int:
+        """Insert the rows with other values where SQLite refuses those of the picks. Return how many were inserted.
 
-    def _row(self, picks: Sequence[int]) -> Row:
-        return tuple(value for group, place in zip(self._groups, picks, strict=True) for value in group.pool[place])
-
-    def _one_by_one(self, rows: int) -> int:
+        There are fewer if a key of the table has no value left. Raises CannotFill if SQLite refuses a row for another
+        reason, or if the table stays empty.
+        """
         for row in range(rows):
             reason = self._insert([group.picks[row] for group in self._groups])
             if reason is not None:
@@ -81,6 +76,12 @@ class Inserts:
                     return row
                 raise self._cannot(reason)
         return rows
+
+    def _count(self) -> int:
+        return int(self._database.execute_sql(f"SELECT count(*) FROM {self._table.quoted}").fetchone()[0])  # noqa: S608
+
+    def _row(self, picks: Sequence[int]) -> Row:
+        return tuple(value for group, place in zip(self._groups, picks, strict=True) for value in group.pool[place])
 
     def _is_full(self, reason: str, rows: int) -> bool:
         """Return whether a key has no more values: all were tried, and no column of it can have any number of them."""

@@ -39,13 +39,15 @@ class Reference:
 class FillTable:
     """An ordinary table. Column names are in lower case, except `FillColumn.name`.
 
-    `keys` are the columns of each unique index by the name of the index; the primary key has the name "". `rowid` is
-    the column that is the rowid. `triggers` are the texts of the triggers of the table.
+    `keys` are the columns of each unique index by the name of the index; the primary key has the name "". `partial` are
+    the indexes of `keys` that have a WHERE. `rowid` is the column that is the rowid. `triggers` are the texts of the
+    triggers of the table.
     """
 
     name: str
     columns: Mapping[str, FillColumn]
     keys: Mapping[str, frozenset[str]]
+    partial: frozenset[str]
     rowid: str | None
     references: tuple[Reference, ...]
     checks: tuple[Check, ...]
@@ -64,13 +66,21 @@ class FillTable:
         return ", ".join(quoted(self.columns[column].name if column in self.columns else column) for column in columns)
 
 
+_ORDINARY = (
+    "FROM sqlite_master AS m JOIN pragma_table_list AS l ON l.name = m.name "
+    "WHERE m.type = 'table' AND l.schema = 'main' AND l.type = 'table' "
+    "AND m.name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY m.name"
+)
+
+
+def fillable_tables(database: peewee.SqliteDatabase) -> list[str]:
+    """List the tables that can be filled: ordinary tables, also those of this package. Reads only."""
+    return [name for (name,) in database.execute_sql(f"SELECT m.name {_ORDINARY}").fetchall()]
+
+
 def read_tables(database: peewee.SqliteDatabase) -> dict[str, FillTable]:
     """Return the ordinary tables of a database by their names in lower case, in alphabetical order. Reads only."""
-    found = database.execute_sql(
-        "SELECT m.name, m.sql, l.strict, l.wr FROM sqlite_master AS m JOIN pragma_table_list AS l ON l.name = m.name "
-        "WHERE m.type = 'table' AND l.schema = 'main' AND l.type = 'table' "
-        "AND m.name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY m.name"
-    ).fetchall()
+    found = database.execute_sql(f"SELECT m.name, m.sql, l.strict, l.wr {_ORDINARY}").fetchall()
     facts = _Facts(database)
     return {fold(row[0]): _table(row, facts) for row in found}
 
@@ -84,7 +94,7 @@ class _Facts:
             'c.name, c.type, c."notnull", c.dflt_value, c.pk, c.hidden', "pragma_table_xinfo(m.name, 'main') AS c"
         )
         self.indexes = self._read(
-            "i.name, i.origin, k.name, s.sql",
+            "i.name, i.origin, i.partial, k.name, s.sql",
             "pragma_index_list(m.name, 'main') AS i JOIN pragma_index_xinfo(i.name, 'main') AS k "
             "LEFT JOIN sqlite_master AS s ON s.type = 'index' AND s.name = i.name",
             'i."unique" AND k.key',
@@ -133,6 +143,7 @@ def _table(stored: Sequence[Any], facts: _Facts) -> FillTable:
             index: frozenset().union(*(written.made_from.get(column, {column}) for column in key))
             for index, key in keys.items()
         },
+        frozenset(row[0] for row in indexes if row[2]),
         rowid,
         _references(facts.references[name], facts.primary),
         written.checks,
@@ -146,7 +157,7 @@ def _table(stored: Sequence[Any], facts: _Facts) -> FillTable:
 def _keys(indexes: Sequence[Sequence[Any]]) -> dict[str, set[str]]:
     """Return the columns of each unique index; for an index on an expression, all names in it."""
     keys: dict[str, set[str]] = {}
-    for index, _, column, sql in indexes:
+    for index, _, _, column, sql in indexes:
         key = keys.setdefault(index, set())
         key |= {fold(column)} if column is not None else {fold(name_of(token)) for token in tokens(sql)}
     return keys

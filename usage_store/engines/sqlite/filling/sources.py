@@ -121,9 +121,9 @@ class Sources:
             return int(least) - self._rows - MARGIN
         has_counters = "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"
         if self._database.execute_sql(has_counters).fetchone():
-            counter = "SELECT seq FROM main.sqlite_sequence WHERE name = ?"
-            row = self._database.execute_sql(counter, (self._table.name,)).fetchone()
-            most = max(most or 0, row[0] if row else 0)
+            counter = "SELECT max(seq) FROM main.sqlite_sequence WHERE name = ?"
+            ((counted,),) = self._database.execute_sql(counter, (self._table.name,)).fetchall()
+            most = max(most or 0, counted or 0)
         return max(most or 0, _BELOW_ROWIDS) + 1
 
     def _there(self, name: str) -> list[Any]:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.errors import CannotFill
-from usage_store.testing.fill import fill
+from usage_store.testing.fill_tables import fill
 from usage_store.testing.migration_tests.databases.fault import Fault
 from usage_store.testing.migration_tests.databases.versions import opened
 
@@ -60,7 +60,7 @@ def _write(versions: Versions, migration: Migration, filling: Filling, path: Pat
         if filling.own_rows is not None:
             _write_own(filling.own_rows, versions.version_before(migration), database)
         own = {name.lower() for name in runner.records.tables()}
-        tables = [name for name in runner.records.engine.own_tables(database) if name.lower() not in own]
+        tables = [name for name in runner.records.engine.filling.fillable_tables(database) if name.lower() not in own]
         refused = _fill(database, tables, filling)
         runner.records.engine.copies.raise_counters(database)
         return refused
