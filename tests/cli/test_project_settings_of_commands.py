@@ -227,6 +227,8 @@ MODULES = [
     ("db.connect()", "the import opens the database "),
     ("db.create_tables([Note])", "the import opens the database "),
     ("import usage_store; usage_store.init_database(db)", "the import opens the database "),
+    ("import usage_store; usage_store.init_database('production.db')", "the import opens the database "),
+    ("import os; os._exit(0)", "cannot be imported: SystemExit: 0"),
 ]
 
 
@@ -248,6 +250,15 @@ def test_a_models_module_that_does_not_only_define_models_is_named(
     assert files_of(project / "shop" / "migrations") == before
 
 
+def test_a_models_module_may_fork(project: Path) -> None:
+    forks = "import os\nchild = os.fork()\nif not child:\n    os._exit(0)\nos.waitpid(child, 0)\n"
+    (project / "pyproject.toml").write_text(SETTINGS + 'models = "shop.models"\n')
+    (project / "shop" / "models.py").write_text(MODELS + forks)
+    done = command("check", "--models", cwd=project)
+    assert done.stdout.splitlines()[:2] == ["2 pending", "problem: models: table note is missing"]
+    assert "error:" not in done.stderr, "the child ends itself, and runs no command"
+
+
 @pytest.mark.parametrize("words", ["check --models", "validate --models", "create x --from"])
 def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, words: str) -> None:
     (project / "pyproject.toml").write_text(IN_CODE)
@@ -255,7 +266,7 @@ def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, 
     done = called(*words.split(), cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
-        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which this command must "
+        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which an import must "
         "not do; connect, and create tables, in a function that the application calls when it starts; set by "
         f"`database` in [tool.usage_store] of {project}/pyproject.toml"
     )
