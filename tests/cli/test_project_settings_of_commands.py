@@ -86,6 +86,21 @@ def test_an_option_wins_then_the_environment_then_the_settings(project: Path) ->
     assert (used(project, done), "other" in names(project / "shop.db")) == ("database, directory", True)
 
 
+@pytest.mark.parametrize("setting", [True, False])
+@pytest.mark.parametrize("variable", [True, False])
+@pytest.mark.parametrize("option", [True, False])
+def test_one_of_the_three_ways_names_the_database(
+    project: Path, *, option: bool, variable: bool, setting: bool
+) -> None:
+    (project / "pyproject.toml").write_text(SETTINGS if setting else SETTINGS.replace('database = "shop.db"', ""))
+    words = ("--database", "option.db") if option else ()
+    extra = {"USAGE_STORE_DATABASE": "variable.db"} if variable else {}
+    done = called(*words, cwd=project, **extra)
+    made = "option" if option else "variable" if variable else "shop" if setting else "usage"
+    assert [path.name for path in project.rglob("*.db")] == [f"{made}.db"]
+    assert ("database" in used(project, done)) is (made == "shop")
+
+
 def test_a_call_whose_options_leave_nothing_open_reads_no_settings(project: Path) -> None:
     (project / "pyproject.toml").write_text("[tool.usage_store]\nnot TOML")
     complete = ("--database", "a.db", "--directory", "shop/migrations", "--table", "t")
