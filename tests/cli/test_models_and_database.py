@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import called
-from tests.support.databases import files_of, script
+from tests.support.databases import files_of, names, script
 from tests.support.migrations import sql, write
 
 if TYPE_CHECKING:
@@ -97,6 +97,43 @@ def test_pending_migrations_and_differences_are_both_named_and_the_worse_code_co
     called(cwd=project)
     write(project / "own", {"002_later": sql("CREATE TABLE later (x)", down=["DROP TABLE later"])})
     assert said(project, "check", "--models", code=1) == "1 pending\napp and the database agree\n"
+
+
+TWO = """
+from peewee import Model, SqliteDatabase, TextField
+
+here, elsewhere = SqliteDatabase("app.db"), SqliteDatabase("other.db")
+
+
+class Note(Model):
+    title = TextField()
+
+    class Meta:
+        database = here
+
+
+class Price(Model):
+    amount = TextField()
+
+    class Meta:
+        database = elsewhere
+"""
+
+
+def test_models_of_another_database_are_left_out_and_named(project: Path) -> None:
+    (project / "app.py").write_text(TWO)
+    (project / "own" / "001_person.py").unlink()
+    (project / "deep").mkdir()
+    notice = f"Price is left out: it is bound to {project}/other.db"
+    done = called("create", "first", "--from", "--json", cwd=project / "deep")
+    assert json.loads(done.stdout)["notices"] == [notice]
+    assert called(cwd=project).returncode == 0
+    assert {"note"} == names(project / "app.db") & {"note", "price"}
+    for words in ("check", "validate"):
+        assert f"notice: {notice}\n" in said(project, words, "--models", code=0)
+        assert json.loads(said(project, words, "--models", "--json", code=0))["notices"] == [notice]
+    (project / "app.py").write_text(TWO.replace('"app.db"', "None"))
+    assert "models: table price is missing" in said(project, "check", "--models", code=4), "none is bound to app.db"
 
 
 def test_a_table_that_is_a_view_is_a_difference(project: Path) -> None:

@@ -86,6 +86,21 @@ def test_an_option_wins_then_the_environment_then_the_settings(project: Path) ->
     assert (used(project, done), "other" in names(project / "shop.db")) == ("database, directory", True)
 
 
+@pytest.mark.parametrize("setting", [True, False])
+@pytest.mark.parametrize("variable", [True, False])
+@pytest.mark.parametrize("option", [True, False])
+def test_one_of_the_three_ways_names_the_database(
+    project: Path, *, option: bool, variable: bool, setting: bool
+) -> None:
+    (project / "pyproject.toml").write_text(SETTINGS if setting else SETTINGS.replace('database = "shop.db"', ""))
+    words = ("--database", "option.db") if option else ()
+    extra = {"USAGE_STORE_DATABASE": "variable.db"} if variable else {}
+    done = called(*words, cwd=project, **extra)
+    made = "option" if option else "variable" if variable else "shop" if setting else "usage"
+    assert [path.name for path in project.rglob("*.db")] == [f"{made}.db"]
+    assert ("database" in used(project, done)) is (made == "shop")
+
+
 def test_a_call_whose_options_leave_nothing_open_reads_no_settings(project: Path) -> None:
     (project / "pyproject.toml").write_text("[tool.usage_store]\nnot TOML")
     complete = ("--database", "a.db", "--directory", "shop/migrations", "--table", "t")
@@ -227,6 +242,8 @@ MODULES = [
     ("db.connect()", "the import opens the database "),
     ("db.create_tables([Note])", "the import opens the database "),
     ("import usage_store; usage_store.init_database(db)", "the import opens the database "),
+    ("import usage_store; usage_store.init_database('production.db')", "the import opens the database "),
+    ("import os; os._exit(0)", "cannot be imported: SystemExit: 0"),
 ]
 
 
@@ -248,6 +265,15 @@ def test_a_models_module_that_does_not_only_define_models_is_named(
     assert files_of(project / "shop" / "migrations") == before
 
 
+def test_a_models_module_may_fork(project: Path) -> None:
+    forks = "import os\nchild = os.fork()\nif not child:\n    os._exit(0)\nos.waitpid(child, 0)\n"
+    (project / "pyproject.toml").write_text(SETTINGS + 'models = "shop.models"\n')
+    (project / "shop" / "models.py").write_text(MODELS + forks)
+    done = command("check", "--models", cwd=project)
+    assert done.stdout.splitlines()[:2] == ["2 pending", "problem: models: table note is missing"]
+    assert "error:" not in done.stderr, "the child ends itself, and runs no command"
+
+
 @pytest.mark.parametrize("words", ["check --models", "validate --models", "create x --from"])
 def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, words: str) -> None:
     (project / "pyproject.toml").write_text(IN_CODE)
@@ -255,7 +281,7 @@ def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, 
     done = called(*words.split(), cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
-        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which this command must "
+        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which an import must "
         "not do; connect, and create tables, in a function that the application calls when it starts; set by "
         f"`database` in [tool.usage_store] of {project}/pyproject.toml"
     )

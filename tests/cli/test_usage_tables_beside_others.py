@@ -64,6 +64,7 @@ def test_each_way_on_works(shop: Path) -> None:
         ("CREATE TABLE own_migrations (version INTEGER PRIMARY KEY, name TEXT, applied_at INTEGER)", False),
         ("CREATE TABLE schema_migration (id INTEGER PRIMARY KEY, name TEXT, applied TEXT)", True),
         ("CREATE VIRTUAL TABLE doc USING fts5(x)", True),
+        ("CREATE VIEW prices AS SELECT 1 AS price", True),
     ],
 )
 def test_an_empty_database_and_one_with_events_of_sessions_are_migrated_as_before(

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import OWN, command, maintain_command
+from tests.support.commands import OWN, called, command, maintain_command
 from tests.support.databases import files_of, script
 from tests.support.programs import run_python
+from usage_store import init_database
+from usage_store.errors import DatabaseUnreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +57,18 @@ def test_the_command_that_a_message_names_can_be_copied(folder: Path) -> None:
     named = missing.partition("`usage-store migrate ")[2].partition("`")[0]
     assert command(*shlex.split(named), cwd=folder).returncode == 0
     assert command("log", "--database", "my app.db", "--directory", "own", cwd=folder).returncode == 0
+
+
+def test_a_missing_folder_is_to_be_made_before_the_database(folder: Path) -> None:
+    creates = f"create its folder first, then `usage-store migrate --database {folder}/gone/app.db` creates it"
+    assert called("status", "--database", "gone/app.db", cwd=folder).stderr == (
+        f"{folder}/gone/app.db: there is no database yet; {creates}\n"
+    )
+    assert called("log", "--database", "gone/app.db", cwd=folder).stderr == (
+        f"error: {folder}/gone/app.db: no such database; {creates}\n"
+    )
+    with pytest.raises(DatabaseUnreadable, match="no such database; create its folder first, then `usage-store"):
+        init_database(folder / "gone" / "app.db", readonly=True)
 
 
 @pytest.mark.parametrize("words", ["log", "validate", "rollback", "backup", "rehearse", "adopt playhouse"])

@@ -110,16 +110,17 @@ def check(arguments: argparse.Namespace) -> Outcome:
     compare = _comparison(arguments)
     with opened(arguments, readonly=True, missing="empty") as runner:
         problems, pending = runner.check()
-        differences, said = compare(runner)
+        differences, noticed, advice = compare(runner)
     lines = [line for problem in problems for line in _problem_lines(problem)]
     lines += [f"{pending} pending"] if pending else []
     lines += [line for problem in differences for line in _problem_lines(problem)]
-    lines += said
+    lines += [*(f"notice: {notice}" for notice in noticed), *([advice] if advice else [])]
     found = (*problems, *differences)
     data = {
         "database": file_of(arguments) or None,
         "pending_count": pending,
         "problems": [_problem(problem) for problem in found],
+        "notices": list(noticed),
     }
     return Outcome(_worst(found) or (_PENDING if pending else 0), lines, data)
 
@@ -127,7 +128,7 @@ def check(arguments: argparse.Namespace) -> Outcome:
 def _comparison(arguments: argparse.Namespace) -> Comparison:
     """Return the comparison with the models of --models. Without this option it finds and says nothing."""
     if arguments.models is None:
-        return lambda _runner: ((), ())
+        return lambda _runner: ((), (), "")
     from usage_store.cli.models_of_a_command import comparison  # noqa: PLC0415  for this option only
 
     return comparison(arguments)
@@ -148,14 +149,15 @@ def validate(arguments: argparse.Namespace) -> Outcome:
     compare = _comparison(arguments)
     with opened(arguments, readonly=readonly, missing="refuse") as runner, ticking(_VALIDATING):
         report = runner.validate(full=arguments.full, replay=arguments.replay, notices=arguments.notices)
-        differences, said = compare(runner)
+        differences, noticed, advice = compare(runner)
     problems = (*report.problems, *differences)
-    lines = [f"notice: {notice}" for notice in report.notices]
+    notices = [*report.notices, *noticed]
+    lines = [f"notice: {notice}" for notice in notices]
     for problem in problems:
         lines += _problem_lines(problem)
-    lines += [*said, *([] if problems else ["valid"])]
+    lines += [*([advice] if advice else []), *([] if problems else ["valid"])]
     data = {"valid": not problems, "problems": [_problem(problem) for problem in problems]}
-    return Outcome(_worst(problems), lines, {**data, "notices": list(report.notices)})
+    return Outcome(_worst(problems), lines, {**data, "notices": notices})
 
 
 def plan(arguments: argparse.Namespace) -> Outcome:

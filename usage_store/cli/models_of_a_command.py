@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import chdir, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.cli.open_for_command import blamed, opened, typed_options
+from usage_store.cli.open_for_command import blamed, file_of, opened, typed_options
 from usage_store.cli.project.other_programs_tables import listed, tables_of_others
 from usage_store.errors import SchemaDrift
 from usage_store.migrate.adopt_other_runner import HISTORIES
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 
 class Imported(NamedTuple):
-    """The models that the arguments name, and the schema of the database before their import."""
+    """The models that the arguments name, the schema of the database before their import, and notices about them."""
 
     spec: str
     models: Models
     before: Catalog
+    notices: list[str]
 
 
-Comparison = Callable[["MigrationRunner"], tuple[Sequence[SchemaDrift], Sequence[str]]]
+Comparison = Callable[["MigrationRunner"], tuple[Sequence[SchemaDrift], Sequence[str], str]]
 
 
 def comparison(arguments: argparse.Namespace) -> Comparison:
     """Import the models, and return the function that compares them with the database of a runner. It only reads.
 
-    That function returns one error for each difference, and lines for a person.
+    That function returns one error for each difference, notices, and a line about what to do next.
     """
     found = imported(arguments)
 
-    def compare(runner: MigrationRunner) -> tuple[Sequence[SchemaDrift], Sequence[str]]:
+    def compare(runner: MigrationRunner) -> tuple[Sequence[SchemaDrift], Sequence[str], str]:
         generated, notices = compared(runner, found)
-        lines = [f"notice: {notice}" for notice in notices]
         if generated.empty:
-            return (), (*lines, f"{found.spec} and the database agree")
+            return (), notices, f"{found.spec} and the database agree"
         problems = [SchemaDrift(f"models: {line}") for line in generated.differences]
-        return problems, (*lines, _next_step(arguments, pending=runner.status().pending_count))
+        return problems, notices, _next_step(arguments, pending=runner.status().pending_count)
 
     return compare
 
@@ -68,7 +68,8 @@ def imported(arguments: argparse.Namespace) -> Imported:
         before = _schema(runner)
     is_set = "models" in arguments.settings_used
     with chdir(arguments.settings.folder) if is_set else nullcontext(), blamed(arguments, "models"):
-        return Imported(arguments.models, load_models(arguments.models), before)
+        models, notices = load_models(arguments.models).bound_to(file_of(arguments))
+        return Imported(arguments.models, models, before, notices)
 
 
 def compared(
@@ -98,7 +99,8 @@ def _in_use(
     runner: MigrationRunner, found: Imported, renames: Mapping[str, str]
 ) -> tuple[list[type[peewee.Model]], list[str]]:
     schema = _schema(runner)
-    return found.models.in_use({*schema.tables, *schema.others, *map(str.lower, renames.values())})
+    models, notices = found.models.in_use({*schema.tables, *schema.others, *map(str.lower, renames.values())})
+    return models, [*found.notices, *notices]
 
 
 def _tables(models: Iterable[type[peewee.Model]], renames: Mapping[str, str]) -> set[str]:

@@ -76,7 +76,7 @@ def database_of(
     file = file_of(arguments)
     is_new = file != "" and not is_there(file)
     if is_new and missing != "empty" and (readonly or missing == "refuse"):
-        raise DatabaseUnreadable(f"{named(arguments)}: no such database; {_that_creates(arguments)} it")
+        raise DatabaseUnreadable(f"{named(arguments)}: no such database; {_how_to_create(arguments, file)}")
     with ExitStack() as stack:
         with blamed(arguments, "database"):
             database = stack.enter_context(
@@ -85,7 +85,7 @@ def database_of(
         if is_new and missing == "create":
             say(f"created {named(arguments)}")
         elif is_new and not silent:
-            say(f"{named(arguments)}: there is no database yet; {_that_creates(arguments)} it")
+            say(f"{named(arguments)}: there is no database yet; {_how_to_create(arguments, file)}")
         yield database
 
 
@@ -152,6 +152,11 @@ def named(arguments: argparse.Namespace) -> str:
     by_variable = arguments.database is None and os.environ.get("USAGE_STORE_DATABASE")
     file = file_of(arguments) or "the database in memory"
     return f"{file} (from $USAGE_STORE_DATABASE)" if by_variable else file
+
+
+def _how_to_create(arguments: argparse.Namespace, file: str) -> str:
+    first = "" if os.path.isdir(os.path.dirname(file)) else "create its folder first, then "
+    return f"{first}{_that_creates(arguments)} it"
 
 
 def _that_creates(arguments: argparse.Namespace) -> str:

@@ -23,15 +23,17 @@ _MOST_NAMES = 20
 def refuse_strangers(database: peewee.Database, name: str) -> None:
     """Raise ConfigurationError if a connected database has tables of other programs, and no usage tables. Reads only.
 
-    A database with a table `events` that has a column `session_id` is one for the usage tables. `name` is the name of
-    the database in the message.
+    Its views count if it has no tables. A database with a table `events` that has a column `session_id` is one for the
+    usage tables. `name` is the name of the database in the message.
     """
-    tables = tables_of_others(database)
+    kind, others = "tables", tables_of_others(database)
+    if not others:
+        kind, others = "views", [view.name for view in database.get_views()]
     known = {table.lower() for table in engine_of(database).own_tables(database)}
-    if not tables or USAGE_TABLES & known or _has_events(database) or MigrationRunner(database).current_version():
+    if not others or USAGE_TABLES & known or _has_events(database) or MigrationRunner(database).current_version():
         return
     raise ConfigurationError(
-        f"{name}: this database has tables of another program ({listed(tables)}) and no usage tables; nothing was "
+        f"{name}: this database has {kind} of another program ({listed(others)}) and no usage tables; nothing was "
         'changed; for your own migrations, name their folder with --directory DIR, or by directory = "DIR" in '
         "[tool.usage_store] of pyproject.toml; to have the usage tables in this database too, add --usage-tables; or "
         "name another database with --database"

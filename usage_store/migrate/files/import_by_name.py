@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import peewee
 
@@ -29,7 +30,7 @@ def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:
-        with redirect_stdout(sys.stderr), nullcontext() if may_connect else _files_closed():
+        with redirect_stdout(sys.stderr), not_ending_the_process(), nullcontext() if may_connect else _files_closed():
             return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
@@ -52,6 +53,23 @@ def import_object(spec: str, *, may_connect: bool = True) -> Any:
         raise ConfigurationError(f"{spec}: {module} has no {name}") from error
 
 
+@contextmanager
+def not_ending_the_process() -> Iterator[None]:
+    """Let `os._exit` raise SystemExit in the block. Otherwise foreign code could end this process as a success."""
+    end, process = os._exit, os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != process:  # a process that the block has forked
+            end(status)
+        raise SystemExit(status)
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = end
+
+
 class _OpensAFile(ConfigurationError):
     """An import connects a database to a file."""
 
@@ -65,7 +83,7 @@ def _files_closed() -> Iterator[None]:
         name = _name_of(database)
         if name:
             raise _OpensAFile(
-                f"the import opens the database {name}, which must not happen here; connect, and create tables, in "
+                f"the import opens the database {name}, which an import must not do; connect, and create tables, in "
                 "a function that the application calls when it starts"
             )
         return connect(database, *args, **options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
+from usage_store.engines import file_of
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.import_by_name import import_module
 
@@ -23,6 +24,18 @@ class Models(NamedTuple):
 
     sure: tuple[type[peewee.Model], ...]
     bases: tuple[type[peewee.Model], ...] = ()
+
+    def bound_to(self, file: str) -> tuple[Models, list[str]]:
+        """Return the models without those of other files, and one line for each model that was left out. Opens nothing.
+
+        `file` is an absolute path. If no model is bound to it, no model is left out.
+        """
+        homes = {model: _file(model) for model in (*self.sure, *self.bases)}
+        if file not in homes.values():
+            return self, []
+        away = [model for model, home in homes.items() if home not in ("", file)]
+        here = (tuple(model for model in models if model not in away) for models in self)
+        return Models(*here), [f"{model.__name__} is left out: it is bound to {homes[model]}" for model in away]
 
     def in_use(self, tables: Collection[str]) -> tuple[list[type[peewee.Model]], list[str]]:
         """Return the models that have tables, and one line for each model that was left out and may have a table.
@@ -119,13 +132,26 @@ def _left_out(base: type[peewee.Model], models: Iterable[type[peewee.Model]]) ->
     derived = [model.__name__ for model in base.__subclasses__()]
     if _has_handed_on(base, models) or (_is_empty(base) and derived):
         return []  # most applications have an empty base model that only sets the database: no line for that
-    why = f"{', '.join(derived)} derives from it" if derived else "it has no field of its own"
+    why = (
+        f"{', '.join(derived)} {'derive' if derived[1:] else 'derives'} from it"
+        if derived
+        else "it has no field of its own"
+    )
     line = f"{base.__name__} is left out: {why}, and the database has no table {base._meta.table_name}"
     return [f"{line}; to create one, name a list that contains this model and the others, as MODULE:NAME"]
 
 
 def _table(model: type[peewee.Model]) -> str:
     return str(model._meta.table_name).lower()
+
+
+def _file(model: type[peewee.Model]) -> str:
+    """Return the file of the database to which a model is bound; it is empty if there is none, or none yet."""
+    database: Any = model._meta.database
+    try:
+        return file_of(database) if database is not None else ""
+    except ConfigurationError:  # deferred, or a proxy without a database
+        return ""
 
 
 def _is_model(value: Any) -> TypeGuard[type[peewee.Model]]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import pytest
 
 from usage_store.errors import UsageStoreError
+from usage_store.migrate.files.import_by_name import not_ending_the_process
 from usage_store.testing.migration_tests.databases.fault import Fault
-from usage_store.testing.migration_tests.databases.only_inside import not_ending_the_run, only_inside
+from usage_store.testing.migration_tests.databases.only_inside import only_inside
 from usage_store.testing.migration_tests.databases.rows_of_a_version import Filling, with_rows
 from usage_store.testing.migration_tests.databases.versions import NotMade, Versions
 from usage_store.testing.migration_tests.databases.what_is_tested import Tested, what_is_tested
@@ -156,7 +157,7 @@ def _versions(request: pytest.FixtureRequest) -> Iterator[Versions]:
         pytest.skip(_NUMBERS)
     versions: Versions = node.stash[_VERSIONS]
     try:
-        with not_ending_the_run(), only_inside(str(folders.getbasetemp()), versions.tested.folder):
+        with not_ending_the_process(), only_inside(str(folders.getbasetemp()), versions.tested.folder):
             yield versions
     except Fault as fault:
         _fail(str(fault))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.paths_and_urls import checked_mode, redact
@@ -54,8 +55,7 @@ def open_database(
     elif readonly:
         database = _readonly_file(name, timeout)
     else:
-        _make_if_missing(name, mode)
-        database = SqliteFile(name, timeout=timeout)
+        database = SqliteFile(name, timeout=timeout, make=partial(_make_if_missing, name, mode))
     with readable_errors(name, reading=True):
         database.connect()
         try:
@@ -143,9 +143,9 @@ def file_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
 def _no_database(name: str) -> DatabaseUnreadable:
     import shlex  # noqa: PLC0415  only this message needs it
 
-    return DatabaseUnreadable(
-        f"{name}: no such database; `usage-store migrate --database {shlex.quote(name)} --usage-tables` creates it"
-    )
+    first = "" if os.path.isdir(os.path.dirname(absolute(name))) else "create its folder first, then "
+    migrate = f"`usage-store migrate --database {shlex.quote(name)} --usage-tables`"
+    return DatabaseUnreadable(f"{name}: no such database; {first}{migrate} creates it")
 
 
 def _is_there(name: str) -> bool:

@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet, ref
 
 import peewee
@@ -20,6 +20,9 @@ from usage_store.engines.sqlite.connection.forks import watch
 from usage_store.engines.sqlite.connection.notice_replaced_file import OPEN, FileConnection
 from usage_store.engines.sqlite.connection.path_and_inode import GATE, absolute
 from usage_store.errors import DatabaseReplaced, ForkedConnection, UsageStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger("usage_store")
 
@@ -32,7 +35,8 @@ class SqliteFile(peewee.SqliteDatabase):
     """A SQLite database with WAL, foreign keys on and synchronous NORMAL on every connection.
 
     With `readonly` it changes nothing, creates nothing and does not ask for WAL. `path` is the absolute path of its
-    file, empty for one in memory; the file is never created here. `access` is the mode of SQLite's URI, such as `ro`.
+    file, empty for one in memory. The first connection calls `make`, which may create that file; nothing else creates
+    one. `access` is the mode of SQLite's URI, such as `ro`.
     Each use raises DatabaseReplaced if another file or no file is at that path now, and ForkedConnection in a child of
     the process that had the file open.
     """
@@ -41,9 +45,17 @@ class SqliteFile(peewee.SqliteDatabase):
     _state: Any  # peewee's, not in its stubs
 
     def __init__(
-        self, database: str, *, readonly: bool = False, access: str = "", timeout: float = 5, **options: Any
+        self,
+        database: str,
+        *,
+        readonly: bool = False,
+        access: str = "",
+        timeout: float = 5,
+        make: Callable[[], object] | None = None,
+        **options: Any,
     ) -> None:
         self._readonly = readonly
+        self._make = make
         self.access = access
         self._told = False  # that WAL was refused
         self._made: WeakSet[FileConnection] = WeakSet()  # by all threads
@@ -60,6 +72,9 @@ class SqliteFile(peewee.SqliteDatabase):
         self.path = "" if database in (None, "", ":memory:") else absolute(str(database))
 
     def _connect(self) -> FileConnection:
+        if self._make is not None:
+            self._make()
+            self._make = None
         return self._open(FileConnection, self.access)
 
     def _open(self, kind: type[C], access: str) -> C:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
@@ -51,17 +51,6 @@ def only_inside(folder: str, imports_from: str) -> Iterator[None]:
     finally:
         if imports_from in sys.path:
             sys.path.remove(imports_from)
-
-
-@contextmanager
-def not_ending_the_run() -> Iterator[None]:
-    """Let `os._exit` raise SystemExit in the block. Otherwise a migration could end pytest without a word."""
-
-    def refuse(code: int) -> NoReturn:
-        raise SystemExit(code)
-
-    with patch.object(os, "_exit", refuse):
-        yield
 
 
 def _check(database: peewee.Database, root: str, inside: set[str]) -> None:
