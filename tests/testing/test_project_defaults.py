@@ -111,7 +111,7 @@ def test_a_module_of_the_settings_that_connects_at_its_import_is_named_and_opens
     for setting in ("database = 'shop:db'", "models = 'shop'"):
         write(tmp_path / "pyproject.toml", f"[tool.usage_store]\n{setting}\n")
         printed = run(tmp_path)
-        assert f"\nshop: the import opens the database {tmp_path}/production.db, which must not happen here" in printed
+        assert f"\nshop: the import opens the database {tmp_path}/production.db, which an import must not do" in printed
         assert f"; set by `{setting.split()[0]}` in [tool.usage_store] of {tmp_path}/pyproject.toml\n" in printed
         assert "Traceback" not in printed
         assert not (tmp_path / "production.db").exists()
