@@ -34,12 +34,11 @@ def test_the_advice_for_a_corrupt_database_saves_all_other_rows(
     tmp_path: Path, filler: int, count: int, most_lost: int, exit_code: int
 ) -> None:
     path, all_rows = tmp_path / "usage.db", "SELECT id, session_id, snapshot_data, timestamp FROM usage_snapshots"
-    with usage_store.opened(path) as database:
+    with usage_store.opened(path):
         register_session("s")
         texts = (f'["{"x" * filler}", "number {number}"]' for number in range(count))
         insert_usage_snapshots({"session_id": "s", "snapshot_data": text} for text in texts)
-        page = int(database.page_size)
-    stored = set(rows(path, all_rows))
+    stored, [(page,)] = set(rows(path, all_rows)), rows(path, "PRAGMA page_size")
     before, _ = path.read_bytes().split(f'"number {count // 2}"'.encode())  # it is in the file once
     overwrite(path, len(before) // page * page, b"\xa5" * page)
     assert command("validate", cwd=tmp_path).returncode == 8
