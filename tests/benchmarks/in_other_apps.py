@@ -21,11 +21,13 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from tests.benchmarks import projects_of_others as projects
 from tests.benchmarks.turns import in_turns, quick
 from usage_store.engines import open_database
 from usage_store.migrate import MigrationRunner
+from usage_store.models import sqlite
 from usage_store.testing import seed_usage
 
 if TYPE_CHECKING:
@@ -183,26 +185,49 @@ def ready_made(folder: Path) -> None:
     print(f"pytest-alembic, one head, up, and up and down without rows: {both_times(partial(run_pytest, peer))}")
 
 
-def seed(folder: Path) -> None:
-    """Print the snapshots that `seed_usage` stores in a second of processor time, beside raw sqlite3."""
-    with closing(open_database(folder / "seeded.db")) as database:
-        MigrationRunner(database).migrate()
+def making(database: peewee.Database, count: int) -> float:
+    """Return the processor time in which `seed_usage` makes snapshots and their texts. Nothing is stored."""
+    with patch.object(sqlite, "insert_many", lambda _, rows: len(rows)), database.atomic() as transaction:
         started = time.process_time()
-        seed_usage(database, snapshots=20_000, days=30)
-        seeded = time.process_time() - started
-        rows = database.execute_sql("SELECT session_id, snapshot_data, timestamp FROM usage_snapshots").fetchall()
-    with closing(open_database(folder / "raw.db")) as database:
+        seed_usage(database, snapshots=count)
+        taken = time.process_time() - started
+        transaction.rollback()
+    return taken
+
+
+def storing(path: Path, rows: Sequence[Sequence[object]]) -> float:
+    """Return the processor time in which raw sqlite3 stores the same rows."""
+    with closing(open_database(path)) as database:
         MigrationRunner(database).migrate()
-    with closing(sqlite3.connect(folder / "raw.db", isolation_level=None)) as raw:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         started = time.process_time()
         raw.execute("BEGIN")
         raw.executemany("INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES (?, ?, ?)", rows)
         raw.execute("COMMIT")
-        floor = time.process_time() - started
-    print(
-        f"seed_usage: {len(rows) / seeded:,.0f} snapshots/s made and stored; raw sqlite3 stores the same rows at "
-        f"{len(rows) / floor:,.0f}/s"
-    )
+        return time.process_time() - started
+
+
+def seed(folder: Path) -> None:
+    """Print the snapshots that `seed_usage` makes and stores in a second of processor time, beside raw sqlite3.
+
+    The figures are medians of five, which take turns.
+    """
+    for count in (20_000, 100):
+        made, stored, floor = [], [], []
+        for number in range(5):
+            with closing(open_database(folder / f"seeded{count}{number}.db")) as database:
+                MigrationRunner(database).migrate()
+                made.append(making(database, count))
+                started = time.process_time()
+                seed_usage(database, snapshots=count)
+                stored.append(time.process_time() - started)
+                rows = database.execute_sql("SELECT session_id, snapshot_data, timestamp FROM usage_snapshots")
+                floor.append(storing(folder / f"raw{count}{number}.db", rows.fetchall()))
+        each = {"made": made, "made and stored": stored, "stored by raw sqlite3": floor}
+        print(f"seed_usage(snapshots={count:,}):")
+        for name, seconds in each.items():
+            middle = statistics.median(seconds)
+            print(f"  {name:22} {middle * 1000:8.1f} ms of processor time, {count / middle:,.0f} snapshots/s")
 
 
 def check(folder: Path) -> None:

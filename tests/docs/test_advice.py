@@ -12,13 +12,10 @@ import pytest
 
 import usage_store
 from tests.support.commands import command
-from tests.support.databases import opened, overwrite, rows
+from tests.support.databases import overwrite, rows
 from tests.support.pages import blocks_of
 from tests.support.programs import TIMEOUT
-from usage_store import UsageSnapshot, errors, insert_usage_snapshot
-from usage_store.migrate import MigrationRunner
-from usage_store.models import MODELS
-from usage_store.testing import seed_usage
+from usage_store import UsageSnapshot, errors, insert_usage_snapshot, insert_usage_snapshots, register_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,24 +23,37 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs sqlite3, the program")
-def test_the_advice_for_a_corrupt_database_saves_the_rows_around_the_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("filler", "count", "most_lost", "exit_code"),
+    [
+        pytest.param(0, 3_000, 200, 0, id="a damaged page has many small rows"),
+        pytest.param(4_300, 300, 1, 1, id="a damaged page has the end of a large row"),
+    ],
+)
+def test_the_advice_for_a_corrupt_database_saves_all_other_rows(
+    tmp_path: Path, filler: int, count: int, most_lost: int, exit_code: int
+) -> None:
     path, all_rows = tmp_path / "usage.db", "SELECT id, session_id, snapshot_data, timestamp FROM usage_snapshots"
-    with opened(path) as database, database.bind_ctx(MODELS):
-        MigrationRunner(database).migrate()
-        seed_usage(database, snapshots=2000, now=1_752_900_000)
-        page, pages = int(database.page_size), int(database.pragma("page_count"))
-    stored = set(rows(path, all_rows))
-    overwrite(path, page * (pages // 2), b"\xa5" * page * 3)
+    with usage_store.opened(path):
+        register_session("s")
+        texts = (f'["{"x" * filler}", "number {number}"]' for number in range(count))
+        insert_usage_snapshots({"session_id": "s", "snapshot_data": text} for text in texts)
+    stored, [(page,)] = set(rows(path, all_rows)), rows(path, "PRAGMA page_size")
+    before, _ = path.read_bytes().split(f'"number {count // 2}"'.encode())  # it is in the file once
+    overwrite(path, len(before) // page * page, b"\xa5" * page)
     assert command("validate", cwd=tmp_path).returncode == 8
     [advice] = [block.text for block in blocks_of("docs/troubleshooting.md") if block.language == "sh"]
     words = ["sh", "-c", advice]
-    # sqlite3 reports each row of a damaged page that a CHECK refuses, goes on, and ends with 1.
-    subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=TIMEOUT)
-    saved = rows(tmp_path / "saved.db", all_rows)
-    assert 1800 < len(saved) < 2000
-    assert set(saved) < stored
-    done = command("--database", "saved.db", "validate", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    assert (done.returncode, done.stderr.count("CHECK constraint failed"), done.stdout) == (exit_code, exit_code, "")
+    saved = set(rows(tmp_path / "saved.db", all_rows))
+    assert saved < stored
+    lost = sorted(number for number, *_ in stored - saved)
+    assert len(lost) <= most_lost
+    assert lost == list(range(lost[0], lost[-1] + 1))
+    assert lost[0] <= count // 2 + 1 <= lost[-1]
+    valid = command("--database", "saved.db", "validate", cwd=tmp_path)
+    assert (valid.returncode, valid.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("foreign_keys", [0, 1])

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import chunked
 
+from usage_store.engines import unwrap
 from usage_store.errors import ConfigurationError
-from usage_store.models import UsageConfig, UsageSession, UsageSnapshot
+from usage_store.models import UsageConfig, UsageSession
+from usage_store.models.fields import snapshot_input
+from usage_store.models.storage_interface import storage_of
 from usage_store.testing.one_transaction import one_transaction
 from usage_store.testing.seeding.arrival import ANOMALIES, arranged
 from usage_store.testing.seeding.blocks import Block, planned
 from usage_store.testing.seeding.counters import in_dollars
 from usage_store.testing.seeding.rows import written
-from usage_store.testing.seeding.statistics import Monitor, as_texts, block_id
+from usage_store.testing.seeding.statistics import Monitor, block_id, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +38,9 @@ class SeededBlock:
 
     `start` and `end` are seconds, UTC. `cost_usd` is in dollars. `per_model` is what a snapshot has as
     `per_model_stats`. `session_ids` are the sessions whose snapshots were written while the block was the current one.
+
+    Most ended blocks have one more message after their last snapshot. Later snapshots count that message in
+    `recent_sessions`, and the totals count it, too.
     """
 
     id: str
@@ -120,7 +126,7 @@ def seed_usage(
     with one_transaction(database):
         UsageSession.register_many(ids)
         UsageConfig.update_active(config)
-        UsageSnapshot.record_many(as_texts(rows), ahead=True)
+        _insert(unwrap(database), rows)
         _set_times(ids, start)
     place = {number: position for position, number in enumerate(order)} if wanted else {}
     shown = {word: tuple(sorted(place[number] for number in made.anomalies[word])) for word in wanted}
@@ -153,6 +159,16 @@ def _checked(anomalies: Iterable[str]) -> tuple[str, ...]:
         if word not in ANOMALIES:
             raise ConfigurationError(f"anomalies: {word!r} is unknown; {allowed}")
     return tuple(word for word in ANOMALIES if word in words)
+
+
+def _insert(database: peewee.Database, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert rows without the checks of `record_many`. The database checks the texts and the sessions again."""
+    columns = (
+        (row["session_id"], text, text, row["snapshot_type"], row["timestamp"])
+        for row, text in zip(rows, texts(rows), strict=True)
+    )
+    for batch in snapshot_input.batches(columns):
+        storage_of(database).insert_many(database, batch)
 
 
 def _set_times(ids: Iterable[str], start: int) -> None:

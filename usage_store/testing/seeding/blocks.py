@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from usage_store.testing.seeding.counters import OPUS, SONNET, Counters
+from usage_store.testing.seeding.counters import OPUS, SONNET, Counters, sixth_power
 
 if TYPE_CHECKING:
     import random
@@ -95,9 +95,8 @@ def _spread(chance: random.Random, block: Block, number: int, start: int, end: i
     block.last = max(block.last, earliest + (block.end * 1_000 - earliest) // 2)
     if block.end > end:
         block.last = end * 1_000 - 1
-    # The sixth power, because most changes follow within seconds and a few after a long pause.
-    cubes = [number * number * number for number in (chance.random() for _ in range(number))]
-    distances = list(accumulate(0.0005 + cube * cube for cube in cubes))
+    # Most changes follow within seconds, and a few after a long pause.
+    distances = list(accumulate(0.0005 + sixth_power(chance.random()) for _ in range(number)))
     duration = block.last - earliest
     block.changes = [earliest + int(duration * distance / distances[-1]) for distance in distances]
     block.changes[-1] = block.last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from usage_store.testing.seeding.blocks import BLOCK, HOUR, WINDOW, Block
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 Statistics = dict[str, Any]
 Change = tuple[Block, Statistics, list[str]]
-# The limits of a block: tokens that were sent or received, dollars, messages.
+# The limits of a block, as claude-monitor 4.0.0 has them (core/plans.py): input and output tokens, dollars, messages.
 _LIMITS = {"pro": (19_000, 18, 250), "max5": (88_000, 35, 1_000), "max20": (220_000, 140, 2_000)}
 _PREDICTIONS = {"tokens_run_out": None, "limit_resets_at": None}
 _SECOND_MODEL = 0.3  # the share of changes
@@ -33,8 +34,9 @@ class Monitor:
 
     def __init__(self, chance: random.Random, blocks: Sequence[Block], plan: str, *, resets: bool, cut: bool) -> None:
         self._chance, self._blocks, self._limits, self._cut = chance, blocks, _LIMITS[plan], cut
-        self._ended: list[Statistics] = []  # the last word on each block before the current one
+        self._ended: list[list[Statistics]] = []  # each block before the current one, with the gap after it
         self._resets = _reset_at(blocks) if resets else {}
+        self._with_last_message = _seen_whole(blocks)
         self.listed: set[int] = set()  # the numbers of the blocks that were shown as recent ones
 
     def watch(self) -> Iterator[Change]:
@@ -43,7 +45,10 @@ class Monitor:
             yield from self._watched(number, block)
             if not block.changes:
                 self._use(block, block.messages)
-            self._ended.append(_statement(block.start, block.shown, None))
+            elif block.start in self._with_last_message:
+                self._use(block, 1)
+                block.last = min(block.last + self._chance.randrange(1_000, 20_000), block.end * 1_000 - 1)
+            self._ended.append([_statement(block.start, block.shown, None), *self._gap_after(number)])
 
     def _watched(self, number: int, block: Block) -> Iterator[Change]:
         recent: list[Statistics] = []
@@ -81,13 +86,13 @@ class Monitor:
 
     def _recent(self, first: int, number: int) -> list[Statistics]:
         self.listed.update(range(first, number))
-        found: list[Statistics] = []
-        for position in range(first, number):
-            found.append(self._ended[position])
-            idle_from, idle_until = self._blocks[position].last, self._blocks[position + 1].first
-            if idle_until - idle_from >= BLOCK * 1_000:
-                found.append(_gap(idle_from, idle_until))
-        return found
+        return [each for block_and_gap in self._ended[first:number] for each in block_and_gap]
+
+    def _gap_after(self, number: int) -> Iterator[Statistics]:
+        """Yield the gap between a block and the next one, if there are five hours without a message."""
+        for block, following in pairwise(self._blocks[number : number + 2]):
+            if following.first - block.last >= BLOCK * 1_000:
+                yield _gap(block.last, following.first)
 
     def _statistics(self, block: Block, moment: int, recent: list[Statistics]) -> Statistics:
         minutes = (moment - block.start * 1_000) / 60_000
@@ -109,8 +114,8 @@ class Monitor:
         }
 
 
-def as_texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield rows with their statistics as JSON text. Parts that neighbouring rows share are written once."""
+def texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the statistics of rows as JSON text. Parts that neighbouring rows share are written once."""
     data: Statistics = {}
     recent, text, recent_text = None, "", ""
     for row in rows:
@@ -120,7 +125,7 @@ def as_texts(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                 recent = data["recent_sessions"]
                 recent_text = f'"recent_sessions":{_encoded(recent)}'
             text = _encoded({**data, "recent_sessions": None}).replace(_NO_RECENT, recent_text)
-        yield {**row, "snapshot_data": text}
+        yield text
 
 
 def block_id(milliseconds: int) -> str:
@@ -154,6 +159,18 @@ def _cut_at(edge: int, block: Block) -> Statistics:
     """Return what is left of a block if its messages before a moment are not counted. It starts at a later hour."""
     hour = edge // 1_000 // HOUR * HOUR
     return _statement(hour, block.shown.part((block.last - edge) / (block.last - block.first)), None)
+
+
+def _seen_whole(blocks: Sequence[Block]) -> set[int]:
+    """Return the starts of the watched blocks that the next watched block shows, with all messages, as recent ones.
+
+    They get one more message after their last snapshot, because a monitor stores a snapshot before a message ends. Only
+    later snapshots count that message.
+    """
+    watched = [block for block in blocks if block.changes]
+    return {
+        block.start for block, following in pairwise(watched) if block.first >= following.changes[0] - WINDOW * 1_000
+    }
 
 
 def _reset_at(blocks: Sequence[Block]) -> dict[int, int]:
