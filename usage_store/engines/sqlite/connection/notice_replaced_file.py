@@ -129,10 +129,13 @@ class FileConnection(sqlite3.Connection):
 
 def _task() -> Any:
     """Return the asyncio task that runs in this thread, or None. Does not import asyncio."""
-    current = getattr(sys.modules.get("asyncio"), "current_task", lambda: None)
+    asyncio: Any = sys.modules.get("asyncio")
     try:
-        return current()
-    except RuntimeError:  # no loop runs in this thread
+        loop = (
+            asyncio and asyncio._get_running_loop()
+        )  # current_task() alone raises an error, which costs a microsecond
+        return loop and asyncio.current_task(loop)
+    except AttributeError:  # another thread is importing asyncio
         return None
 
 
