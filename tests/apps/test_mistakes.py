@@ -50,7 +50,7 @@ def test_a_block_of_opened_in_each_request_is_refused_where_two_would_overlap(tm
     with serving(*UVICORN, cwd=tmp_path) as server:
         answers = server.post(ALL, "opens")
     assert set(answers.status.values()) == {200, 500}
-    assert "ConfigurationError: another thread is in a block of opened()" in server.printed()
+    assert "ConfigurationError: another thread or asyncio task is in a block of opened()" in server.printed()
     for rest in (0, 1):
         found = stored(tmp_path / f"usage{rest}.db")
         assert found == sorted(number for number in answers.accepted if number % 2 == rest)
