@@ -275,7 +275,7 @@ def test_a_block_beside_one_of_another_asyncio_task_is_refused(path: Path) -> No
             store.register_session("s")
             began.set()
             await go_on.wait()
-            await asyncio.create_task(asyncio.to_thread(new_block, path.with_name("inner.db")))  # type: ignore[arg-type]
+            await asyncio.create_task(asyncio.to_thread(new_block, path.with_name("inner.db")))
             assert [each.session_id for each in UsageSession.select()] == ["s"]
 
     async def main() -> None:

@@ -131,9 +131,8 @@ def _task() -> Any:
     """Return the asyncio task that runs in this thread, or None. Does not import asyncio."""
     asyncio: Any = sys.modules.get("asyncio")
     try:
-        loop = (
-            asyncio and asyncio._get_running_loop()
-        )  # current_task() alone raises an error, which costs a microsecond
+        # Without a loop, current_task() would raise an error, which costs a microsecond.
+        loop = asyncio and asyncio._get_running_loop()  # noqa: SLF001  in asyncio's `__all__`
         return loop and asyncio.current_task(loop)
     except AttributeError:  # another thread is importing asyncio
         return None
