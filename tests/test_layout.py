@@ -57,6 +57,8 @@ OF_THE_FORK_HOOKS = {
     "usage_store.engines.sqlite.connection.forks._inherited",
     "usage_store.engines.sqlite.migrating.migration_lock._held",
 }
+OF_SUBCLASSES = {"usage_store.testing.migration_tests.class_of_tests.MigrationTests.fill_values"}  # they replace it
+OF_THE_BINDING = {"usage_store.models.base.UsageModel.blocks"}  # which all threads share, as they share the models
 
 
 @dataclass(frozen=True)
@@ -280,13 +282,42 @@ def test_no_module_remembers_anything_by_itself() -> None:
     compare(made & changed | rebound, OF_THE_FORK_HOOKS | FOR_EVER)
 
 
-def containers(tree: ast.Module) -> Iterator[str]:
+def test_no_class_and_no_object_of_a_module_remembers_anything_by_itself() -> None:
+    """No class has a container that its objects share, and no module keeps an object with a container of its own."""
+    classes = {node.name: node for m in modules().values() for node in m.tree.body if isinstance(node, ast.ClassDef)}
+    found = {
+        f"{module.name}.{node.name}.{name}"
+        for module in modules().values()
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef)
+        for name in containers(node)
+    }
+    found |= {
+        f"{module.name}: {ast.unparse(value)}"
+        for module in modules().values()
+        for value in (getattr(node, "value", None) for node in module.tree.body)
+        if isinstance(value, ast.Call) and makes_containers(classes.get(ast.unparse(value.func)))
+    }
+    compare(found, OF_THE_BINDING | OF_SUBCLASSES)
+
+
+def makes_containers(node: ast.ClassDef | None) -> bool:
+    starts = [] if node is None else [each for each in node.body if getattr(each, "name", "") == "__init__"]
+    values = [getattr(each, "value", None) for start in starts for each in ast.walk(start)]
+    return any(is_container(value) for value in values)
+
+
+def containers(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)
-        literal = isinstance(value, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp)
-        if literal or (isinstance(value, ast.Call) and CONTAINER.match(ast.unparse(value.func))):
+        if is_container(value):
             yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def is_container(value: ast.AST | None) -> bool:
+    literal = isinstance(value, ast.Dict | ast.List | ast.Set | ast.DictComp | ast.ListComp | ast.SetComp)
+    return literal or (isinstance(value, ast.Call) and CONTAINER.match(ast.unparse(value.func)) is not None)
 
 
 def changes(module: Module) -> Iterator[str]:

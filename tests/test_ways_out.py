@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import gc
 import threading
 import weakref
@@ -20,6 +22,7 @@ from tests.support.programs import TIMEOUT, forked
 from tests.support.snapshots import new_store
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, close_database, errors, init_database, opened
 from usage_store.models import MODELS
+from usage_store.models.base import UsageModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,13 +260,61 @@ def test_a_block_beside_one_of_another_thread_is_refused_and_changes_nothing(pat
     with ThreadPoolExecutor(1) as pool:
         with opened(path):
             before = bound()
-            assert "another thread is in a block of opened()" in pool.submit(beside).result()
+            assert "another thread or asyncio task is in a block of opened()" in pool.submit(beside).result()
             assert (bound(), other.exists()) == (before, False)
             assert forked(lambda: new_block(other)) == 0  # the child has no other threads
             store.register_session("s")
             assert [each.session_id for each in UsageSession.select()] == ["s"]
         pool.submit(new_block, other).result()  # the block is over
     assert bound() == {None}
+
+
+def test_a_block_beside_one_of_another_asyncio_task_is_refused(path: Path) -> None:
+    async def holds(began: asyncio.Event, go_on: asyncio.Event) -> None:
+        with opened(path):
+            store.register_session("s")
+            began.set()
+            await go_on.wait()
+            await asyncio.create_task(asyncio.to_thread(new_block, path.with_name("inner.db")))
+            assert [each.session_id for each in UsageSession.select()] == ["s"]
+
+    async def main() -> None:
+        began, go_on = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(holds(began, go_on))
+        await began.wait()
+        with pytest.raises(errors.ConfigurationError, match="asyncio task is in a block"):
+            new_block(path.with_name("other.db"))
+        go_on.set()
+        await task
+        new_block(path.with_name("other.db"))
+
+    asyncio.run(main())
+    assert (bound(), UsageModel.blocks) == ({None}, [])
+
+
+def test_a_block_that_a_generator_holds_open_is_none_of_those_who_use_its_thread_later(path: Path) -> None:
+    """A web framework enters a dependency in a thread of a pool, and leaves it in another thread."""
+    first, second = opened(path), opened(path.with_name("other.db"))
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(contextvars.copy_context().run, first.__enter__).result()
+        refused = one.submit(contextvars.copy_context().run, second.__enter__).exception()
+        assert isinstance(refused, errors.ConfigurationError)
+        other.submit(first.__exit__, None, None, None).result()
+        for pool in (one, other):
+            pool.submit(new_block, path).result()
+    assert (bound(), UsageModel.blocks) == ({None}, [])
+
+
+def test_blocks_that_end_in_another_order_than_they_began_leave_no_block(path: Path) -> None:
+    outer, inner = opened(path), opened(path.with_name("other.db"))
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    inner.__exit__(None, None, None)
+    store.close_database()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(new_block, path).result()
+    assert UsageModel.blocks == []
 
 
 def new_block(path: Path) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines import engine_of, inner
 from usage_store.errors import ConfigurationError, DatabaseReplaced, ForkedConnection
 from usage_store.models import MODELS, UsageConfig, UsageSnapshot
+from usage_store.models.base import UsageModel
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import peewee
+
+_inside: ContextVar[tuple[int, object] | None] = ContextVar("usage_store_block", default=None)
 
 
 class WhenInitialised:
@@ -39,30 +42,29 @@ class Binding(NamedTuple):
     upkeep: Callable[[peewee.Database], None] | None
 
 
-class OneThread:
-    """Let the blocks of one thread at a time nest in each other, because all threads share the binding."""
+@contextmanager
+def one_block() -> Iterator[None]:
+    """Be in a block that binds the models. Raises ConfigurationError beside a block that this one is not nested in.
 
-    def __init__(self) -> None:
-        self._blocks: dict[int, tuple[int, object]] = {}  # by process, since a fork leaves the other threads behind
-
-    @contextmanager
-    def block(self) -> Iterator[None]:
-        """Be in a block. Raises ConfigurationError if another thread of this process is in one."""
-        process, mine = os.getpid(), (threading.get_ident(), object())
-        outermost = self._blocks.setdefault(process, mine)
-        if outermost[0] != mine[0]:
+    A block is nested in another one if its code was reached from inside: in the same thread, in an asyncio task that
+    was created there, or through asyncio.to_thread().
+    """
+    blocks, outer, mine = UsageModel.blocks, _inside.get(), (os.getpid(), object())
+    blocks.append(mine)  # before the look at the others, so that of two threads that begin at once, one sees the other
+    try:
+        before = blocks[: blocks.index(mine)]
+        # A fork leaves the other threads behind, and their blocks too.
+        if before and before[-1] is not outer and before[-1][0] == mine[0]:
             raise ConfigurationError(
-                "another thread is in a block of opened(), and all threads share the database of the usage models; "
-                "call init_database() once when the program starts, and then use the functions in any thread"
+                "another thread or asyncio task is in a block of opened(), and all of them share the database of the "
+                "usage models; call init_database() once when the program starts, and then use the functions anywhere"
             )
-        try:
-            yield
-        finally:
-            if outermost is mine:
-                del self._blocks[process]
-
-
-one_thread = OneThread()
+        _inside.set(mine)
+        yield
+    finally:
+        blocks.remove(mine)
+        if _inside.get() is mine:
+            _inside.set(outer)
 
 
 def bind(database: Any, upkeep: Callable[[peewee.Database], None] | None, *calls: Callable[[Any], None]) -> None:

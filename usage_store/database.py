@@ -15,7 +15,7 @@ from usage_store.bind_models import (
     in_transaction,
     is_connected,
     is_initialised,
-    one_thread,
+    one_block,
     prepare,
     unbind,
 )
@@ -170,12 +170,13 @@ def opened(database: Any = None, **options: Unpack[Options]) -> Iterator[Any]:
     they were bound to before. A database object that was connected before the block stays connected.
 
     All threads of the process share the binding: in the block, the functions of this package store in this database,
-    whichever thread calls them. So the blocks of two threads cannot overlap: the second one raises ConfigurationError.
-    For each request of a server, use a database that `init_database()` opened when the program started.
+    whichever thread calls them. So the blocks of two threads or asyncio tasks cannot overlap: the second one raises
+    ConfigurationError. For each request of a server, use a database that `init_database()` opened when the program
+    started.
 
     Raises UsageStoreError.
     """
-    with one_thread.block():
+    with one_block():
         before, was_connected = binding(), is_database(database) and is_connected(database)
         try:
             found = init_database(database, **options)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 PROGRAMS = Path(__file__).parent / "programs"
+GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--workers", "4")
 CLIENTS = 8
 ALL = range(160)  # the numbers that are sent before a server is ended
 _URL = re.compile(r"http://127\.0\.0\.1:[1-9]\d*")

@@ -10,6 +10,8 @@ from usage_store import UsageSnapshot, get_migration_runner, opened
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.apps.servers import Answers
+
 
 def left_open(path: Path) -> list[str]:
     """Name the files that SQLite keeps beside a database while it is open."""
@@ -23,6 +25,13 @@ def stored(path: Path) -> list[int]:
     assert left_open(path) == []
     with opened(path, readonly=True):
         return sorted(snapshot.data["number"] for snapshot in UsageSnapshot.between())
+
+
+def assert_each_accepted_is_stored(path: Path, answers: Answers) -> None:
+    """Check that what was accepted is stored once. What was sent without an answer may be stored."""
+    found = stored(path)
+    assert len(set(found)) == len(found)
+    assert answers.accepted <= set(found) <= set(answers.status)
 
 
 def runs(path: Path) -> list[int]:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.apps.servers import ALL, serving
-from tests.apps.stores import left_open, runs, stored
+from tests.apps.stores import assert_each_accepted_is_stored, left_open, runs, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,5 @@ def test_four_workers_of_uvicorn_migrate_a_fresh_file_once(tmp_path: Path) -> No
 def test_what_fastapi_accepted_before_it_was_ended_is_stored(program: str, tmp_path: Path) -> None:
     with serving("uvicorn", f"{program}:app", "--port", "0", "--no-access-log", cwd=tmp_path) as server:
         answers = server.end_while_asked()
-    found = stored(tmp_path / "usage.db")
     assert 0 < len(answers.accepted) < 100_000
-    assert len(set(found)) == len(found)
-    assert answers.accepted <= set(found) <= set(answers.status)
+    assert_each_accepted_is_stored(tmp_path / "usage.db", answers)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apps.servers import ALL, serving
-from tests.apps.stores import left_open, runs, stored
+from tests.apps.servers import ALL, GUNICORN, Answers, serving
+from tests.apps.stores import assert_each_accepted_is_stored, left_open, runs, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 pytest.importorskip("flask")
 pytest.importorskip("gunicorn")
 
-GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--workers", "4")
 UNLUCKY = 13
 
 
@@ -27,7 +26,6 @@ UNLUCKY = 13
     [
         ("flask_app", ()),
         ("flask_app", ("--preload",)),
-        ("flask_own_database", ("--preload",)),
         ("flask_own_database", ("--threads", "4")),
     ],
 )
@@ -47,10 +45,8 @@ def test_four_workers_of_gunicorn_migrate_a_fresh_file_once(program: str, how: t
 def test_what_gunicorn_accepted_before_it_was_ended_is_stored(how: tuple[str, ...], tmp_path: Path) -> None:
     with serving(*GUNICORN, *how, "flask_app:app", cwd=tmp_path, workers=4) as server:
         answers = server.end_while_asked()
-    found = stored(tmp_path / "usage.db")
     assert 0 < len(answers.accepted) < 100_000
-    assert len(set(found)) == len(found)
-    assert answers.accepted <= set(found) <= set(answers.status)
+    assert_each_accepted_is_stored(tmp_path / "usage.db", answers)
 
 
 def test_a_worker_that_is_killed_loses_nothing_that_was_answered(tmp_path: Path) -> None:
@@ -64,6 +60,4 @@ def test_a_worker_that_is_killed_loses_nothing_that_was_answered(tmp_path: Path)
         answers = server.post(range(1000, 1000 + len(ALL)), seen=kill_one)
         later = server.post(range(2000, 2010))
         assert later.accepted == set(range(2000, 2010)), server.printed()
-    found = stored(tmp_path / "usage.db")
-    assert len(set(found)) == len(found)
-    assert answers.accepted | later.accepted <= set(found) <= {*answers.status, *later.status}
+    assert_each_accepted_is_stored(tmp_path / "usage.db", Answers({**answers.status, **later.status}))

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,7 +92,7 @@ def test_ctrl_c_in_a_long_call_stores_none_of_it_and_the_next_cell_works(tmp_pat
         process.stdin.flush()
         while "begun" not in (line := line_of(process)):
             assert line, "it ended before"
-        threading.Timer(0.2, process.send_signal, (signal.SIGINT,)).start()
+        process.send_signal(signal.SIGINT)
         while "KeyboardInterrupt" not in (line := line_of(process)):
             assert line, "it ended before"
         out, _ = process.communicate(f"insert_usage_snapshot(snapshot(7)){after}", TIMEOUT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apps.servers import ALL, application_environment, serving
+from tests.apps.servers import ALL, GUNICORN, application_environment, serving
 from tests.apps.stores import left_open, runs, stored
 from tests.support.programs import run_python
 
@@ -20,7 +20,7 @@ pytest.importorskip("flask")
     "words",
     [
         ("flask", "--app", "late_proxy:create_app", "run", "--port", "0"),
-        ("gunicorn", "--bind", "127.0.0.1:0", "--workers", "4", "--preload", "late_proxy:create_app()"),
+        (*GUNICORN, "--preload", "late_proxy:create_app()"),
     ],
     ids=["flask", "gunicorn"],
 )

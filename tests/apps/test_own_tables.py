@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from peewee import SqliteDatabase
 
-from tests.apps.servers import ALL, PROGRAMS, serving
+from tests.apps.servers import ALL, GUNICORN, PROGRAMS, serving
 from tests.apps.stores import left_open, runs, stored
 from tests.support.programs import run_python
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 pytest.importorskip("flask")
 
-GUNICORN = ("gunicorn", "--bind", "127.0.0.1:0", "--workers", "4")
 DIRECTORY = PROGRAMS / "shop_migrations"
 
 

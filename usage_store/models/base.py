@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import peewee
 
@@ -23,6 +23,9 @@ class UsageModel(peewee.Model):
     class Meta:
         only_save_dirty = True  # otherwise save() writes every column, and overwrites changes of other programs
         legacy_table_names = False
+
+    # The blocks of opened() in which the models are bound, outermost first, each with the id of its process.
+    blocks: ClassVar[list[tuple[int, object]]] = []
 
     @classmethod
     def select(cls, *fields: Any) -> peewee.ModelSelect[Self]:

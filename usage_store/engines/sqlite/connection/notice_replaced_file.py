@@ -129,10 +129,12 @@ class FileConnection(sqlite3.Connection):
 
 def _task() -> Any:
     """Return the asyncio task that runs in this thread, or None. Does not import asyncio."""
-    current = getattr(sys.modules.get("asyncio"), "current_task", lambda: None)
+    asyncio: Any = sys.modules.get("asyncio")
     try:
-        return current()
-    except RuntimeError:  # no loop runs in this thread
+        # Without a loop, current_task() would raise an error, which costs a microsecond.
+        loop = asyncio and asyncio._get_running_loop()  # noqa: SLF001  in asyncio's `__all__`
+        return loop and asyncio.current_task(loop)
+    except AttributeError:  # another thread is importing asyncio
         return None
 
 

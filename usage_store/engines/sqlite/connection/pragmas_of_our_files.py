@@ -19,7 +19,7 @@ from usage_store.engines.sqlite.connection.error_messages import is_locked, rais
 from usage_store.engines.sqlite.connection.forks import watch
 from usage_store.engines.sqlite.connection.notice_replaced_file import OPEN, FileConnection
 from usage_store.engines.sqlite.connection.path_and_inode import GATE, absolute
-from usage_store.errors import DatabaseReplaced, ForkedConnection, UsageStoreError
+from usage_store.errors import DatabaseReplaced, ForkedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,8 +200,8 @@ class SqliteFile(peewee.SqliteDatabase):
 class _CloseAtEndOfThread:
     """Closes the connection of the thread that makes this object, when that thread ends and Python frees its locals.
 
-    Only its own thread may close a connection. One that nobody closes stays open until Python looks for cycles, and
-    from Python 3.13 on, sqlite3 then warns. A connection that is not at rest is left alone.
+    Only its own thread may use and close a connection. One that nobody closes stays open until Python looks for cycles,
+    with the lock of a transaction that the thread left open, and from Python 3.13 on, sqlite3 then warns.
     """
 
     def __init__(self, database: SqliteFile) -> None:
@@ -212,9 +212,8 @@ class _CloseAtEndOfThread:
     def __del__(self) -> None:
         if (os.getpid(), threading.get_ident()) != self._owner or self._database() is None:
             return  # a child of this process, or the database itself is freed
-        with suppress(sqlite3.Error, UsageStoreError):  # such as: it is closed already
-            if self._connection.at_rest():
-                self._connection.close()
+        with suppress(sqlite3.Error):
+            self._connection.close()
 
 
 def file_uri(path: str, mode: str) -> str:
