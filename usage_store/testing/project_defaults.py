@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.interface.paths_and_urls import names_an_object
-from usage_store.migrate.files.import_by_name import import_object
+from usage_store.migrate.files.import_by_name import import_object, importable
 from usage_store.migrate.from_models.load_models import load_models
 from usage_store.project_settings import project_settings
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
 
     import peewee
 
@@ -40,7 +37,7 @@ class ProjectDefaults:
         """The application's database object, if `database` is `module:name`; None for a path, a URL or no setting."""
         if self._settings is None or not names_an_object(self._settings.database or ""):
             return None
-        with _importable(self._settings.folder):
+        with importable(self._settings.folder):
             found: Any = import_object(str(self._settings.database))
         return found  # type: ignore[no-any-return]  # its user checks it
 
@@ -49,7 +46,7 @@ class ProjectDefaults:
         """The models of `models`."""
         if self._settings is None or self._settings.models is None:
             return ()
-        with _importable(self._settings.folder):
+        with importable(self._settings.folder):
             found = load_models(self._settings.models)
         return (*found.sure, *found.bases)
 
@@ -59,14 +56,3 @@ class ProjectDefaults:
         if self._settings is None or self._settings.directory is None:
             return ()
         return ((self._settings.directory, self._settings.table),)
-
-
-@contextmanager
-def _importable(folder: str) -> Iterator[None]:
-    """Let the modules of a folder be imported in the block."""
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        if folder in sys.path:
-            sys.path.remove(folder)

@@ -26,10 +26,12 @@ def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
     for any error that the import raises, except KeyboardInterrupt. Without `may_connect`, it is also an error if the
     import connects a Peewee database to a file; that file is neither created nor opened.
     """
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
     try:
-        with redirect_stdout(sys.stderr), nullcontext() if may_connect else _files_closed():
+        with (
+            importable(str(Path.cwd())),
+            redirect_stdout(sys.stderr),
+            nullcontext() if may_connect else _files_closed(),
+        ):
             return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
@@ -38,6 +40,14 @@ def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
     except BaseException as error:  # includes SystemExit, which must not end the program as a success
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{name}: cannot be imported: {type(error).__name__}: {reason}") from error
+
+
+@contextmanager
+def importable(folder: str) -> Iterator[None]:
+    """Let the modules of a folder be imported in the block."""
+    sys.path.insert(0, folder)
+    try:
+        yield
     finally:
         with suppress(ValueError):
             sys.path.remove(folder)

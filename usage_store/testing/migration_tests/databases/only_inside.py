@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
@@ -12,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import peewee
 
 from usage_store.errors import ConfigurationError
+from usage_store.migrate.files.import_by_name import importable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,16 +41,12 @@ def only_inside(folder: str, imports_from: str) -> Iterator[None]:
         _check(database, root, inside)
         return cursor(database, *arguments, **options)
 
-    sys.path.insert(0, imports_from)
-    try:
-        with (
-            patch.object(peewee.Database, "connect", guarded_connect),
-            patch.object(peewee.Database, "cursor", guarded_cursor),
-        ):
-            yield
-    finally:
-        if imports_from in sys.path:
-            sys.path.remove(imports_from)
+    with (
+        importable(imports_from),
+        patch.object(peewee.Database, "connect", guarded_connect),
+        patch.object(peewee.Database, "cursor", guarded_cursor),
+    ):
+        yield
 
 
 @contextmanager
