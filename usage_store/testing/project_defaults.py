@@ -38,7 +38,7 @@ class ProjectDefaults:
         if self._settings is None or not names_an_object(self._settings.database or ""):
             return None
         with importable(self._settings.folder):
-            found: Any = import_object(str(self._settings.database))
+            found: Any = import_object(str(self._settings.database), may_connect=False)
         return found  # type: ignore[no-any-return]  # its user checks it
 
     @cached_property

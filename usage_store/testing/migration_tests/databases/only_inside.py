@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
-import peewee
-
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.import_by_name import importable
+from usage_store.migrate.files.look_at_databases import before_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import peewee
 
 
 class OutsideTheTest(ConfigurationError):
@@ -30,22 +31,11 @@ def only_inside(folder: str, imports_from: str) -> Iterator[None]:
     """
     root = os.path.realpath(folder) + os.sep
     inside = {":memory:", ""}  # the names that were looked at already
-    connect: Any = peewee.Database.connect
-    cursor: Any = peewee.Database.cursor
 
-    def guarded_connect(database: peewee.Database, *arguments: Any, **options: Any) -> Any:
+    def look(database: peewee.Database) -> None:
         _check(database, root, inside)
-        return connect(database, *arguments, **options)
 
-    def guarded_cursor(database: peewee.Database, *arguments: Any, **options: Any) -> Any:
-        _check(database, root, inside)
-        return cursor(database, *arguments, **options)
-
-    with (
-        importable(imports_from),
-        patch.object(peewee.Database, "connect", guarded_connect),
-        patch.object(peewee.Database, "cursor", guarded_cursor),
-    ):
+    with importable(imports_from), before_each("connect", look), before_each("cursor", look):
         yield
 
 
