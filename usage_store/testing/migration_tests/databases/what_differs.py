@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.interface.schema_objects import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
@@ -74,14 +76,10 @@ def _shown(value: Any, most: int = _MOST_LETTERS) -> str:
 
 
 def _rows(database: peewee.Database, table: str) -> list[dict[str, Any]]:
-    cursor = database.execute_sql(f"SELECT * FROM {_quoted(table)}")  # noqa: S608
+    cursor = database.execute_sql(f"SELECT * FROM {quoted(table)}")  # noqa: S608
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _key(database: peewee.Database, table: str) -> tuple[str, ...]:
     return tuple(database.get_primary_keys(table))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
