@@ -86,7 +86,7 @@ def test_a_module_that_opens_a_database_on_import_is_refused(create: Any, tmp_pa
     for name in ("app.db", "production.db"):
         done = create(source=MODELS.replace("app.db", name) + statement + "\n")
         assert done.returncode == 2
-        assert done.stderr.startswith(f"error: models: the import opens the database {tmp_path}/{name}, which this ")
+        assert done.stderr.startswith(f"error: models: the import opens the database {tmp_path}/{name}, which an ")
         assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.is_file()] == []
         assert not (tmp_path / "own").exists()
     in_memory = MODELS.replace("app.db", ":memory:") + statement + "\n"

@@ -255,8 +255,8 @@ def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, 
     done = called(*words.split(), cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
-        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which an import must not "
-        "do; connect, and create tables, in a function that the application calls when it starts; set by "
+        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which an import must "
+        "not do; connect, and create tables, in a function that the application calls when it starts; set by "
         f"`database` in [tool.usage_store] of {project}/pyproject.toml"
     )
     assert list(project.glob("*.db")) == []

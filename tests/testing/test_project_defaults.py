@@ -27,7 +27,7 @@ def test_a_module_that_opens_the_production_database_is_refused_and_opens_nothin
     (tmp_path / f"{module}.py").write_text(source, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     path = [*sys.path]
-    with pytest.raises(ConfigurationError, match="the import opens the database .*production.db"):
+    with pytest.raises(ConfigurationError, match=r"the import opens the database .*production\.db"):
         getattr(ProjectDefaults(tmp_path), setting)
     assert not (tmp_path / "production.db").exists()
     assert sys.path == path

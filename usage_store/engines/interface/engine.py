@@ -235,6 +235,9 @@ class Copies(Protocol[D]):
         With `only_rows`, the schema is left out.
         """
 
+    def read_rows(self, database: D, table: str) -> list[dict[str, Any]]:
+        """Return all rows of a table by the names of their columns. Reads only."""
+
     def raise_counters(self, database: D) -> None:
         """Raise each counter of generated keys, as if the rows with the highest keys had been deleted."""
 
