@@ -48,6 +48,8 @@ CHANGES = re.compile(
 # Model classes are created before their database is known, and the SQLite function of the package is public.
 INTO_THE_ROOMS = {"usage_store", "usage_store.models.base", "usage_store.models.snapshots"}
 FOR_EVER = {"usage_store.models.sqlite.rows.sql_functions._kept"}  # functions that a driver must never free
+# The usage models are bound for all threads of a process, so one thread at a time may change that.
+OF_THE_BINDING = {"usage_store.bind_models.one_thread"}
 # Python calls fork hooks without arguments, so they need this list of connections to close or to keep.
 OF_THE_FORK_HOOKS = {
     "usage_store.engines.sqlite.connection.notice_replaced_file.INHERITED",
@@ -278,6 +280,25 @@ def test_no_module_remembers_anything_by_itself() -> None:
         for name in node.names
     }
     compare(made & changed | rebound, OF_THE_FORK_HOOKS | FOR_EVER)
+
+
+def test_only_what_all_threads_share_is_an_object_that_can_change() -> None:
+    """An object of a class of ours at the top of a module is memory of the module, unless its class is frozen."""
+    classes = {node.name: node for m in modules().values() for node in m.tree.body if isinstance(node, ast.ClassDef)}
+    found = {
+        f"{module.name}.{ast.unparse(node.targets[0])}"
+        for module in modules().values()
+        for node in module.tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if (made := classes.get(ast.unparse(node.value.func))) is not None and not is_frozen(made)
+    }
+    compare(found, OF_THE_BINDING)
+
+
+def is_frozen(made: ast.ClassDef) -> bool:
+    return "NamedTuple" in map(ast.unparse, made.bases) or "frozen=True" in " ".join(
+        map(ast.unparse, made.decorator_list)
+    )
 
 
 def containers(tree: ast.Module) -> Iterator[str]:

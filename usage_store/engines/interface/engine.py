@@ -230,10 +230,7 @@ class Copies(Protocol[D]):
         """Make the object that measures the steps on a whole copy."""
 
     def read_state(self, database: D, ignore: Collection[str], *, only_rows: bool = False) -> State:
-        """Read the schema and the rows of a database, without the tables in `ignore` (lower case). Reads only.
-
-        With `only_rows`, the schema is left out.
-        """
+        """Read schema and rows, or the rows alone, without the tables in `ignore` (lower case). Reads only."""
 
     def read_rows(self, database: D, table: str) -> list[dict[str, Any]]:
         """Return all rows of a table by the names of their columns. Reads only."""
