@@ -78,6 +78,69 @@ def _() -> None:
     assert (held["connect_params"], held["deferred"]) == ({"check_same_thread": False}, False)
 
 
+@needed("PooledDatabase._in_use of PoolConnection", "to close the connections that a pool keeps of threads that ended")
+def _() -> None:
+    pool: Any = PooledSqliteDatabase(":memory:")
+    pool.connect()
+    connection = pool.connection()
+    assert [used.connection for used in pool._in_use.values()] == [connection]
+    pool.close_all()
+
+
+@needed(
+    "SqliteDatabase._aggregates, _collations, _extensions, _functions, _window_functions; Database.query_hooks",
+    "to keep what a module registers while a database points at the file of a test",
+)
+def _() -> None:
+    database: Any = peewee.SqliteDatabase(None)
+    database.register_aggregate(object, "one")
+    database.register_collation(lambda *_: 0, "two")
+    database.register_function(print, "three")
+    database.register_window_function(object, "four")
+    database._extensions.add("five")
+    database.query_hooks.append(print)
+    held = [getattr(database, f"_{each}") for each in ("aggregates", "collations", "functions", "window_functions")]
+    assert [[*each][-1] for each in held] == ["one", "two", "three", "four"]
+    database.init(":memory:")
+    assert [getattr(database, f"_{each}") for each in ("aggregates", "extensions")] == [held[0], {"five"}]
+    assert database.query_hooks == [print]
+
+
+class Asked(peewee.SqliteDatabase):
+    """A database that notes its uses."""
+
+    uses: Any = ()
+
+    def connect(self, *args: Any, **options: Any) -> Any:
+        self.uses += ("connect",)
+        return super().connect(*args, **options)
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        self.uses += ("cursor",)
+        parent: Any = super()
+        return parent.cursor(*args, **options)
+
+
+@needed("Database.connect, Database.cursor", "to look at each database before it is used, so that some are refused")
+def _() -> None:
+    uses: list[Callable[[Any], object]] = [
+        Asked.connection,
+        Asked.cursor,
+        Asked.begin,
+        lambda database: database.execute_sql("SELECT 1"),
+        lambda database: database.connection_context().__enter__(),
+        lambda database: database.atomic().__enter__(),
+    ]
+    for use in uses:
+        database: Any = Asked(":memory:")
+        use(database)
+        assert "connect" in database.uses
+        database.uses = ()
+        database.execute_sql("SELECT 1")
+        assert database.uses == ("cursor",)
+        database._state.conn.close()
+
+
 @needed("Database._state", "to know whether a connection is unused before a fork, and to roll back an unreachable one")
 def _() -> None:
     with memory() as database:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -181,6 +182,13 @@ def test_a_test_run_without_the_fixtures_loads_nothing_of_the_package(tmp_path: 
         "usage_store._version",
         "usage_store.pytest_plugin",
     ]
+
+
+def test_pytest_says_where_a_fixture_is_defined(request: pytest.FixtureRequest) -> None:
+    """A private name. The package takes relative folders of migrations from the file that defines the fixture."""
+    definitions = request._fixturemanager.getfixturedefs("suite", request.node)
+    assert definitions is not None, "pytest has changed"
+    assert unwrap(definitions[-1].func).__code__.co_filename == __file__
 
 
 def test_the_database_of_a_test_knows_the_function_for_compacted_snapshots(usage_database: peewee.Database) -> None:

@@ -315,6 +315,20 @@ OURS = {
         ),
         {SECOND: ("columns that `deletes` does not name", "name was", "is 'x'")},
     ),
+    "loses_more_beside_a_text_that_is_not_utf8": Project(
+        two(
+            run("UPDATE person SET name = 'x'", "ALTER TABLE person DROP COLUMN age"),
+            run("ALTER TABLE person ADD COLUMN age INTEGER"),
+            'deletes = ("person.age",)\n',
+        ),
+        {SECOND: ("columns that `deletes` does not name", "name was", "is 'x'")},
+        beside="""
+        def migration_rows(version, database):
+            if version >= 1:
+                database.execute_sql("INSERT INTO team (name) VALUES ('t')")
+                database.execute_sql("INSERT INTO person (team_id, name) VALUES (1, CAST(x'ff41' AS TEXT))")
+        """,
+    ),
     "ends_the_process": Project(
         two("import os\nos._exit(0)"),
         {SECOND: ("up fails", "SystemExit: 0"), f"{KILLED}[002_m]": ("ended by itself", "no os._exit()")},

@@ -260,6 +260,7 @@ from usage_store.testing import fill
 database = SqliteDatabase(sys.argv[1])
 database.execute_sql("CREATE TABLE t (a TEXT)")
 print(fill(database), "pytest" in sys.modules)
+database.close()  # from Python 3.13 on, sqlite3 warns of a connection that nobody closes
 """
     result = run_python("-W", "error", "-c", script, path, cwd=tmp_path)
     assert (result.stdout, result.stderr) == ("{'t': 3} False\n", "")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.migration_projects import EMAIL, MODELS, ONE, Project, outcomes
 from tests.support.migrations import sql
+from tests.support.programs import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.support.migration_projects import Outcome
 
+SERVER = "usage_store.testing.migration_tests.processes.forked_jobs"
 WITH_ROWS = "test_up_and_down_with_rows"
 # It cannot be guessed which text passes this CHECK.
 CODES = (
@@ -223,3 +225,8 @@ def test_with_the_option_all_are_killed_and_without_fork_none(tmp_path: Path) ->
     skipped = of("twelve", found, "skipped")
     assert len(skipped) == 12 + 1
     assert all("needs os.fork" in said for said in skipped.values())
+
+
+def test_the_other_process_closes_what_it_opened(tmp_path: Path) -> None:
+    done = run_python("-X", "dev", "-W", "error", "-m", SERVER, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from usage_store.engines import connected, engine_of, inner
+from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.interface.table_changes import Change
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import new_file
@@ -75,9 +76,8 @@ def generate_as_they_are(database: peewee.Database | peewee.DatabaseProxy, table
     found = [each for each in fingerprint.objects.values() if each.table.lower() in tables]
     kinds = {kind: [each for each in found if each.kind == kind] for kind in ("table", "index", "trigger")}
     up = [each.sql for each in (*kinds["table"], *kinds["index"], *kinds["trigger"])]
-    quoted = ['"' + each.name.replace('"', '""') + '"' for each in kinds["table"]]
-    change = Change(tuple(up), tuple(f"DROP TABLE {name}" for name in quoted))
-    return Generated(source_of([change], ()) if quoted else "")
+    change = Change(tuple(up), tuple(f"DROP TABLE {quoted(each.name)}" for each in kinds["table"]))
+    return Generated(source_of([change], ()) if kinds["table"] else "")
 
 
 def write(directory: Path, title: str, generated: Generated) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from usage_store.engines import is_database
 from usage_store.engines.interface.paths_and_urls import names_an_object
 from usage_store.errors import ConfigurationError
 from usage_store.errors.rejected_input import shown
-from usage_store.migrate.files.import_by_name import import_object
+from usage_store.migrate.files.import_by_name import import_object, importable
 from usage_store.migrate.from_models.load_models import load_models
 from usage_store.project_settings import project_settings
 
@@ -70,11 +69,8 @@ class ProjectDefaults:
 @contextmanager
 def _importable(settings: ProjectSettings, name: str) -> Iterator[None]:
     """Let the modules of the project be imported in the block. An error names the setting and its file."""
-    sys.path.insert(0, settings.folder)
     try:
-        yield
+        with importable(settings.folder):
+            yield
     except ConfigurationError as error:
         raise ConfigurationError(f"{error}; set by `{name}` in [tool.usage_store] of {settings.file}") from error
-    finally:
-        if settings.folder in sys.path:
-            sys.path.remove(settings.folder)

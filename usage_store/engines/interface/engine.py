@@ -230,10 +230,10 @@ class Copies(Protocol[D]):
         """Make the object that measures the steps on a whole copy."""
 
     def read_state(self, database: D, ignore: Collection[str], *, only_rows: bool = False) -> State:
-        """Read the schema and the rows of a database, without the tables in `ignore` (lower case). Reads only.
+        """Read schema and rows, or the rows alone, without the tables in `ignore` (lower case). Reads only."""
 
-        With `only_rows`, the schema is left out.
-        """
+    def read_rows(self, database: D, table: str) -> list[dict[str, Any]]:
+        """Return all rows of a table by the names of their columns. Reads only."""
 
     def raise_counters(self, database: D) -> None:
         """Raise each counter of generated keys, as if the rows with the highest keys had been deleted."""

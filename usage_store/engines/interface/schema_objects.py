@@ -27,6 +27,11 @@ def key_of(kind: str, name: str) -> str:
     return f"{kind} {name.lower()}"
 
 
+def quoted(name: str) -> str:
+    """Put an identifier into double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 class Changes(NamedTuple):
     """How the objects of a schema changed.
 

@@ -10,14 +10,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import peewee
-
 from usage_store.engines import file_of
 from usage_store.errors import ConfigurationError
+from usage_store.migrate.files.look_at_databases import before_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
+
+    import peewee
 
 
 def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
@@ -27,10 +28,13 @@ def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
     for any error that the import raises, except KeyboardInterrupt. Without `may_connect`, it is also an error if the
     import connects a Peewee database to a file; that file is neither created nor opened.
     """
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
     try:
-        with redirect_stdout(sys.stderr), not_ending_the_process(), nullcontext() if may_connect else _files_closed():
+        with (
+            importable(str(Path.cwd())),
+            redirect_stdout(sys.stderr),
+            not_ending_the_process(),
+            nullcontext() if may_connect else before_each("connect", _refuse_a_file),
+        ):
             return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
@@ -39,6 +43,14 @@ def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
     except BaseException as error:  # includes SystemExit, which must not end the program as a success
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{name}: cannot be imported: {type(error).__name__}: {reason}") from error
+
+
+@contextmanager
+def importable(folder: str) -> Iterator[None]:
+    """Let the modules of a folder be imported in the block."""
+    sys.path.insert(0, folder)
+    try:
+        yield
     finally:
         with suppress(ValueError):
             sys.path.remove(folder)
@@ -74,29 +86,14 @@ class _OpensAFile(ConfigurationError):
     """An import connects a database to a file."""
 
 
-@contextmanager
-def _files_closed() -> Iterator[None]:
-    """Refuse in the block to connect any Peewee database to a file. A database in memory can be connected."""
-    connect = peewee.Database.connect
-
-    def refuse(database: peewee.Database, *args: Any, **options: Any) -> Any:
-        name = _name_of(database)
-        if name:
-            raise _OpensAFile(
-                f"the import opens the database {name}, which an import must not do; connect, and create tables, in "
-                "a function that the application calls when it starts"
-            )
-        return connect(database, *args, **options)
-
-    _set_connect(refuse)
-    try:
-        yield
-    finally:
-        _set_connect(connect)
-
-
-def _set_connect(function: Any) -> None:
-    peewee.Database.connect = function  # type: ignore[method-assign]  # every way to a connection calls it
+def _refuse_a_file(database: peewee.Database) -> None:
+    """Raise an error for a database that is not in memory."""
+    name = _name_of(database)
+    if name:
+        raise _OpensAFile(
+            f"the import opens the database {name}, which an import must not do; connect, and create tables, in a "
+            "function that the application calls when it starts"
+        )
 
 
 def _name_of(database: peewee.Database) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
@@ -15,7 +16,7 @@ from usage_store.engines.sqlite.schema.read_whole_schema import read_catalog
 from usage_store.engines.sqlite.schema.sql_tokens import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
 logger = logging.getLogger("usage_store.migrate")
 
@@ -28,12 +29,28 @@ def read_state(database: peewee.SqliteDatabase, ignore: Collection[str], *, only
     does not matter, and neither do rowids that no column names. Left out are the internal (shadow) tables of virtual
     tables, and full-text indexes that store no text of their own: what they store depends on their history.
     """
+    with _any_text(database):
+        return _read(database, ignore, only_rows=only_rows)
+
+
+def read_rows(database: peewee.SqliteDatabase, table: str) -> list[dict[str, Any]]:
+    """Return all rows of a table by the names of their columns, without virtual columns. Reads only.
+
+    In a text that is not UTF-8, each invalid byte is a lone surrogate.
+    """
+    with _any_text(database):
+        names, rows = _stored(database, table)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+@contextmanager
+def _any_text(database: peewee.SqliteDatabase) -> Iterator[None]:
+    """Read texts that are not UTF-8 too, in the block. Their invalid bytes become lone surrogates, as in repr()."""
     connection = database.connection()
     as_it_was = connection.text_factory
-    # A TEXT may not be UTF-8. Its invalid bytes become lone surrogates, which repr() can write.
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     try:
-        return _read(database, ignore, only_rows=only_rows)
+        yield
     finally:
         connection.text_factory = as_it_was
 
@@ -61,14 +78,19 @@ def _without(ignore: Collection[str], catalog: Catalog) -> Catalog:
     )
 
 
-def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
+def _stored(database: peewee.SqliteDatabase, table: str) -> tuple[list[str], Any]:
+    """Return the names of the columns that are stored, and the rows."""
     # A virtual column (2) is computed from others, perhaps by a function that this connection lacks. A hidden column
     # (1) is an argument of a virtual table.
     sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden NOT IN (1, 2) ORDER BY lower(name)"
-    names = database.execute_sql(sql, (table,)).fetchall()
-    listed = ", ".join(quoted(name) for (name,) in names)
+    names = [name for (name,) in database.execute_sql(sql, (table,)).fetchall()]
+    listed = ", ".join(quoted(name) for name in names)
+    return names, database.execute_sql(f"SELECT {listed} FROM {quoted(table)}")  # noqa: S608
+
+
+def _hash_rows(database: peewee.SqliteDatabase, table: str) -> tuple[int, int]:
     count = total = 0
-    for row in database.execute_sql(f"SELECT {listed} FROM {quoted(table)}"):  # noqa: S608
+    for row in _stored(database, table)[1]:
         count += 1
         total += int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=16).digest(), "big")
     return count, total

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.sqlite.connection.driver import driver_errors
 from usage_store.engines.sqlite.connection.lacking_functions import HINT, is_lacking
 
@@ -117,9 +118,9 @@ _IS_COLUMN = "SELECT 1 FROM pragma_table_xinfo(?) WHERE name = ?"
 
 
 def _find_null(table: str, column: str) -> str:
-    table, column = (name.replace('"', '""') for name in (table, column))
     # SQLite takes NOT NULL as proof and answers IS NULL without reading the rows; typeof() reads them.
-    return f'SELECT 1 FROM main."{table}" NOT INDEXED WHERE typeof("{column}") = \'null\' LIMIT 1'  # noqa: S608
+    where = f"typeof({quoted(column)}) = 'null'"
+    return f"SELECT 1 FROM main.{quoted(table)} NOT INDEXED WHERE {where} LIMIT 1"  # noqa: S608
 
 
 def first_damage(database: peewee.SqliteDatabase) -> str | None:

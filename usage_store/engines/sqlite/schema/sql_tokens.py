@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from usage_store.engines.interface.schema_objects import quoted as quoted  # noqa: PLC0414  SQLite's rooms take it from here
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -82,11 +84,6 @@ def name_of(token: Token) -> str:
 def fold(name: str) -> str:
     """Put a name into lower case as SQLite does when it compares names: only ASCII letters."""
     return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)
-
-
-def quoted(name: str) -> str:
-    """Put an identifier into double quotes."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def normal(parts: Sequence[Token], names: Collection[str] | None = None) -> str:

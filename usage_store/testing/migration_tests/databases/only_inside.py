@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import peewee
-
 from usage_store.errors import ConfigurationError
+from usage_store.migrate.files.import_by_name import importable
+from usage_store.migrate.files.look_at_databases import before_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import peewee
 
 
 class OutsideTheTest(ConfigurationError):
@@ -30,27 +30,12 @@ def only_inside(folder: str, imports_from: str) -> Iterator[None]:
     """
     root = os.path.realpath(folder) + os.sep
     inside = {":memory:", ""}  # the names that were looked at already
-    connect: Any = peewee.Database.connect
-    cursor: Any = peewee.Database.cursor
 
-    def guarded_connect(database: peewee.Database, *arguments: Any, **options: Any) -> Any:
+    def look(database: peewee.Database) -> None:
         _check(database, root, inside)
-        return connect(database, *arguments, **options)
 
-    def guarded_cursor(database: peewee.Database, *arguments: Any, **options: Any) -> Any:
-        _check(database, root, inside)
-        return cursor(database, *arguments, **options)
-
-    sys.path.insert(0, imports_from)
-    try:
-        with (
-            patch.object(peewee.Database, "connect", guarded_connect),
-            patch.object(peewee.Database, "cursor", guarded_cursor),
-        ):
-            yield
-    finally:
-        if imports_from in sys.path:
-            sys.path.remove(imports_from)
+    with importable(imports_from), before_each("connect", look), before_each("cursor", look):
+        yield
 
 
 def _check(database: peewee.Database, root: str, inside: set[str]) -> None:

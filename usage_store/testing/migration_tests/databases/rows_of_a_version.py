@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from usage_store.engines.interface.schema_objects import quoted
 from usage_store.errors import CannotFill
 from usage_store.testing.fill_tables import fill
 from usage_store.testing.migration_tests.databases.fault import Fault
@@ -108,5 +109,4 @@ def _is_of(key: str, table: str) -> bool:
 
 
 def _has_rows(database: peewee.Database, table: str) -> bool:
-    name = table.replace('"', '""')
-    return database.execute_sql(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone() is not None  # noqa: S608
+    return database.execute_sql(f"SELECT 1 FROM {quoted(table)} LIMIT 1").fetchone() is not None  # noqa: S608

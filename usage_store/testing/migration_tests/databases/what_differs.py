@@ -6,10 +6,12 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import peewee
+from usage_store.engines import engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+
+    import peewee
 
 _MOST = 3  # rows that are shown of a table
 _MOST_LETTERS = 60  # of a value
@@ -17,10 +19,7 @@ _MOST_LETTERS = 60  # of a value
 
 def different_rows(before: peewee.Database, after: peewee.Database, table: str) -> Iterator[str]:
     """Yield one line for each row that differs, for at most three rows, and one line for the others. Reads only."""
-    try:
-        lines = list(_lines(_rows(before, table), _rows(after, table), _key(before, table)))
-    except peewee.DatabaseError:  # such as a text that is not UTF-8: the caller has said already that rows differ
-        return
+    lines = list(_lines(_rows(before, table), _rows(after, table), _key(before, table)))
     yield from lines[:_MOST]
     if lines[_MOST:]:
         yield f"and {len(lines) - _MOST} more"
@@ -28,10 +27,7 @@ def different_rows(before: peewee.Database, after: peewee.Database, table: str) 
 
 def other_columns_differ(before: peewee.Database, after: peewee.Database, table: str, lost: Collection[str]) -> bool:
     """Return whether the rows of a table differ in other columns than the lost ones (lower case). Reads only."""
-    try:
-        one, other = (_without(_rows(database, table), lost) for database in (before, after))
-    except peewee.DatabaseError:
-        return False
+    one, other = (_without(_rows(database, table), lost) for database in (before, after))
     return one != other
 
 
@@ -74,14 +70,8 @@ def _shown(value: Any, most: int = _MOST_LETTERS) -> str:
 
 
 def _rows(database: peewee.Database, table: str) -> list[dict[str, Any]]:
-    cursor = database.execute_sql(f"SELECT * FROM {_quoted(table)}")  # noqa: S608
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return engine_of(database).copies.read_rows(database, table)
 
 
 def _key(database: peewee.Database, table: str) -> tuple[str, ...]:
     return tuple(database.get_primary_keys(table))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -27,21 +27,26 @@ _SECONDS = 600  # after which a job that hangs is ended
 
 def main() -> None:
     """Read and run jobs until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # a migration may print
-    _import_all()
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                signal.alarm(_SECONDS)
-                _run(json.loads(line))
-                code = 0
-            finally:
-                os._exit(code)
-        answers.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
-        answers.flush()
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # a migration may print
+        _import_all()
+        for line in sys.stdin:
+            answers.write(f"{_exit_code(line)}\n")
+            answers.flush()
+
+
+def _exit_code(line: str) -> int:
+    """Run a job in a fork, and return the exit code of the fork."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(_SECONDS)
+            _run(json.loads(line))
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _import_all() -> None:
