@@ -98,6 +98,12 @@ class SqliteFile(peewee.SqliteDatabase):
             self._state.at_end_of_thread = _CloseAtEndOfThread(self)
         return opened
 
+    def close(self) -> bool:
+        """Close this thread's connection as peewee does, and return whether it was open."""
+        closed: bool = super().close()
+        self._state.at_end_of_thread = None  # otherwise it would keep the closed connection
+        return closed
+
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         """Run a statement as peewee does. Raises DatabaseLocked, DatabaseFull and others, also peewee errors."""
         try:

@@ -6,7 +6,6 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 from playhouse.migrate import Operation
 
@@ -34,6 +33,9 @@ def forgotten_operations(file_name: str) -> Iterator[list[str]]:
         made.pop(id(operation), None)
         run(operation)
 
-    with patch.object(Operation, "__init__", noted), patch.object(Operation, "run", crossed_out):
+    Operation.__init__, Operation.run = noted, crossed_out
+    try:
         yield forgotten
+    finally:
+        Operation.__init__, Operation.run = create, run
     forgotten += [operation.fn.__name__ for operation in made.values()]
