@@ -10,10 +10,15 @@ from tests.support.commands import called
 from tests.support.databases import files_of, names, script
 from tests.support.migrations import table, write
 from usage_store import init_database
+from usage_store.cli.project.other_programs_tables import USAGE_TABLES, tables_of_others
 from usage_store.database import close_database
+from usage_store.models import MODELS
+from usage_store.testing.fill_tables import _COMPUTED
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import peewee
 
 SHOP = "CREATE TABLE customer (id INTEGER PRIMARY KEY); CREATE TABLE orders (id INTEGER PRIMARY KEY)"
 COMMANDS = ["", "stamp 1", "adopt playhouse", "rehearse", "plan"]
@@ -98,3 +103,9 @@ def test_init_database_makes_the_usage_tables_in_a_database_with_other_tables_as
     init_database(shop)
     close_database()
     assert {"customer", "usage_config"} <= names(shop)
+
+
+def test_the_names_of_the_usage_tables_are_those_of_a_new_database(usage_database: peewee.Database) -> None:
+    assert tables_of_others(usage_database) == []
+    assert set(usage_database.get_tables()) >= USAGE_TABLES
+    assert {model._meta.table_name for model in MODELS} == USAGE_TABLES - set(_COMPUTED)
