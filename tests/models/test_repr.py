@@ -171,6 +171,7 @@ def test_a_repr_names_the_file_of_a_database_and_the_directory_of_a_runner(path:
         assert repr(database) == f"<SqliteFile {str(path)!r}, connected>"
     with opened(path, readonly=True) as reading:
         assert repr(reading) == f"<SqliteFile {str(path)!r}, connected, read-only>"
-    assert repr(init_database(":memory:")) == "<SqliteFile ':memory:', connected>"
+    with opened(":memory:") as in_memory:
+        assert repr(in_memory) == "<SqliteFile ':memory:', connected>"
     runner = MigrationRunner(database, path.parent / "own")
     assert repr(runner) == f"<MigrationRunner of {str(path.parent / 'own')!r} on {str(path)!r}>"

@@ -312,3 +312,10 @@ def test_other_processes_meet_the_file_of_the_test(file: str, tmp_path: Path, mo
         assert sorted(each.session_id for each in UsageSession.select()) == ["of a fork", "of a process"]
     assert os.environ["USAGE_STORE_DATABASE"] == "before.db"
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_the_models_of_an_installed_package_are_no_reason_for_a_warning(file: str, tmp_path: Path) -> None:
+    from peewee_migrate.models import MigrateHistory
+
+    with MigrateHistory.bind_ctx(peewee.SqliteDatabase(str(tmp_path / "elsewhere.db"))), at(file) as database:
+        assert MigrateHistory._meta.database is not database

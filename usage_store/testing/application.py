@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,17 +65,27 @@ def application_of(
 def _warn_of_a_database_left_alone() -> None:
     for model in _subclasses(peewee.Model):
         database = _itself(_database(model))
-        of_a_module = getattr(sys.modules.get(model.__module__), model.__name__, None) is model
-        if not of_a_module or model.__module__.startswith("usage_store.") or database is None or _is_empty(database):
+        if database is None or _is_empty(database) or database.database == ":memory:" or not _is_the_project_s(model):
             continue
-        if database.database != ":memory:":
-            warnings.warn(
-                f"{model.__module__}.{model.__name__} has {_described(database)}, and this test may write into it: no "
-                'database of the application is named; write database = "module:name" or models = "module" into '
-                "[tool.usage_store] of pyproject.toml, or override usage_store_database in conftest.py",
-                stacklevel=2,
-            )
-            return
+        warnings.warn(
+            f"{model.__module__}.{model.__name__} has {_described(database)}, and this test may write into it: no "
+            'database of the application is named; write database = "module:name" or models = "module" into '
+            "[tool.usage_store] of pyproject.toml, or override usage_store_database in conftest.py",
+            stacklevel=2,
+        )
+        return
+
+
+def _is_the_project_s(model: type[peewee.Model]) -> bool:
+    """Return whether a model stands at the top of a module that is not installed. Its code can be changed."""
+    module = sys.modules.get(model.__module__)
+    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    file = str(getattr(module, "__file__", None) or "")
+    return (
+        getattr(module, model.__name__, None) is model
+        and not model.__module__.startswith("usage_store.")
+        and not file.startswith(tuple(installed))
+    )
 
 
 def _subclasses(kind: type[peewee.Model]) -> Iterator[type[peewee.Model]]:
