@@ -294,7 +294,7 @@ OURS = {
     ),
     "a_second_connection": Project(
         two(
-            "import sqlite3\nother = sqlite3.connect(db.database, timeout=0)\n"
+            "from peewee import sqlite3\nother = sqlite3.connect(db.database, timeout=0)\n"
             "try:\n    other.execute('CREATE TABLE other (x)')\nfinally:\n    other.close()"
         ),
         {SECOND: ("up fails", "locked")},
