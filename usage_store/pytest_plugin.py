@@ -132,9 +132,9 @@ def make_usage_database(
 
     It is for fixtures of module and session scope.
     """
-    from usage_store.testing.make_usage_database import Factory
+    from usage_store.testing.make_usage_database import MakeUsageDatabase
 
-    return Factory(
+    return MakeUsageDatabase(
         _usage_store_templates,
         _usage_store_defaults_of,
         lambda: _of_the_present_test(request.session, "usage_store_template"),

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.errors import ConfigurationError
 from usage_store.errors.rejected_input import shown
@@ -23,29 +23,11 @@ if TYPE_CHECKING:
     from usage_store.testing.project_defaults import ProjectDefaults
     from usage_store.testing.template import Templates
 
-
-class MakeUsageDatabase(Protocol):
-    """The type of the fixture `make_usage_database`, a function for fixtures of module and session scope."""
-
-    def __call__(
-        self,
-        *,
-        database: peewee.Database | peewee.DatabaseProxy | None = None,
-        models: Sequence[type[peewee.Model]] | None = None,
-        migrations: Iterable[tuple[str | Path, str | None] | str | Path] | None = None,
-        path: str | Path | None = None,
-    ) -> AbstractContextManager[peewee.Database]:
-        """Provide a migrated database for a `with` block, as `usage_database` does for a test.
-
-        The arguments are what the fixtures `usage_store_database`, `usage_store_models` and `usage_store_migrations`
-        return for a test; without them, the settings of the project are used. A relative directory is taken from the
-        folder of the calling file. The file is made at `path`, or in pytest's temporary folder. Raises
-        ConfigurationError, and what the migrations raise.
-        """
+    Migrations = Iterable[tuple[str | Path, str | None] | str | Path]
 
 
-class Factory(NamedTuple):
-    """The function of the fixture `make_usage_database`.
+class MakeUsageDatabase(NamedTuple):
+    """The type of the fixture `make_usage_database`, a function for fixtures of module and session scope.
 
     `defaults_of` gives the settings for a folder of tests, and `fill` the function `usage_store_template` that the
     present test has. `new_folder` makes a folder for each database. Errors are raised inside of `reporting()`.
@@ -62,10 +44,16 @@ class Factory(NamedTuple):
         *,
         database: peewee.Database | peewee.DatabaseProxy | None = None,
         models: Sequence[type[peewee.Model]] | None = None,
-        migrations: Iterable[tuple[str | Path, str | None] | str | Path] | None = None,
+        migrations: Migrations | None = None,
         path: str | Path | None = None,
     ) -> AbstractContextManager[peewee.Database]:
-        """Provide a migrated database for a block: see MakeUsageDatabase."""
+        """Provide a migrated database for a `with` block, as `usage_database` does for a test.
+
+        The arguments are what the fixtures `usage_store_database`, `usage_store_models` and `usage_store_migrations`
+        return for a test; without them, the settings of the project are used. A relative directory is taken from the
+        folder of the calling file. The file is made at `path`, or in pytest's temporary folder. Raises
+        ConfigurationError, and what the migrations raise.
+        """
         caller = sys._getframe(1).f_code.co_filename  # noqa: SLF001  relative directories begin beside this file
         return self._made(database, models, migrations, path, str(Path(caller).absolute().parent))
 
@@ -74,7 +62,7 @@ class Factory(NamedTuple):
         self,
         database: peewee.Database | peewee.DatabaseProxy | None,
         models: Sequence[type[peewee.Model]] | None,
-        migrations: Iterable[tuple[str | Path, str | None] | str | Path] | None,
+        migrations: Migrations | None,
         path: str | Path | None,
         folder: str,
     ) -> Iterator[peewee.Database]:
@@ -102,9 +90,7 @@ def copied(templates: Templates, recipe: Recipe, path: str) -> Iterator[peewee.D
         yield database
 
 
-def absolute_migrations(
-    listed: Iterable[tuple[str | Path, str | None] | str | Path] | str | Path, folder: str
-) -> tuple[tuple[str, str | None], ...]:
+def absolute_migrations(listed: Migrations | str | Path, folder: str) -> tuple[tuple[str, str | None], ...]:
     """Return pairs of an absolute directory and a history table. A relative directory begins at `folder`.
 
     The table is None for an item without one. Raises ConfigurationError for an item that is neither.
