@@ -7,8 +7,9 @@ from contextlib import chdir, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.cli.open_for_command import blamed, file_of, opened, typed_options
-from usage_store.cli.project.other_programs_tables import listed, tables_of_others
+from usage_store.cli.project.other_programs_tables import tables_of_others
 from usage_store.errors import SchemaDrift
+from usage_store.errors.rejected_input import listed
 from usage_store.migrate.adopt_other_runner import HISTORIES
 from usage_store.migrate.create_from_models import Generated, generate, generate_as_they_are
 from usage_store.migrate.from_models.load_models import Models, check_unchanged, load_models

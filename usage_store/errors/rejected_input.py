@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from usage_store.errors.base import UsageStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class RejectedInput(UsageStoreError):
@@ -30,6 +33,12 @@ def shown(value: Any) -> str:
     if len(text) > 80:  # noqa: PLR2004  one line, whatever the payload
         text = f"{text[:60]}... ({type(value).__name__}, {len(text)} characters)"
     return text
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return names with commas between them; of many, only the first ones and a number."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class UnknownField(RejectedInput):

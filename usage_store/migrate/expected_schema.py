@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.interface.schema_objects import key_of
 from usage_store.errors import SchemaDrift
+from usage_store.errors.rejected_input import listed
 from usage_store.migrate.record.names_in_source import made_in, squeezed
 from usage_store.migrate.record.recorded_ddl import Recorded, recorded
 from usage_store.migrate.record.source_text import as_text
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.brought_schemas import Schema
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
-
-_SHOWN = 10
 
 
 class Drift(NamedTuple):
@@ -87,10 +86,9 @@ def _text_of(row: Migration) -> str:
 def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping[str, SchemaObject]) -> str:
     said = squeezed("\n".join(texts))
     found = sorted(f"{each.kind} {each.name}" for each in rest.values() if squeezed(each.name) in said)
-    shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     versions = str(rows[0]) if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
     return (
-        f"not compared: {shown or 'other objects'}; the log has no schema for {versions} ({len(rows)}); "
+        f"not compared: {listed(found, 10) or 'other objects'}; the log has no schema for {versions} ({len(rows)}); "
         "`validate --replay` runs them on an empty copy, compares the schema with the result, and records the result"
     )
 

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError
+from usage_store.errors.rejected_input import listed
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.record.find_log import is_history, is_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import peewee
 
 USAGE_TABLES = frozenset(
     ("usage_config", "usage_sessions", "usage_snapshots", "usage_snapshot_blocks", "usage_store_state")
 )
-_MOST_NAMES = 20
 
 
 def refuse_strangers(database: peewee.Database, name: str) -> None:
@@ -44,13 +42,6 @@ def tables_of_others(database: peewee.Database) -> list[str]:
     """List the tables that are neither usage tables nor histories and logs of migrations. Reads only."""
     tables = [name for name in engine_of(database).own_tables(database) if name.lower() not in USAGE_TABLES]
     return [name for name in tables if not (is_history(database, name) or is_log(database, name))]
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names with commas between them; many are cut."""
-    every = list(names)
-    more = f" and {len(every) - _MOST_NAMES} more" if every[_MOST_NAMES:] else ""
-    return ", ".join(every[:_MOST_NAMES]) + more
 
 
 def _has_events(database: peewee.Database) -> bool:
