@@ -27,8 +27,12 @@ ROUNDS = int(os.environ.get("USAGE_STORE_TEST_ROUNDS", "1"))  # multiplies what 
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Give the environment of a process that uses this checkout from another folder."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("USAGE_STORE_")}
+    """Give the environment of a process that uses this checkout from another folder.
+
+    Pytest prints longer summaries where `CI` or `BUILD_NUMBER` is set.
+    """
+    theirs = {"CI", "BUILD_NUMBER"}
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("USAGE_STORE_") and key not in theirs}
     if ours.pop("PYTHONDONTWRITEBYTECODE", None):
         ours["PYTHONPYCACHEPREFIX"] = _bytecode()
     return {**ours, "PYTHONPATH": str(ROOT), **extra}

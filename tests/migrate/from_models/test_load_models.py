@@ -13,6 +13,7 @@ from usage_store.migrate.from_models.load_models import load_models
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SOURCE = """
@@ -53,7 +54,7 @@ class Listed(Model):
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"app_{uuid.uuid4().hex}"
     (tmp_path / name).mkdir()
     people = "from peewee import *\nclass Person(Model):\n    name = TextField()\n"
@@ -65,7 +66,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / name / "ends.py").write_text("import sys\nsys.exit()")
     (tmp_path / name / "bases.py").write_text(BASES)
     monkeypatch.chdir(tmp_path)
-    return name
+    yield name
+    for module in [each for each in sys.modules if each.startswith(name)]:
+        del sys.modules[module]  # its models would look like an application's to later tests
 
 
 def test_a_module_gives_its_own_models_and_those_of_its_submodules(package: str) -> None:
