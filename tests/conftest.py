@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.clock import Clock
 from tests.support.databases import opened
+from tests.support.postgresql_servers import server_url
 from tests.support.snapshots import new_store
 from usage_store.models import MODELS, UsageSnapshot
 from usage_store.models.storage_interface import storage_of
@@ -59,3 +61,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def path(tmp_path: Path) -> Path:
     """Name a database that is still to be made."""
     return tmp_path / "app.db"
+
+
+@pytest.fixture
+def postgresql_url() -> Iterator[str]:
+    """Give the URL of an empty schema of a PostgreSQL server, which is dropped after the test."""
+    import psycopg
+
+    try:
+        server = server_url()
+    except LookupError as error:
+        pytest.skip(str(error))
+    schema = f"t_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+        try:
+            yield f"{server}{'&' if '?' in server else '?'}schema={schema}"
+        finally:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE")

@@ -1,4 +1,4 @@
-"""The structure of the package: which module may import which, which may use SQLite, and how large each may be."""
+"""The structure of the package: which module may import which, which may use a driver, and how large each may be."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(usage_store.__file__).parent
 MOST_FILES = 12
 MOST_LINES = 300
-DRIVERS = {"sqlite3", "pysqlite3", "sqlcipher3", "apsw", "cysqlite"}
+DRIVERS = {"sqlite3", "pysqlite3", "sqlcipher3", "apsw", "cysqlite", "psycopg", "psycopg2"}
 SQLITE = re.compile(r"PRAGMA|pragma|sqlite_(master|schema|sequence)")
 A_DATABASE = re.compile(r"\b\w*Database(Proxy)?\b")
 USAGE_TABLES = re.compile(r"\busage_(config|sessions|snapshot\w*|store_state)\b")
@@ -79,8 +79,8 @@ class Module:
         return self.path.name == "__main__.py" or self.name == "usage_store.maintain"
 
     @property
-    def knows_sqlite(self) -> bool:
-        return "sqlite" in self.path.relative_to(PACKAGE).parts
+    def knows_its_engine(self) -> bool:
+        return not {"postgresql", "sqlite"}.isdisjoint(self.path.relative_to(PACKAGE).parts)
 
     @property
     def source(self) -> str:
@@ -210,25 +210,25 @@ def test_nothing_imports_a_door() -> None:
     compare({f"{name}: {door}" for name, module in modules().items() for door in imports(module) & doors})
 
 
-def test_only_the_engines_and_the_storage_import_folders_named_sqlite() -> None:
+def test_only_the_engines_and_the_storage_import_the_folders_of_an_engine() -> None:
     doors = {
-        "usage_store.engines": "usage_store.engines.sqlite",
-        "usage_store.models.storage_interface": "usage_store.models.sqlite",
+        "usage_store.engines": {"usage_store.engines.postgresql", "usage_store.engines.sqlite"},
+        "usage_store.models.storage_interface": {"usage_store.models.postgresql", "usage_store.models.sqlite"},
     }
     found = {
         module.name
         for module in modules().values()
         for name in imports(module)
-        if modules()[name].knows_sqlite and not module.knows_sqlite and doors.get(module.name) != name
+        if modules()[name].knows_its_engine and not module.knows_its_engine and name not in doors.get(module.name, ())
     }
     compare(found, INTO_THE_ROOMS)
 
 
-def test_only_folders_named_sqlite_depend_on_sqlite() -> None:
+def test_only_folders_of_an_engine_depend_on_its_drivers_and_catalogs() -> None:
     found = {
         f"{module.name}: {what}"
         for module in modules().values()
-        if not module.knows_sqlite
+        if not module.knows_its_engine
         for what in (*drivers(module.tree), *questions(module.tree), *sqlite_words(module.tree))
     }
     compare(found)

@@ -48,8 +48,8 @@ def test_a_database_has_the_engine_that_owns_it_behind_a_proxy_too(other: OtherD
 
 
 def test_a_database_that_no_engine_owns_is_refused_and_so_is_a_proxy_of_none() -> None:
-    with pytest.raises(ConfigurationError, match="PostgresqlDatabase is not supported"):
-        engine_of(peewee.PostgresqlDatabase(None))
+    with pytest.raises(ConfigurationError, match="MySQLDatabase is not supported"):
+        engine_of(peewee.MySQLDatabase(None))
     with pytest.raises(ConfigurationError, match=r"not initialised; call its initialize\(database\) first"):
         engine_of(peewee.DatabaseProxy())
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from usage_store.engines import sqlite
+from usage_store.engines import postgresql, sqlite
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
     from usage_store.engines.interface.engine import Engine, Missing
 
-ENGINES: tuple[Engine[Any], ...] = (sqlite,)
-NAMES = (
-    "postgresql",
-    "sqlite",
-)  # a migration may have a variant for each; this package has no engine for PostgreSQL yet
+ENGINES: tuple[Engine[Any], ...] = (sqlite, cast("Engine[Any]", postgresql))
+NAMES = tuple(sorted(engine.NAME for engine in ENGINES))  # a migration may have a variant for each
 
 
 def is_database(thing: object) -> bool:
@@ -46,7 +43,7 @@ def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
     for engine in ENGINES:
         if engine.owns(kind):
             return engine
-    raise ConfigurationError(f"{kind.__name__} is not supported: this version stores in SQLite")
+    raise ConfigurationError(f"{kind.__name__} is not supported: this package stores in SQLite and PostgreSQL")
 
 
 def unwrap(database: peewee.Database | peewee.DatabaseProxy) -> Any:
@@ -107,9 +104,10 @@ def file_of(database: str | os.PathLike[str] | peewee.Database | peewee.Database
     return engine_of(database).file_of(inner(database))
 
 
-def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:  # noqa: ARG001  the only engine refuses what it cannot open
+def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:
     """Return the engine of a path or URL."""
-    return sqlite
+    scheme = os.fspath(target).partition("://")[0]
+    return ENGINES[1] if scheme in ("postgres", "postgresql") else ENGINES[0]
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:

@@ -1,0 +1,1 @@
+"""What the server's catalogs say of tables and other objects."""

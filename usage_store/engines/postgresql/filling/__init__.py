@@ -1,0 +1,1 @@
+"""Fill tables of PostgreSQL with made-up rows."""

@@ -1,0 +1,1 @@
+"""Compare tables of PostgreSQL with Peewee models."""

@@ -1,0 +1,1 @@
+"""Support for a run of migrations on PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Maintenance of the usage tables in PostgreSQL."""

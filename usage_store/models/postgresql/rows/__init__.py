@@ -1,0 +1,1 @@
+"""The rows of the usage tables in PostgreSQL."""
