@@ -29,7 +29,7 @@ def without_configuration(database: peewee.Database) -> Iterator[UsageStoreError
 
 
 def ahead_of_the_clock(database: peewee.Database) -> Iterator[str]:
-    """Yield a line if there are snapshots with a timestamp more than a day ahead of this machine's clock. Reads only."""
+    """Yield a line if snapshots have a timestamp more than a day ahead of this machine's clock. Reads only."""
     now = int(time.time())
     (ahead,) = database.execute_sql(_AHEAD.format(database.param), (now + _DAY + 1, _LAST)).fetchone()
     if ahead:
