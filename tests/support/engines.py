@@ -26,7 +26,7 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     path = metafunc.definition.path
     only = next((mark.args[0] for mark in metafunc.definition.iter_markers("only_on")), None)
     for engine in ("sqlite", "postgresql"):
-        if engine in path.parts:
+        if engine in path.relative_to(TESTS).parts:
             only = engine
     if "usage_database" in metafunc.fixturenames and only is None:
         inside = path.relative_to(TESTS).as_posix()
@@ -35,6 +35,13 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     if any(metafunc.definition.iter_markers("each_server")) and only != SQLITE:
         chosen += [pytest.param(each, marks=pytest.mark.long) for each in OLDER]
     return chosen
+
+
+def needs_postgresql(item: pytest.Item) -> bool:
+    """Return whether a test needs a PostgreSQL server."""
+    given = getattr(getattr(item, "callspec", None), "params", {}).get("server", SQLITE)
+    asked = {"postgresql_url", "any_postgresql_url"}.intersection(getattr(item, "fixturenames", ()))
+    return given != SQLITE or bool(asked) or "postgresql" in item.path.relative_to(TESTS).parts
 
 
 def version_of(server: str) -> int:
