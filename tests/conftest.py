@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.clock import Clock
 from tests.support.databases import opened
-from tests.support.engines import SQLITE, servers_of, version_of
+from tests.support.engines import SQLITE, is_left_out, needs_postgresql, servers_of, version_of
 from tests.support.postgresql_servers import new_schema
 from tests.support.stores import make_store
 from usage_store.models import MODELS, UsageSnapshot
@@ -45,6 +45,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a store of any engine on all engines."""
     if "server" in metafunc.fixturenames:
         metafunc.parametrize("server", servers_of(metafunc), indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a PostgreSQL server, and leave out most cases of those that show rules of Python."""
+    items[:] = [item for item in items if not is_left_out(item)]
+    for item in items:
+        if needs_postgresql(item):
+            item.add_marker("postgresql")
 
 
 @pytest.fixture

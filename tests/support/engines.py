@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
-CONVERTED: tuple[str, ...] = ()  # files and folders whose tests of `usage_database` run on both engines
+CONVERTED: tuple[str, ...] = ("models/",)  # files and folders whose tests of `usage_database` run on both engines
 
 
 def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
@@ -26,7 +26,7 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     path = metafunc.definition.path
     only = next((mark.args[0] for mark in metafunc.definition.iter_markers("only_on")), None)
     for engine in ("sqlite", "postgresql"):
-        if engine in path.parts:
+        if engine in path.relative_to(TESTS).parts:
             only = engine
     if "usage_database" in metafunc.fixturenames and only is None:
         inside = path.relative_to(TESTS).as_posix()
@@ -35,6 +35,21 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     if any(metafunc.definition.iter_markers("each_server")) and only != SQLITE:
         chosen += [pytest.param(each, marks=pytest.mark.long) for each in OLDER]
     return chosen
+
+
+def is_left_out(item: pytest.Item) -> bool:
+    """Return whether a case of a test with the marker `sample` is left out on servers: all but each tenth are."""
+    spec = getattr(item, "callspec", None)
+    if spec is None or spec.params.get("server", SQLITE) == SQLITE or item.get_closest_marker("sample") is None:
+        return False
+    return sum(number for name, number in spec.indices.items() if name != "server") % 10 != 0
+
+
+def needs_postgresql(item: pytest.Item) -> bool:
+    """Return whether a test needs a PostgreSQL server."""
+    given = getattr(getattr(item, "callspec", None), "params", {}).get("server", SQLITE)
+    asked = {"postgresql_url", "any_postgresql_url"}.intersection(getattr(item, "fixturenames", ()))
+    return given != SQLITE or bool(asked) or "postgresql" in item.path.relative_to(TESTS).parts
 
 
 def version_of(server: str) -> int:
