@@ -177,7 +177,7 @@ class Execution:
     @contextmanager
     def _begin_and_commit(self) -> Iterator[None]:
         """Report an error of BEGIN or COMMIT as an error of the database. Errors between them are the migration's."""
-        with migration_errors_too(), self._engine.readable_errors(str(self._database.database)):
+        with migration_errors_too(), self._engine.readable_errors(self._engine.name_of(self._database)):
             yield
 
     def _check_lock(self) -> None:
