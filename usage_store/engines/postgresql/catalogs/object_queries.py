@@ -30,7 +30,8 @@ _COLLATE = """
     ELSE k.collnamespace::regnamespace::text || '.' END || quote_ident(k.collname), '')
 """
 _OF_ITS_OWN = """NOT EXISTS (
-  SELECT 1 FROM pg_depend AS e WHERE e.classid = '{}'::regclass AND e.objid = {} AND e.objsubid = 0 AND e.deptype IN ('e', 'i'))
+  SELECT 1 FROM pg_depend AS e
+  WHERE e.classid = '{}'::regclass AND e.objid = {} AND e.objsubid = 0 AND e.deptype IN ('e', 'i'))
 """
 
 _COMMON = f"""
