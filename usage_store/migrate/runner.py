@@ -88,7 +88,7 @@ class MigrationRunner:
         self._project = project
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.directory!r} on {str(self.database.database)!r}>"
+        return f"<{type(self).__name__} of {self.directory!r} on {self.records.engine.name_of(self.database)!r}>"
 
     @property
     def directory(self) -> str:
@@ -243,9 +243,8 @@ class MigrationRunner:
             back_up = self._back_up if self.backup else None
             with self.records.alone(self.wait, self.on_wait) as alone, Loader(self.directory) as loader:
                 # The plan is made again, because the history may have changed during the wait for the lock.
-                execution = Execution(
-                    self.records, direction, alone, on_step or (lambda _: None), back_up, self.on_progress
-                )
+                tell = on_step or (lambda _: None)
+                execution = Execution(self.records, direction, alone, tell, back_up, self.on_progress, self.wait)
                 execution.migrator.dry_run = self.dry_run
                 for line in set(execution.violations) - self._told:
                     logger.warning("found before migrating: %s", line)
