@@ -53,7 +53,8 @@ WAYS = {
         "in_child(act)\ngo.set()\nthread.join()\nassert seen[0] == seen[1], seen"
     ),
     "a child of a child": (
-        "def act():\n    own = backend(database)\n    in_child(lambda: backend(database) and database.close())\n"
+        "def act():\n    own = backend(database)\n"
+        "    in_child(lambda: backend(database) and database.close())\n"
         "    assert backend(database) == own != mine\n    database.close()\nin_child(act)"
     ),
     "the fork is in the middle of a transaction": (

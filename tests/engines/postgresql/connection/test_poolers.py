@@ -9,7 +9,7 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import peewee
@@ -22,8 +22,10 @@ from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from tests.support.postgresql_servers import Kept
+    from usage_store.engines.postgresql.connection.our_connections import OurServer
 
 PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs pgbouncer, which Debian's package of this name brings")
@@ -46,7 +48,7 @@ def pooled(server: Kept) -> Iterator[str]:
     host = dict(parse_qsl(urlsplit(server.url).query))["host"]
     folder = Path(tempfile.mkdtemp(prefix="pb"))
     (folder / "settings.ini").write_text(SETTINGS.format(host=host, folder=folder))
-    owner = os.stat(host)
+    owner = Path(host).stat()
     os.chown(folder, owner.st_uid, owner.st_gid)
     user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
     assert PROGRAM is not None
@@ -66,17 +68,18 @@ def pooled(server: Kept) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+def our(url: str, **options: float) -> AbstractContextManager[OurServer]:
+    return closing(cast("OurServer", open_database(url, **options)))  # type: ignore[arg-type]
+
+
 def test_a_pooler_is_noticed_and_no_setting_reaches_other_programs(pooled: str, server: Kept) -> None:
-    with closing(open_database(server.url)) as direct:
-        assert not is_pooled(direct)
-        assert not direct.pooled  # type: ignore[attr-defined]
-    with closing(open_database(pooled, timeout=0.077)) as database:
-        assert is_pooled(database)
-        assert database.pooled  # type: ignore[attr-defined]
+    with our(server.url) as direct:
+        assert (is_pooled(direct), direct.pooled) == (False, False)
+    with our(pooled, timeout=0.077) as database:
+        assert (is_pooled(database), database.pooled) == (True, True)
         with database.atomic(), psycopg.connect(pooled) as other:
-            for connection in (database, other):
-                execute = getattr(connection, "execute_sql", None) or connection.execute  # type: ignore[union-attr]
-                assert execute("SHOW lock_timeout").fetchone() == ("0",)
+            assert database.execute_sql("SHOW lock_timeout").fetchone() == ("0",)
+            assert other.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
 def test_statements_run_on_any_backend_and_none_is_prepared(pooled: str) -> None:
