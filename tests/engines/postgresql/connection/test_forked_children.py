@@ -33,7 +33,9 @@ mine = backend(database)
 WAYS = {
     "the child ends at once": "in_child(lambda: None)",
     "the child ends without Python's end": "in_child(lambda: None, os._exit)",
-    "the child uses the database": "def act():\n    assert backend(database) != mine\n    database.close()\nin_child(act)",
+    "the child uses the database": (
+        "def act():\n    assert backend(database) != mine\n    database.close()\nin_child(act)"
+    ),
     "the child closes the database": "in_child(database.close)",
     "the child closes all": "in_child(lambda: engine_of(database).close_all(database))",
     "the child deletes the database": (
