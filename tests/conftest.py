@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.clock import Clock
 from tests.support.databases import opened
-from tests.support.postgresql_servers import server_url
-from tests.support.snapshots import new_store
+from tests.support.engines import SQLITE, needs_postgresql, servers_of, version_of
+from tests.support.postgresql_servers import new_schema
+from tests.support.stores import make_store
 from usage_store.models import MODELS, UsageSnapshot
 from usage_store.models.storage_interface import storage_of
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import peewee
+
+    from tests.support.databases import Target
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -39,10 +41,41 @@ def _models_given_back() -> Iterator[None]:
         model._meta.set_database(None)  # type: ignore[arg-type]  # as in a fresh process
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for a store of any engine on all engines."""
+    if "server" in metafunc.fixturenames:
+        metafunc.parametrize("server", servers_of(metafunc), indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a PostgreSQL server."""
+    for item in items:
+        if needs_postgresql(item):
+            item.add_marker("postgresql")
+
+
 @pytest.fixture
-def usage_database(tmp_path: Path) -> Iterator[peewee.Database]:
+def server(request: pytest.FixtureRequest) -> str:
+    """Name the database of a test: `sqlite`, or `postgresql` and a version."""
+    return str(request.param)
+
+
+@pytest.fixture
+def store_target(server: str, tmp_path: Path) -> Iterator[Target]:
+    """Give an empty place for a database on each engine: the path of no file yet, or the URL of an empty schema."""
+    if server == SQLITE:
+        yield tmp_path / "usage.db"
+    else:
+        with new_schema(version_of(server)) as url:
+            yield url
+
+
+@pytest.fixture
+def usage_database(store_target: Target) -> Iterator[peewee.Database]:
     """Give what the package's own fixture of this name gives, without migrating again for each test."""
-    with opened(new_store(tmp_path / "usage.db")) as database:
+    make_store(store_target)
+    with opened(store_target) as database:
         storage_of(database).prepare(database)
         with database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
             yield database
@@ -66,16 +99,12 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def postgresql_url() -> Iterator[str]:
     """Give the URL of an empty schema of a PostgreSQL server, which is dropped after the test."""
-    import psycopg
+    with new_schema() as url:
+        yield url
 
-    try:
-        server = server_url()
-    except LookupError as error:
-        pytest.skip(str(error))
-    schema = f"t_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
-        try:
-            yield f"{server}{'&' if '?' in server else '?'}schema={schema}"
-        finally:
-            connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+@pytest.fixture(params=[18, pytest.param(16, marks=pytest.mark.long), pytest.param(15, marks=pytest.mark.long)])
+def any_postgresql_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the URL of an empty schema on the newest, a middle and the oldest server; the last two are long."""
+    with new_schema(request.param) as url:
+        yield url

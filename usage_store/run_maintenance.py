@@ -1,6 +1,6 @@
 """Keep a usage store small: delete old snapshots, compact older ones, and return free pages to the disk.
 
-The storage defines the steps. `HOLD` in `engines/sqlite/file/short_transactions.py` limits for how long a transaction
+The storage defines the steps. `HOLD` in `engines/interface/pace.py` limits for how long a transaction
 of a step holds the write lock.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from usage_store.engines.interface.paths_and_urls import names_an_object
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
 APPLICATION = """
 import sys
@@ -79,7 +79,7 @@ def test_every_command_accepts_the_name_of_an_object(application: Path) -> None:
         run(application, "database", *words)
     found = re.match(r"backed up version 2 to (.+) \(", run(application, "database", "backup").stdout)
     assert found is not None
-    assert rows(found[1], "SELECT a FROM one") == [(42,)]  # type: ignore[arg-type]
+    assert rows(Path(found[1]), "SELECT a FROM one") == [(42,)]
     done = run(application, "database", "restore", found[1], code=2)
     assert done.stderr.startswith("error: package.db:database: restore replaces a file; give its path or URL")
     assert command("--database", "package.db:usage", cwd=application).returncode == 0

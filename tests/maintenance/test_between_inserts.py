@@ -24,7 +24,7 @@ from usage_store import (
     maintenance_after_inserts,
 )
 from usage_store.engines import unwrap
-from usage_store.engines.sqlite.file import short_transactions
+from usage_store.engines.interface.pace import HOLD
 from usage_store.errors import InvalidValue
 from usage_store.migrate import MigrationRunner
 from usage_store.models import MODELS
@@ -96,9 +96,7 @@ def test_a_limit_in_bytes_is_kept_while_more_and_more_comes(tmp_path: Path) -> N
 def test_old_snapshots_that_keep_coming_do_not_put_off_the_limit(
     tmp_path: Path, age: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        time, "monotonic", Clock(short_transactions.HOLD / 8).monotonic
-    )  # by which pages are given back
+    monkeypatch.setattr(time, "monotonic", Clock(HOLD / 8).monotonic)  # by which pages are given back
     path = filled(tmp_path / "usage.db", 5000, days=1)
     with closing(init_database(path, max_bytes=LEAST_BYTES)):
         for _ in range(5000):  # a slow machine needs more of them

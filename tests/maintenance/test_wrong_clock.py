@@ -24,7 +24,7 @@ from usage_store import (
 from usage_store.engines import unwrap
 from usage_store.errors import InvalidValue
 from usage_store.models.fields.retention_limits import LEAST_BYTES
-from usage_store.models.sqlite.maintenance.wrong_clock import step_in_times
+from usage_store.models.maintenance.wrong_clock import step_in_times
 from usage_store.testing import dump_usage, load_usage, seed_usage
 
 if TYPE_CHECKING:

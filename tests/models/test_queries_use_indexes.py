@@ -11,7 +11,8 @@ import pytest
 
 import usage_store
 from usage_store import UsageSession, UsageSnapshot
-from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
+from usage_store.engines.interface.pace import Pace
+from usage_store.engines.sqlite.file.short_transactions import Turns
 from usage_store.models.sqlite.maintenance import delete_snapshots
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 from usage_store.testing import seed_usage

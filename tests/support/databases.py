@@ -1,25 +1,36 @@
-"""Open database files as this package does and as other programs do; fill, read and damage them."""
+"""Open databases as this package does and as other programs do; fill, read and damage them.
+
+A target is the path of an SQLite file or the URL of a schema on a PostgreSQL server.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tests.support.driver import sqlite3
+from tests.support.postgresql_servers import for_drivers
 from tests.support.programs import TIMEOUT
-from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import peewee
 
+    Target = Path | str
 
+
+@overload
+def opened(target: Path) -> AbstractContextManager[peewee.SqliteDatabase]: ...
+@overload
+def opened(target: Target) -> AbstractContextManager[peewee.Database]: ...
 @contextmanager
-def opened(path: Path) -> Iterator[peewee.SqliteDatabase]:
-    """Open a database as this package does: foreign keys on, WAL."""
-    database = open_database(path)
+def opened(target: Target) -> Iterator[Any]:
+    """Open a database as this package does: an SQLite file with foreign keys on, in WAL mode."""
+    database = open_database(target)
     try:
         yield database
     finally:
@@ -32,31 +43,55 @@ def close_for_good(database: Any) -> None:
     getattr(database, "close_all", database.close)()
 
 
+@overload
+def raw(target: Path) -> AbstractContextManager[sqlite3.Connection]: ...
+@overload
+def raw(target: Target) -> AbstractContextManager[Any]: ...
 @contextmanager
-def raw(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database as any other program would: no pragmas, autocommit."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT)
+def raw(target: Target) -> Iterator[Any]:
+    """Open a database as any other program would: no settings, autocommit."""
+    connection = _connected(target)
     try:
         yield connection
     finally:
         connection.close()
 
 
-def script(path: Path, statements: str) -> None:
+def _connected(target: Target) -> Any:
+    if not isinstance(target, str):
+        return sqlite3.connect(target, isolation_level=None, timeout=TIMEOUT)
+    import psycopg
+
+    return psycopg.connect(for_drivers(target), autocommit=True)
+
+
+def script(target: Target, statements: str) -> None:
     """Run SQL as another program."""
-    with raw(path) as connection:
-        connection.executescript(statements)
+    with raw(target) as connection:
+        getattr(connection, "executescript", connection.execute)(statements)
 
 
-def rows(path: Path, query: str) -> list[Any]:
+def rows(target: Target, query: str) -> list[Any]:
     """Query as another program."""
-    with raw(path) as connection:
-        return connection.execute(query).fetchall()
+    with raw(target) as connection:
+        return list(connection.execute(query).fetchall())
 
 
-def names(path: Path) -> set[str]:
-    """List the tables, indexes, triggers and views that are not SQLite's own."""
-    return {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")}
+def names(target: Target) -> set[str]:
+    """List the tables, indexes, triggers and views that users created."""
+    return {name for (name,) in rows(target, _NAMES if isinstance(target, str) else _NAMES_IN_A_FILE)}
+
+
+_NAMES_IN_A_FILE = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"
+# The index of a primary key or a unique column has no name of the user's, as in an SQLite file.
+_NAMES = """
+SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+UNION SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
+WHERE relnamespace = current_schema()::regnamespace
+AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+UNION SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
+"""
 
 
 TIMES = ("applied_at", "logged_at", "seconds")

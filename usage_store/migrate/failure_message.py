@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from usage_store.errors import DatabaseUnreadable, DiskFailed, GuardTripped, MigrationFailed
+from usage_store.errors.raised_by_a_run import MigrationLocked
 from usage_store.migrate.files.migration import file_name_of, line_in
 
 if TYPE_CHECKING:
@@ -67,6 +68,19 @@ class Attempt:
             return None
         return " ".join(self._failed.sql.split())
 
+    def in_the_way(self, error: BaseException, wait: float, done: Sequence[Step]) -> MigrationLocked:
+        """Return the error to raise if others were in the way for as long as the run may wait."""
+        line = str(error).partition("\n")[0]
+        parts = [f"{self.migration.file_name}: others were in its way for {wait:g} s ({type(error).__name__}: {line})"]
+        if self._failed is not None:
+            parts.append(f"statement: {' '.join(self._failed.sql.split())}")
+        parts += ["rolled back", self._done_before(done)]
+        return MigrationLocked("; ".join(parts))
+
+    def _done_before(self, done: Sequence[Step]) -> str:
+        verb = "applied" if self.direction == "up" else "rolled back"
+        return f"{verb} before it: " + (", ".join(str(step.migration) for step in done) or "nothing")
+
     def failure(self, error: BaseException, done: Sequence[Step]) -> MigrationFailed:
         """Return the error to raise. If the migration raised an error, that error is shown, not a later one."""
         first = self.error or error
@@ -77,8 +91,7 @@ class Attempt:
         if statement is not None:
             parts.append(f"statement: {statement}")
         parts.append("rolled back" if self.atomic else "it ran with atomic = False, so its effects stay")
-        verb = "applied" if self.direction == "up" else "rolled back"
-        parts.append(f"{verb} before it: " + (", ".join(str(step.migration) for step in done) or "nothing"))
+        parts.append(self._done_before(done))
         if self.direction == "up" and "already exists" in str(first):
             stamp = f"`usage-store migrate stamp {self.migration.version}`"
             parts.append(f"if the database has it since before its first migration, {stamp} records it as applied")

@@ -37,6 +37,7 @@ class Execution:
         on_step: Callable[[Step], None],
         back_up: Callable[[int], None] | None = None,
         on_progress: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
+        wait: float = 0,
     ) -> None:
         self.records = records
         self.direction = direction
@@ -47,6 +48,7 @@ class Execution:
         self._database, self._engine = records.database, records.engine
         self._alone = alone
         self._back_up = back_up
+        self._wait = wait  # seconds for which a migration is repeated that was in the way of others
         self.migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint has read the schema as it was before this migration
@@ -86,6 +88,16 @@ class Execution:
             self._told.add(line)
 
     def _step(self, loaded: Loaded) -> None:
+        started, tries = time.perf_counter(), 1
+        while (pause := self._pause_before_the_next_try(loaded, started, tries)) is not None:
+            time.sleep(pause)
+            tries += 1
+
+    def _pause_before_the_next_try(self, loaded: Loaded, began: float, tries: int) -> float | None:
+        """Run a migration once. Return None if it is done, or the seconds to wait before the whole of it is repeated.
+
+        It is repeated only if it was rolled back because others were in the way, and only as long as the run may wait.
+        """
         started = time.perf_counter()
         attempt = Attempt(loaded.migration, self.direction, self._engine, atomic=loaded.atomic)
         try:
@@ -94,13 +106,24 @@ class Execution:
         except (MigrationLocked, BackupFailed):
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised on
-            raise attempt.failure(error, self.done) from (attempt.error or error)
+            first = self._watch.failed or attempt.error or error
+            pause = self._engine.migrating.retry_after(first, tries) if loaded.atomic else None
+            if pause is None:
+                raise attempt.failure(error, self.done) from (attempt.error or error)
+            if time.perf_counter() - began + pause >= self._wait:
+                raise attempt.in_the_way(first, self._wait, self.done) from first
+            logger.info("%s was in the way of others and was rolled back; it is repeated", loaded.migration)
+            self._followed = False
+            return pause
         if ran:
-            step = Step(loaded.migration, self.direction, time.perf_counter() - started)
-            self.done.append(step)
-            verb = "applied" if self.direction == "up" else "rolled back"
-            logger.info("%s %s in %.1f ms", verb, step.migration, step.seconds * 1000)
-            self.on_step(step)
+            self._tell(Step(loaded.migration, self.direction, time.perf_counter() - started))
+        return None
+
+    def _tell(self, step: Step) -> None:
+        self.done.append(step)
+        verb = "applied" if self.direction == "up" else "rolled back"
+        logger.info("%s %s in %.1f ms", verb, step.migration, step.seconds * 1000)
+        self.on_step(step)
 
     def _inside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
         with self._begin():
@@ -147,7 +170,7 @@ class Execution:
         return True
 
     def _begin(self) -> AbstractContextManager[None]:
-        return self._engine.write_transaction(self._database, self._begin_and_commit)
+        return self._engine.migrating.transaction(self._database, self._begin_and_commit)
 
     @contextmanager
     def _begin_and_commit(self) -> Iterator[None]:

@@ -243,9 +243,8 @@ class MigrationRunner:
             back_up = self._back_up if self.backup else None
             with self.records.alone(self.wait, self.on_wait) as alone, Loader(self.directory) as loader:
                 # The plan is made again, because the history may have changed during the wait for the lock.
-                execution = Execution(
-                    self.records, direction, alone, on_step or (lambda _: None), back_up, self.on_progress
-                )
+                tell = on_step or (lambda _: None)
+                execution = Execution(self.records, direction, alone, tell, back_up, self.on_progress, self.wait)
                 execution.migrator.dry_run = self.dry_run
                 for line in set(execution.violations) - self._told:
                     logger.warning("found before migrating: %s", line)

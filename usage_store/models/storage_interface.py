@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import peewee
 
 from usage_store.engines import engine_of_kind
-from usage_store.models import sqlite
+from usage_store.models import postgresql, sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -216,7 +216,7 @@ class TypescriptTables(Protocol[D]):
         """Change the only row of the history table: set its name, and convert its time to seconds."""
 
 
-_STORAGES: dict[str, Storage[Any]] = {"sqlite": sqlite}
+_STORAGES: dict[str, Storage[Any]] = {"postgresql": cast("Storage[Any]", postgresql), "sqlite": sqlite}
 
 
 def storage_of(database: peewee.Database) -> Storage[Any]:

@@ -14,7 +14,8 @@ from tests.support.maintenance import copied, take_small_steps
 from tests.support.programs import ROOT, forked
 from tests.support.snapshots import blocks, compact_at_once, compact_old, record, stored
 from usage_store import MigrationRunner, UsageSession, UsageSnapshot, maintain, register_usage_json
-from usage_store.engines.sqlite.file.short_transactions import Pace, Turns, finish
+from usage_store.engines.interface.pace import Pace
+from usage_store.engines.sqlite.file.short_transactions import Turns, finish
 from usage_store.models import MODELS
 from usage_store.models.sqlite.maintenance.count_references import count_refs_again, renumber, wrong_refs
 

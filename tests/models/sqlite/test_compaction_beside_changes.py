@@ -11,7 +11,8 @@ import pytest
 from tests.support.databases import opened, raw
 from tests.support.snapshots import blocks, compact_old, plain_rows, record, stored
 from usage_store import UsageSession, UsageSnapshot
-from usage_store.engines.sqlite.file.short_transactions import Pace, Turns, finish
+from usage_store.engines.interface.pace import Pace
+from usage_store.engines.sqlite.file.short_transactions import Turns, finish
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:

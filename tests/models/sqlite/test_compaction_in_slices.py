@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tests.support.databases import raw
 from tests.support.snapshots import blocks, record
 from usage_store import UsageSnapshot
-from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
+from usage_store.engines.interface.pace import Pace
+from usage_store.engines.sqlite.file.short_transactions import Turns
 from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import usage_store
 from tests.support.databases import raw, rows
 from tests.support.snapshots import DAY, FILL, TEXTS, blocks, commits, compact_old, ids_in, record
 from usage_store import UsageSession, UsageSnapshot
-from usage_store.engines.sqlite.file.short_transactions import Pace, Turns
+from usage_store.engines.interface.pace import Pace
+from usage_store.engines.sqlite.file.short_transactions import Turns
 from usage_store.errors import InvalidValue
 from usage_store.models.sqlite.maintenance import delete_snapshots
 

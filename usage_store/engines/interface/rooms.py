@@ -42,6 +42,17 @@ class Migrating(Protocol[D]):
     def roll_back_if_open(self, database: D) -> bool:
         """Roll back the transaction that a migration left open, and return whether there was one."""
 
+    def transaction(
+        self, database: D, ends: Callable[[], AbstractContextManager[None]] = ...
+    ) -> AbstractContextManager[None]:
+        """Run a migration's block in a transaction that only the runner can commit."""
+
+    def retry_after(self, error: BaseException, tries: int) -> float | None:
+        """Return how many seconds to wait before a migration that was rolled back is repeated, or None if it is not.
+
+        `error` ended it, and `tries` is how often it has run.
+        """
+
 
 class Schema(Protocol[D]):
     """Functions that read and change the schema."""

@@ -47,6 +47,10 @@ class Watch(Protocol):
     own: Collection[str]  # the runner's tables: no migration may write to them, alter, drop or hide them
 
     @property
+    def failed(self) -> BaseException | None:
+        """The error that made the transaction of the last block useless, also if the migration went on, or None."""
+
+    @property
     def violations(self) -> tuple[str, ...]:
         """The broken foreign keys that `look()` found, one line per kind."""
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import usage_store
+from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def usage_tables() -> Project:
     """Return the project of the usage tables. Only this function and its helpers know the usage tables here."""
     names = COMMON, f"usage_{COMMON}"
     project = Project(_usage_directory(), names, (_usage_checks,), True, _is_original, _usage_notices, _usage_schemas)
-    return project._replace(seeded=("usage_config",), upkeep=("usage_store_state",), speaks_for=(1, 3))
+    return project._replace(
+        seeded=("usage_config",), upkeep=("usage_store_state", "usage_sessions_ended"), speaks_for=(1, 3)
+    )
 
 
 def project_of(directory: str | os.PathLike[str] | Traversable | None, table_name: str | None) -> Project:
@@ -122,7 +125,7 @@ def _usage_checks(database: Any, *, full: bool) -> Iterator[UsageStoreError | st
 
 def _usage_notices(database: peewee.Database) -> Iterable[str]:
     # Loaded by its path, like the migrations: in a checkout that is not installed, the package cannot be imported.
-    path = os.path.join(_usage_directory(), "_notices.py")
+    path = os.path.join(_usage_directory(), f"_notices.{engine_of(database).NAME}.py")
     from usage_store.migrate.files.modules_of_a_folder import FileLoader  # noqa: PLC0415  `check` needs no notices
 
     module = ModuleType("usage_store.migrations._notices")

@@ -66,9 +66,14 @@ def _beyond_sqlite(text: str) -> bool:
     """Return whether json_valid() and Python might disagree on whether a text is JSON."""
     return (
         "\0" in text  # SQLite's functions stop reading at NUL
-        or (len(text) > 2 * _DEPTH and text.count("[") + text.count("{") > _DEPTH)  # each must be closed as well
+        or may_be_deep(text)
         or any(map(str.isdigit, text[_DIGITS - 1 :: _DIGITS]))  # one of these is in any longer run of digits
     )
+
+
+def may_be_deep(text: str) -> bool:
+    """Return whether a text may be nested so deeply that a database or Python cannot read it."""
+    return len(text) > 2 * _DEPTH and text.count("[") + text.count("{") > _DEPTH  # each must be closed as well
 
 
 def _compact(value: Any) -> str:

@@ -10,7 +10,8 @@ import pytest
 from tests.support.databases import raw
 from tests.support.driver import sqlite3
 from usage_store import UsageSession
-from usage_store.engines.sqlite.file.short_transactions import HOLD, Pace, Turns, _gap, without_automatic_checkpoints
+from usage_store.engines.interface.pace import HOLD, Pace
+from usage_store.engines.sqlite.file.short_transactions import Turns, _gap, without_automatic_checkpoints
 
 if TYPE_CHECKING:
     from pathlib import Path

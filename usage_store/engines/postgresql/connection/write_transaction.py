@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from usage_store.engines.postgresql.connection.driver import driver_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    import peewee
-
-_IDLE = 0  # PQTRANS_IDLE, in both drivers
+_IDLE, _FAILED = 0, 3  # PQTRANS_IDLE and PQTRANS_INERROR, in both drivers
 
 
 def in_transaction(database: peewee.PostgresqlDatabase) -> bool:
     """Return whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
-    if database.is_closed():
-        return False
+    return not database.is_closed() and not is_idle(database)
+
+
+def is_idle(database: peewee.PostgresqlDatabase) -> bool:
+    """Return whether the open connection is in no transaction. Asks the driver, not the server."""
+    return _status(database) == _IDLE
+
+
+def has_failed(database: peewee.PostgresqlDatabase) -> bool:
+    """Return whether a statement failed in the open transaction, so that the server only takes a ROLLBACK."""
+    return _status(database) == _FAILED
+
+
+def _status(database: peewee.PostgresqlDatabase) -> int:
     connection: Any = database.connection()
-    status = connection.info.transaction_status
-    return int(status) != _IDLE
+    return int(connection.info.transaction_status)
 
 
 @contextmanager
 def write_transaction(
     database: peewee.PostgresqlDatabase, ends: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> Iterator[None]:
-    """Run the block in a transaction, or in a savepoint of the open one; raise the first error."""
-    block = database.atomic()
+    """Run the block in a transaction and commit; inside an open transaction, run the block as a savepoint.
+
+    An error in the block rolls it back and is raised unchanged, also if the connection is lost and cannot roll back.
+    BEGIN and COMMIT each run inside a context manager that `ends` makes.
+    """
+    nested = in_transaction(database)
+    step: Any = database.savepoint() if nested else database.transaction()
     with ends():
-        block.__enter__()
+        step.__enter__()
     try:
-        yield
-    except BaseException as error:
-        block.__exit__(type(error), error, error.__traceback__)
+        try:
+            yield
+        finally:
+            if not nested:
+                database.pop_transaction()  # before the commit, as peewee does: its callbacks may open a transaction
+        with ends():
+            step.commit(begin=False)
+    except BaseException:
+        with suppress(peewee.PeeweeException, *driver_errors()):  # a lost connection has nothing to roll back
+            step.rollback(begin=False)
+            if nested:
+                step.commit(begin=False)  # RELEASE; otherwise the savepoint would stay open
         raise
-    with ends():
-        block.__exit__(None, None, None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store.engines.interface.pace import HOLD, OneTurn, Pace
 from usage_store.engines.sqlite.connection.error_messages import is_locked
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.write_transaction import in_transaction, without_waiting, write_transaction
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 # lock only if the lock is free at one of these times.
 _ASKED_AGAIN = (0, 1, 3, 8, 18, 33, 53, 78)
 _LATE = 2  # milliseconds: a sleeping process wakes up a little late
-HOLD = 0.010  # seconds: even if a slice takes three times as long, a waiting connection gets the lock within 50 ms
-_TOO_LONG = 4  # a slice that takes so many times `hold` is too long
-_LARGEST = 100_000  # rows in a slice
-_REMEMBERED = 4  # slices whose speed is remembered
 _PAUSES = (0, 0.001, 0.01, 0.1, 0.3, 0.6)  # seconds between two tries of a checkpoint
 
 
@@ -37,7 +33,7 @@ class Turns:
     and `longest` are the seconds that the last slice and the longest slice held it.
     """
 
-    hold = HOLD
+    hold = HOLD  # even if a slice takes three times as long, a waiting connection gets the lock within 50 ms
 
     def __init__(self) -> None:
         self.last = self.longest = 0.0
@@ -82,42 +78,6 @@ class PassingTurns(Turns):
         pass
 
 
-class _OneTurn(Turns):
-    """Run the whole job in the transaction that is already open."""
-
-    @contextmanager
-    def slice(self, database: peewee.SqliteDatabase) -> Iterator[None]:  # noqa: ARG002  the signature of Turns
-        """Run the block and do nothing else: the open transaction holds the lock and commits."""
-        yield
-
-
-class Pace:
-    """Choose how many rows the next slice may change, so that it holds the lock for `hold` seconds of its `turns`.
-
-    `size` is that number of rows. It follows the speed of the last slices.
-    """
-
-    def __init__(self, turns: Turns, size: int = 10) -> None:
-        self.size = size
-        self._turns = turns
-        self._seconds_a_row: deque[float] = deque(maxlen=_REMEMBERED)
-
-    @contextmanager
-    def slice(self, database: peewee.SqliteDatabase, rows: int | None = None) -> Iterator[None]:
-        """Run the block as one slice, measure it, and set `size` for the next slice.
-
-        `rows` is the number of rows that the block changes, if it is not `size`.
-        """
-        with self._turns.slice(database):
-            yield
-        # Take the fastest of the last slices. A slow one is often slow for another reason, such as a busy processor,
-        # and fewer rows would not make it faster.
-        self._seconds_a_row.append(max(self._turns.last, 1e-6) / (rows or self.size))
-        hold = self._turns.hold
-        most = 2 * self.size if self._turns.last <= _TOO_LONG * hold else self.size // 2
-        self.size = max(1, min(_LARGEST, most, int(hold / min(self._seconds_a_row))))
-
-
 def _gap(seconds: float) -> float:
     """Return how many seconds the lock must stay free for all who wait to retry, after it was held for `seconds`."""
     asked = min(bisect.bisect_right(_ASKED_AGAIN, seconds * 1000), len(_ASKED_AGAIN) - 1)
@@ -130,7 +90,7 @@ def finish(database: peewee.SqliteDatabase, work: Callable[[Pace], Iterator[int]
     The job runs in short transactions. If a transaction is already open, all of the job runs in that one.
     """
     if in_transaction(database):
-        return sum(work(Pace(_OneTurn(), 2**63 - 1)))
+        return sum(work(Pace(OneTurn(), 2**63 - 1)))
     with without_automatic_checkpoints(database):
         return sum(work(Pace(Turns())))
 

@@ -89,6 +89,11 @@ def roll_back_if_open(database: peewee.SqliteDatabase) -> bool:
     return left_open
 
 
+def retry_after(error: BaseException, tries: int) -> float | None:  # noqa: ARG001  the interface's signature
+    """Return None: a transaction has the only write lock from its first statement on, so others cannot get in its way."""
+    return None
+
+
 def _value(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from usage_store.errors import CorruptDatabase, NoActiveConfiguration, SchemaDrift, UsageStoreError
+from usage_store.errors import CorruptDatabase, SchemaDrift, UsageStoreError
+from usage_store.models.maintenance.check_rows import ahead_of_the_clock, without_configuration
 from usage_store.models.sqlite.maintenance import count_references
 from usage_store.models.sqlite.rows import block_format
-from usage_store.models.sqlite.rows.list_rows import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import peewee
 
-_DAY = 86_400
 _EXAMPLES = 3
 
 
@@ -27,9 +24,9 @@ def check_rows(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[Usage
     missing, or that misses a needed column, is skipped, because the comparison of the schema reports it.
     """
     if _has(database, "usage_config", "is_active"):
-        yield from _configuration(database)
+        yield from without_configuration(database)
     if _has(database, "usage_snapshots", "timestamp"):
-        yield from _ahead_of_the_clock(database)
+        yield from ahead_of_the_clock(database)
     if not _has(database, "usage_snapshots", "id", "session_id", "snapshot_data"):
         return
     if _has(database, "usage_snapshot_blocks", "id", "data", "refs"):
@@ -42,19 +39,6 @@ def check_rows(database: peewee.SqliteDatabase, *, full: bool) -> Iterator[Usage
 def _has(database: peewee.SqliteDatabase, table: str, *columns: str) -> bool:
     found = database.execute_sql("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
     return {name for (name,) in found}.issuperset(columns)
-
-
-def _configuration(database: peewee.SqliteDatabase) -> Iterator[UsageStoreError]:
-    if database.execute_sql("SELECT 1 FROM usage_config WHERE is_active = 1").fetchone() is None:
-        yield SchemaDrift(f"usage_config: {NoActiveConfiguration()}")
-
-
-def _ahead_of_the_clock(database: peewee.SqliteDatabase) -> Iterator[str]:
-    now = int(time.time())
-    ahead = count(database, "usage_snapshots WHERE timestamp > ? AND typeof(timestamp) = 'integer'", now + _DAY)
-    if ahead:
-        clock = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC"
-        yield f"snapshots with a timestamp more than a day ahead of this machine's clock ({clock}): {ahead}"
 
 
 def _references(database: peewee.SqliteDatabase) -> Iterator[UsageStoreError]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.sqlite.file.short_transactions import Pace
+    from usage_store.engines.interface.pace import Pace
 
 _ROWS, _BYTES = 2000, 8 * 2**20  # the most rows, and the bytes, that are read at once and held in memory
 _SLICES = 8  # transactions whose rows are read at once: one transaction may have too few of a session to fill a block

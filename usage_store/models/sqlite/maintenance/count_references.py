@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.sqlite.file.short_transactions import Pace
+    from usage_store.engines.interface.pace import Pace
 
 logger = logging.getLogger("usage_store")
 

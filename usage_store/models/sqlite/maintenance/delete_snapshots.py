@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.sqlite.file.short_transactions import Pace
+    from usage_store.engines.interface.pace import Pace
 
 # The limit on the id excludes old snapshots that others store during this call. Otherwise the call might never end.
 _OLD = "FROM usage_snapshots WHERE timestamp < ? AND id <= ?"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.sqlite.file.short_transactions import Pace
+    from usage_store.engines.interface.pace import Pace
 
 # A session with events in the host's table is kept. IN returns NULL if an event has no session, hence coalesce().
 _NO_EVENTS = "coalesce(u.session_id IN (SELECT session_id FROM main.events), 0) = 0"

@@ -6,8 +6,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from usage_store.engines.interface.pace import Pace
 from usage_store.engines.sqlite.file import free_pages, short_transactions
-from usage_store.engines.sqlite.file.short_transactions import Pace, PassingTurns, Turns
+from usage_store.engines.sqlite.file.short_transactions import PassingTurns, Turns
 from usage_store.engines.sqlite.file.write_transaction import in_transaction
 from usage_store.errors import ConfigurationError, TransactionOpen
 from usage_store.models.sqlite.maintenance import count_references, delete_snapshots

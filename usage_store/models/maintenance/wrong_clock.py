@@ -13,11 +13,11 @@ logger = logging.getLogger("usage_store")
 
 _SETTLED = 3600  # seconds: after this time without a gap, the clock is assumed to be right
 _FINEST = 60  # seconds: a shorter gap is never reported, even if the retention is very short
-_LAST = "SELECT max(timestamp) FROM usage_snapshots WHERE timestamp <= ?"
-_NEXT = "SELECT min(timestamp) FROM usage_snapshots WHERE timestamp > ?"
+_LAST = "SELECT max(timestamp) FROM usage_snapshots WHERE timestamp <= {}"
+_NEXT = "SELECT min(timestamp) FROM usage_snapshots WHERE timestamp > {}"
 
 
-def step_in_times(database: peewee.SqliteDatabase, retention: float) -> str | None:
+def step_in_times(database: peewee.Database, retention: float) -> str | None:
     """Describe a gap between stored times of more than half of `retention` (seconds) that ended within the last hour.
 
     Returns None if there is no such gap. A clock that jumps ahead makes such a gap, and then every snapshot looks old.
@@ -27,7 +27,9 @@ def step_in_times(database: peewee.SqliteDatabase, retention: float) -> str | No
     now = int(time.time())
     least = max(_FINEST, int(retention / 2))
     for moment in range(now - _SETTLED, now + 1, least):  # a gap longer than `least` contains one of these moments
-        (last,), (following,) = (database.execute_sql(sql, (moment,)).fetchone() for sql in (_LAST, _NEXT))
+        (last,), (following,) = (
+            database.execute_sql(sql.format(database.param), (moment,)).fetchone() for sql in (_LAST, _NEXT)
+        )
         end = now if following is None else min(following, now)
         if last is not None and end - last > least:
             gap = f"the stored times have a gap of {_span(end - last)} that ended less than an hour ago"
@@ -35,7 +37,7 @@ def step_in_times(database: peewee.SqliteDatabase, retention: float) -> str | No
     return None
 
 
-def warn_of_step(database: peewee.SqliteDatabase, before: int, retention: float) -> None:
+def warn_of_step(database: peewee.Database, before: int, retention: float) -> None:
     """Log one line if there are snapshots to delete that are older than `before`, and there is such a gap.
 
     Reads only. `before` is in seconds, UTC.

@@ -1,0 +1,49 @@
+"""Say on which engines a test runs.
+
+A test that asks for `store_target` or `usage_database` runs on SQLite and on the newest PostgreSQL server. In a folder
+of one engine, or with the marker `only_on`, it runs on that engine. With the marker `each_server`, it runs on the
+older PostgreSQL servers too, marked long.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
+
+TESTS = Path(__file__).parents[1]
+SQLITE = "sqlite"
+NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
+CONVERTED: tuple[str, ...] = ()  # files and folders whose tests of `usage_database` run on both engines
+
+
+def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
+    """Return the databases of a test as parameters of the fixture `server`."""
+    path = metafunc.definition.path
+    only = next((mark.args[0] for mark in metafunc.definition.iter_markers("only_on")), None)
+    for engine in ("sqlite", "postgresql"):
+        if engine in path.relative_to(TESTS).parts:
+            only = engine
+    if "usage_database" in metafunc.fixturenames and only is None:
+        inside = path.relative_to(TESTS).as_posix()
+        only = None if inside.startswith(CONVERTED) else SQLITE
+    chosen: list[str | ParameterSet] = [each for each in (SQLITE, *NEW) if only is None or each.startswith(only)]
+    if any(metafunc.definition.iter_markers("each_server")) and only != SQLITE:
+        chosen += [pytest.param(each, marks=pytest.mark.long) for each in OLDER]
+    return chosen
+
+
+def needs_postgresql(item: pytest.Item) -> bool:
+    """Return whether a test needs a PostgreSQL server."""
+    given = getattr(getattr(item, "callspec", None), "params", {}).get("server", SQLITE)
+    asked = {"postgresql_url", "any_postgresql_url"}.intersection(getattr(item, "fixturenames", ()))
+    return given != SQLITE or bool(asked) or "postgresql" in item.path.relative_to(TESTS).parts
+
+
+def version_of(server: str) -> int:
+    """Return the version of a PostgreSQL server by its name here."""
+    return int(server.removeprefix("postgresql"))

@@ -1,0 +1,46 @@
+"""Make migrated stores of the usage tables on both engines, without migrating again for each test."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tests.support.databases import opened
+from tests.support.postgresql_servers import NEWEST, execute, for_drivers, new_schema, programs, schema_of
+from tests.support.snapshots import new_store
+from usage_store.migrate import MigrationRunner
+
+if TYPE_CHECKING:
+    from tests.support.databases import Target
+
+
+def make_store(target: Target) -> None:
+    """Make the usage tables in an empty place, as `init_database()` does."""
+    if not isinstance(target, str):
+        new_store(target)
+    elif programs(NEWEST) is None:  # a server of the user, and no pg_dump
+        migrate(target)
+    else:
+        name, dumped = _dumped()
+        execute(target, dumped.replace(name, schema_of(target)))
+
+
+def migrate(target: Target) -> None:
+    """Apply the migrations of the usage tables."""
+    with opened(target) as database:
+        MigrationRunner(database).migrate()
+
+
+@cache
+def _dumped() -> tuple[str, str]:
+    """Return the name of a migrated schema, and the SQL that makes the same objects and rows."""
+    folder = programs(NEWEST)
+    assert folder is not None
+    with new_schema() as url:
+        migrate(url)
+        name = schema_of(url)
+        words = ["--schema", name, "--no-owner", "--inserts", for_drivers(url)]
+        done = subprocess.run([folder / "pg_dump", *words], check=True, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(("\\", "CREATE SCHEMA ", "--"))]
+    return name, "\n".join(lines)

@@ -1,0 +1,79 @@
+"""Run each migration in a transaction that only the runner can commit: the server itself guards it.
+
+A temporary table holds two equal values under a UNIQUE constraint that the server checks at COMMIT. The runner deletes
+them just before its own COMMIT. So every other COMMIT fails and rolls everything back. After a ROLLBACK, the session is
+read-only, because only the runner's transaction is begun as READ WRITE.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from usage_store.engines.postgresql.connection.write_transaction import is_idle, write_transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    import peewee
+
+GUARD = "usage_store_guard"
+LOCK_TIMEOUT = 1000  # milliseconds: the longest time for which a waiting migration makes others wait behind it
+
+_READ_ONLY = "SET default_transaction_read_only = {}"
+_BEGUN = (
+    f"SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; "
+    f"INSERT INTO pg_temp.{GUARD} VALUES (1), (1)"
+)
+_ENDED = f"DELETE FROM pg_temp.{GUARD}; {_READ_ONLY.format('off')}"
+
+
+def make_guard(database: peewee.PostgresqlDatabase) -> None:
+    """Create the temporary table that guards transactions, once in a session."""
+    if database.execute_sql(f"SELECT to_regclass('pg_temp.{GUARD}')").fetchone() == (None,):
+        database.execute_sql(f"CREATE TEMPORARY TABLE {GUARD} (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+
+
+def remove_guard(database: peewee.PostgresqlDatabase) -> None:
+    """Drop the temporary table."""
+    database.execute_sql(f"DROP TABLE IF EXISTS pg_temp.{GUARD}")
+
+
+@contextmanager
+def transaction(
+    database: peewee.PostgresqlDatabase, ends: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[None]:
+    """Run the block in a transaction that only this function can commit; no statement waits longer for a lock.
+
+    If the block fails, everything is rolled back, and its error is raised. A lock that is not had within
+    `LOCK_TIMEOUT` raises an error with sqlstate 55P03. BEGIN and COMMIT each run inside a context manager that `ends`
+    makes. Needs the table of `make_guard()`.
+    """
+    with ends():
+        database.execute_sql(_READ_ONLY.format("on"))
+    try:
+        with write_transaction(database, ends):
+            database.execute_sql(_BEGUN)
+            yield
+            database.execute_sql(_ENDED)
+    except BaseException:
+        if not database.is_closed() and is_idle(database):
+            database.execute_sql(_READ_ONLY.format("off"))
+        raise
+
+
+def is_intact(database: peewee.PostgresqlDatabase) -> bool:
+    """Return whether the transaction of `transaction()` is still open and was not replaced by another. Reads only."""
+    if is_idle(database):
+        return False
+    count: int = database.execute_sql(f"SELECT count(*) FROM pg_temp.{GUARD}").fetchone()[0]
+    return count == 2  # noqa: PLR2004  as many as the transaction inserted
+
+
+def roll_back_if_open(database: peewee.PostgresqlDatabase) -> bool:
+    """Roll back the transaction that a migration left open, and return whether there was one."""
+    left_open = not is_idle(database)
+    if left_open:
+        database.rollback()
+    return left_open
