@@ -47,7 +47,7 @@ COLUMN_TYPES: Mapping[str, str] = {
     "bytes": "bytea",
     "float": "double precision",
 }
-VIOLATIONS_HINT = "ALTER TABLE ... VALIDATE CONSTRAINT names the first row"
+VIOLATIONS_HINT = "ALTER TABLE ... VALIDATE CONSTRAINT checks the rows; REINDEX INDEX or DROP INDEX mends an index"
 ANY_VALUE = "({})::text"
 
 _HOMES = {
