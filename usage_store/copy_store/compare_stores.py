@@ -38,31 +38,54 @@ def compare_stores(
     return compared(Store(source), Store(target), on_progress)
 
 
-def compared(source: Store, target: Store, on_progress: Progress) -> tuple[tuple[SessionHash, ...], tuple[str, ...]]:
-    """Compare two stores as `compare_stores()` does."""
-    ours, theirs = (sessions_of(store, what, on_progress) for store, what in ((source, "source"), (target, "target")))
+def compared(
+    source: Store, target: Store, on_progress: Progress, sums: Sums | None = None
+) -> tuple[tuple[SessionHash, ...], tuple[str, ...]]:
+    """Compare two stores as `compare_stores()` does.
+
+    `sums` are those of the source's rows as a copy has read them. They are used if the source has as many rows still.
+    """
+    if sums is None or sums.counts() != source.counts():
+        sums = _hashed(source, "source", on_progress)
+    ours = sums.sessions(source.sessions())
+    theirs = _hashed(target, "target", on_progress).sessions(target.sessions())
     lines = list(_configurations(source, target))
     lines += _differences(ours, theirs)
     return tuple(ours[session_id] for session_id in sorted(ours)), tuple(lines)
 
 
-def sessions_of(store: Store, what: str, on_progress: Progress) -> dict[str, SessionHash]:
-    """Hash all snapshots of a store. Reads only."""
-    total, _ = store.count()
-    return summed(store.sessions(), _counted(store.hashes(), f"snapshots of the {what} compared", total, on_progress))
+class Sums:
+    """The number of the snapshots of each session, and the sum of their hashes."""
 
+    def __init__(self) -> None:
+        self._found: dict[str, list[int]] = {}
 
-def summed(registered: Mapping[str, int], hashes: Iterable[tuple[int, str, int]]) -> dict[str, SessionHash]:
-    """Return the sessions with the sums of their snapshots' hashes. `registered` has the times of registration."""
-    sums = {session_id: [0, 0] for session_id in registered}
-    for _, session_id, value in hashes:
-        found = sums.setdefault(session_id, [0, 0])
+    def add(self, session_id: str, value: int) -> None:
+        """Add the hash of a snapshot."""
+        found = self._found.setdefault(session_id, [0, 0])
         found[0] += 1
         found[1] += value
-    return {
-        session_id: SessionHash(session_id, registered.get(session_id, 0), count, f"{total % _ALL_BITS:016x}")
-        for session_id, (count, total) in sums.items()
-    }
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of snapshots of each session that has one."""
+        return {session_id: count for session_id, (count, _) in self._found.items()}
+
+    def sessions(self, registered: Mapping[str, int]) -> dict[str, SessionHash]:
+        """Return all sessions. `registered` has the times of their registration."""
+        made = {}
+        for session_id in {**registered, **self._found}:
+            count, total = self._found.get(session_id, (0, 0))
+            hashed = f"{total % _ALL_BITS:016x}"
+            made[session_id] = SessionHash(session_id, registered.get(session_id, 0), count, hashed)
+        return made
+
+
+def _hashed(store: Store, what: str, on_progress: Progress) -> Sums:
+    sums = Sums()
+    total, _ = store.count()
+    for _, session_id, value in _counted(store.hashes(), f"snapshots of the {what} compared", total, on_progress):
+        sums.add(session_id, value)
+    return sums
 
 
 def _counted(

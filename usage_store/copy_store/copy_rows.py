@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from usage_store.copy_store.compare_stores import SessionHash, compared
+from usage_store.copy_store.compare_stores import SessionHash, Sums, compared
 from usage_store.copy_store.rows_that_fit import unfit, unfit_rows
 from usage_store.copy_store.same_copy import first_id, missing_ids, refuse_other_sessions
 from usage_store.copy_store.store import BEFORE_ALL, CONFIGURATION, TABLES, Store
 from usage_store.engines import connected
 from usage_store.errors import ConfigurationError
 from usage_store.migrate_usage_tables import migrate, refuse_pending
+from usage_store.models.fields.snapshot_hash import snapshot_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,12 +76,12 @@ def copy_store(
         for store in (one, other):
             stack.enter_context(connected(store.database))
         refuse_pending(one.database)
-        copied, refused = 0, tuple[str, ...]()
+        copied, sums, refused = 0, None, tuple[str, ...]()
         if verify:
             refuse_pending(other.database)
         else:
-            copied, refused = _Copy(one, other, on_progress).run(wait, resume=resume)
-        sessions, lines = ((), ()) if refused else compared(one, other, on_progress)
+            copied, sums, refused = _Copy(one, other, on_progress).run(wait, resume=resume)
+        sessions, lines = ((), ()) if refused else compared(one, other, on_progress, sums)
         total = sum(session.snapshots for session in sessions)
         seconds = time.perf_counter() - started
         return Copied(len(one.configurations()), total, copied, sessions, refused, lines, seconds)
@@ -95,16 +96,20 @@ class _Copy:
         self._checked = BEFORE_ALL  # up to this id, the rows are known to fit
         self._next: tuple[Any, ...] | None = None
         self._done = self._total = 0
+        self._sums = Sums()
 
-    def run(self, wait: float, *, resume: bool) -> tuple[int, tuple[str, ...]]:
-        """Copy all rows that the target lacks. Returns their number, and a line for each row that does not fit."""
+    def run(self, wait: float, *, resume: bool) -> tuple[int, Sums | None, tuple[str, ...]]:
+        """Copy all rows that the target lacks.
+
+        Returns their number, the sums of the source if all rows were copied, and a line for each row that does not fit.
+        """
         last = first_id(self.target, resume=resume)
         refuse_other_sessions(self.source, self.target)
         missing = missing_ids(self.source, self.target)
         after = min(missing) - 1 if missing else last
         refused = tuple(unfit_rows(self.source, self.target, after, self.on_progress))
         if refused:
-            return 0, refused
+            return 0, None, refused
         self._total, self._checked = self.source.count(last)
         self._total += len(missing)
         migrate(self.target.database, wait, follow_events=True)
@@ -117,7 +122,7 @@ class _Copy:
         self._put_snapshots(self.source.snapshots(last))
         for table, highest in self.source.rows.last_ids(self.source.database, TABLES).items():
             rows.raise_ids(self.target.database, table, highest)
-        return self._done, ()
+        return self._done, self._sums if last == BEFORE_ALL else None, ()
 
     def _put_sessions(self) -> None:
         self._sessions = self.source.sessions()
@@ -140,6 +145,7 @@ class _Copy:
             if why is not None:
                 raise ConfigurationError(f"snapshot {row[0]} came during the copy; the target cannot hold it: {why}")
             yield row
+            self._sums.add(row[1], snapshot_hash(row))
             self._done += 1
             if self._done % 1000 == 0 or self._done == self._total:
                 self.on_progress("snapshots copied", self._done, max(self._total, self._done))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CONFIGURATION = ("id", *CONFIG_RULES, "created_at", "updated_at", "is_active")
 TABLES = ("usage_config", "usage_snapshots")  # those with ids of their own
+_COUNTS = "SELECT session_id, count(*) FROM usage_snapshots GROUP BY session_id"
 BEFORE_ALL = -(2**63)  # below every id
 
 
@@ -55,3 +56,7 @@ class Store:
         sql = f"SELECT count(*), max(id) FROM usage_snapshots WHERE id > {after:d}"  # noqa: S608
         number, last = self.database.execute_sql(sql).fetchone()
         return int(number), after if last is None else int(last)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of snapshots of each session that has one. Reads only."""
+        return dict(self.database.execute_sql(_COUNTS).fetchall())

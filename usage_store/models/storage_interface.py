@@ -207,8 +207,14 @@ class Steps(Protocol):
 class CopyRows(Protocol[D]):
     """The functions that read and write whole stores: every row with its id."""
 
-    def unfit(self, database: D, session_id: str, text: str) -> str | None:
-        """Return why this database cannot hold a session id or a text, or None if it can. Reads only."""
+    def not_json(self, database: D, after: int) -> frozenset[int]:
+        """Return the ids above `after` of snapshots whose texts the database does not know to be JSON. Reads only."""
+
+    def unfit(self, database: D, session_id: str, text: str, *, is_json: bool) -> str | None:
+        """Return why this database cannot hold a session id or a text, or None if it can. Reads only.
+
+        `is_json` says that another database has taken the text for JSON.
+        """
 
     def pages(self, database: D, after: int) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the snapshots with ids above `after` by id, in lists of rows as `recent()` returns them. Reads only."""

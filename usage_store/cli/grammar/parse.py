@@ -80,9 +80,7 @@ def _split(argv: Sequence[str], prog: str, door: Words) -> tuple[Words, list[str
     if taken and missing[:1].isalpha():  # an argument in brackets may be missing
         raise ConfigurationError(f"{missing} is missing, or was read as the value of {taken[0]}; write it before that")
     if surplus := arguments[len(wanted) :]:
-        raise ConfigurationError(
-            f"{_cut(surplus[0])} is one argument too many for `{typed}`; {_see(typed)}"
-        )
+        raise ConfigurationError(f"{_cut(surplus[0])} is one argument too many for `{typed}`; {_see(typed)}")
     return words, [*rest, *(["--", *arguments] if arguments else [])]
 
 

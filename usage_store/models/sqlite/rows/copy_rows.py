@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _PAGE_ROWS = 500
 _PAGE = f"{SNAPSHOTS} WHERE id > ? ORDER BY id LIMIT {_PAGE_ROWS}"
+_NOT_JSON = """
+SELECT id FROM usage_snapshots WHERE id > ? AND NOT coalesce(json_valid(
+  CASE typeof(snapshot_data) WHEN 'text' THEN snapshot_data ELSE usage_json(snapshot_data) END), 0)
+"""
 _SESSIONS = "SELECT session_id, created_at FROM usage_sessions ORDER BY session_id"
 _PUT_SESSION = """
 INSERT INTO usage_sessions (session_id, created_at) VALUES (?, ?)
@@ -34,7 +38,12 @@ _START = (
 )
 
 
-def unfit(database: peewee.SqliteDatabase, session_id: str, text: str) -> str | None:  # noqa: ARG001  the interface
+def not_json(database: peewee.SqliteDatabase, after: int) -> frozenset[int]:
+    """Return the ids above `after` of snapshots whose texts are not JSON or cannot be read. Reads only."""
+    return frozenset(row_id for (row_id,) in fetch(database, _NOT_JSON, (after,)))
+
+
+def unfit(database: peewee.SqliteDatabase, session_id: str, text: str, *, is_json: bool) -> str | None:  # noqa: ARG001
     """Return None: SQLite holds every session id and text that another engine holds. Reads only."""
     return None
 
