@@ -104,6 +104,13 @@ def file_of(database: str | os.PathLike[str] | peewee.Database | peewee.Database
     return engine_of(database).file_of(inner(database))
 
 
+def name_of(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> str:
+    """Return how messages name a path, URL or database: by its path or URL, without a password. Opens nothing."""
+    if isinstance(database, str | os.PathLike):
+        return engine_at(database).name_of(database)
+    return engine_of(database).name_of(inner(database))
+
+
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:
     """Return the engine of a path or URL."""
     scheme = os.fspath(target).partition("://")[0]
@@ -128,7 +135,7 @@ def connected(database: peewee.Database) -> Iterator[None]:
     engine = engine_of(database)
     opened = in_memory = False
     try:
-        with engine.readable_errors(str(database.database)):
+        with engine.readable_errors(engine.name_of(database)):
             opened = database.connect(reuse_if_open=True)
             with engine.plain_connection(database):
                 in_memory = engine.is_in_memory(database)

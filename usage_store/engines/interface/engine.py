@@ -73,6 +73,9 @@ class Engine(Protocol[D]):
     def file_of(self, database: str | os.PathLike[str] | D) -> str:
         """Return the absolute path of the file of a path, URL or database; empty for one in memory. Reads only."""
 
+    def name_of(self, database: str | os.PathLike[str] | D) -> str:
+        """Return how messages name a path, URL or database: by its path or URL, without a password. Opens nothing."""
+
     def hear_signals(self, database: D) -> None:
         """Let Python's signal handlers run during a long statement; an error of a handler ends the statement."""
 

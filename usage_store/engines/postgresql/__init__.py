@@ -13,6 +13,33 @@ from usage_store.engines.postgresql.connection.driver import driver_errors, owns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    # Type checkers read these imports, and everybody else `_HOMES`.
+    from usage_store.engines.postgresql.catalogs.list_tables import (
+        hidden,
+        kind_of,
+        own_tables,
+        rename_table,
+        tables_with,
+    )
+    from usage_store.engines.postgresql.connection.check_server import check_version, is_in_memory
+    from usage_store.engines.postgresql.connection.error_messages import (
+        is_disk_failure,
+        is_locked,
+        raise_of_a_statement,
+        readable_errors,
+    )
+    from usage_store.engines.postgresql.connection.names import name_of
+    from usage_store.engines.postgresql.connection.open_server import (
+        close_all,
+        file_of,
+        hear_signals,
+        lent,
+        open_database,
+        plain_connection,
+        refuse_readonly,
+    )
+    from usage_store.engines.postgresql.connection.write_transaction import in_transaction, write_transaction
+
 NAME = "postgresql"
 COLUMN_TYPES: Mapping[str, str] = {
     "int": "bigint",
@@ -20,7 +47,7 @@ COLUMN_TYPES: Mapping[str, str] = {
     "bytes": "bytea",
     "float": "double precision",
 }
-VIOLATIONS_HINT = "ALTER TABLE ... VALIDATE CONSTRAINT names the first row"
+VIOLATIONS_HINT = "ALTER TABLE ... VALIDATE CONSTRAINT checks the rows; REINDEX INDEX or DROP INDEX mends an index"
 ANY_VALUE = "({})::text"
 
 _HOMES = {
@@ -29,6 +56,7 @@ _HOMES = {
     "catalogs.schema_hash": ("Fingerprint",),
     "connection.check_server": ("check_version", "is_in_memory"),
     "connection.error_messages": ("is_disk_failure", "is_locked", "raise_of_a_statement", "readable_errors"),
+    "connection.names": ("name_of",),
     "connection.open_server": (
         "close_all",
         "file_of",
@@ -43,7 +71,35 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["ANY_VALUE", "COLUMN_TYPES", "NAME", "VIOLATIONS_HINT", "driver_errors", "owns"]
+__all__ = [
+    "ANY_VALUE",
+    "COLUMN_TYPES",
+    "NAME",
+    "VIOLATIONS_HINT",
+    "check_version",
+    "close_all",
+    "driver_errors",
+    "file_of",
+    "hear_signals",
+    "hidden",
+    "in_transaction",
+    "is_disk_failure",
+    "is_in_memory",
+    "is_locked",
+    "kind_of",
+    "lent",
+    "name_of",
+    "open_database",
+    "own_tables",
+    "owns",
+    "plain_connection",
+    "raise_of_a_statement",
+    "readable_errors",
+    "refuse_readonly",
+    "rename_table",
+    "tables_with",
+    "write_transaction",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from usage_store.engines.sqlite.connection.open_file import (
     file_of,
     hear_signals,
     lent,
+    name_of,
     open_database,
     refuse_readonly,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "kind_of",
     "lent",
     "migrating",
+    "name_of",
     "open_database",
     "options_of",
     "own_tables",

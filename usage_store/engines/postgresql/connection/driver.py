@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import peewee
 
@@ -20,6 +21,19 @@ _UNSUPPORTED = {
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
     """Return the error classes of the PostgreSQL drivers in this process, and `others`."""
     return (*others, *(sys.modules[name].Error for name in _DRIVERS if name in sys.modules))
+
+
+def required_driver() -> Any:
+    """Import psycopg 3 and return it. Raises ConfigurationError if it is not installed."""
+    try:
+        import psycopg  # noqa: PLC0415  programs with SQLite do not need it
+        import psycopg.conninfo  # noqa: PLC0415  as above
+    except ImportError as error:
+        reason = "" if getattr(error, "name", None) == "psycopg" else f" ({str(error).splitlines()[0]})"
+        raise ConfigurationError(
+            f"PostgreSQL needs the driver psycopg 3{reason}; `pip install 'usage-store[postgres]'` installs it"
+        ) from error
+    return psycopg
 
 
 def owns(kind: type[peewee.Database]) -> bool:

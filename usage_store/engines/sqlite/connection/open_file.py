@@ -140,6 +140,11 @@ def file_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
     return "" if name in ("", ":memory:") else absolute(name)
 
 
+def name_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
+    """Return the path of a path, URL or database as it was given, for a message. Reads only."""
+    return file_name(os.fspath(database)) if isinstance(database, (str, os.PathLike)) else str(database.database)
+
+
 def _no_database(name: str) -> DatabaseUnreadable:
     import shlex  # noqa: PLC0415  only this message needs it
 
