@@ -85,7 +85,8 @@ def _raise(error: Exception) -> NoReturn:
     """Raise a DatabaseError in place of an error of the driver or of peewee, also for a database object of the host."""
     database = bound_database()
     try:
-        engine_of(database).raise_of_a_statement(error, str(database.database))
+        engine = engine_of(database)
+        engine.raise_of_a_statement(error, engine.name_of(database))
     finally:
         del error  # otherwise the error would keep this frame, and the frame the cursor and its statement
 

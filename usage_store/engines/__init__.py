@@ -38,6 +38,13 @@ def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
     return engine
 
 
+def is_on_a_server(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> bool:
+    """Return whether a path, URL or database means a database on a server, and not a file. Opens nothing."""
+    if isinstance(database, str | os.PathLike):
+        return engine_at(database).ON_A_SERVER
+    return engine_of(database).ON_A_SERVER
+
+
 def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
     """Return the engine of a class of databases. Raises ConfigurationError for a class that is not supported."""
     for engine in ENGINES:
@@ -104,10 +111,16 @@ def file_of(database: str | os.PathLike[str] | peewee.Database | peewee.Database
     return engine_of(database).file_of(inner(database))
 
 
+def name_of(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> str:
+    """Return how messages name a path, URL or database: by its path or URL, without a password. Opens nothing."""
+    if isinstance(database, str | os.PathLike):
+        return engine_at(database).name_of(database)
+    return engine_of(database).name_of(inner(database))
+
+
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:
     """Return the engine of a path or URL."""
-    scheme = os.fspath(target).partition("://")[0]
-    return ENGINES[1] if scheme in ("postgres", "postgresql") else ENGINES[0]
+    return ENGINES[postgresql.names_a_server(os.fspath(target))]
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
@@ -128,7 +141,7 @@ def connected(database: peewee.Database) -> Iterator[None]:
     engine = engine_of(database)
     opened = in_memory = False
     try:
-        with engine.readable_errors(str(database.database)):
+        with engine.readable_errors(engine.name_of(database)):
             opened = database.connect(reuse_if_open=True)
             with engine.plain_connection(database):
                 in_memory = engine.is_in_memory(database)

@@ -88,7 +88,7 @@ class MigrationRunner:
         self._project = project
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.directory!r} on {str(self.database.database)!r}>"
+        return f"<{type(self).__name__} of {self.directory!r} on {self.records.engine.name_of(self.database)!r}>"
 
     @property
     def directory(self) -> str:

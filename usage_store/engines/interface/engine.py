@@ -26,6 +26,7 @@ D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 class Engine(Protocol[D]):
     """A database engine."""
 
+    ON_A_SERVER: bool  # whether databases are on a server; otherwise they are files
     NAME: str  # part of the file name of a migration for this engine only: `NNN_name.NAME.py`
     COLUMN_TYPES: Mapping[str, str]  # for the history and log tables: for `int`, `id`, `bytes`, `float`
     VIOLATIONS_HINT: str  # tells a person how to list rows with broken foreign keys
@@ -72,6 +73,9 @@ class Engine(Protocol[D]):
 
     def file_of(self, database: str | os.PathLike[str] | D) -> str:
         """Return the absolute path of the file of a path, URL or database; empty for one in memory. Reads only."""
+
+    def name_of(self, database: str | os.PathLike[str] | D) -> str:
+        """Return how messages name a path, URL or database: by its path or URL, without a password. Opens nothing."""
 
     def hear_signals(self, database: D) -> None:
         """Let Python's signal handlers run during a long statement; an error of a handler ends the statement."""

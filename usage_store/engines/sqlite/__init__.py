@@ -21,6 +21,7 @@ from usage_store.engines.sqlite.connection.open_file import (
     file_of,
     hear_signals,
     lent,
+    name_of,
     open_database,
     refuse_readonly,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "ANY_VALUE",
     "COLUMN_TYPES",
     "NAME",
+    "ON_A_SERVER",
     "VIOLATIONS_HINT",
     "Fingerprint",
     "check_version",
@@ -69,6 +71,7 @@ __all__ = [
     "kind_of",
     "lent",
     "migrating",
+    "name_of",
     "open_database",
     "options_of",
     "own_tables",
@@ -86,6 +89,7 @@ __all__ = [
 ]
 
 NAME = "sqlite"
+ON_A_SERVER = False
 COLUMN_TYPES: Mapping[str, str] = {"int": "INTEGER", "id": "INTEGER PRIMARY KEY", "bytes": "BLOB", "float": "REAL"}
 VIOLATIONS_HINT = "PRAGMA foreign_key_check lists them"
 ANY_VALUE = "CAST({} AS BLOB)"

@@ -117,6 +117,6 @@ def test_the_primary_key_of_a_strict_table_stays_not_null(database: peewee.Sqlit
 
 def test_a_database_of_another_engine_gets_no_migrator_of_this_one() -> None:
     proxy = peewee.DatabaseProxy()
-    proxy.initialize(peewee.PostgresqlDatabase(None))
-    with pytest.raises(ConfigurationError, match="PostgresqlDatabase is not supported"):
+    proxy.initialize(peewee.MySQLDatabase(None))
+    with pytest.raises(ConfigurationError, match="MySQLDatabase is not supported"):
         engine_of(proxy)

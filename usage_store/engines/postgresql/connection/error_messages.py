@@ -1,45 +1,179 @@
-"""Turn errors of the server and its connections into one line."""
+"""Turn errors of the server and of its connections into errors of this package with a message of one line."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import peewee
 
-from usage_store.errors import DatabaseError
+from usage_store.engines.interface.paths_and_urls import redact
+from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.errors import (
+    CorruptDatabase,
+    DatabaseError,
+    DatabaseFull,
+    DatabaseLocked,
+    DatabaseUnreadable,
+    ReadOnlyDatabase,
+    UsageStoreError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+OPENED_TO_READ = "was opened for reading only, so nothing can be written to it"
+LOST = "the connection to the server was lost"
+_CLOSE = "close() the database, and its next use connects again"
+_LOCKED = (
+    "another connection holds a lock on a table or row; try again, or wait longer (--wait, or `timeout` and `wait` of "
+    "init_database())"
+)
+_AT_ONCE = "another transaction changed the same rows at the same moment; try again"
+_FULL = "the disk of the server is full"
+_CROWDED = "the server has too many clients; close some connections, or raise max_connections or the role's limit"
+_REFUSED = "the server refused the role or its password"
+_NO_DATABASE = "no such database"
+_BUSY = "the server is starting, stopping or recovering; try again later"
+# SQLSTATEs or their beginnings (postgresql.org/docs/current/errcodes-appendix.html); the first one that fits counts.
+_KINDS: dict[str, tuple[type[DatabaseError], str]] = {
+    "25006": (ReadOnlyDatabase, "the server accepts no writes here: it is a standby, or the session is read-only"),
+    "25P03": (DatabaseUnreadable, LOST),
+    "25P04": (DatabaseUnreadable, LOST),
+    "08": (DatabaseUnreadable, LOST),
+    "28": (DatabaseUnreadable, _REFUSED),
+    "3D000": (DatabaseUnreadable, _NO_DATABASE),
+    "40001": (DatabaseLocked, _AT_ONCE),
+    "40P01": (DatabaseLocked, _AT_ONCE),
+    "53100": (DatabaseFull, _FULL),
+    "53200": (DatabaseUnreadable, "the server has not enough memory"),
+    "53300": (DatabaseUnreadable, _CROWDED),
+    "53400": (DatabaseFull, "a limit that the server's settings set is reached"),
+    "55P03": (DatabaseLocked, _LOCKED),
+    "57014": (DatabaseUnreadable, "the server ended the statement: statement_timeout, or somebody cancelled it"),
+    "57P03": (DatabaseUnreadable, _BUSY),
+    "57P": (DatabaseUnreadable, LOST),
+    "58": (DatabaseUnreadable, "the server could not read or write its files"),
+    "XX001": (CorruptDatabase, "the server found damage in its files; restore a backup"),
+    "XX002": (CorruptDatabase, "the server found damage in an index; REINDEX makes it anew"),
+}
+_RIGHT = "42501"
+# A failed attempt to connect has no SQLSTATE, because libpq keeps it to itself. So its text is read here, for the hint
+# alone: a server that speaks another language gets the same error without one.
+_SAID = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    'role "': "28000",
+    'database "': "3D000",
+    "too many clients": "53300",
+    "too many connections": "53300",
+    "connection slots are reserved": "53300",
+    "the database system is": "57P03",
+    "permission denied for database": _RIGHT,
+}
+# Texts of the drivers themselves, which have no SQLSTATE and no other language.
+_CLOSED = ("connection already closed", "the connection is closed", "the connection is lost")
+_WRONG_CALLS = ("number of parameters", "another command is already in progress")
+
 
 def sqlstate(error: BaseException) -> str | None:
-    """Return the SQLSTATE of an error of peewee or of a driver, or None."""
+    """Return the SQLSTATE of an error of peewee, of a driver or of this package, or None."""
     original = getattr(error, "orig", None) or error
-    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    found: str | None = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    return found
 
 
 @contextmanager
 def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:  # noqa: ARG001  the interface's signature
-    """Turn errors of a locked or unreachable database into a one-line error of this package."""
+    """Turn the server's error of a database that cannot be used into a DatabaseError, a line that begins with `name`.
+
+    An error of a statement that is wrong stays as it is.
+    """
     try:
         yield
-    except peewee.OperationalError as error:
+    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
         raise_of_a_statement(error, name)
 
 
-def raise_of_a_statement(error: Exception, name: str) -> NoReturn:
-    """Raise the DatabaseError for what a statement raised, or the error itself if the database is not to blame."""
-    if isinstance(error, peewee.OperationalError):
-        raise DatabaseError(f"{name}: {str(error).splitlines()[0]}") from error
-    raise error
+def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False, then: str = _CLOSE) -> NoReturn:
+    """Raise the DatabaseError for what a statement raised, or the error itself if the database is not to blame.
+
+    `readonly` says that the connection was opened for reading only, and `then` what helps after a lost connection.
+    """
+    known = None if isinstance(error, UsageStoreError) else _translate(error, name, then)
+    if known is None:
+        raise error
+    if readonly and isinstance(known, ReadOnlyDatabase):
+        known.args = (f"{name}: {OPENED_TO_READ} ({_line(error)}, sqlstate {sqlstate(error)})",)
+    raise known from error
+
+
+def raise_of_connecting(error: Exception, name: str) -> NoReturn:
+    """Raise the DatabaseUnreadable for what an attempt to connect raised. Its message has no password."""
+    state = sqlstate(error) or next((code for said, code in _SAID.items() if said in _line(error)), "")
+    kind, meaning = _meaning(state) or (DatabaseUnreadable, "the server cannot be reached")
+    if state == _RIGHT:
+        meaning = f"the role{_role(name)} has no right to connect; GRANT CONNECT ON DATABASE gives it"
+    elif meaning == _NO_DATABASE:
+        meaning += f"; `createdb {unquote(urlsplit(name).path[1:]) or 'NAME'}` or CREATE DATABASE creates it"
+    raise _made(kind, name, meaning, error, state) from error
 
 
 def is_disk_failure(error: BaseException) -> bool:
-    """Return whether an error means that the disk is full or fails."""
+    """Return whether an error means that the server's disk is full or fails."""
     return sqlstate(error) in ("53100", "58030")
 
 
 def is_locked(error: BaseException) -> bool:
-    """Return whether an error means that another connection holds a lock."""
-    return sqlstate(error) == "55P03"
+    """Return whether an error means that another connection held a lock, or changed the same rows."""
+    return sqlstate(error) in ("40001", "40P01", "55P03")
+
+
+def _translate(error: Exception, name: str, then: str) -> DatabaseError | None:
+    state = sqlstate(error) or ""
+    if state == _RIGHT:
+        return _made(DatabaseUnreadable, name, _without_right(name), error, state)
+    known = _meaning(state) if state else (DatabaseUnreadable, LOST) if _is_lost(error) else None
+    if known is None:
+        return None
+    kind, meaning = known
+    return _made(kind, name, f"{meaning}; {then}" if meaning == LOST else meaning, error, state)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Return whether an error without SQLSTATE is one of the connection."""
+    kinds = {each.__name__ for each in type(error).__mro__}
+    if "OperationalError" in kinds:
+        return not any(text in str(error) for text in _WRONG_CALLS)
+    return "InterfaceError" in kinds and str(error).startswith(_CLOSED)
+
+
+def _meaning(state: str) -> tuple[type[DatabaseError], str] | None:
+    return next((known for code, known in _KINDS.items() if state.startswith(code)), None) if state else None
+
+
+def _without_right(name: str) -> str:
+    schema = parse_qs(urlsplit(name).query).get("schema", ["public"])[0]
+    role = _role(name)
+    return (
+        f"the role{role} lacks a right in the schema {schema}; an owner gives it, such as GRANT USAGE ON SCHEMA "
+        f"{schema} TO{role or ' ROLE'}, and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema}"
+    )
+
+
+def _role(name: str) -> str:
+    user = urlsplit(name).username
+    return f" {unquote(user)}" if user else ""
+
+
+def _made(kind: type[DatabaseError], name: str, meaning: str, error: Exception, state: str) -> DatabaseError:
+    known = kind(f"{name}: {meaning} ({redact(_line(error))}{f', sqlstate {state}' if state else ''})")
+    original: Exception = getattr(error, "orig", None) or error
+    known.orig = original
+    return known
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines.postgresql.connection.error_messages import readable_errors
+from usage_store.engines.postgresql.connection.check_server import is_pooled
+from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.error_messages import OPENED_TO_READ, raise_of_connecting
+from usage_store.engines.postgresql.connection.names import name_of
+from usage_store.engines.postgresql.connection.our_connections import OurServer
+from usage_store.engines.postgresql.connection.read_url import read_url
+from usage_store.engines.postgresql.connection.write_transaction import in_transaction
+from usage_store.errors import ConfigurationError, ReadOnlyDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from usage_store.engines.interface.engine import Missing
 
+_READ_ONLY = "default_transaction_read_only"
+
 
 def open_database(
     target: str | os.PathLike[str],
     *,
-    readonly: bool = False,  # noqa: ARG001
-    missing: Missing = "create",  # noqa: ARG001
+    readonly: bool = False,
+    missing: Missing = "create",  # noqa: ARG001  a server's databases are created by its own tools
     timeout: float = 5,
-    mode: int | None = None,  # noqa: ARG001
-) -> peewee.PostgresqlDatabase:
-    """Open a database by its URL, connected on this thread."""
-    parts = urlsplit(os.fspath(target))
-    given = dict(parse_qsl(parts.query))
-    schema = given.pop("schema", None)
-    url = urlunsplit(parts._replace(query=urlencode(given)))
-    options = f"-c lock_timeout={int(timeout * 1000)}"
-    if schema:
-        options += f" -c search_path={schema}"
-    database = peewee.PostgresqlDatabase(url, prefer_psycopg3=True, options=options, application_name="usage-store")
-    with readable_errors(url, reading=True):
-        database.connect()
+    mode: int | None = None,
+) -> OurServer:
+    """Open a database by its URL, connected on this thread.
+
+    Neither the database nor the schema is created. `timeout` is how many seconds a statement waits for a lock. With
+    `readonly` the server refuses to write. Raises ConfigurationError for a URL or server that cannot be used, for a
+    missing driver and for a `mode`, and DatabaseUnreadable for a server, database or schema that is out of reach.
+    """
+    if mode is not None:
+        raise ConfigurationError("mode is for a file that is created; a database on a server has no file of yours")
+    database = OurServer(read_url(os.fspath(target)), readonly=readonly, timeout=timeout)
+    database.connect()
     return database
 
 
@@ -43,39 +50,83 @@ def open_database(
 def lent(
     database: peewee.PostgresqlDatabase,
     *,
-    readonly: bool = False,  # noqa: ARG001
-    missing: Missing = "create",  # noqa: ARG001
-    mode: int | None = None,  # noqa: ARG001
+    readonly: bool = False,
+    missing: Missing = "create",  # noqa: ARG001  as above
+    mode: int | None = None,  # noqa: ARG001  there is no file
 ) -> Iterator[peewee.PostgresqlDatabase]:
-    """Connect an application's own database for the block."""
-    opened = database.connect(reuse_if_open=True)
+    """Connect an application's own database for the block, with its own driver and settings.
+
+    With `readonly`, the server refuses to write through this connection, unless a pooler stands before it or a
+    transaction is open. After the block the database is closed again if it was closed.
+    """
     try:
-        yield database
+        opened = database.connect(reuse_if_open=True)
+    except driver_errors(peewee.DatabaseError) as error:
+        raise_of_connecting(error, name_of(database))
+    try:
+        with _reading_only(database) if readonly else nullcontext():
+            yield database
     finally:
         if opened and not database.is_closed():
             database.close()
 
 
 @contextmanager
-def plain_connection(database: peewee.PostgresqlDatabase) -> Iterator[None]:  # noqa: ARG001
-    """Switch off for the block what an application has set on its connection."""
-    yield
+def _reading_only(database: peewee.PostgresqlDatabase) -> Iterator[None]:
+    if in_transaction(database) or is_pooled(database):
+        yield
+        return
+    (before,) = database.execute_sql("SELECT current_setting(%s)", (_READ_ONLY,)).fetchone()
+    database.execute_sql("SELECT set_config(%s, 'on', false)", (_READ_ONLY,))
+    try:
+        yield
+    finally:
+        if not database.is_closed():
+            database.execute_sql("SELECT set_config(%s, %s, false)", (_READ_ONLY, before))
+
+
+@contextmanager
+def plain_connection(database: peewee.PostgresqlDatabase) -> Iterator[None]:
+    """Read rows as tuples in the block, whatever kind of rows an application has set on its connection."""
+    connection: Any = database.connection()
+    kept = {name: getattr(connection, name) for name in ("cursor_factory", "row_factory") if hasattr(connection, name)}
+    if "row_factory" in kept:
+        from psycopg import Cursor, rows  # noqa: PLC0415  the connection's driver is psycopg 3
+
+        connection.row_factory, connection.cursor_factory = rows.tuple_row, Cursor
+    else:
+        connection.cursor_factory = None
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(connection, name, value)
 
 
 def hear_signals(database: peewee.PostgresqlDatabase) -> None:
-    """Do nothing: Python handles signals while it waits for the server."""
+    """Do nothing: psycopg lets Python handle signals while it waits for the server."""
 
 
 def close_all(database: peewee.PostgresqlDatabase) -> None:
-    """Close the connection of this thread, and the idle ones of a pool."""
-    database.close()
-    getattr(database, "close_idle", lambda: None)()
+    """Close the connection of this thread, and those of other threads and pools that can be closed from here.
+
+    For a database that `open_database` opened, these are all connections that are not in use or in a transaction. For
+    an application's own database, they are the connection of this thread and the idle ones of its pool.
+    """
+    if isinstance(database, OurServer):
+        database.close_all()
+    else:
+        database.close()
+        getattr(database, "close_idle", lambda: None)()
 
 
 def refuse_readonly(database: peewee.PostgresqlDatabase) -> None:
-    """Raise ReadOnlyDatabase if the connection was opened for reading only. Reads only."""
+    """Raise ReadOnlyDatabase if the connection may only read, as on a standby. Reads only."""
+    (readonly,) = database.execute_sql("SELECT current_setting('transaction_read_only')").fetchone()
+    if readonly == "on":
+        raise ReadOnlyDatabase(f"{name_of(database)}: {OPENED_TO_READ}")
 
 
-def file_of(database: str | os.PathLike[str] | peewee.PostgresqlDatabase) -> str:  # noqa: ARG001
+def file_of(database: str | os.PathLike[str] | peewee.PostgresqlDatabase) -> str:  # noqa: ARG001  the interface's
     """Return an empty text: a server has no file that belongs to the caller."""
     return ""

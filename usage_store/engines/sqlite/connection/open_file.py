@@ -140,6 +140,11 @@ def file_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
     return "" if name in ("", ":memory:") else absolute(name)
 
 
+def name_of(database: str | os.PathLike[str] | peewee.SqliteDatabase) -> str:
+    """Return the path of a path, URL or database as it was given, for a message. Reads only."""
+    return file_name(os.fspath(database)) if isinstance(database, (str, os.PathLike)) else str(database.database)
+
+
 def _no_database(name: str) -> DatabaseUnreadable:
     import shlex  # noqa: PLC0415  only this message needs it
 
@@ -223,7 +228,10 @@ def _file_of_url(target: str) -> str:
     except ValueError as error:  # [ without ]
         raise ConfigurationError(f"{redact(target)}: not a URL ({error})") from error
     if parts.scheme != "sqlite":
-        raise ConfigurationError(f"{redact(target)}: this version stores in SQLite; give a path or a sqlite:/// URL")
+        raise ConfigurationError(
+            f"{redact(target)}: this package stores in SQLite and PostgreSQL; give a path, a sqlite:/// URL or a "
+            "postgresql:// URL"
+        )
     if parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(
             f"{redact(target)}: a SQLite URL is sqlite:/// and a path (sqlite:///usage.db, sqlite:////var/lib/usage.db)"
