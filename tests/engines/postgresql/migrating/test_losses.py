@@ -125,7 +125,12 @@ def test_rows_deleted_beside_rows_that_a_savepoint_took_back_are_still_lost(
 
 
 def test_down_may_drop_and_delete_but_not_lose_rows_by_a_cascade(database: peewee.Database, runs: Runs) -> None:
-    down = ["DELETE FROM child", "DELETE FROM parent", "ALTER TABLE parent DROP COLUMN name", "DROP TABLE hollow"]
+    down = [
+        "DELETE FROM child",
+        "DELETE FROM parent",
+        "ALTER TABLE parent DROP COLUMN name",
+        "DROP TABLE hollow",
+    ]  # by_name too
     second = sql("SELECT 1", down=down)
     runner = runs(database, _001_start=START, _002_more=second)
     runner.migrate()

@@ -99,7 +99,7 @@ class Guard:
         if not has_failed(self._database):
             self.failed = None
             with self._unseen():
-                self.losses.note_savepoint(text)
+                self.losses.after(text)
                 if any(kinds.names(text, name) for name in self._own):
                     self._check_own()
         return False
