@@ -55,7 +55,7 @@ def _together(writer: Callable[[Any, Any], None]) -> float:
     processes = [context.Process(target=writer, args=(barrier, counts)) for _ in range(WRITERS)]
     for process in processes:
         process.start()
-    total = sum(counts.get(timeout=120) for _ in processes)
+    total: int = sum(counts.get(timeout=120) for _ in processes)
     for process in processes:
         process.join()
     return total / SECONDS
@@ -83,10 +83,11 @@ def _our_writer(url: str, barrier: Any, counts: Any) -> None:
 
 def _small(count: int, now: int) -> Iterator[dict[str, Any]]:
     """Yield snapshots with short texts of a hundred sessions, a second apart, the newest last."""
+    padding = "x" * (FEW - 20)
     for number in range(count):
         yield {
             "session_id": f"session {number % PEOPLE}",
-            "snapshot_data": '{"n": %d, "s": "%s"}' % (number, "x" * (FEW - 20)),
+            "snapshot_data": f'{{"n": {number}, "s": "{padding}"}}',
             "timestamp": now - count + number,
         }
 
