@@ -51,21 +51,22 @@ class LoadError(RegistryError):
 
 
 class ChangeRefused(MigrationError):
-    """SQLite cannot change a table as asked, or the change would lose something; nothing was changed."""
+    """The database cannot change a table as asked, or the change would lose something; nothing was changed."""
 
     orig: Exception | None = None  # the driver's error, as peewee's errors have it
 
 
-# playhouse raises OperationalError for "it exists already". Code that catches that must not catch RowsDoNotFit.
-class ImpossibleChange(ChangeRefused, peewee.OperationalError):
-    """SQLite does not accept the change: its object exists already, is in use or is not an ordinary table."""
+# playhouse raises OperationalError on SQLite, and ProgrammingError on PostgreSQL, for "it exists already". Code that
+# catches that must not catch RowsDoNotFit.
+class ImpossibleChange(ChangeRefused, peewee.OperationalError, peewee.ProgrammingError):
+    """The database refuses the change: its object exists already, is in use or is not an ordinary table."""
 
 
 class UnknownColumn(ImpossibleChange, ValueError):
     """The column or table to change does not exist."""
 
 
-class RowsDoNotFit(ChangeRefused, peewee.IntegrityError):
+class RowsDoNotFit(ChangeRefused, peewee.IntegrityError, peewee.DataError):
     """Rows of the table do not fit the change."""
 
 

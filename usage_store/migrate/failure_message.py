@@ -31,6 +31,7 @@ class Attempt:
         self.atomic = atomic
         self.error: BaseException | None = None
         self.refused: str | None = None
+        self.left: tuple[str, ...] = ()  # what it left behind, although it failed
         self._failed: peewee.QueryEvent | None = None
 
     @contextmanager
@@ -91,6 +92,7 @@ class Attempt:
         if statement is not None:
             parts.append(f"statement: {statement}")
         parts.append("rolled back" if self.atomic else "it ran with atomic = False, so its effects stay")
+        parts += self.left
         parts.append(self._done_before(done))
         if self.direction == "up" and "already exists" in str(first):
             stamp = f"`usage-store migrate stamp {self.migration.version}`"

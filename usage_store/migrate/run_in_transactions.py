@@ -103,12 +103,14 @@ class Execution:
         try:
             with attempt.noting(self._database):
                 ran = (self._inside if loaded.atomic else self._outside)(loaded, attempt, started)
-        except (MigrationLocked, BackupFailed):
+        except BackupFailed:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001  a migration may raise anything; it is raised on
+        except (Exception, SystemExit) as error:
             first = self._watch.failed or attempt.error or error
             pause = self._engine.migrating.retry_after(first, tries) if loaded.atomic else None
             if pause is None:
+                if isinstance(error, MigrationLocked):
+                    raise
                 raise attempt.failure(error, self.done) from (attempt.error or error)
             if time.perf_counter() - began + pause >= self._wait:
                 raise attempt.in_the_way(first, self._wait, self.done) from first
@@ -155,7 +157,7 @@ class Execution:
             with self._watch.outside(loaded.deletes, undoing=self.direction == "down"):
                 self._call(loaded.module, attempt)
         finally:
-            attempt.refused = self._watch.refused
+            attempt.refused, attempt.left = self._watch.refused, self._watch.left
             left_open = self._engine.migrating.roll_back_if_open(self._database)
             self._alone.set_up()  # the migration may have changed the settings, or connected again
         if left_open:

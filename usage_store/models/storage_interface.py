@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import peewee
 
 from usage_store.engines import engine_of_kind
-from usage_store.models import postgresql, sqlite
+from usage_store.models import sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
@@ -40,8 +41,30 @@ class Storage(Protocol[D]):
     def typescript_tables(self) -> TypescriptTables[D]:
         """The functions that convert the tables of the original monitor."""
 
+    @property
+    def copy_rows(self) -> CopyRows[D]:
+        """The functions that read and write whole stores."""
+
     def prepare(self, database: D) -> None:
         """Register the SQL functions of the models' queries on the connections of a database. Opens no connection."""
+
+    def while_running(self, database: D) -> AbstractContextManager[None]:
+        """Prepare the connection for a query of Peewee that is written and run in the block."""
+
+    def ReadingCursor(self, cursor: Any, selected: Sequence[Any], *, for_models: bool) -> Any:  # noqa: N802  a class
+        """Return what Peewee reads the rows of a query from; `selected` are its columns, or empty if it is written SQL.
+
+        A text that cannot be read raises DamagedSnapshot; with `for_models`, only when the model's text is accessed.
+        """
+
+    def write_text(self, ctx: Any, column: peewee.Node, function: str, schema: str | None) -> Any:
+        """Write the SQL expression for the text of a snapshot to a context of Peewee, and return the context.
+
+        `function` is `usage_json` or, for the models, `usage_text`. `schema` is that of the model.
+        """
+
+    def check_session_id(self, session_id: str) -> None:
+        """Raise InvalidValue for a session id that this kind of database cannot store."""
 
     def active_configuration(self, database: D) -> dict[str, Any] | None:
         """Return the columns of the active configuration without `is_active`, or None if none is active. Reads only.
@@ -200,6 +223,43 @@ class Steps(Protocol):
         """Rewrite a database that cannot shrink, so that it can. Raises NotEnoughDisk."""
 
 
+class CopyRows(Protocol[D]):
+    """The functions that read and write whole stores: every row with its id."""
+
+    def not_json(self, database: D, after: int) -> frozenset[int]:
+        """Return the ids above `after` of snapshots whose texts the database does not know to be JSON. Reads only."""
+
+    def unfit(self, database: D, session_id: str, text: str, *, is_json: bool) -> str | None:
+        """Return why this database cannot hold a session id or a text, or None if it can. Reads only.
+
+        `is_json` says that another database has taken the text for JSON.
+        """
+
+    def pages(self, database: D, after: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the snapshots with ids above `after` by id, in lists of rows as `recent()` returns them. Reads only."""
+
+    def hashes(self, database: D) -> Iterator[list[tuple[int, str, int]]]:
+        """Yield id, session id and `snapshot_hash()` of every snapshot by id, in lists. Reads only."""
+
+    def sessions(self, database: D) -> dict[str, int]:
+        """Return the sessions with the times of their registration (seconds, UTC). Reads only."""
+
+    def put_configurations(self, database: D, columns: Sequence[str], rows: Sequence[Any]) -> None:
+        """Replace all configurations."""
+
+    def put_sessions(self, database: D, rows: Mapping[str, int]) -> None:
+        """Insert sessions with the times of their registration. Those that are there get these times."""
+
+    def put_snapshots(self, database: D, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert snapshots with their ids in one transaction. `rows` is read meanwhile."""
+
+    def last_ids(self, database: D, tables: Sequence[str]) -> dict[str, int]:
+        """Return the highest id that each table has ever given to a row. Reads only."""
+
+    def raise_ids(self, database: D, table: str, last: int) -> None:
+        """Let the next id of a table be above `last` and above the ids of all rows."""
+
+
 class TypescriptTables(Protocol[D]):
     """The functions that convert the tables of the original monitor."""
 
@@ -216,9 +276,6 @@ class TypescriptTables(Protocol[D]):
         """Change the only row of the history table: set its name, and convert its time to seconds."""
 
 
-_STORAGES: dict[str, Storage[Any]] = {"postgresql": cast("Storage[Any]", postgresql), "sqlite": sqlite}
-
-
 def storage_of(database: peewee.Database) -> Storage[Any]:
     """Return the storage of a database, which must not be a DatabaseProxy. The database is not opened.
 
@@ -228,10 +285,20 @@ def storage_of(database: peewee.Database) -> Storage[Any]:
     return _storage_of_kind(kind)
 
 
+def storage_called(engine: str) -> Storage[Any]:
+    """Return the storage of an engine. That of PostgreSQL is imported when it is first used."""
+    if engine == "sqlite":
+        return sqlite
+    return cast("Storage[Any]", importlib.import_module("usage_store.models.postgresql"))
+
+
 @functools.cache  # each insert calls this function
 def _storage_of_kind(kind: type[peewee.Database]) -> Storage[Any]:
-    return _STORAGES[engine_of_kind(kind).NAME]
+    return storage_called(engine_of_kind(kind).NAME)
 
 
 if TYPE_CHECKING:
+    from usage_store.models import postgresql
+
     _: Storage[peewee.SqliteDatabase] = sqlite
+    __: Storage[peewee.PostgresqlDatabase] = postgresql

@@ -23,8 +23,8 @@ class SchemaObject(NamedTuple):
 
 
 def key_of(kind: str, name: str) -> str:
-    """Return the key of an object by its kind and name; the case of letters does not matter."""
-    return f"{kind} {name.lower()}"
+    """Return the key of an object by its kind and name; the case of letters matters only in double quotes."""
+    return f"{kind} {name}" if '"' in name else f"{kind} {name.lower()}"
 
 
 def quoted(name: str) -> str:

@@ -51,6 +51,10 @@ class Watch(Protocol):
         """The error that made the transaction of the last block useless, also if the migration went on, or None."""
 
     @property
+    def left(self) -> tuple[str, ...]:
+        """What the last `outside()` block left behind when it failed and must be mended before the next try."""
+
+    @property
     def violations(self) -> tuple[str, ...]:
         """The broken foreign keys that `look()` found, one line per kind."""
 

@@ -23,10 +23,11 @@ LOCK_TIMEOUT = 1000  # milliseconds: the longest time for which a waiting migrat
 
 _READ_ONLY = "SET default_transaction_read_only = {}"
 _BEGUN = (
-    f"SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; "
+    f"SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; "  # noqa: S608
     f"INSERT INTO pg_temp.{GUARD} VALUES (1), (1)"
 )
-_ENDED = f"DELETE FROM pg_temp.{GUARD}; {_READ_ONLY.format('off')}"
+_ENDED = f"DELETE FROM pg_temp.{GUARD}; {_READ_ONLY.format('off')}"  # noqa: S608
+_COUNT = f"SELECT count(*) FROM pg_temp.{GUARD}"  # noqa: S608
 
 
 def make_guard(database: peewee.PostgresqlDatabase) -> None:
@@ -67,7 +68,7 @@ def is_intact(database: peewee.PostgresqlDatabase) -> bool:
     """Return whether the transaction of `transaction()` is still open and was not replaced by another. Reads only."""
     if is_idle(database):
         return False
-    count: int = database.execute_sql(f"SELECT count(*) FROM pg_temp.{GUARD}").fetchone()[0]
+    count: int = database.execute_sql(_COUNT).fetchone()[0]
     return count == 2  # noqa: PLR2004  as many as the transaction inserted
 
 

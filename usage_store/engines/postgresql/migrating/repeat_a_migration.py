@@ -19,6 +19,7 @@ def retry_after(error: BaseException, tries: int) -> float | None:
 
     `tries` is how often it has run. The pauses grow and are random, so that two runs do not meet again and again.
     """
-    if sqlstate(error) not in _PASSING:
+    if sqlstate(error) not in _PASSING and sqlstate(error.__cause__ or error) not in _PASSING:
         return None
-    return random.uniform(0.5, 1) * min(_LONGEST, _FIRST * 2 ** min(tries, 10))  # noqa: S311  no secret
+    longest: float = min(_LONGEST, _FIRST * 2 ** min(tries, 10))
+    return random.uniform(0.5, 1) * longest  # noqa: S311  no secret

@@ -21,7 +21,8 @@ def seeing(
 ) -> Iterator[None]:
     """Call functions with the SQL of each statement of this connection in the block, before and after it runs.
 
-    `after` also gets the error of a statement that failed. An error of these functions is raised at the statement.
+    `after` also gets the error of a statement that failed, and returns True if the statement is to run again. An error
+    of these functions is raised at the statement.
     """
     connection: Any = database.connection()
     was = connection.cursor_factory
@@ -38,14 +39,16 @@ def _told(
     def telling(name: str) -> Callable[..., Any]:
         def run(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
             sql = query if isinstance(query, str) else _as_text(query, cursor)
-            before(sql)
-            try:
-                result = getattr(kind, name)(cursor, query, *arguments, **options)
-            except BaseException as error:
-                after(sql, error)
-                raise
-            after(sql, None)
-            return result
+            while True:
+                before(sql)
+                try:
+                    result = getattr(kind, name)(cursor, query, *arguments, **options)
+                except BaseException as error:
+                    if not after(sql, error):
+                        raise
+                else:
+                    after(sql, None)
+                    return result
 
         return run
 

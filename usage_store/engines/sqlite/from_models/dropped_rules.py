@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import lost
+from usage_store.engines.interface.models_and_tables import lost
 from usage_store.engines.sqlite.schema import sql_tokens
 
 if TYPE_CHECKING:

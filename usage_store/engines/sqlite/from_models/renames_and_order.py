@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import peewee
-from peewee import sort_models  # type: ignore[attr-defined]  # not in peewee's stubs
 
+from usage_store.engines.interface.models_and_tables import (
+    check_known,
+    check_rename,
+    rename_column,
+    rename_table,
+    stored_models,
+)
 from usage_store.engines.interface.table_changes import Change
 from usage_store.engines.sqlite.connection.lacking_functions import HINT
 from usage_store.engines.sqlite.connection.second_connection import scratch_like
@@ -20,8 +26,6 @@ from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    _Known = Mapping[str, object]
 
 
 def model_changes(
@@ -93,28 +97,8 @@ def _stored(models: Sequence[type[peewee.Model]]) -> list[type[peewee.Model]]:
 
     Virtual tables come last because they may keep their rows in another table. Raises ConfigurationError.
     """
-    by_table: dict[str, type[peewee.Model]] = {}
-    for model in sort_models(models):
-        meta = model._meta
-        if meta.schema not in (None, "main"):
-            raise ConfigurationError(
-                f"{model.__name__}: its table is in schema {meta.schema!r}; allowed: main, or no schema"
-            )
-        if meta.temporary:
-            continue
-        other = by_table.setdefault(meta.table_name.lower(), model)
-        if other is not model:
-            raise ConfigurationError(
-                f"{other.__name__} and {model.__name__} are both models of the table {meta.table_name}; "
-                "put the right models into a list and name that list as MODULE:NAME"
-            )
-        for field in meta.sorted_fields:
-            if isinstance(field, peewee.DeferredForeignKey):
-                raise ConfigurationError(
-                    f"{model.__name__}.{field.name}: refers to a model {field.rel_model_name!r} that was not loaded; "
-                    "import the module that defines it"
-                )
-    return sorted(by_table.values(), key=lambda model: hasattr(model._meta, "extension_module"))
+    found = stored_models(models, "main", str.lower)
+    return sorted(found, key=lambda model: hasattr(model._meta, "extension_module"))
 
 
 def _create(model: type[peewee.Model]) -> None:
@@ -144,37 +128,16 @@ def _renamed(scratch: peewee.SqliteDatabase, wanted: Schema, renames: Mapping[st
     columns = {old: new for old, new in renames.items() if "." in old and old.lower() not in tables}
     for old, new in renames.items():
         if old not in columns:
-            _check_rename(f"{old}:{new}", "table", (old, tables), (new, wanted.catalog.tables))
-            yield _tried(scratch, Change((_rename_table(old, new),), (_rename_table(new, old),), drops=(old,)))
+            check_rename(f"{old}:{new}", "table", (old.lower(), tables), (new.lower(), wanted.catalog.tables))
+            yield _tried(scratch, Change((rename_table(old, new),), (rename_table(new, old),), drops=(old,)))
     tables = read_catalog(scratch).tables
     for path, new in columns.items():
         table, _, old = path.rpartition(".")
         table = renames.get(table, table)
-        _check_known(f"{path}:{new}", "table", (table, tables), (table, wanted.catalog.tables))
+        check_known(f"{path}:{new}", "table", (table.lower(), tables), (table.lower(), wanted.catalog.tables))
         there, needed = tables[table.lower()].columns, wanted.catalog.tables[table.lower()].columns
-        _check_rename(f"{path}:{new}", "column", (old, there), (new, needed))
-        yield _tried(scratch, Change((_rename_column(table, old, new),), (_rename_column(table, new, old),)))
-
-
-def _check_rename(what: str, kind: str, old: tuple[str, _Known], new: tuple[str, _Known]) -> None:
-    _check_known(what, kind, old, new)
-    if new[0].lower() in old[1]:
-        raise ConfigurationError(f"rename {what}: the database has a {kind} {new[0]} already")
-
-
-def _check_known(what: str, kind: str, live: tuple[str, _Known], wanted: tuple[str, _Known]) -> None:
-    for owner, (name, known) in (("the database has", live), ("the models have", wanted)):
-        if name.lower() not in known:
-            there = ", ".join(sorted(known)) or "none"
-            raise ConfigurationError(f"rename {what}: {owner} no {kind} {name}; there are: {there}")
-
-
-def _rename_table(old: str, new: str) -> str:
-    return f"ALTER TABLE {quoted(old)} RENAME TO {quoted(new)}"
-
-
-def _rename_column(table: str, old: str, new: str) -> str:
-    return f"ALTER TABLE {quoted(table)} RENAME COLUMN {quoted(old)} TO {quoted(new)}"
+        check_rename(f"{path}:{new}", "column", (old.lower(), there), (new.lower(), needed))
+        yield _tried(scratch, Change((rename_column(table, old, new),), (rename_column(table, new, old),)))
 
 
 def _tried(scratch: peewee.SqliteDatabase, change: Change) -> Change:

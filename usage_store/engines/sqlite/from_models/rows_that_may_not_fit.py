@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from usage_store.engines.interface.models_and_tables import lost
 from usage_store.engines.sqlite.schema import sql_tokens
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ def _is_rowid(column: Column, table: Table) -> bool:
     return column.primary_key == 1 and alone and column.type == "INTEGER" and "without rowid" not in table.options
 
 
-def lost(old: Table, new: Table) -> list[str]:
-    """Return the old columns whose values are not copied to the new table."""
-    return [
-        name
-        for name, column in old.columns.items()
-        if column.generated is None and (name not in new.columns or new.columns[name].generated is not None)
-    ]
-
-
 def doubts_of(old: Table, new: Table) -> Iterator[str]:
     """Report where rows may not survive `up`, or `up` followed by `down`, unchanged.
 
@@ -74,29 +66,6 @@ def doubts_of(old: Table, new: Table) -> Iterator[str]:
             )
     if "strict" in new.options and "strict" not in old.options:
         yield ": becomes STRICT; this fails if a row has a value of another type"
-
-
-def renames_to_ask_for(table: str, old: Table, new: Table) -> Iterator[str]:
-    """Report new columns that may be old columns with a new name. Each line continues the table's name."""
-    gone = lost(old, new)
-    for name in gone:
-        alike = [
-            other
-            for other, column in new.columns.items()
-            if other not in old.columns and (column.type, column.generated) == (old.columns[name].type, None)
-        ]
-        if alike:
-            renames = " or ".join(f"--rename {table}.{name}:{other}" for other in alike)
-            yield (
-                f".{name}: is dropped, and {', '.join(alike)} is new; "
-                f"if it was renamed, create this again with {renames}"
-            )
-
-
-def same_shape(one: Table, other: Table) -> bool:
-    """Return whether two tables have the same columns with the same types."""
-    shapes = ({name: column.type for name, column in table.columns.items()} for table in (one, other))
-    return next(shapes) == next(shapes)
 
 
 def _affinity(type_: str) -> str:

@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines.interface.models_and_tables import (
+    deferred,
+    lost,
+    not_written,
+    renames_to_ask_for,
+    tables_to_ask_for,
+)
 from usage_store.engines.interface.schema_differences import Catalog, differences
 from usage_store.engines.interface.table_changes import Change, Rebuild
 from usage_store.engines.sqlite.from_models.dropped_rules import dropped_rules
 from usage_store.engines.sqlite.from_models.not_ordinary_tables import not_as_wanted
-from usage_store.engines.sqlite.from_models.references import deferred, leading_nowhere, not_written
+from usage_store.engines.sqlite.from_models.references import leading_nowhere
 from usage_store.engines.sqlite.from_models.rows_that_may_not_fit import (
     WRITE_THE_VALUE,
     addable,
     doubts_of,
-    lost,
-    renames_to_ask_for,
-    same_shape,
     without_value,
 )
 from usage_store.engines.sqlite.schema import sql_tokens
@@ -141,12 +145,7 @@ class TableDiff:
         if new is None:
             return
         yield from (name + line for line in self._references(None, new))
-        for other, table in self.live.catalog.tables.items():
-            if other not in self.wanted.catalog.tables and same_shape(table, new):
-                yield (
-                    f"{name}: is new, and {other}, which has no model, has the same columns; if it was renamed, create "
-                    f"this again with --rename {other}:{name}"
-                )
+        yield from tables_to_ask_for(name, new, self.live.catalog.tables, self.wanted.catalog.tables)
 
     def _new_indexes(self) -> Change:
         fresh = _index_names(self.wanted, self.live, self.table)

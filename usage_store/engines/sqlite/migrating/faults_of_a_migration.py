@@ -33,6 +33,7 @@ class Watch:
     def __init__(self, database: peewee.SqliteDatabase, fingerprint: Fingerprint) -> None:
         self.own: Collection[str] = ()
         self.failed: BaseException | None = None  # SQLite goes on after a statement that failed
+        self.left: tuple[str, ...] = ()  # a statement of SQLite leaves nothing behind when it fails
         self._database = database
         self._fingerprint = fingerprint
         self._missing: set[str] | None = None  # the tables of `own` that do not exist yet

@@ -90,7 +90,7 @@ def roll_back_if_open(database: peewee.SqliteDatabase) -> bool:
 
 
 def retry_after(error: BaseException, tries: int) -> float | None:  # noqa: ARG001  the interface's signature
-    """Return None: a transaction has the only write lock from its first statement on, so others cannot get in its way."""
+    """Return None: a transaction has the write lock from its beginning, so nobody can get in its way."""
     return None
 
 

@@ -1,0 +1,134 @@
+"""Read the tables of a schema with what is on them, and how many rows this transaction wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from usage_store.engines.interface.schema_objects import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    import peewee
+
+_TABLES = """
+SELECT c.oid::bigint, c.relname::text, c.relfilenode::bigint, c.reltuples > 0 OR pg_stat_get_live_tuples(c.oid) > 0,
+  ARRAY(SELECT a.attnum::integer FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY 1),
+  ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+  ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+  ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull)
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+"""
+_PARTS = """
+SELECT c.oid::bigint, 'index', c.relname::text, i.indrelid::bigint
+FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+WHERE c.relnamespace = current_schema()::regnamespace
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid)
+UNION ALL
+SELECT t.oid::bigint, 'trigger', t.tgname::text, t.tgrelid::bigint
+FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+UNION ALL
+SELECT k.oid::bigint, 'constraint', k.conname::text, k.conrelid::bigint
+FROM pg_catalog.pg_constraint AS k
+WHERE k.connamespace = current_schema()::regnamespace AND k.conrelid <> 0 AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+"""
+# These counts are of the session: they go on from earlier transactions until the server has collected them.
+_WRITTEN = """
+SELECT relid::bigint, n_tup_ins, n_tup_del FROM pg_catalog.pg_stat_xact_user_tables
+WHERE schemaname = current_schema() AND n_tup_ins + n_tup_del > 0
+"""
+_REACHED = """
+WITH RECURSIVE reached (oid) AS (
+  SELECT unnest(%s::bigint[])::oid
+  UNION
+  SELECT e.child FROM reached AS r JOIN (
+    SELECT conrelid, confrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confdeltype = ANY(%s::"char"[])
+    UNION ALL SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits
+  ) AS e (child, parent) ON e.parent = r.oid
+) SELECT oid::bigint FROM reached
+"""
+
+
+class Table(NamedTuple):
+    """An ordinary table. `storage` changes if the server writes its rows anew; `stored` are its columns with values."""
+
+    oid: int
+    name: str
+    storage: int
+    may_have_rows: bool
+    columns: Mapping[int, str]
+    stored: Collection[str]
+    required: Collection[str]
+
+
+class Part(NamedTuple):
+    """An index, trigger or constraint of a table, by its kind and name. An index of a constraint is left out."""
+
+    kind: str
+    name: str
+    table: int
+
+
+class Schema(NamedTuple):
+    """The ordinary tables of the first schema of the search path and their parts, by the numbers that identify them."""
+
+    tables: Mapping[int, Table]
+    parts: Mapping[tuple[str, int], Part]
+
+
+def read_schema(database: peewee.PostgresqlDatabase) -> Schema:
+    """Read the schema as this transaction sees it. Reads only."""
+    tables = {}
+    for oid, name, storage, may_have_rows, numbers, columns, stored, required in database.execute_sql(
+        _TABLES
+    ).fetchall():
+        named = dict(zip(numbers, columns, strict=True))
+        tables[oid] = Table(oid, name, storage, may_have_rows, named, stored, required)
+    rows = database.execute_sql(_PARTS).fetchall()
+    return Schema(tables, {(kind, oid): Part(kind, name, table) for oid, kind, name, table in rows})
+
+
+def read_written(database: peewee.PostgresqlDatabase) -> dict[int, tuple[int, int]]:
+    """Return how many rows this session inserted and deleted in each table. Reads only.
+
+    Rows that were rolled back to a savepoint count as well.
+    """
+    return {oid: (inserted, deleted) for oid, inserted, deleted in database.execute_sql(_WRITTEN).fetchall()}
+
+
+def reached_from(database: peewee.PostgresqlDatabase, tables: Collection[int], *, deleting: bool = False) -> set[int]:
+    """Return these tables, and all that refer to them, are parts of them or inherit from them. Reads only.
+
+    With `deleting`, only references count whose rows a DELETE takes along.
+    """
+    actions = ["c"] if deleting else ["a", "r", "c", "n", "d"]
+    return {oid for (oid,) in database.execute_sql(_REACHED, (list(tables), actions)).fetchall()}
+
+
+def count_values(database: peewee.PostgresqlDatabase, table: Table) -> tuple[int, dict[str, int]]:
+    """Count the rows of a table, and in each of its columns the values that are not NULL. Reads only."""
+    names = sorted(table.stored)
+    counts = "".join(f", count({_escaped(name)})" for name in names)
+    sql = f"SELECT count(*){counts} FROM ONLY {_escaped(table.name)}"  # noqa: S608
+    rows, *values = database.execute_sql(sql).fetchone()
+    return rows, dict(zip(names, values, strict=True))
+
+
+def has_all(database: peewee.PostgresqlDatabase, table: Table, column: str, other: str) -> bool:
+    """Return whether each value of a column stands in the same row of another column, too. Reads only."""
+    old, new = _escaped(column), _escaped(other)
+    sql = (
+        f"SELECT EXISTS (SELECT FROM ONLY {_escaped(table.name)} "  # noqa: S608
+        f"WHERE {old} IS NOT NULL AND {old}::text IS DISTINCT FROM {new}::text)"
+    )
+    return not database.execute_sql(sql).fetchone()[0]
+
+
+def _escaped(name: str) -> str:
+    return quoted(name).replace("%", "%%")  # the drivers take a single % for a placeholder
