@@ -282,7 +282,7 @@ def test_a_renamed_schema_is_followed_again(followed: Any, any_postgresql_url: s
     schema = schema_of(followed)
     followed.execute(f"ALTER SCHEMA {schema} RENAME TO {schema}_new; SET search_path = {schema}_new")
     try:
-        with on_path(any_postgresql_url, f"{schema}_new") as store:
+        with on_path(f"{any_postgresql_url}_new", f"{schema}_new") as store:
             module = newest(store)
             follow_events.follow(store, lambda _: module, nullcontext)
         followed.execute("INSERT INTO events (session_id) VALUES ('c'); DELETE FROM events WHERE session_id = 'a'")
