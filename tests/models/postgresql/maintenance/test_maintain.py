@@ -232,5 +232,5 @@ def test_validate_names_what_is_wrong_in_the_rows(filled: Any, store: peewee.Pos
 
 
 def test_the_original_monitor_s_tables_are_converted_in_sqlite_only(store: peewee.PostgresqlDatabase) -> None:
-    with pytest.raises(ConfigurationError, match="only a SQLite database of the original monitor can be converted"):
+    with pytest.raises(ConfigurationError, match="the original monitor stores in SQLite; convert its file"):
         typescript_tables.refuse_losses(store)
