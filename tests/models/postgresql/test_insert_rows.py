@@ -33,7 +33,7 @@ NOT_JSON = [
     "[" * 3000 + "]" * 3000,
     "[" * 20_000 + "]" * 20_000,
 ]
-JSON = ["{}", '{"a": 1.10, "a": 2}', "1e400", '"\\u0000\\ud800"', ' [1,\t2]\n', '"12:3"', '{"ä": "日本 🎉"}']
+JSON = ["{}", '{"a": 1.10, "a": 2}', "1e400", '"\\u0000\\ud800"', " [1,\t2]\n", '"12:3"', '{"ä": "日本 🎉"}']
 
 
 @pytest.fixture(params=DRIVERS, ids=["psycopg2", "psycopg3"])
@@ -43,9 +43,7 @@ def store(
     """Give a database object of a host, with the models bound to it."""
     del usage_database  # it has made the tables
     options = f"-c search_path={schema_of(str(store_target))}"
-    database = peewee.PostgresqlDatabase(
-        for_drivers(str(store_target)), prefer_psycopg3=request.param, options=options
-    )
+    database = peewee.PostgresqlDatabase(for_drivers(str(store_target)), prefer_psycopg3=request.param, options=options)
     with database.connection_context(), database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
         UsageSession.register("s")
         yield database
