@@ -86,6 +86,8 @@ def init_database(
     - A path or a `sqlite:///` URL. The file is created if it is missing. In a path, a leading `~/` or `~user/` is a
       home folder; in a URL it is not. The connections use WAL, foreign keys and synchronous NORMAL. The database is
       returned closed and connects when it is used. (One in memory stays open.)
+    - A `postgresql://` URL of a database that exists, with `?schema=NAME` for another schema than the first one of the
+      search path. Neither the database nor the schema is created. It is returned closed, too.
     - None: the path or URL in `$USAGE_STORE_DATABASE`, or else `usage.db` in the current folder.
     - A Peewee Database or DatabaseProxy. It keeps its settings, and it is closed again if it was closed and is not in
       memory. A proxy without a database is bound now and migrated when it is initialised.
@@ -263,7 +265,8 @@ def _target(database: object) -> str:
         raise ConfigurationError(f"{target!r} is bytes, and a path is a str; os.fsdecode() makes a str of it")
     if not isinstance(target, str):
         raise ConfigurationError(
-            "init_database() takes a path, a sqlite:/// URL, a peewee.Database or a peewee.DatabaseProxy, not "
+            "init_database() takes a path, a sqlite:/// or postgresql:// URL, a peewee.Database or a "
+            "peewee.DatabaseProxy, not "
             f"{shown(target)}"
         )
     return target

@@ -41,7 +41,7 @@ def test_invalid_arguments_are_a_usage_error(tmp_path: Path, words: tuple[str, .
     ("words", "said"),
     [
         (("--database", ""), "the database is an empty string"),
-        (("--database", "postgres://host/db"), "stores in SQLite"),
+        (("--database", "mysql://host/db"), "stores in SQLite and PostgreSQL"),
         (("--database", "sqlite://relative.db"), "a SQLite URL is sqlite:/// and a path"),
         (("--database", "gone/app.db"), "its folder does not exist"),
         (("--table", "a b"), "'a b': not a name for a history table; allowed: letters, digits and _"),
@@ -98,9 +98,9 @@ def test_no_password_is_shown(tmp_path: Path, option: str) -> None:
         done = command(url, cwd=tmp_path)
     else:
         done = command("status", *(["--verbose"] if option == "--verbose" else []), "--database", url, cwd=tmp_path)
-    assert done.returncode == 2
+    assert done.returncode == (2 if option == "forgotten" else 8)
     assert "hunter2" not in done.stdout + done.stderr
-    assert "***@host/db" in done.stderr, "what is left of the URL helps to find it"
+    assert "@host/db" in done.stderr, "what is left of the URL helps to find it"
 
 
 def test_verbose_shows_every_statement_and_the_traceback(folder: Path) -> None:

@@ -200,9 +200,9 @@ WRONG = [
         "gone/a.db: its folder does not exist; create it first; set by `database`",
     ),
     (
-        replaced("database", '"postgres://host/db"'),
+        replaced("database", '"mysql://host/db"'),
         (),
-        "this version stores in SQLite; give a path or a sqlite:/// URL; s",
+        "stores in SQLite and PostgreSQL; give a path, a sqlite:/// URL or a postgresql:// URL; s",
     ),
     (replaced("models", '"nobody"'), ("check", "--models"), "nobody: cannot be imported: ModuleNotFoundError"),
     (replaced("models", '"shop.models:db"'), ("check", "--models"), "shop.models:db: not a model or a list of models"),

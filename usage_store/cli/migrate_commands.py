@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from usage_store.cli.exit_codes import one_line
-from usage_store.cli.open_for_command import file_of, named, opened
+from usage_store.cli.open_for_command import named, opened, place_of
 from usage_store.cli.output import Block, shown
 from usage_store.cli.progress import ticking
 from usage_store.cli.run_command import Outcome
@@ -89,7 +89,7 @@ def status(arguments: argparse.Namespace) -> Outcome:
     for problem in status.problems:
         lines += _problem_lines(problem)
     data = {
-        "database": file_of(arguments) or None,
+        "database": place_of(arguments) or None,
         "current_version": status.current_version,
         "latest_version": status.latest_version,
         "pending_count": status.pending_count,
@@ -117,7 +117,7 @@ def check(arguments: argparse.Namespace) -> Outcome:
     lines += [*(f"notice: {notice}" for notice in noticed), *([advice] if advice else [])]
     found = (*problems, *differences)
     data = {
-        "database": file_of(arguments) or None,
+        "database": place_of(arguments) or None,
         "pending_count": pending,
         "problems": [_problem(problem) for problem in found],
         "notices": list(noticed),

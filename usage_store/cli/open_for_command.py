@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.cli.output import complain
 from usage_store.cli.progress import Progress
-from usage_store.engines import engine_of, lent, open_database
+from usage_store.engines import engine_of, is_on_a_server, lent, name_of, open_database
 from usage_store.engines import file_of as file_of_database
-from usage_store.engines.interface.paths_and_urls import default_target, names_an_object
+from usage_store.engines.interface.paths_and_urls import default_target, names_an_object, redact
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files import find_files
@@ -38,10 +38,10 @@ def opened(
     """
     _refuse_strangers(arguments)
     reads = readonly or missing == "refuse"
-    if not reads and not is_there(file_of(arguments)):  # an error here creates no file for migrations that cannot run
+    if not reads and not _is_kept(arguments):  # an error here creates no file for migrations that cannot run
         find_files.discover(project_of(arguments.directory, arguments.table).directory, "")
     with database_of(arguments, readonly=readonly, missing=missing, mode=arguments.mode, silent=silent) as database:
-        if reads and not silent and is_there(file_of(arguments)) and not database.get_tables():
+        if reads and not silent and _is_kept(arguments) and not database.get_tables():
             say(f"{named(arguments)}: the database is empty; {_that_creates(arguments)} its tables")
         yield MigrationRunner(
             database,
@@ -147,11 +147,18 @@ def file_of(arguments: argparse.Namespace) -> str:
         return file_of_database(_target(arguments))
 
 
+def place_of(arguments: argparse.Namespace) -> str:
+    """Return the absolute path of the database's file, its URL on a server, or an empty text for one in memory."""
+    with blamed(arguments, "database"):
+        target = _target(arguments)
+        return name_of(target) if is_on_a_server(target) else file_of_database(target)
+
+
 def named(arguments: argparse.Namespace) -> str:
-    """Return the name of the database for a message: its absolute path, and the environment variable if it was used."""
+    """Return the name of the database for a message: its place, and the environment variable if it was used."""
     by_variable = arguments.database is None and os.environ.get("USAGE_STORE_DATABASE")
-    file = file_of(arguments) or "the database in memory"
-    return f"{file} (from $USAGE_STORE_DATABASE)" if by_variable else file
+    place = place_of(arguments) or "the database in memory"
+    return f"{place} (from $USAGE_STORE_DATABASE)" if by_variable else place
 
 
 def _how_to_create(arguments: argparse.Namespace, file: str) -> str:
@@ -172,9 +179,15 @@ def typed_options(arguments: argparse.Namespace) -> str:
 
     typed = {name: getattr(arguments, name) for name in _TYPED if name not in arguments.settings_used}
     if typed.get("database") is not None and not names_an_object(typed["database"]):
-        typed["database"] = file_of(arguments)
+        typed["database"] = redact(typed["database"]) if is_on_a_server(typed["database"]) else file_of(arguments)
     options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in typed.items() if value is not None)
     return f"{options} --usage-tables" if arguments.usage_tables else options
+
+
+def _is_kept(arguments: argparse.Namespace) -> bool:
+    """Return whether the database is on a server, or its file exists. Reads only."""
+    with blamed(arguments, "database"):
+        return is_on_a_server(_target(arguments)) or is_there(file_of(arguments))
 
 
 def is_there(file: str) -> bool:

@@ -38,6 +38,13 @@ def engine_of(database: peewee.Database | peewee.DatabaseProxy) -> Engine[Any]:
     return engine
 
 
+def is_on_a_server(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> bool:
+    """Return whether a path, URL or database means a database on a server, and not a file. Opens nothing."""
+    if isinstance(database, str | os.PathLike):
+        return engine_at(database).ON_A_SERVER
+    return engine_of(database).ON_A_SERVER
+
+
 def engine_of_kind(kind: type[peewee.Database]) -> Engine[Any]:
     """Return the engine of a class of databases. Raises ConfigurationError for a class that is not supported."""
     for engine in ENGINES:
@@ -113,8 +120,7 @@ def name_of(database: str | os.PathLike[str] | peewee.Database | peewee.Database
 
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:
     """Return the engine of a path or URL."""
-    scheme = os.fspath(target).partition("://")[0]
-    return ENGINES[1] if scheme in ("postgres", "postgresql") else ENGINES[0]
+    return ENGINES[postgresql.names_a_server(os.fspath(target))]
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:

@@ -26,6 +26,7 @@ D = TypeVar("D", bound=peewee.Database, contravariant=True)  # noqa: PLC0105
 class Engine(Protocol[D]):
     """A database engine."""
 
+    ON_A_SERVER: bool  # whether databases are on a server; otherwise they are files
     NAME: str  # part of the file name of a migration for this engine only: `NNN_name.NAME.py`
     COLUMN_TYPES: Mapping[str, str]  # for the history and log tables: for `int`, `id`, `bytes`, `float`
     VIOLATIONS_HINT: str  # tells a person how to list rows with broken foreign keys

@@ -49,6 +49,7 @@ __all__ = [
     "ANY_VALUE",
     "COLUMN_TYPES",
     "NAME",
+    "ON_A_SERVER",
     "VIOLATIONS_HINT",
     "Fingerprint",
     "check_version",
@@ -88,6 +89,7 @@ __all__ = [
 ]
 
 NAME = "sqlite"
+ON_A_SERVER = False
 COLUMN_TYPES: Mapping[str, str] = {"int": "INTEGER", "id": "INTEGER PRIMARY KEY", "bytes": "BLOB", "float": "REAL"}
 VIOLATIONS_HINT = "PRAGMA foreign_key_check lists them"
 ANY_VALUE = "CAST({} AS BLOB)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -9,6 +10,7 @@ import peewee
 
 from usage_store.errors import ConfigurationError
 
+_PAIR = r"(\w+)\s*=\s*(?:'(?:\\.|[^'\\])*'|[^\s']\S*)"  # a word, and a value in quotes or without
 _DRIVERS = ("psycopg", "psycopg2")
 _UNSUPPORTED = {
     "playhouse.cockroachdb.CockroachDatabase": "CockroachDB is another server; use peewee.PostgresqlDatabase",
@@ -16,6 +18,17 @@ _UNSUPPORTED = {
         "its connections belong to tasks; use peewee.PostgresqlDatabase, and asyncio.to_thread() for each call"
     ),
 }
+
+
+def names_a_server(target: str) -> bool:
+    """Return whether a target is a URL of PostgreSQL, or a text of libpq such as `host=db dbname=app`."""
+    if target.startswith(("postgresql://", "postgres://")):
+        return True
+    if "=" not in target or not re.fullmatch(rf"\s*{_PAIR}(\s+{_PAIR})*\s*", target):
+        return False
+    names = {name.lower() for name in re.findall(rf"(?:^|\s){_PAIR}", target)}
+    # A folder may be called `host=web1`, so `host` alone is a path.
+    return not names.isdisjoint({"dbname", "service"}) or ("host" in names and len(names) > 1)
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:

@@ -228,7 +228,10 @@ def _file_of_url(target: str) -> str:
     except ValueError as error:  # [ without ]
         raise ConfigurationError(f"{redact(target)}: not a URL ({error})") from error
     if parts.scheme != "sqlite":
-        raise ConfigurationError(f"{redact(target)}: this version stores in SQLite; give a path or a sqlite:/// URL")
+        raise ConfigurationError(
+            f"{redact(target)}: this package stores in SQLite and PostgreSQL; give a path, a sqlite:/// URL or a "
+            "postgresql:// URL"
+        )
     if parts.netloc or parts.query or parts.fragment:
         raise ConfigurationError(
             f"{redact(target)}: a SQLite URL is sqlite:/// and a path (sqlite:///usage.db, sqlite:////var/lib/usage.db)"
