@@ -80,10 +80,9 @@ def _without_keys(each: SchemaObject) -> Iterator[SchemaObject]:
 
 def _error(scratch: peewee.PostgresqlDatabase, sql: str) -> Exception | None:
     try:
-        _run(scratch, f"SAVEPOINT usage_store_object; {sql}; RELEASE SAVEPOINT usage_store_object")
+        _run(scratch, sql)
     except driver_errors() as error:
-        _run(scratch, "ROLLBACK TO SAVEPOINT usage_store_object; RELEASE SAVEPOINT usage_store_object")
-        return error
+        return error  # the statement is undone: see `nothing_lasts()`
     return None
 
 
