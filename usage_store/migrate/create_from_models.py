@@ -1,8 +1,8 @@
 """Write a migration from the differences between Peewee models and a database.
 
-Peewee creates the tables of the models where nobody sees them, and the two schemas are compared. playhouse.schema_diff is not used,
-because it ignores types, NULL, defaults, CHECKs and foreign-key actions, and compares partial and expression indexes
-only by name.
+Peewee creates the tables of the models where nobody sees them, and the two schemas are compared. playhouse.schema_diff
+is not used, because it ignores types, NULL, defaults, CHECKs and foreign-key actions, and compares partial and
+expression indexes only by name.
 """
 
 from __future__ import annotations
