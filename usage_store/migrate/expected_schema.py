@@ -73,9 +73,7 @@ def _expected(schema: Schema, live: Mapping[str, SchemaObject]) -> dict[str, Sch
         for key, each in optional.items()
         if key in live and live[key].table.lower() == each.table.lower()
     }
-    expected = {
-        key: each for key, each in schema.objects.items() if key not in optional or each.table.lower() in there
-    }
+    expected = {key: each for key, each in schema.objects.items() if key not in optional or each.table.lower() in there}
     as_good = {key for key, texts in schema.alternatives.items() if key in live and live[key].sql in texts}
     return {key: live[key] if key in as_good else each for key, each in expected.items()}
 

@@ -61,11 +61,8 @@ def test_events_in_another_schema_are_no_drift(postgresql_url: str) -> None:
         ),
         ("DROP FUNCTION usage_json(text)", ["function usage_json(snapshot_data text) is missing"]),
         (
-            "ALTER TABLE usage_config DROP CONSTRAINT usage_config_view_check",
-            [
-                "usage_config: CHECK (view = ANY (ARRAY['realtime'::text, 'daily'::text, 'monthly'::text, "
-                "'session'::text])) is missing"
-            ],
+            "ALTER TABLE usage_config DROP CONSTRAINT usage_config_is_active_check",
+            ["usage_config: CHECK (is_active = ANY (ARRAY[0, 1])) is missing"],
         ),
         ("DROP TABLE events", []),
         ("CREATE INDEX of_host ON events (session_id)", []),
