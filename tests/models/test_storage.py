@@ -21,5 +21,5 @@ def test_each_class_of_database_has_the_storage_of_its_engine(kind: type[peewee.
 
 def test_a_database_class_without_an_engine_is_refused_at_each_call() -> None:
     for _ in range(2):
-        with pytest.raises(errors.ConfigurationError, match="PostgresqlDatabase is not supported"):
-            storage_of(peewee.PostgresqlDatabase("x"))
+        with pytest.raises(errors.ConfigurationError, match="MySQLDatabase is not supported"):
+            storage_of(peewee.MySQLDatabase("x"))

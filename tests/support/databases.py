@@ -62,7 +62,33 @@ def _connected(target: Target) -> Any:
         return sqlite3.connect(target, isolation_level=None, timeout=TIMEOUT)
     import psycopg
 
-    return psycopg.connect(for_drivers(target), autocommit=True)
+    class Cursor(psycopg.Cursor[Any]):
+        """A cursor that takes the `?` of SQLite for a value, so that a test says its SQL once."""
+
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+            return super().execute(query.replace("?", "%s") if params else query, params, **options)
+
+    return psycopg.connect(for_drivers(target), autocommit=True, cursor_factory=Cursor)
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """Return the errors of the drivers for a row that a rule of the database refuses."""
+    import psycopg
+
+    return (sqlite3.IntegrityError, psycopg.IntegrityError)
+
+
+def ignore_checks(connection: Any) -> None:
+    """Let a connection of another program store what the CHECKs of the tables forbid."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        return
+    found = connection.execute(
+        "SELECT conrelid::regclass::text, conname FROM pg_constraint "
+        "WHERE contype = 'c' AND connamespace = current_schema()::regnamespace"
+    ).fetchall()
+    for table, name in found:
+        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
 
 
 def script(target: Target, statements: str) -> None:
@@ -97,10 +123,36 @@ WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
 TIMES = ("applied_at", "logged_at", "seconds")
 
 
-def dump(path: Path) -> dict[str, list[Any]]:
+def dump(target: Target) -> dict[str, list[Any]]:
     """Give everything in a database: the schema as written, and the rows of every table without times."""
-    with raw(path) as connection:
-        return contents(connection)
+    with raw(target) as connection:
+        return _contents_of_a_schema(connection) if isinstance(target, str) else contents(connection)
+
+
+def _contents_of_a_schema(connection: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {"schema": connection.execute(_SCHEMA).fetchall()}
+    for (name,) in connection.execute(_TABLES).fetchall():
+        table = connection.execute(f'SELECT * FROM "{name}"')
+        kept = [number for number, column in enumerate(table.description) if column.name not in TIMES]
+        found[name] = sorted((tuple(row[number] for number in kept) for row in table.fetchall()), key=repr)
+    return found
+
+
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1"
+_SCHEMA = """
+SELECT 'column' AS kind, attrelid::regclass::text || '.' || attname AS name,
+  format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' || coalesce(pg_get_expr(adbin, adrelid), '')
+FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v') AND attnum > 0 AND NOT attisdropped
+UNION ALL SELECT 'rule', conrelid::regclass::text || '.' || conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND contype <> 'n'
+UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
+UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(pg_trigger.oid) FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
+UNION ALL SELECT 'function', proname, pg_get_functiondef(oid) FROM pg_proc
+WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'
+ORDER BY 1, 2
+"""
 
 
 def dump_without_log(path: Path) -> dict[str, list[Any]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
-CONVERTED: tuple[str, ...] = ()  # files and folders whose tests of `usage_database` run on both engines
+CONVERTED: tuple[str, ...] = ("models/",)  # files and folders whose tests of `usage_database` run on both engines
 
 
 def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
@@ -35,6 +35,14 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     if any(metafunc.definition.iter_markers("each_server")) and only != SQLITE:
         chosen += [pytest.param(each, marks=pytest.mark.long) for each in OLDER]
     return chosen
+
+
+def is_left_out(item: pytest.Item) -> bool:
+    """Return whether a case of a test with the marker `sample` is left out on servers: all but each tenth are."""
+    spec = getattr(item, "callspec", None)
+    if spec is None or spec.params.get("server", SQLITE) == SQLITE or item.get_closest_marker("sample") is None:
+        return False
+    return sum(number for name, number in spec.indices.items() if name != "server") % 10 != 0
 
 
 def needs_postgresql(item: pytest.Item) -> bool:

@@ -23,6 +23,8 @@ from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tests.support.databases import Target
+
     import peewee
 
     from tests.support.driver import sqlite3
@@ -139,7 +141,7 @@ def on_disk(path: Path) -> int:
     return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
 
 
-def ids_in(path: Path) -> list[int]:
+def ids_in(path: Target) -> list[int]:
     return [row for (row,) in rows(path, "SELECT id FROM usage_snapshots ORDER BY id")]
 
 

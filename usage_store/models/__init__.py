@@ -7,8 +7,9 @@ allowed values. A database that is locked, full or broken always raises a Databa
 from __future__ import annotations
 
 from usage_store.models.configuration import UsageConfig
+from usage_store.models.plain_rows import SnapshotRow
 from usage_store.models.sessions import SessionSize
-from usage_store.models.snapshots import SnapshotRow, UsageSession, UsageSnapshot
+from usage_store.models.snapshots import UsageSession, UsageSnapshot
 
 __all__ = ["MODELS", "SessionSize", "SnapshotRow", "UsageConfig", "UsageSession", "UsageSnapshot"]
 

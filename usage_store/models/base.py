@@ -9,8 +9,9 @@ import peewee
 
 from usage_store.engines import inner
 from usage_store.errors import ConfigurationError, InvalidValue
-from usage_store.models.fields.column_types import Checked
-from usage_store.models.sqlite.rows.peewee_queries import UsageAlias, UsageRaw, UsageSelect
+from usage_store.models.fields.column_types import Checked, SessionField, SessionIdField
+from usage_store.models.queries import UsageAlias, UsageRaw, UsageSelect
+from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,9 +60,14 @@ class UsageModel(peewee.Model):
 
     def _settle(self) -> None:
         """Replace each assigned value by the value that will be stored."""
-        for field in self.dirty_fields:
-            if isinstance(field, Checked):
-                self.__data__[field.name] = field.as_stored(self.__data__.get(field.name))
+        fields = [field for field in self.dirty_fields if isinstance(field, Checked)]
+        for field in fields:
+            self.__data__[field.name] = field.as_stored(self.__data__.get(field.name))
+        for field in fields:
+            stored = self.__data__[field.name]
+            if isinstance(field, SessionIdField | SessionField) and isinstance(stored, str):
+                database = self._db()
+                storage_of(database).check_session_id(stored)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the columns by their names, ready for `json.dumps`. Reads only.

@@ -6,13 +6,14 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
-from peewee import SQL, BooleanField, Check, FloatField, IntegerField, TextField
+from peewee import SQL, BigIntegerField, Check, DoubleField, IntegerField, TextField
 
 from usage_store.errors import NoActiveConfiguration
 from usage_store.models import one_line
 from usage_store.models.base import UsageModel
 from usage_store.models.fields import allowed_values
-from usage_store.models.fields.column_types import EpochField, RowIdField
+from usage_store.models.fields.column_types import EpochField, FlagField, RowIdField
+from usage_store.models.fields.differs_by_engine import UsageSchema
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class UsageConfig(UsageModel):
 
     id = RowIdField()
     plan = _choice("plan", allowed_values.PLANS)
-    custom_limit_tokens = IntegerField(
+    custom_limit_tokens = BigIntegerField(
         null=True, constraints=[Check("custom_limit_tokens IS NULL OR custom_limit_tokens > 0")]
     )
     view = _choice("view", allowed_values.VIEWS)
@@ -48,7 +49,7 @@ class UsageConfig(UsageModel):
     refresh_rate = IntegerField(
         default=10, constraints=[SQL("DEFAULT 10"), Check("refresh_rate >= 1 AND refresh_rate <= 60")]
     )
-    refresh_per_second = FloatField(
+    refresh_per_second = DoubleField(
         default=0.75,
         constraints=[SQL("DEFAULT 0.75"), Check("refresh_per_second >= 0.1 AND refresh_per_second <= 20.0")],
     )
@@ -57,11 +58,12 @@ class UsageConfig(UsageModel):
     )
     created_at = EpochField()
     updated_at = EpochField()
-    is_active = BooleanField(default=True, constraints=[SQL("DEFAULT 1"), Check("is_active IN (0, 1)")])
+    is_active = FlagField(default=True, constraints=[SQL("DEFAULT 1"), Check("is_active IN (0, 1)")])
 
     class Meta:
         table_name = "usage_config"
-        strict_tables = True
+        schema_manager_class = UsageSchema
+        sqlite_options = "STRICT"
 
     def __repr__(self) -> str:
         data = self.__data__

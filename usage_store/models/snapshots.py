@@ -6,9 +6,9 @@ import functools
 import itertools
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, overload
 
-from peewee import SQL, Check, IntegrityError
+from peewee import SQL, Check, CommaNodeList, IntegrityError
 
 from usage_store.engines import engine_of
 from usage_store.errors import InvalidValue, RejectedInput, UnknownSession
@@ -22,9 +22,12 @@ from usage_store.models.fields.column_types import (
     SnapshotTypeField,
     TimestampField,
 )
+from usage_store.models.fields.differs_by_engine import ByEngine, IndexOn, UsageSchema
+from usage_store.models.fields.table_rules import JSON, SECONDS, SESSION_ID
 from usage_store.models.long_histories import LongHistories
+from usage_store.models.plain_rows import SnapshotRow, plain_rows
 from usage_store.models.sessions import Sessions
-from usage_store.models.sqlite.rows.snapshot_text_column import SnapshotTextField, damage
+from usage_store.models.snapshot_text_column import SnapshotTextField
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
@@ -45,27 +48,17 @@ if TYPE_CHECKING:
 class UsageSession(Sessions):
     """A session that snapshots may belong to. If you delete it, its snapshots are deleted, too."""
 
-    session_id = SessionIdField(primary_key=True, constraints=[Check("session_id <> ''")])
+    session_id = SessionIdField(primary_key=True, constraints=[SESSION_ID])
     created_at = EpochField()
     if TYPE_CHECKING:
         snapshots = _Snapshots()  # peewee creates it
 
     class Meta:
         table_name = "usage_sessions"
-        without_rowid = True
-        strict_tables = True
+        schema_manager_class = UsageSchema
+        sqlite_options = "STRICT, WITHOUT ROWID"
 
     __repr__ = Sessions.__repr__  # otherwise peewee would define one
-
-
-class SnapshotRow(NamedTuple):
-    """A snapshot as a plain row: the columns of usage_snapshots, with `snapshot_data` as text."""
-
-    id: int
-    session_id: str
-    snapshot_data: str
-    snapshot_type: str
-    timestamp: int
 
 
 class UsageSnapshot(LongHistories):
@@ -77,17 +70,16 @@ class UsageSnapshot(LongHistories):
     )
     if TYPE_CHECKING:
         session_id = SessionIdField()  # peewee creates it for `session`
-    snapshot_data = SnapshotTextField()
+    snapshot_data = SnapshotTextField(constraints=[JSON])
     snapshot_type = SnapshotTypeField(
         default="stats",
         constraints=[SQL("DEFAULT 'stats'"), Check("snapshot_type IN ('stats', 'config', 'session')")],
     )
-    timestamp = TimestampField(
-        constraints=[Check("typeof(timestamp) = 'integer' AND timestamp >= 0 AND timestamp < 100000000000")]
-    )
+    timestamp = TimestampField(constraints=[SECONDS])
 
     class Meta:
         table_name = "usage_snapshots"
+        schema_manager_class = UsageSchema
 
     # init_database() sets this function. It is called after inserts.
     upkeep: ClassVar[Callable[[peewee.Database], None] | None] = None
@@ -196,7 +188,7 @@ class UsageSnapshot(LongHistories):
         If there are more than `limit`, the oldest are left out, and nothing says so. Raises InvalidValue, and
         DamagedSnapshot for a row whose text cannot be read.
         """
-        return _rows(cls._recent(session_id, limit, hours_back))
+        return plain_rows(cls._recent(session_id, limit, hours_back))
 
     @classmethod
     def of_session(cls, session_id: str) -> list[UsageSnapshot]:
@@ -213,7 +205,7 @@ class UsageSnapshot(LongHistories):
 
         Raises InvalidValue, and DamagedSnapshot for a row whose text cannot be read.
         """
-        return _rows(cls._of_session(session_id))
+        return plain_rows(cls._of_session(session_id))
 
     @classmethod
     def prune(cls, days_old: float = 30) -> int:
@@ -278,22 +270,20 @@ class UsageSnapshot(LongHistories):
             raise UnknownSession(session)
 
 
-def _rows(found: Iterable[tuple[Any, ...]]) -> list[SnapshotRow]:
-    rows = []
-    for row_id, session_id, text, kind, seconds, *_ in found:
-        if type(text) is not str:
-            raise damage(row_id, text)
-        rows.append(SnapshotRow(row_id, session_id, text, kind, seconds))
-    return rows
-
-
-UsageSnapshot.add_index(
-    UsageSnapshot.index(UsageSnapshot.session, UsageSnapshot.timestamp, name="idx_usage_snapshots_session_id")
+# SQLite's indexes have the id of the row at their end by themselves.
+_IN_ORDER = ByEngine(
+    sqlite=UsageSnapshot.timestamp,
+    postgresql=CommaNodeList((UsageSnapshot.timestamp, UsageSnapshot.id)),
 )
-UsageSnapshot.add_index(UsageSnapshot.index(UsageSnapshot.timestamp, name="idx_usage_snapshots_timestamp"))
+UsageSnapshot.add_index(UsageSnapshot.index(UsageSnapshot.session, _IN_ORDER, name="idx_usage_snapshots_session_id"))
+UsageSnapshot.add_index(UsageSnapshot.index(_IN_ORDER, name="idx_usage_snapshots_timestamp"))
 UsageSnapshot.add_index(UsageSnapshot.index(UsageSnapshot.snapshot_type, name="idx_usage_snapshots_type"))
-UsageSnapshot.add_index(
-    UsageSnapshot.index(
-        UsageSnapshot.timestamp, where=SQL("typeof(snapshot_data) = 'text'"), name="idx_usage_snapshots_plain"
+UsageSnapshot.add_index(  # of the texts that are still to be compacted
+    IndexOn(
+        "sqlite",
+        UsageSnapshot,
+        (UsageSnapshot.timestamp,),
+        where=SQL("typeof(snapshot_data) = 'text'"),
+        name="idx_usage_snapshots_plain",
     )
 )

@@ -43,6 +43,24 @@ class Storage(Protocol[D]):
     def prepare(self, database: D) -> None:
         """Register the SQL functions of the models' queries on the connections of a database. Opens no connection."""
 
+    def while_running(self, database: D) -> AbstractContextManager[None]:
+        """Prepare the connection for a query of Peewee that is written and run in the block."""
+
+    def ReadingCursor(self, cursor: Any, selected: Sequence[Any], *, for_models: bool) -> Any:  # noqa: N802  a class
+        """Return what Peewee reads the rows of a query from; `selected` are its columns, or empty if it is written SQL.
+
+        A text that cannot be read raises DamagedSnapshot; with `for_models`, only when the model's text is accessed.
+        """
+
+    def write_text(self, ctx: Any, column: peewee.Node, function: str, schema: str | None) -> Any:
+        """Write the SQL expression for the text of a snapshot to a context of Peewee, and return the context.
+
+        `function` is `usage_json` or, for the models, `usage_text`. `schema` is that of the model.
+        """
+
+    def check_session_id(self, session_id: str) -> None:
+        """Raise InvalidValue for a session id that this kind of database cannot store."""
+
     def active_configuration(self, database: D) -> dict[str, Any] | None:
         """Return the columns of the active configuration without `is_active`, or None if none is active. Reads only.
 
@@ -226,6 +244,11 @@ def storage_of(database: peewee.Database) -> Storage[Any]:
     """
     kind: Any = type(database)
     return _storage_of_kind(kind)
+
+
+def storage_called(engine: str) -> Storage[Any]:
+    """Return the storage of an engine."""
+    return _STORAGES[engine]
 
 
 @functools.cache  # each insert calls this function

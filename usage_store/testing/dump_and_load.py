@@ -11,7 +11,7 @@ import peewee
 
 from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS
-from usage_store.models.fields.column_types import NotUtf8
+from usage_store.models.fields.unreadable_text import NotUtf8
 from usage_store.testing import json_lines
 from usage_store.testing.one_transaction import one_transaction
 from usage_store.testing.replace_file import replace_file

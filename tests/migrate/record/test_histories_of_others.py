@@ -17,7 +17,7 @@ from usage_store.errors import DatabaseNewer
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.migrations_folder import usage_tables
 
-FILES = sorted(path.stem for path in Path(usage_tables().directory).glob("[0-9]*.py"))
+FILES = sorted({path.name.partition(".")[0] for path in Path(usage_tables().directory).glob("[0-9]*.py")})
 NEWEST = len(FILES)
 VERSIONS = list(range(1, NEWEST + 1))
 SHAPE = "CREATE TABLE schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"

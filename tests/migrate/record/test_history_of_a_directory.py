@@ -16,7 +16,7 @@ from usage_store import init_database
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.migrations_folder import usage_tables
 
-VERSIONS = list(range(1, 1 + len(list(Path(usage_tables().directory).glob("[0-9]*.py")))))
+VERSIONS = sorted({int(path.name[:3]) for path in Path(usage_tables().directory).glob("[0-9]*.py")})
 
 
 @pytest.mark.parametrize(

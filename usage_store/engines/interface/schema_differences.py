@@ -61,7 +61,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All objects of a database by their lower-case names. `others` are indexes, triggers and views.
+    """All objects of a database by their names: in lower case on SQLite, as the server has them on PostgreSQL.
+
+    `others` are indexes, triggers and views, and on PostgreSQL sequences, types and functions. A trigger of PostgreSQL
+    is named with its table, `trigger on table`.
 
     Each value of `others` is a kind, a table and normalised SQL. `strings` has, for each view and trigger, its words in
     double quotes as they are written. SQLite takes such a word for a string if no column has this name, and the
@@ -107,17 +110,21 @@ def differences(expected: Catalog, live: Catalog) -> list[str]:
     for name, (kind, table_name, sql) in expected.others.items():
         found = live.others.get(name)
         if found is None:
-            lines.append(f"{kind} {name} on {table_name} is missing" if kind != "view" else f"view {name} is missing")
+            lines.append(f"{kind} {_with_table(name, table_name)} is missing")
         elif found[2] != sql:
             lines.append(f"{kind} {name} is `{found[2]}`, should be `{sql}`")
         else:
             lines += _other_strings(f"{kind} {name}", expected.strings.get(name, ()), live.strings.get(name, ()))
     lines += (
-        f"{kind} {name} on {table_name} is not from a migration"
+        f"{kind} {_with_table(name, table_name)} is not from a migration"
         for name, (kind, table_name, _) in live.others.items()
         if table_name in expected.tables and name not in expected.others
     )
     return lines
+
+
+def _with_table(name: str, table: str) -> str:
+    return name if name == table or name.endswith(f" on {table}") else f"{name} on {table}"
 
 
 def _other_strings(what: str, expected: Iterable[str], live: Iterable[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     # Type checkers read these imports, and everybody else `_HOMES`.
+    from usage_store.engines.postgresql.catalogs.checks import damage, violations
     from usage_store.engines.postgresql.catalogs.list_tables import (
         hidden,
         kind_of,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         rename_table,
         tables_with,
     )
+    from usage_store.engines.postgresql.catalogs.schema_hash import Fingerprint
     from usage_store.engines.postgresql.connection.check_server import check_version, is_in_memory
     from usage_store.engines.postgresql.connection.error_messages import (
         is_disk_failure,
@@ -79,8 +81,10 @@ __all__ = [
     "NAME",
     "ON_A_SERVER",
     "VIOLATIONS_HINT",
+    "Fingerprint",
     "check_version",
     "close_all",
+    "damage",
     "driver_errors",
     "file_of",
     "hear_signals",
@@ -102,6 +106,7 @@ __all__ = [
     "refuse_readonly",
     "rename_table",
     "tables_with",
+    "violations",
     "write_transaction",
 ]
 

@@ -10,23 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from usage_store.models.postgresql.rows.configuration_row import active_configuration, reset_configuration
-    from usage_store.models.postgresql.rows.insert_rows import insert, insert_many, refused_because, register
+    from usage_store.models.postgresql.rows.insert_rows import (
+        check_session_id,
+        insert,
+        insert_many,
+        refused_because,
+        register,
+    )
     from usage_store.models.postgresql.rows.list_rows import of_session, recent, session_sizes
     from usage_store.models.postgresql.rows.pages_of_rows import count_between, pages
-    from usage_store.models.postgresql.rows.peewee_queries import prepare
+    from usage_store.models.postgresql.rows.peewee_queries import ReadingCursor, prepare, while_running, write_text
 
 _HOMES = {
     "rows.configuration_row": ("active_configuration", "reset_configuration"),
-    "rows.insert_rows": ("insert", "insert_many", "refused_because", "register"),
+    "rows.insert_rows": ("check_session_id", "insert", "insert_many", "refused_because", "register"),
     "rows.list_rows": ("of_session", "recent", "session_sizes"),
     "rows.pages_of_rows": ("count_between", "pages"),
-    "rows.peewee_queries": ("prepare",),
+    "rows.peewee_queries": ("ReadingCursor", "prepare", "while_running", "write_text"),
 }
 _MODULES = {"follow_events": "rows", "maintenance": "", "typescript_tables": "rows"}
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ReadingCursor",
     "active_configuration",
+    "check_session_id",
     "count_between",
     "insert",
     "insert_many",
@@ -38,6 +46,8 @@ __all__ = [
     "register",
     "reset_configuration",
     "session_sizes",
+    "while_running",
+    "write_text",
 ]
 
 

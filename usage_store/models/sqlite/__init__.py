@@ -10,17 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.models.sqlite.rows import follow_events
 from usage_store.models.sqlite.rows.configuration_row import active_configuration, reset_configuration
-from usage_store.models.sqlite.rows.insert_rows import insert, insert_many, refused_because, register
+from usage_store.models.sqlite.rows.insert_rows import (
+    check_session_id,
+    insert,
+    insert_many,
+    refused_because,
+    register,
+)
 from usage_store.models.sqlite.rows.list_rows import of_session, recent, session_sizes
 from usage_store.models.sqlite.rows.pages_of_rows import count_between, pages
-from usage_store.models.sqlite.rows.sql_functions import prepare
+from usage_store.models.sqlite.rows.peewee_queries import ReadingCursor, while_running
+from usage_store.models.sqlite.rows.sql_functions import prepare, write_text
 
 if TYPE_CHECKING:
     from usage_store.models.sqlite import maintenance
     from usage_store.models.sqlite.rows import typescript_tables
 
 __all__ = [
+    "ReadingCursor",
     "active_configuration",
+    "check_session_id",
     "count_between",
     "follow_events",
     "insert",
@@ -35,6 +44,8 @@ __all__ = [
     "reset_configuration",
     "session_sizes",
     "typescript_tables",
+    "while_running",
+    "write_text",
 ]
 
 

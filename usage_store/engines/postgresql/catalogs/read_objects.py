@@ -27,7 +27,7 @@ def read_objects(database: peewee.PostgresqlDatabase) -> list[SchemaObject]:
     else in the list: indexes of constraints, sequences of columns, indexes and triggers that partitions have from their
     table. Aggregates, operators and other rare kinds are left out, too.
     """
-    return [_object(*row) for row in _rows(database)]
+    return [_object(*row) for row in _rows(database) if row[-1] is not None]
 
 
 def spelled(name: str) -> str:

@@ -1,1 +1,20 @@
 """Copies of a PostgreSQL database: of its schema alone, and of its rows."""
+
+from usage_store.engines.postgresql.copies.compare_objects import compare
+from usage_store.engines.postgresql.copies.dump_commands import back_up_alone, back_up_rows, restore
+from usage_store.engines.postgresql.copies.hash_rows import read_rows, read_state, size
+from usage_store.engines.postgresql.copies.key_counters import raise_counters
+from usage_store.engines.postgresql.copies.watch_statements import silent_database, statements_of
+
+__all__ = [
+    "back_up_alone",
+    "back_up_rows",
+    "compare",
+    "raise_counters",
+    "read_rows",
+    "read_state",
+    "restore",
+    "silent_database",
+    "size",
+    "statements_of",
+]

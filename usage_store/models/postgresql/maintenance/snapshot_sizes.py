@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # The text as it is stored, compressed or not; the session's id in the row and in an index; and the rest of the row
 # with its index entries.
-ROW_BYTES = 160
+ROW_BYTES = 200
 BYTES = f"(pg_column_size({{0}}.snapshot_data) + 2 * octet_length({{0}}.session_id) + {ROW_BYTES})"
 _PART = f"""
 SELECT count(*), coalesce(sum(size), 0)::bigint, max(id)

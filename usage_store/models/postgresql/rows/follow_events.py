@@ -112,7 +112,7 @@ def unfollow(database: peewee.PostgresqlDatabase, recording: Recording) -> None:
     with _read_committed(database), recording():
         # The functions cannot stay without the triggers, and the notes mean nothing without the functions.
         for trigger, table in database.execute_sql(_MADE, (list(NAMES),)).fetchall():
-            database.execute_sql(f"DROP TRIGGER {trigger} ON {table}")
+            database.execute_sql(f"DROP TRIGGER {trigger} ON {table}".replace("%", "%%"))
         for name in NAMES:
             database.execute_sql(f"DROP FUNCTION IF EXISTS {name}()")
         database.execute_sql("DELETE FROM usage_sessions_ended")

@@ -24,7 +24,7 @@ _COLUMNS = "usage_snapshots (session_id, snapshot_data, snapshot_type, timestamp
 # An unknown session gives no row. An error, as of the foreign key, would end the transaction of the host.
 _INSERT = f"""
 INSERT INTO {_COLUMNS} SELECT session_id, %s, %s, %s FROM usage_sessions WHERE session_id = %s{{}} RETURNING id
-"""
+"""  # noqa: S608
 _ALONE = _INSERT.format("")
 # Without the lock, the foreign key raises an error if another connection is deleting the session. The lock needs the
 # right to update the session, so it is taken only where an error would do harm.
@@ -118,7 +118,7 @@ def _insert_in_parts(cursor: Any, rows: Sequence[Row]) -> int:
     for first in range(0, len(rows), _VALUES_ROWS):
         part = rows[first : first + _VALUES_ROWS]
         values = chain.from_iterable((row[0], row[1], row[3], row[4]) for row in part)
-        cursor.execute(f"INSERT INTO {_COLUMNS} VALUES {', '.join([_VALUES] * len(part))}", tuple(values))
+        cursor.execute(f"INSERT INTO {_COLUMNS} VALUES {', '.join([_VALUES] * len(part))}", tuple(values))  # noqa: S608
         total += cursor.rowcount
     return total
 
@@ -158,9 +158,10 @@ def register(database: peewee.PostgresqlDatabase, session_ids: Iterable[str]) ->
     for session_id in given:
         check_session_id(session_id)
     try:
-        return max(0, database.execute_sql(_REGISTER, (given,)).rowcount)
+        cursor = database.execute_sql(_REGISTER, (given,))
     except driver_errors(peewee.DatabaseError) as error:
         raise_of_a_statement(error, str(database.database))
+    return max(0, int(cursor.rowcount))
 
 
 def check_session_id(session_id: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from usage_store.models.fields.unreadable_text import WHY
 from usage_store.models.postgresql.rows.fetch_rows import fetch
-from usage_store.models.sqlite.rows.sql_functions import WHY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -60,6 +60,10 @@ def register(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int
         return max(0, _execute_many(database, _REGISTER, rows))
 
 
+def check_session_id(session_id: str) -> None:
+    """Do nothing: SQLite stores ids of any length."""
+
+
 def _execute_many(database: peewee.SqliteDatabase, sql: str, rows: Sequence[Sequence[Any]]) -> int:
     cursor = database.cursor()
     try:

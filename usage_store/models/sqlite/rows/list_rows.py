@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from usage_store.models.fields.column_types import NotUtf8
+from usage_store.models.fields.unreadable_text import NotUtf8, text_or_why
 from usage_store.models.sqlite.rows import block_format
 from usage_store.models.sqlite.rows.peewee_queries import fetch
-from usage_store.models.sqlite.rows.sql_functions import text_or_why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,25 +1,26 @@
-"""Peewee queries of the usage models. One row that cannot be read does not make the other rows unreadable.
+"""Read the rows of queries. One row that cannot be read does not make the other rows unreadable.
 
 A compacted text is read by the same connection that returned its row.
 """
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import peewee
-from peewee import Alias, Field, ModelAlias, ModelCompoundSelectQuery, ModelRaw, ModelSelect, Node
+from peewee import Alias, Field, Node
 
 from usage_store.engines.sqlite.connection.driver import driver_errors, is_standard
 from usage_store.engines.sqlite.connection.error_messages import raise_of_a_statement
-from usage_store.models.fields.column_types import NotUtf8, RowIdField
-from usage_store.models.sqlite.rows.snapshot_text_column import SnapshotTextField, TextAlias, damage
-from usage_store.models.sqlite.rows.sql_functions import WHY, text_by_connection, text_or_why
+from usage_store.models.fields.column_types import PayloadField, RowIdField
+from usage_store.models.fields.unreadable_text import WHY, NotUtf8, damage, text_or_why
+from usage_store.models.sqlite.rows.sql_functions import text_by_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     Rows = list[tuple[Any, ...]]
 
@@ -79,7 +80,16 @@ def _reads_ahead(connection: Any) -> bool:
     return not is_standard(connection)
 
 
-class _Cursor:
+def while_running(database: peewee.SqliteDatabase) -> AbstractContextManager[None]:
+    """Connect a database, and prepare its connection for a query of Peewee that is written and run in the block."""
+    if database.is_closed() and database.autoconnect:
+        database.connect()  # before peewee writes the SQL, so that this connection has the functions in the SQL
+    if database.is_closed() or not _reads_ahead(database.connection()):
+        return nullcontext()
+    return _lenient(database.connection())
+
+
+class ReadingCursor:
     """The cursor of a query, with the methods that peewee calls.
 
     If the rows become models, a model with an unreadable text raises an error only when the text is accessed. Otherwise
@@ -100,8 +110,8 @@ class _Cursor:
     def _is_text(self, number: int, name: str) -> bool:
         node = self._node(number)
         if name == "snapshot_data":
-            return isinstance(node, SnapshotTextField) or not isinstance(node, Field)
-        return isinstance(node, Alias) and isinstance(node.unwrap(), SnapshotTextField)
+            return isinstance(node, PayloadField) or not isinstance(node, Field)
+        return isinstance(node, Alias) and isinstance(node.unwrap(), PayloadField)
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
@@ -146,63 +156,3 @@ class _Cursor:
             if node.model is model if isinstance(node, RowIdField) else name == "id" and node is None:
                 return int(value)
         return None
-
-
-class _Reading:
-    """A query that reads its rows through a `_Cursor`."""
-
-    def _execute(self: Any, database: Any) -> Any:
-        if database.is_closed() and database.autoconnect:
-            database.connect()  # before peewee writes the SQL, so that this connection has the functions in the SQL
-        if database.is_closed() or not _reads_ahead(database.connection()):
-            return super()._execute(database)  # type: ignore[misc]  # of peewee's query
-        with _lenient(database.connection()):
-            return super()._execute(database)  # type: ignore[misc]  # of peewee's query
-
-    def _get_cursor_wrapper(self: Any, cursor: Any) -> Any:
-        made = self._constructor if self._row_type == peewee.ROW.CONSTRUCTOR else None
-        row_type = self._row_type or self.default_row_type
-        for_models = row_type == peewee.ROW.MODEL or (isinstance(made, type) and issubclass(made, peewee.Model))
-        wrapped = _Cursor(cursor, self._returning or (), for_models=for_models)
-        return super()._get_cursor_wrapper(wrapped)  # type: ignore[misc]  # of peewee's query
-
-
-def _compound(operation: str) -> Callable[[Any, Any], UsageCompound]:
-    def combine(self: Any, other: Any) -> UsageCompound:
-        return UsageCompound(self.model, self, operation, other)
-
-    return combine
-
-
-class _Combining(_Reading):
-    union_all = __add__ = _compound("UNION ALL")
-    union = __or__ = _compound("UNION")
-    intersect = __and__ = _compound("INTERSECT")
-    except_ = __sub__ = _compound("EXCEPT")
-
-
-class UsageCompound(_Combining, ModelCompoundSelectQuery):  # type: ignore[misc]  # as in peewee's stubs
-    """Peewee's UNION, INTERSECT or EXCEPT of queries."""
-
-
-class UsageSelect(_Combining, ModelSelect):
-    """Peewee's query of models."""
-
-
-class UsageRaw(_Reading, ModelRaw):
-    """Peewee's query of models by hand-written SQL."""
-
-
-class UsageAlias(ModelAlias):
-    """Peewee's alias of a model."""
-
-    def __getattr__(self, name: str) -> Any:
-        field = getattr(self.model, name)
-        if not isinstance(field, SnapshotTextField):
-            return super().__getattr__(name)
-        self.__dict__[name] = TextAlias.create(self, field)  # type: ignore[no-untyped-call]
-        return self.__dict__[name]
-
-    def select(self, *selection: Any) -> UsageSelect:
-        """Query the model under this name."""
-        return UsageSelect(self, selection or self.get_field_aliases())

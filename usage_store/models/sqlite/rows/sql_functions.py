@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.sqlite.connection.driver import frees_functions_without_lock
 from usage_store.errors import DamagedSnapshot
+from usage_store.models.fields.unreadable_text import text_or_why
 from usage_store.models.sqlite.rows import block_format
 
 if TYPE_CHECKING:
@@ -24,17 +25,13 @@ if TYPE_CHECKING:
 
     import peewee
 
-WHY = b"\0"  # the first byte of a blob that contains the reason why a text cannot be read
+# The text, with the column, the function and the schema as parameters. The statement itself reads the row's block.
+_TEXT = (
+    "CASE typeof({0}) WHEN 'blob' THEN {1}({0}, "
+    "(SELECT data FROM {2}usage_snapshot_blocks WHERE id = CAST({0} AS INTEGER))) ELSE {0} END"
+)
 
 _kept: list[object] = []  # never freed: see `frees_functions_without_lock`
-
-
-def text_or_why(read: Callable[[], str]) -> str | bytes:
-    """Return the text that `read` returns, or a blob with the reason if it raises DamagedSnapshot."""
-    try:
-        return read()
-    except DamagedSnapshot as damage:
-        return WHY + str(damage).encode(errors="backslashreplace")
 
 
 def register_usage_json(connection: Any) -> None:
@@ -74,6 +71,15 @@ def prepare(database: peewee.SqliteDatabase) -> None:
             # If the function exists already, SQLite refuses to replace it while a statement runs.
             with suppress(connection.OperationalError):
                 connection.create_function(name, functions[name][1], functions[name][0])
+
+
+def write_text(ctx: Any, column: peewee.Node, function: str, schema: str | None) -> Any:
+    """Write the SQL expression for the text of a snapshot, and return the context."""
+    sql = ctx._sql  # noqa: SLF001  the SQL written so far: the column is written once and copied, which is faster
+    begun = len(sql)
+    ctx.sql(column)
+    sql[begun:] = [_TEXT.format("".join(sql[begun:]), function, f'"{schema}".' if schema else "")]
+    return ctx
 
 
 def _usage_text(stored: Any, block: Any) -> Any:

@@ -7,28 +7,11 @@ from typing import Any
 import peewee
 from peewee import Alias, Cast, Column, FieldAccessor, FieldAlias, Negated, WrappedNode
 
-from usage_store.errors import DamagedSnapshot
 from usage_store.models.fields import snapshot_input
-from usage_store.models.fields.column_types import Checked, NotUtf8, TextColumn
-from usage_store.models.sqlite.rows.sql_functions import WHY, prepare
-
-# The text, with the column, the function and the schema as parameters. The statement itself reads the row's block.
-_TEXT = (
-    "CASE typeof({0}) WHEN 'blob' THEN {1}({0}, "
-    "(SELECT data FROM {2}usage_snapshot_blocks WHERE id = CAST({0} AS INTEGER))) ELSE {0} END"
-)
-
-
-def damage(row: int | None, value: Any) -> DamagedSnapshot:
-    """Return the error for a text that cannot be read. `row` is the id of its snapshot, or None if it is unknown."""
-    if isinstance(value, bytes) and value.startswith(WHY):
-        why = value.removeprefix(WHY).decode(errors="backslashreplace")
-    elif isinstance(value, bytes):
-        why = f"{value[:20]!r} was read without its block"
-    else:
-        why = "its text is not UTF-8" if isinstance(value, NotUtf8) else "its text cannot be read"
-    whose = "a snapshot (select its id to see which)" if row is None else f"snapshot {row}"
-    return DamagedSnapshot(f"{whose}: {why}")
+from usage_store.models.fields.column_types import PayloadField
+from usage_store.models.fields.differs_by_engine import database_of, engine_name
+from usage_store.models.fields.unreadable_text import WHY, NotUtf8, damage
+from usage_store.models.storage_interface import storage_called
 
 
 class _TextAccessor(FieldAccessor):
@@ -43,11 +26,12 @@ class _TextAccessor(FieldAccessor):
         return value
 
 
-class SnapshotTextField(Checked, TextColumn):
+class SnapshotTextField(PayloadField):
     """A text field whose texts may be stored in blocks. Reading the column always returns the text.
 
-    In SQL the field is written as a call of `usage_json()`, so the text can be compared, sorted and passed to
-    json_extract(). There, a text that cannot be read is NULL. On a model, reading such a text raises DamagedSnapshot.
+    Where texts may be in blocks, the field is written in SQL as a call of `usage_json()`, so the text can be compared,
+    sorted and passed to SQL functions. There, a text that cannot be read is NULL. On a model, reading such a text
+    raises DamagedSnapshot.
     """
 
     accessor_class = _TextAccessor
@@ -92,16 +76,11 @@ class SnapshotTextField(Checked, TextColumn):
 
     def spell(self, ctx: Any, function: str) -> Any:
         """Write the SQL expression for the text. Plain texts are returned unchanged."""
-        # This bound method is the only way to find the database of the query in the context.
-        database = getattr(ctx.state.conflict_statement, "__self__", None)
-        if isinstance(database, peewee.SqliteDatabase):
-            prepare(database)
-        sql = ctx._sql  # noqa: SLF001  the SQL written so far: the column is written once and copied, which is faster
-        begun = len(sql)
-        ctx.sql(self.stored())
-        schema = self.model._meta.schema
-        sql[begun:] = [_TEXT.format("".join(sql[begun:]), function, f'"{schema}".' if schema else "")]
-        return ctx
+        database = database_of(ctx)
+        storage = storage_called(engine_name(database))
+        if database is not None:
+            storage.prepare(database)
+        return storage.write_text(ctx, self.stored(), function, self.model._meta.schema)
 
 
 class TextAlias(FieldAlias):
