@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 HISTORY = {"version": "int", "name": "text", "applied_at": "int"}  # the columns, and what they hold
 _LOG = {
-    **{name: "int" for name in ("id", "version", "logged_at")},
-    **{name: "text" for name in ("name", "action", "checksum", "fingerprint")},
+    **dict.fromkeys(("id", "version", "logged_at"), "int"),
+    **dict.fromkeys(("name", "action", "checksum", "fingerprint"), "text"),
     "seconds": "float",
     "source": "bytes",
 }

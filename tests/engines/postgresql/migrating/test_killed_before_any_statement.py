@@ -81,7 +81,7 @@ def reset(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("direction", "every"),
-    [("up", 4), pytest.param("up", 1, marks=pytest.mark.long), pytest.param("down", 1, marks=pytest.mark.long)],
+    [("up", 8), pytest.param("up", 1, marks=pytest.mark.long), pytest.param("down", 1, marks=pytest.mark.long)],
 )
 def test_killed_before_any_statement_the_next_run_ends_the_same(
     tmp_path: Path, postgresql_url: str, direction: Direction, every: int

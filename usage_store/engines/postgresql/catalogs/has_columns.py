@@ -25,7 +25,7 @@ _HOLDS = {
 
 
 def has_columns(database: peewee.PostgresqlDatabase, table: str, columns: Mapping[str, str]) -> bool:
-    """Return whether a table has these columns, each of a type that holds `int`, `text`, `bytes` or `float`. Reads only.
+    """Return whether a table has these columns, each of a type for `int`, `text`, `bytes` or `float`. Reads only.
 
     The server compares values of other types with an error, so a table with such columns cannot be used.
     """
