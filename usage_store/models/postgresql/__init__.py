@@ -28,7 +28,7 @@ _HOMES = {
     "rows.pages_of_rows": ("count_between", "pages"),
     "rows.peewee_queries": ("ReadingCursor", "prepare", "while_running", "write_text"),
 }
-_MODULES = {"follow_events": "rows", "maintenance": "", "typescript_tables": "rows"}
+_MODULES = {"copy_rows": "rows", "follow_events": "rows", "maintenance": "", "typescript_tables": "rows"}
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
