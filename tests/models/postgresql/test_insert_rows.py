@@ -80,6 +80,17 @@ def test_a_text_that_is_not_json_is_refused_and_a_transaction_goes_on(
     assert stored(store_target) == ["1"]
 
 
+def test_json_that_is_too_deep_for_the_server_alone_is_refused_and_a_transaction_goes_on(
+    store: peewee.PostgresqlDatabase, store_target: Target
+) -> None:
+    store.execute_sql("SET max_stack_depth = '100kB'")
+    with store.atomic():
+        with pytest.raises(InvalidValue, match="JSON that is not nested this deeply"):
+            UsageSnapshot.record("s", "[" * 900 + "]" * 900)
+        UsageSnapshot.record("s", "1")
+    assert stored(store_target) == ["1"]
+
+
 def test_an_unknown_session_is_refused_and_a_transaction_goes_on(
     store: peewee.PostgresqlDatabase, store_target: Target
 ) -> None:
