@@ -38,11 +38,13 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
 
 
 def is_left_out(item: pytest.Item) -> bool:
-    """Return whether a case of a test with the marker `sample` is left out on servers: all but each tenth are."""
+    """Return whether a case does not run on servers: one of compacted rows, or nine of ten of those marked `sample`."""
     spec = getattr(item, "callspec", None)
-    if spec is None or spec.params.get("server", SQLITE) == SQLITE or item.get_closest_marker("sample") is None:
+    if spec is None or spec.params.get("server", SQLITE) == SQLITE:
         return False
-    return sum(number for name, number in spec.indices.items() if name != "server") % 10 != 0
+    if item.get_closest_marker("sample") is None:
+        return spec.params.get("compacted") is True
+    return bool(sum(number for name, number in spec.indices.items() if name != "server") % 10)
 
 
 def needs_postgresql(item: pytest.Item) -> bool:
