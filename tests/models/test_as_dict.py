@@ -83,7 +83,7 @@ def test_any_stored_value_becomes_json(usage_database: peewee.Database, path: Ta
     assert math.isinf(UsageSnapshot.get_by_id(ids[-3]).data)  # as json.loads reads it
 
 
-@pytest.mark.only_on("sqlite", "a server keeps no text that is not UTF-8, and none that is no JSON")
+@pytest.mark.only_on("sqlite", "texts that are no JSON")
 def test_ids_and_texts_that_are_not_utf8_are_decoded_as_by_os_fsdecode(path: Target) -> None:
     with raw(path) as other:
         other.execute("INSERT INTO usage_sessions (session_id) VALUES (CAST(x'ff61' AS TEXT))")
@@ -100,7 +100,7 @@ def test_ids_and_texts_that_are_not_utf8_are_decoded_as_by_os_fsdecode(path: Tar
     assert json.loads(json.dumps(odd.as_dict()))["session_id"] == os.fsdecode(b"\xffa")
 
 
-@pytest.mark.only_on("sqlite", "a server keeps no text that is not UTF-8, and none that is no JSON")
+@pytest.mark.only_on("sqlite", "texts that are no JSON")
 def test_a_damaged_snapshot_raises_the_same_error_as_its_data(path: Target) -> None:
     with raw(path) as other:
         for text in ("CAST(x'22ff22' AS TEXT)", "'{oops'"):

@@ -226,7 +226,7 @@ def test_each_rejection_is_an_error_of_its_own_type(usage_database: peewee.Datab
         assert type(caught.value) is error
 
 
-@pytest.mark.only_on("sqlite", "one writer locks out the others")
+@pytest.mark.only_on("sqlite", "writers")
 def test_a_locked_database_raises_and_does_not_count_as_bad_input(
     store_target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:

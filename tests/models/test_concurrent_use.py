@@ -207,7 +207,7 @@ def test_a_bulk_insert_killed_at_any_moment_leaves_all_or_nothing(
     assert kill_in_bulk(path, 2000, "done") == 2000
 
 
-@pytest.mark.only_on("sqlite", "the lock of a file")
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "lock"), [("delete", "EXCLUSIVE"), ("delete", "IMMEDIATE"), ("wal", "IMMEDIATE")])
 def test_init_database_waits_for_a_lock_and_then_raises(store_target: Target, mode: str, lock: str) -> None:

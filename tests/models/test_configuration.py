@@ -168,7 +168,7 @@ def test_one_warning_names_all_damaged_fields(writer: Any, caplog: pytest.LogCap
     assert all(name in record.getMessage() for name in DEFAULTS)
 
 
-@pytest.mark.only_on("sqlite", "a server keeps no text that is not UTF-8")
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
 @pytest.mark.parametrize("name", ["plan", "timezone"])
 def test_text_that_is_not_utf8_counts_as_damage_too(writer: Any, caplog: pytest.LogCaptureFixture, name: str) -> None:
     writer.execute("PRAGMA ignore_check_constraints = ON")
@@ -177,7 +177,7 @@ def test_text_that_is_not_utf8_counts_as_damage_too(writer: Any, caplog: pytest.
     assert len(caplog.records) == 1
 
 
-@pytest.mark.only_on("sqlite", "a server keeps no text that is not UTF-8")
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
 def test_a_host_that_reads_texts_as_bytes_also_gets_the_configuration(
     usage_database: peewee.Database, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -218,7 +218,7 @@ def test_a_field_that_callers_must_not_change_is_refused(writer: Any, name: Any)
     assert rows(writer) == before
 
 
-@pytest.mark.only_on("sqlite", "a server rounds and converts what is assigned to a column")
+@pytest.mark.only_on("sqlite", "assigned values")
 @pytest.mark.parametrize(("name", "value"), [("refresh_rate", 10.5), ("reset_hour", 5.5), ("refresh_rate", "ten")])
 def test_the_database_itself_refuses_other_types(writer: Any, name: str, value: Any) -> None:
     with pytest.raises(refusals()):

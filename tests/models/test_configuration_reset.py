@@ -65,6 +65,7 @@ def test_if_there_is_no_configuration_one_is_created_with_an_unused_id(writer: A
     assert created_at > 1000
 
 
+@pytest.mark.only_on("sqlite", "broken rows")
 def test_a_row_that_another_program_broke_is_not_taken_for_the_active_one(writer: Any) -> None:
     ignore_checks(writer)
     writer.execute("INSERT INTO usage_config (id, created_at, is_active) VALUES (9, 5, 7)")

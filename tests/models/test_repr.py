@@ -140,7 +140,7 @@ def test_a_repr_never_raises_whatever_was_assigned(model: type[Any], value: Any)
     assert len(repr(assigned)) < len(model._meta.sorted_fields) * MOST
 
 
-@pytest.mark.only_on("sqlite", "a server keeps no text that is not UTF-8")
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
 def test_a_repr_says_that_a_text_cannot_be_read(path: Target) -> None:
     with raw(path) as other:
         other.execute("DROP TRIGGER usage_snapshots_inserted")
@@ -157,7 +157,7 @@ def test_a_repr_says_that_a_text_cannot_be_read(path: Target) -> None:
         ]
 
 
-@pytest.mark.only_on("sqlite", "a server keeps no text that is not UTF-8")
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
 def test_a_repr_shows_invalid_times_and_ids_that_are_not_utf8(path: Target) -> None:
     with raw(path) as other:
         other.execute("DELETE FROM usage_sessions")
@@ -167,7 +167,7 @@ def test_a_repr_shows_invalid_times_and_ids_that_are_not_utf8(path: Target) -> N
     assert repr(UsageSnapshot(timestamp=None)) == "<UsageSnapshot without id, stats, None>"
 
 
-@pytest.mark.only_on("sqlite", "it is about files")
+@pytest.mark.only_on("sqlite", "files")
 def test_a_repr_names_the_file_of_a_database_and_the_directory_of_a_runner(
     usage_database: peewee.SqliteDatabase,
 ) -> None:

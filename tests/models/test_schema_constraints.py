@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-pytestmark = pytest.mark.only_on("sqlite", "the words of its errors")
+pytestmark = pytest.mark.only_on("sqlite", "words of an error")
 
 CONFIG_FIELDS = (
     *("plan", "custom_limit_tokens", "view", "timezone", "time_format", "theme"),

@@ -64,7 +64,7 @@ def test_removing_sessions_deletes_their_snapshots_and_no_others(
         assert kept_there == set(["kept"][: int(compacted)])
 
 
-@pytest.mark.only_on("sqlite", "it looks into the steps of this engine")
+@pytest.mark.only_on("sqlite", "steps of maintenance")
 def test_a_snapshot_that_is_inserted_while_its_session_is_removed_is_deleted_too(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
@@ -90,7 +90,7 @@ def test_the_host_s_events_stay_when_their_session_is_removed(
     assert rows(store_target, "SELECT session_id FROM events") == [("s",), ("s",)]
 
 
-@pytest.mark.only_on("sqlite", "a server tells the bytes of compressed texts")
+@pytest.mark.only_on("sqlite", "sizes of sessions")
 def test_sizes_count_snapshots_and_the_bytes_of_their_texts(
     usage_database: peewee.SqliteDatabase, tmp_path: Path
 ) -> None:
@@ -139,7 +139,7 @@ def test_bad_input_is_refused_and_nothing_changes(
     assert rows(store_target, "SELECT session_id FROM usage_sessions") == [("s",)]
 
 
-@pytest.mark.only_on("sqlite", "the trigger is in its words")
+@pytest.mark.only_on("sqlite", "SQL of a host")
 def test_if_the_database_refuses_one_session_none_is_registered(tmp_path: Path) -> None:
     path = filled(tmp_path / "usage.db", 300)
     with closing(init_database(path)):

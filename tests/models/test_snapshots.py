@@ -243,7 +243,7 @@ def test_pruning_deletes_older_snapshots_and_returns_their_number() -> None:
     assert [row[0] for row in stored()] == kept[1:]
 
 
-@pytest.mark.only_on("sqlite", "foreign keys can be off")
+@pytest.mark.only_on("sqlite", "foreign keys")
 def test_an_unknown_session_is_refused_also_without_foreign_keys(tmp_path: Path) -> None:
     host = peewee.SqliteDatabase(str(tmp_path / "usage.db"))
     with host.bind_ctx(MODELS), host.connection_context():
@@ -255,7 +255,7 @@ def test_an_unknown_session_is_refused_also_without_foreign_keys(tmp_path: Path)
         assert stored() == []
 
 
-@pytest.mark.only_on("sqlite", "foreign keys can be off")
+@pytest.mark.only_on("sqlite", "foreign keys")
 @pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
 def test_deleting_a_session_deletes_its_snapshots(store_target: Target, foreign_keys: str) -> None:
     add(session="s")

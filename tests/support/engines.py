@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.differences import DIFFERENCES
+
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
@@ -24,7 +26,10 @@ CONVERTED: tuple[str, ...] = ("models/",)  # files and folders whose tests of `u
 def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     """Return the databases of a test as parameters of the fixture `server`."""
     path = metafunc.definition.path
-    only = next((mark.args[0] for mark in metafunc.definition.iter_markers("only_on")), None)
+    only = None
+    for mark in metafunc.definition.iter_markers("only_on"):
+        only, difference = mark.args
+        assert difference in DIFFERENCES, f"{difference} is not in tests/support/differences.py"
     for engine in ("sqlite", "postgresql"):
         if engine in path.relative_to(TESTS).parts:
             only = engine
