@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MODULES = {
     **dict.fromkeys(("backup", "restore", "rehearse"), "usage_store.cli.backup_commands"),
     **dict.fromkeys(("maintain", "convert"), "usage_store.cli.usage_commands"),
+    "copy": "usage_store.cli.copy_command",
     "create": "usage_store.cli.create_command",
 }
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A command: its line in the list of commands, its argument, and the options that not every command has."""
+    """A command: its line in the list of commands, its arguments, and the options that not every command has."""
 
     summary: str
     argument: str = ""
@@ -65,6 +65,7 @@ COMMANDS: Mapping[Words, Command] = {
             "--dry-run",
         ),
     ),
+    ("copy",): Command("copy all rows to another database", "SOURCE TARGET", ("--resume", "--verify", "--mode")),
     ("convert",): Command("convert a database of the original TypeScript monitor", "[DATABASE]"),
 }
 

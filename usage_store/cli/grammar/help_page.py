@@ -71,7 +71,7 @@ def _words_of_art(words: Words) -> list[str]:
     """Name the words that a page uses, and those that their explanations use, in the order of the list."""
     command = COMMANDS[words]
     options = [OPTIONS[name]["help"] for name in (*command.options, *COMMON)]
-    argument = [ARGUMENTS[command.argument]["help"]] if command.argument else []
+    argument = [ARGUMENTS[name]["help"] for name in command.argument.split()]
     commands = [f"{COMMANDS[*words, name].argument} {COMMANDS[*words, name].summary}" for name in within(words)]
     codes = [EXIT_CODES[code] for code in PAGES[words].exit_codes]
     text = " ".join((PAGES[words].text, *options, *argument, *commands, *codes))

@@ -82,9 +82,9 @@ def _renamed(text: str) -> tuple[str, str]:
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--database": {
         "metavar": "PATH|URL|MODULE:NAME",
-        "help": "the database: a path, a sqlite:/// or postgresql:// URL, or MODULE:NAME for a Peewee database in your own code, "
-        "which is imported; default: $USAGE_STORE_DATABASE, else the setting `database`, else usage.db in the current "
-        "folder",
+        "help": "the database: a path, a sqlite:/// or postgresql:// URL, or MODULE:NAME for a Peewee database in your "
+        "own code, which is imported; default: $USAGE_STORE_DATABASE, else the setting `database`, else usage.db in "
+        "the current folder",
     },
     "--wait": {
         "type": seconds,
@@ -214,6 +214,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "action": "store_true",
         "help": "renumber the blocks, once, if version 2 made them: after that no other database has the same numbers",
     },
+    "--resume": {"action": "store_true", "help": "go on with a copy of the same source that was stopped"},
+    "--verify": {"action": "store_true", "help": "copy nothing, and only compare the two databases"},
     "--dry-run": {"action": "store_true", "help": "change nothing, and print what would be done"},
 }
 COMMON = ("--database", "--wait", "--json", "--verbose")
@@ -231,6 +233,12 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
         "help": "the program that applied the migrations: playhouse (for playhouse.migrations) or peewee_migrate",
     },
     "FILE": {"dest": "file", "type": path, "metavar": "FILE", "help": "the backup file to restore"},
+    "SOURCE": {"dest": "source", "metavar": "SOURCE", "help": "the database to read, as with --database"},
+    "TARGET": {
+        "dest": "target",
+        "metavar": "TARGET",
+        "help": "the database to write, as with --database: an empty one, or a file that does not exist yet",
+    },
     "[DATABASE]": {
         "dest": "argument",
         "nargs": "?",

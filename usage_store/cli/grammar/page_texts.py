@@ -158,6 +158,14 @@ PAGES: Mapping[tuple[str, ...], Page] = {
         "--retention-days 30 --max-bytes 2G --database usage.db",
         (1,),
     ),
+    ("copy",): Page(
+        "Copy the usage tables of SOURCE to TARGET, from SQLite to PostgreSQL, back, or within one of them: the "
+        "configuration, the sessions, and every snapshot with its id. SOURCE is only read. Other processes may go on "
+        "writing to it, and --resume brings what they wrote. At the end both are compared, with a hash for each "
+        "session. Rows that TARGET cannot hold are listed before anything is written.",
+        "usage.db postgresql://me@server/app",
+        (1, 3, 4, 5, 7),
+    ),
     ("convert",): Page(
         "Convert a database that the original TypeScript monitor made, in one transaction: its tables become those of "
         "version 1 of this package, with every row and id. A database that is converted already is not changed.",

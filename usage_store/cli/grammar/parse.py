@@ -75,11 +75,12 @@ def _split(argv: Sequence[str], prog: str, door: Words) -> tuple[Words, list[str
     if arguments and not COMMANDS[words].argument:
         raise ConfigurationError(_unknown_command(arguments[0], words, typed))
     taken = [option for option in options if may_have_no_value(option) and option in rest]
-    missing = COMMANDS[words].argument if not arguments and not set(options).intersection(_ALWAYS) else ""
+    wanted = COMMANDS[words].argument.split()
+    missing = "".join(wanted[:1]) if not arguments and not set(options).intersection(_ALWAYS) else ""
     if taken and missing[:1].isalpha():  # an argument in brackets may be missing
         raise ConfigurationError(f"{missing} is missing, or was read as the value of {taken[0]}; write it before that")
-    if len(arguments) > 1:
-        raise ConfigurationError(f"{_cut(arguments[1])} is one argument too many for `{typed}`; {_see(typed)}")
+    if surplus := arguments[len(wanted) :]:
+        raise ConfigurationError(f"{_cut(surplus[0])} is one argument too many for `{typed}`; {_see(typed)}")
     return words, [*rest, *(["--", *arguments] if arguments else [])]
 
 
@@ -177,8 +178,11 @@ def _parser(words: Words, typed: str) -> _Parser:
     command, parser = COMMANDS[words], _Parser(words, typed)
     parser.set_defaults(words=words, **_DEFAULTS, **_NO_SETTINGS)
     if command.argument:
-        known: dict[str, Any] = dict(ARGUMENTS[command.argument])
-        parser.add_argument_group("argument").add_argument(known.pop("dest"), **known)
+        names = command.argument.split()
+        group = parser.add_argument_group("argument" if len(names) == 1 else "arguments")
+        for name in names:
+            known: dict[str, Any] = dict(ARGUMENTS[name])
+            group.add_argument(known.pop("dest"), **known)
     own = [name for name in command.options if name not in MIGRATION_FILES]
     if own:
         _add(parser.add_argument_group(f"options of {words[-1]}"), own)

@@ -23,12 +23,13 @@ from usage_store.models.postgresql.rows.peewee_queries import ReadingCursor, pre
 
 if TYPE_CHECKING:
     from usage_store.models.postgresql import maintenance
-    from usage_store.models.postgresql.rows import follow_events, typescript_tables
+    from usage_store.models.postgresql.rows import copy_rows, follow_events, typescript_tables
 
 __all__ = [
     "ReadingCursor",
     "active_configuration",
     "check_session_id",
+    "copy_rows",
     "count_between",
     "follow_events",
     "insert",
@@ -50,6 +51,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     homes = {
+        "copy_rows": f"{__name__}.rows",
         "follow_events": f"{__name__}.rows",
         "maintenance": __name__,
         "typescript_tables": f"{__name__}.rows",

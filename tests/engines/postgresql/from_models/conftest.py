@@ -21,7 +21,7 @@ class Project:
     """A PostgreSQL schema and the migrations that were made for it."""
 
     def __init__(self, url: str) -> None:
-        self.database = open_database(url)
+        self.database: peewee.PostgresqlDatabase = open_database(url)  # type: ignore[assignment]
         self.files: list[dict[str, Any]] = []
 
     def run(self, *statements: str) -> None:

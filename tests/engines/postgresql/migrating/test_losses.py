@@ -33,7 +33,6 @@ DECLARE = "if that is meant, declare deletes = "
 
 
 def run(runs: Runs, database: peewee.Database, *statements: str, head: str = "", body: str = "") -> None:
-    runs(database, _001_start=START).migrate()
     source = head + (python(body) if body else sql(*statements, down=None))
     runs(database, _001_start=START, _002_loses=source).migrate()
 

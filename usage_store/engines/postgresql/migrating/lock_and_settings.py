@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
+from usage_store.engines.postgresql.connection.check_server import is_pooled
 from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.open_server import refuse_readonly
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
@@ -94,11 +95,11 @@ class _Run:
     def set_up(self) -> None:
         connection = self._database.connection()
         if connection is not self._connection:
+            if is_pooled(self._database):
+                raise ConfigurationError(_POOLED)
             schema, pid, before = self._ask(
                 f"SELECT current_schema(), pg_backend_pid(), current_setting('{_NOTICES_DEATH}')"
             )
-            if pid != connection.info.backend_pid:
-                raise ConfigurationError(_POOLED)
             self._key, self._pid, self._before = key_of(schema, self._table), pid, before
             self._acquire(f"{schema}.{self._table}")
             self._connection = connection

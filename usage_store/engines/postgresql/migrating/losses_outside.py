@@ -77,7 +77,7 @@ class OutsideGuard(Guard):
         text = kinds.without_comments(sql)
         self._statements.append(text)
         with self._unseen():
-            reason = self._undeclared(text) or self._of_the_runner(text)
+            reason = self._of_the_runner(text) or self._undeclared(text)
             if reason is not None:
                 self._refuse(reason)
             if kinds.is_concurrent(text) and is_idle(self._database):

@@ -44,7 +44,7 @@ def insert(database: peewee.SqliteDatabase, row: Row) -> int | None:
 
 def insert_many(database: peewee.SqliteDatabase, rows: Sequence[Row]) -> int:
     """Insert snapshots and return their number. Raises IntegrityError at the first row that `insert` would refuse."""
-    return _execute_many(database, _INSERT, rows)
+    return execute_many(database, _INSERT, rows)
 
 
 def refused_because(database: peewee.SqliteDatabase, text: str, session_id: str) -> tuple[bool, bool]:
@@ -57,14 +57,15 @@ def register(database: peewee.SqliteDatabase, session_ids: Iterable[str]) -> int
     """Register sessions, all or none, and return how many were not registered before."""
     rows = [(session_id,) for session_id in session_ids]
     with write_transaction(database):
-        return max(0, _execute_many(database, _REGISTER, rows))
+        return max(0, execute_many(database, _REGISTER, rows))
 
 
 def check_session_id(session_id: str) -> None:
     """Do nothing: SQLite stores ids of any length."""
 
 
-def _execute_many(database: peewee.SqliteDatabase, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+def execute_many(database: peewee.SqliteDatabase, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+    """Run a statement once for each row of values, and return the number of changed rows."""
     cursor = database.cursor()
     try:
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in peewee's stubs

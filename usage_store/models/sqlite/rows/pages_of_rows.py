@@ -33,11 +33,11 @@ def pages(database: peewee.SqliteDatabase, window: Window) -> Iterator[Rows]:
         f"{SNAPSHOTS} WHERE {condition} timestamp = ? AND id {after} ? ORDER BY id {way} LIMIT {_PAGE_ROWS}"
     )
     since, until = window.since, window.until
-    while rows := fetch(database, span, (*params, since, until), _page):
+    while rows := fetch(database, span, (*params, since, until), one_page):
         while rows:
             yield rows
             last_id, _, _, _, second, *_ = rows[-1]
-            rows = fetch(database, rest_of_second, (*params, second, last_id), _page)
+            rows = fetch(database, rest_of_second, (*params, second, last_id), one_page)
         since, until = (since, second) if window.newest_first else (second + 1, until)
 
 
@@ -64,7 +64,7 @@ def _bindable(session_id: str) -> str | bytes:
     return session_id if stored == session_id.encode(errors="ignore") else stored
 
 
-def _page(found: Iterable[tuple[Any, ...]]) -> Rows:
+def one_page(found: Iterable[tuple[Any, ...]]) -> Rows:
     """Read the rows of a statement until they fill a page."""
     rows: Rows = []
     size = 0

@@ -1,0 +1,144 @@
+"""Copies of stores: from each engine to each, with every row, its id and its time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.copy_store.conftest import ROWS, content, fill
+from tests.support.databases import opened, rows, script
+from usage_store import close_database, init_database, insert_usage_snapshot
+from usage_store.copy_store import compare_stores, copy_store
+from usage_store.errors import ConfigurationError, MigrationsPending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.copy_store.conftest import Target
+    from usage_store.copy_store import Copied
+
+
+def copied(source: Target, target: Target, **options: bool) -> Copied:
+    with opened(source) as one, opened(target) as other:
+        return copy_store(one, other, **options)
+
+
+@pytest.mark.parametrize(("one", "other"), [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite")])
+def test_a_copy_has_every_row_with_its_id_and_its_time(places: Callable[[str], Target], one: str, other: str) -> None:
+    source, target = places(one), places(other)
+    fill(source)
+    done = copied(source, target)
+    assert (done.ok, done.copied, done.snapshots, done.configurations) == (True, ROWS, ROWS, 1)
+    assert [(each.session_id, each.snapshots) for each in done.sessions] == [
+        ("none \N{SNOWMAN}", 0),
+        ("one", ROWS // 2),
+        ("two", ROWS // 2),
+    ]
+    assert content(target) == content(source)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_no_id_is_given_twice_after_a_copy(compacted: Path, places: Callable[[str], Target], engine: str) -> None:
+    target = places(engine)
+    copied(compacted, target)
+    init_database(target)
+    made = insert_usage_snapshot({"session_id": "one", "snapshot_data": {}})
+    close_database()
+    assert made is not None
+    assert made.id == ROWS + 2
+
+
+def test_compacted_snapshots_go_to_the_server_and_back_byte_for_byte(
+    compacted: Path, postgresql_url: str, tmp_path: Path
+) -> None:
+    assert rows(compacted, "SELECT count(*) FROM usage_snapshot_blocks") != [(0,)]
+    there, back = copied(compacted, postgresql_url), copied(postgresql_url, tmp_path / "back.db")
+    assert there.ok
+    assert back.sessions == there.sessions
+    assert content(tmp_path / "back.db") == content(compacted)
+
+
+def test_a_target_with_rows_is_refused(compacted: Path, postgresql_url: str) -> None:
+    copied(compacted, postgresql_url)
+    before = content(postgresql_url)
+    with pytest.raises(ConfigurationError, match="the target has 300 snapshots; copy to an empty database"):
+        copied(compacted, postgresql_url)
+    assert content(postgresql_url) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO usage_sessions (session_id) VALUES ('mine')",
+        "UPDATE usage_config SET plan = 'pro', created_at = 1",
+    ],
+)
+def test_a_target_with_a_session_or_a_configuration_of_its_own_is_refused(
+    compacted: Path, places: Callable[[str], Target], change: str
+) -> None:
+    target = places("postgresql")
+    init_database(target)
+    close_database()
+    script(target, change)
+    with pytest.raises(ConfigurationError, match="the target is not empty: it"):
+        copied(compacted, target)
+
+
+def test_a_copy_of_another_source_is_not_resumed(compacted: Path, postgresql_url: str) -> None:
+    copied(compacted, postgresql_url)
+    script(postgresql_url, "UPDATE usage_snapshots SET snapshot_data = '{}' WHERE id = 7")
+    with pytest.raises(ConfigurationError, match=r"is not a copy of this source: its snapshot 7 is not in the source"):
+        copied(compacted, postgresql_url, resume=True)
+
+
+def test_the_same_database_is_refused(compacted: Path) -> None:
+    with pytest.raises(ConfigurationError, match="source and target are the same database"):
+        copied(compacted, compacted)
+
+
+def test_a_source_that_is_not_up_to_date_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MigrationsPending), opened(tmp_path / "empty.db") as one, opened(tmp_path / "new.db") as other:
+        copy_store(one, other)
+    assert not rows(tmp_path / "new.db", "SELECT name FROM sqlite_master")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("UPDATE usage_config SET plan = 'pro'", "the configurations differ"),
+        (
+            "INSERT INTO usage_sessions (session_id) VALUES ('mine')",
+            "session mine is only in the target",
+        ),
+        ("DELETE FROM usage_sessions WHERE session_id LIKE 'none%'", "session none \N{SNOWMAN} is only in the source"),
+        (
+            "UPDATE usage_sessions SET created_at = 1 WHERE session_id = 'one'",
+            "session one: its snapshots or its time of registration differ",
+        ),
+        (
+            "DELETE FROM usage_snapshots WHERE id = 2",
+            "session two: 149 snapshots in the target, 150 in the source",
+        ),
+        (
+            "UPDATE usage_snapshots SET snapshot_data = snapshot_data || ' ' WHERE id = 2",
+            "session two: its snapshots or its time of registration differ",
+        ),
+        (
+            "UPDATE usage_snapshots SET timestamp = timestamp + 1 WHERE id = 2",
+            "session two: its snapshots or its time of registration differ",
+        ),
+        (
+            "UPDATE usage_snapshots SET id = 1000 WHERE id = 2",
+            "session two: its snapshots or its time of registration differ",
+        ),
+    ],
+)
+def test_verify_finds_each_difference(compacted: Path, postgresql_url: str, change: str, line: str) -> None:
+    copied(compacted, postgresql_url)
+    script(postgresql_url, change)
+    with opened(compacted) as one, opened(postgresql_url) as other:
+        _, lines = compare_stores(one, other)
+        assert lines == (line,)
+        assert copy_store(one, other, verify=True).differences == (line,)

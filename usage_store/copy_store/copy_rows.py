@@ -1,0 +1,152 @@
+"""Copy a store of usage snapshots to another database, and go on with a copy that was stopped."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from usage_store.copy_store.compare_stores import SessionHash, Sums, compared
+from usage_store.copy_store.rows_that_fit import unfit, unfit_rows
+from usage_store.copy_store.same_copy import first_id, missing_ids, refuse_other_sessions
+from usage_store.copy_store.store import BEFORE_ALL, CONFIGURATION, TABLES, Store
+from usage_store.engines import connected
+from usage_store.errors import ConfigurationError
+from usage_store.migrate_usage_tables import migrate, refuse_pending
+from usage_store.models.fields.snapshot_hash import snapshot_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import peewee
+
+    Progress = Callable[[str, int, int], object]
+
+_ROWS = 5000  # of a transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """The result of a copy.
+
+    `copied` is how many snapshots this call has written, `sessions` are those of the source. `refused` has one line for
+    each row that the target cannot hold; then nothing was written. `differences` has one line for each difference.
+    """
+
+    configurations: int
+    snapshots: int
+    copied: int
+    sessions: tuple[SessionHash, ...]
+    refused: tuple[str, ...]
+    differences: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the two stores are the same."""
+        return not self.refused and not self.differences
+
+
+def copy_store(
+    source: peewee.Database | peewee.DatabaseProxy,
+    target: peewee.Database | peewee.DatabaseProxy,
+    *,
+    resume: bool = False,
+    verify: bool = False,
+    wait: float = 30,
+    on_progress: Progress = lambda _what, _done, _total: None,
+) -> Copied:
+    """Copy configurations, sessions and snapshots with their ids and times, and compare the two stores.
+
+    The databases may be of either engine. The source is only read, and others may write to both meanwhile. Compacted
+    snapshots are copied as plain texts. The snapshots are written in short transactions. A copy that was stopped goes
+    on with `resume`. With `verify`, nothing is written. `wait` is the number of seconds to wait for the migration lock
+    of the target.
+
+    Raises MigrationsPending for a source whose tables are not up to date. Raises ConfigurationError for a target that
+    is not empty; with `resume`, for a target with rows that the source does not have.
+    """
+    started = time.perf_counter()
+    one, other = Store(source), Store(target)
+    if one.name == other.name:
+        raise ConfigurationError(f"{one.name}: source and target are the same database")
+    with ExitStack() as stack:
+        for store in (one, other):
+            stack.enter_context(connected(store.database))
+        refuse_pending(one.database)
+        copied, sums, refused = 0, None, tuple[str, ...]()
+        if verify:
+            refuse_pending(other.database)
+        else:
+            copied, sums, refused = _Copy(one, other, on_progress).run(wait, resume=resume)
+        sessions, lines = ((), ()) if refused else compared(one, other, on_progress, sums)
+        total = sum(session.snapshots for session in sessions)
+        seconds = time.perf_counter() - started
+        return Copied(len(one.configurations()), total, copied, sessions, refused, lines, seconds)
+
+
+class _Copy:
+    """A copy of one store to another. The next row to be copied is `_next`."""
+
+    def __init__(self, source: Store, target: Store, on_progress: Progress) -> None:
+        self.source, self.target, self.on_progress = source, target, on_progress
+        self._sessions: dict[str, int] = {}  # those that are in the target
+        self._checked = BEFORE_ALL  # up to this id, the rows are known to fit
+        self._next: tuple[Any, ...] | None = None
+        self._done = self._total = 0
+        self._sums = Sums()
+
+    def run(self, wait: float, *, resume: bool) -> tuple[int, Sums | None, tuple[str, ...]]:
+        """Copy all rows that the target lacks.
+
+        Returns their number, the sums of the source if all rows were copied, and a line for each row that does not fit.
+        """
+        last = first_id(self.target, resume=resume)
+        refuse_other_sessions(self.source, self.target)
+        missing = missing_ids(self.source, self.target)
+        after = min(missing) - 1 if missing else last
+        refused = tuple(unfit_rows(self.source, self.target, after, self.on_progress))
+        if refused:
+            return 0, None, refused
+        self._total, self._checked = self.source.count(last)
+        self._total += len(missing)
+        migrate(self.target.database, wait, follow_events=True)
+        self._put_sessions()
+        rows = self.target.rows
+        rows.put_configurations(self.target.database, CONFIGURATION, self.source.configurations())
+        if missing:  # they became visible in the source only after later ones were copied
+            found = (row for row in self.source.snapshots(after) if row[0] in missing)
+            self._put_snapshots(islice(found, len(missing)))
+        self._put_snapshots(self.source.snapshots(last))
+        for table, highest in self.source.rows.last_ids(self.source.database, TABLES).items():
+            rows.raise_ids(self.target.database, table, highest)
+        return self._done, self._sums if last == BEFORE_ALL else None, ()
+
+    def _put_sessions(self) -> None:
+        self._sessions = self.source.sessions()
+        self.target.rows.put_sessions(self.target.database, self._sessions)
+
+    def _put_snapshots(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._next = next(rows, None)
+        while self._next is not None:
+            if self._next[1] not in self._sessions:
+                self._put_sessions()  # this one came during the copy
+            self.target.rows.put_snapshots(self.target.database, self._part(rows))
+
+    def _part(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of one transaction. It ends before a row of a session that is not in the target yet."""
+        for number in range(_ROWS):
+            row = self._next
+            if row is None or (number and row[1] not in self._sessions):
+                return
+            why = unfit(self.target, row, self._sessions) if row[0] > self._checked else None
+            if why is not None:
+                raise ConfigurationError(f"snapshot {row[0]} came during the copy; the target cannot hold it: {why}")
+            yield row
+            self._sums.add(row[1], snapshot_hash(row))
+            self._done += 1
+            if self._done % 1000 == 0 or self._done == self._total:
+                self.on_progress("snapshots copied", self._done, max(self._total, self._done))
+            self._next = next(rows, None)

@@ -1,0 +1,62 @@
+"""One side of a copy: a database with the functions of its storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines import name_of, unwrap
+from usage_store.models.fields.allowed_values import CONFIG_RULES
+from usage_store.models.storage_interface import storage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import peewee
+
+CONFIGURATION = ("id", *CONFIG_RULES, "created_at", "updated_at", "is_active")
+TABLES = ("usage_config", "usage_snapshots")  # those with ids of their own
+_COUNTS = "SELECT session_id, count(*) FROM usage_snapshots GROUP BY session_id"
+BEFORE_ALL = -(2**63)  # below every id
+
+
+class Store:
+    """A database with the usage tables."""
+
+    def __init__(self, database: peewee.Database | peewee.DatabaseProxy) -> None:
+        self.database: Any = unwrap(database)
+        self.rows = storage_of(self.database).copy_rows
+        self.name = name_of(self.database)
+        storage_of(self.database).prepare(self.database)
+
+    def exists(self) -> bool:
+        """Return whether the usage tables are there. Reads only."""
+        return {"usage_config", "usage_sessions", "usage_snapshots"}.issubset(self.database.get_tables())
+
+    def configurations(self) -> list[tuple[Any, ...]]:
+        """Return all configurations by their ids, with the columns of `CONFIGURATION`. Reads only."""
+        sql = f"SELECT {', '.join(CONFIGURATION)} FROM usage_config ORDER BY id"  # noqa: S608
+        return [tuple(row) for row in self.database.execute_sql(sql).fetchall()]
+
+    def sessions(self) -> dict[str, int]:
+        """Return the sessions with the times of their registration (seconds, UTC). Reads only."""
+        return self.rows.sessions(self.database)
+
+    def snapshots(self, after: int = BEFORE_ALL) -> Iterator[tuple[Any, ...]]:
+        """Yield the snapshots with ids above `after` by their ids. Reads only."""
+        for page in self.rows.pages(self.database, after):
+            yield from page
+
+    def hashes(self) -> Iterator[tuple[int, str, int]]:
+        """Yield id, session id and hash of every snapshot. Reads only."""
+        for page in self.rows.hashes(self.database):
+            yield from page
+
+    def count(self, after: int = BEFORE_ALL) -> tuple[int, int]:
+        """Return how many snapshots have ids above `after`, and the highest id. Reads only."""
+        sql = f"SELECT count(*), max(id) FROM usage_snapshots WHERE id > {after:d}"  # noqa: S608
+        number, last = self.database.execute_sql(sql).fetchone()
+        return int(number), after if last is None else int(last)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of snapshots of each session that has one. Reads only."""
+        return dict(self.database.execute_sql(_COUNTS).fetchall())

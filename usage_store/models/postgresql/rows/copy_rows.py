@@ -1,0 +1,143 @@
+"""Read and write whole stores for `usage_store.copy_store`: every row with its id, in short statements."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import peewee
+
+from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.error_messages import raise_of_a_statement
+from usage_store.engines.postgresql.connection.names import name_of
+from usage_store.engines.postgresql.connection.write_transaction import write_transaction
+from usage_store.errors import InvalidValue
+from usage_store.models.fields import snapshot_input
+from usage_store.models.fields.snapshot_hash import HASH_BYTES
+from usage_store.models.postgresql.rows.fetch_rows import fetch
+from usage_store.models.postgresql.rows.insert_rows import check_session_id, refused_because
+from usage_store.models.postgresql.rows.list_rows import COLUMNS, snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+_PAGE_ROWS, _PAGE_BYTES = 1000, 4 * 2**20  # a page ends with the row that reaches one of the two
+_PAGE = f"""
+SELECT {COLUMNS} FROM (SELECT {COLUMNS}, sum(octet_length(snapshot_data)) OVER (
+    ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM (SELECT {COLUMNS} FROM usage_snapshots WHERE id > %s ORDER BY id LIMIT {_PAGE_ROWS}) AS p
+) AS s WHERE before IS NULL OR before < {_PAGE_BYTES} ORDER BY id
+"""  # noqa: S608
+_HASHED_ROWS = 5000
+_LINE = "convert_to(concat_ws(' ', id, snapshot_type, timestamp, snapshot_data), 'UTF8')"
+_HASHES = f"""
+SELECT id, session_id, ('x' || encode(substring(sha256({_LINE}) FROM 1 FOR {HASH_BYTES}), 'hex'))::bit(64)::bigint
+FROM usage_snapshots WHERE id > %s ORDER BY id LIMIT {_HASHED_ROWS}
+"""  # noqa: S608
+_SESSIONS = 'SELECT session_id, created_at FROM usage_sessions ORDER BY session_id COLLATE "C"'
+_PUT_SESSIONS = """
+INSERT INTO usage_sessions (session_id, created_at) SELECT * FROM unnest(%s::text[], %s::bigint[])
+ON CONFLICT (session_id) DO UPDATE SET created_at = excluded.created_at
+WHERE usage_sessions.created_at <> excluded.created_at
+"""
+_COPY = f"COPY usage_snapshots ({COLUMNS}) FROM STDIN"
+_INSERT = f"INSERT INTO usage_snapshots ({COLUMNS}) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
+_LAST = "SELECT pg_sequence_last_value(pg_get_serial_sequence('{0}', 'id')::regclass)"
+_RAISE = """
+SELECT setval(pg_get_serial_sequence('{0}', 'id'), last) FROM (SELECT greatest(%s::bigint, (SELECT max(id) FROM {0}),
+  pg_sequence_last_value(pg_get_serial_sequence('{0}', 'id')::regclass)) AS last) AS l WHERE last >= 1
+"""
+
+
+def not_json(database: peewee.PostgresqlDatabase, after: int) -> frozenset[int]:  # noqa: ARG001  the interface
+    """Return no ids: the server takes only JSON."""
+    return frozenset()
+
+
+def unfit(database: peewee.PostgresqlDatabase, session_id: str, text: str, *, is_json: bool) -> str | None:
+    """Return why this server cannot hold a session id or a text, or None if it can. Reads only.
+
+    SQLite takes no text for JSON that is nested too deeply for the server, so `is_json` saves the time of a proof.
+    """
+    try:
+        check_session_id(session_id)
+        if "\0" in session_id:
+            return "its session id has the character NUL"
+        if "\0" in text:
+            return "its text has the character NUL"
+        if is_json:
+            return None
+        snapshot_input.prove(text)
+    except InvalidValue as error:
+        return str(error)
+    if snapshot_input.may_be_deep(text) and not refused_because(database, text, session_id)[0]:
+        return "its JSON is nested too deeply for the server"
+    return None
+
+
+def pages(database: peewee.PostgresqlDatabase, after: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the snapshots with ids above `after` by id, in lists of rows as `recent()` returns them. Reads only."""
+    while rows := snapshots(database, _PAGE, (after,)):
+        yield rows
+        after = rows[-1][0]
+
+
+def hashes(database: peewee.PostgresqlDatabase) -> Iterator[list[tuple[int, str, int]]]:
+    """Yield id, session id and hash of every snapshot by id, in lists. The server makes the hashes. Reads only."""
+    after = -(2**63)
+    while rows := fetch(database, _HASHES, (after,)):
+        yield rows
+        after = rows[-1][0]
+
+
+def sessions(database: peewee.PostgresqlDatabase) -> dict[str, int]:
+    """Return the sessions with the times of their registration (seconds, UTC). Reads only."""
+    return dict(fetch(database, _SESSIONS))
+
+
+def put_configurations(database: peewee.PostgresqlDatabase, columns: Sequence[str], rows: Sequence[Any]) -> None:
+    """Replace all configurations."""
+    places = ", ".join(["%s"] * len(columns))
+    with _writing(database):
+        database.execute_sql("DELETE FROM usage_config")
+        for row in rows:
+            database.execute_sql(f"INSERT INTO usage_config ({', '.join(columns)}) VALUES ({places})", row)  # noqa: S608
+
+
+def put_sessions(database: peewee.PostgresqlDatabase, rows: Mapping[str, int]) -> None:
+    """Insert sessions with the times of their registration. Those that are there get these times."""
+    with _writing(database):
+        database.execute_sql(_PUT_SESSIONS, (list(rows), list(rows.values())))
+
+
+def put_snapshots(database: peewee.PostgresqlDatabase, rows: Iterable[Sequence[Any]]) -> None:
+    """Insert snapshots with their ids in one transaction. With psycopg 3, they are copied in while `rows` is read."""
+    with _writing(database):
+        cursor: Any = database.cursor()
+        if not hasattr(cursor, "copy"):
+            cursor.executemany(_INSERT, list(rows))
+            return
+        with cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def last_ids(database: peewee.PostgresqlDatabase, tables: Sequence[str]) -> dict[str, int]:
+    """Return the highest id that each table has ever given to a row; tables without one are left out. Reads only."""
+    found = {table: fetch(database, _LAST.format(table))[0][0] for table in tables}
+    return {table: last for table, last in found.items() if last is not None}
+
+
+def raise_ids(database: peewee.PostgresqlDatabase, table: str, last: int) -> None:
+    """Let the next id of a table be above `last` and above the ids of all rows."""
+    fetch(database, _RAISE.format(table), (last,))
+
+
+@contextmanager
+def _writing(database: peewee.PostgresqlDatabase) -> Iterator[None]:
+    """Run the block in a transaction, and raise errors of the server as one line."""
+    try:
+        with write_transaction(database), peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
+            yield
+    except driver_errors(peewee.DatabaseError) as error:
+        raise_of_a_statement(error, name_of(database))
