@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tests.support.postgresql_servers import Kept
 
 
+APPLICATION = """
+import peewee
+db = peewee.PostgresqlDatabase("{wrong}", host="{host}", user="postgres", prefer_psycopg3={newer})
+"""
 LARGE_SORT = """
 SET temp_file_limit = '64kB';
 SELECT max(n) FROM (SELECT n FROM generate_series(1, 1000000) AS n ORDER BY n DESC OFFSET 1) AS m
@@ -195,3 +199,17 @@ def test_errors_of_an_applications_database_are_the_same(server: Kept, *, newer:
     ):
         pass
     assert one_line(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["dbname=app password=wrong1", "postgres://me:wrong1@h/app"])
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_password_in_the_name_of_a_database_is_shown_nowhere(
+    server: Kept, tmp_path: Path, wrong: str, *, newer: bool
+) -> None:
+    host = server.url.partition("host=")[2]
+    (tmp_path / "app.py").write_text(APPLICATION.format(wrong=wrong, host=host, newer=newer))
+    done = command("--verbose", "status", "--database", "app:db", cwd=tmp_path)
+    assert done.returncode == 8, done.stderr
+    assert "Traceback" in done.stderr
+    assert "***" in done.stderr.splitlines()[-1]
+    assert "wrong1" not in done.stdout + done.stderr
