@@ -66,7 +66,7 @@ def test_texts_come_back_byte_for_byte(store_target: Target) -> None:
 
 @pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
 def test_a_text_that_is_not_json_is_refused_and_a_transaction_goes_on(
-    store: peewee.PostgresqlDatabase, store_target: Target, inside: bool
+    store: peewee.PostgresqlDatabase, store_target: Target, *, inside: bool
 ) -> None:
     with store.atomic() if inside else nullcontext():
         for text in NOT_JSON:
@@ -76,6 +76,17 @@ def test_a_text_that_is_not_json_is_refused_and_a_transaction_goes_on(
                 UsageSnapshot.record_many({"session_id": "s", "snapshot_data": each} for each in ("{}", text))
             with pytest.raises(InvalidValue, match=r"^snapshot_data: "):
                 UsageSnapshot(session="s", snapshot_data=text).save()
+        UsageSnapshot.record("s", "1")
+    assert stored(store_target) == ["1"]
+
+
+def test_json_that_is_too_deep_for_the_server_alone_is_refused_and_a_transaction_goes_on(
+    store: peewee.PostgresqlDatabase, store_target: Target
+) -> None:
+    store.execute_sql("SET max_stack_depth = '100kB'")
+    with store.atomic():
+        with pytest.raises(InvalidValue, match="JSON that is not nested this deeply"):
+            UsageSnapshot.record("s", "[" * 900 + "]" * 900)
         UsageSnapshot.record("s", "1")
     assert stored(store_target) == ["1"]
 

@@ -49,7 +49,7 @@ def run(runs: Runs, database: peewee.Database, *statements: str, head: str = "",
         (["SELECT raze()"], f"parent was dropped and may have had rows; {DECLARE}('parent',)"),
         (["ANALYZE child", "SELECT empties()"], f"child lost 1 of 1 rows; {DECLARE}('child',)"),
         (["ALTER TABLE child RENAME TO kid", "DELETE FROM kid"], "child, now kid, lost 3 of 3 rows"),
-        (["ALTER TABLE parent DROP COLUMN name"], f"parent.name was dropped with its values; {DECLARE}('parent.name',)"),
+        (["ALTER TABLE parent DROP COLUMN name"], f"its values; {DECLARE}('parent.name',)"),
         (['ALTER TABLE parent DROP COLUMN "Odd %%"'], "parent.Odd % was dropped with its values"),
         (["ALTER TABLE child DROP COLUMN size CASCADE"], "child.size was dropped with its values"),
         (

@@ -16,7 +16,7 @@ from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.engines.postgresql.connection.open_server import refuse_readonly
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
 from usage_store.engines.postgresql.migrating.guarded_transaction import make_guard, remove_guard
-from usage_store.engines.postgresql.migrating.settings_of_a_session import put_back, read_settings
+from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import put_back, read_settings
 from usage_store.errors import ConfigurationError, DatabaseLocked, TransactionOpen
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.migrating.kinds_of_statements import (
+from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import (
     creates_table,
     may_lose,
     names,
@@ -21,7 +21,7 @@ from usage_store.engines.postgresql.migrating.kinds_of_statements import (
     savepoint,
     without_comments,
 )
-from usage_store.engines.postgresql.migrating.objects_of_a_schema import (
+from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import (
     Schema,
     count_values,
     has_all,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.postgresql.migrating.objects_of_a_schema import Table
+    from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import Table
 
     Loss = tuple[set[str], str]  # the names that would declare the loss (one is enough), and its message
 
