@@ -190,9 +190,8 @@ def test_the_right_to_create_is_missed_with_role_schema_and_right(server: Kept) 
 
 @pytest.mark.parametrize("newer", [False, True])
 def test_errors_of_an_applications_database_are_the_same(server: Kept, *, newer: bool) -> None:
-    own = peewee.PostgresqlDatabase(
-        "no where", user="postgres", password="wrong1", prefer_psycopg3=newer, host=server.url.partition("host=")[2]
-    )
+    place = server.url.partition("host=")[2]
+    own = peewee.PostgresqlDatabase("no where password=wrong1", user="postgres", prefer_psycopg3=newer, host=place)
     with (
         pytest.raises(DatabaseUnreadable, match=r"postgresql://postgres@/no%20where.*no such database") as caught,
         connected(own),

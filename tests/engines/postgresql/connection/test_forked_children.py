@@ -61,8 +61,9 @@ WAYS = {
     ),
     "the fork is in the middle of a transaction": (
         "database.execute_sql('CREATE TABLE items (id bigint)')\n"
+        "def inside():\n    engine_of(database).in_transaction(database)\n"
         "def use():\n"
-        "    for use in (lambda: backend(database), database.commit, database.begin):\n"
+        "    for use in (lambda: backend(database), database.commit, database.begin, inside):\n"
         "        try:\n            use()\n"
         "        except ForkedConnection as error:\n"
         "            assert 'forked in the middle of a transaction' in str(error)\n"

@@ -107,6 +107,7 @@ def test_an_applications_database_that_lost_its_connection_is_told_what_helps(
             own.execute_sql("SELECT 1")
         with pytest.raises(DatabaseUnreadable, match=r"was lost; close\(\) the database, and its next use connects"):
             engine_of(own).raise_of_a_statement(caught.value, "here")
+    assert not engine_of(own).in_transaction(own), "else nothing could be closed"
     own.close()
     assert own.execute_sql("SELECT 1").fetchone() == (1,)
     own.close()
