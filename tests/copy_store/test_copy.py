@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.copy_store.conftest import ROWS, content, fill
-from tests.support.databases import opened, rows, script
+from tests.support.databases import names, opened, rows, script
 from usage_store import close_database, init_database, insert_usage_snapshot
 from usage_store.copy_store import compare_stores, copy_store
 from usage_store.errors import ConfigurationError, MigrationsPending
@@ -104,41 +104,71 @@ def test_a_source_that_is_not_up_to_date_is_refused(tmp_path: Path) -> None:
     assert not rows(tmp_path / "new.db", "SELECT name FROM sqlite_master")
 
 
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ("UPDATE usage_config SET plan = 'pro'", "the configurations differ"),
+DIFFERENCES = {
+    "UPDATE usage_config SET plan = 'pro'": "the configurations differ",
+    "INSERT INTO usage_sessions (session_id) VALUES ('mine')": "session mine is only in the target",
+    "DELETE FROM usage_sessions WHERE session_id LIKE 'none%%'": "session none \N{SNOWMAN} is only in the source",
+    "DELETE FROM usage_snapshots WHERE id = 2": "session two: 149 snapshots in the target, 150 in the source",
+    **dict.fromkeys(
         (
-            "INSERT INTO usage_sessions (session_id) VALUES ('mine')",
-            "session mine is only in the target",
-        ),
-        ("DELETE FROM usage_sessions WHERE session_id LIKE 'none%'", "session none \N{SNOWMAN} is only in the source"),
-        (
-            "UPDATE usage_sessions SET created_at = 1 WHERE session_id = 'one'",
-            "session one: its snapshots or its time of registration differ",
-        ),
-        (
-            "DELETE FROM usage_snapshots WHERE id = 2",
-            "session two: 149 snapshots in the target, 150 in the source",
-        ),
-        (
+            "UPDATE usage_sessions SET created_at = 1 WHERE session_id = 'two'",
             "UPDATE usage_snapshots SET snapshot_data = snapshot_data || ' ' WHERE id = 2",
-            "session two: its snapshots or its time of registration differ",
-        ),
-        (
             "UPDATE usage_snapshots SET timestamp = timestamp + 1 WHERE id = 2",
-            "session two: its snapshots or its time of registration differ",
-        ),
-        (
+            "UPDATE usage_snapshots SET snapshot_type = 'stats' WHERE id = 2",
             "UPDATE usage_snapshots SET id = 1000 WHERE id = 2",
-            "session two: its snapshots or its time of registration differ",
         ),
-    ],
-)
-def test_verify_finds_each_difference(compacted: Path, postgresql_url: str, change: str, line: str) -> None:
+        "session two: its snapshots or its time of registration differ",
+    ),
+}
+
+
+def test_verify_finds_each_difference(compacted: Path, postgresql_url: str) -> None:
     copied(compacted, postgresql_url)
-    script(postgresql_url, change)
     with opened(compacted) as one, opened(postgresql_url) as other:
-        _, lines = compare_stores(one, other)
-        assert lines == (line,)
-        assert copy_store(one, other, verify=True).differences == (line,)
+        for change, line in DIFFERENCES.items():
+            with other.atomic() as transaction:
+                other.execute_sql(change)
+                assert compare_stores(one, other)[1] == (line,), change
+                transaction.rollback()
+        other.execute_sql(next(iter(DIFFERENCES)))
+        done = copy_store(one, other, verify=True)
+        assert (done.differences, done.copied) == (("the configurations differ",), 0)
+
+
+def test_rows_that_the_target_cannot_hold_are_listed_before_anything_is_written(
+    compacted: Path, postgresql_url: str
+) -> None:
+    with opened(compacted) as database:
+        database.pragma("foreign_keys", 0)
+        for session_id in ("é" * 501, "nul\0"):
+            database.execute_sql("INSERT INTO usage_sessions (session_id) VALUES (?)", (session_id,))
+        for session_id, text in (
+            ("one", "not JSON"),
+            ("one", '"\0"'),
+            ("one", "[1]\0"),
+            ("one", b'"\xff"'),
+            ("é" * 501, "{}"),
+            ("unknown", "{}"),
+            ("one", "[" * 900 + "]" * 900),  # this fits
+        ):
+            sql = "INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES (?, CAST(? AS TEXT))"
+            database.execute_sql(sql, (session_id, text))
+    done = copied(compacted, postgresql_url)
+    assert not done.ok
+    assert [line.partition(":")[0] for line in done.refused] == [
+        "session 'nul\\x00'",
+        f"session '{'é' * 501}'",
+        *(f"snapshot {number}" for number in range(ROWS + 2, ROWS + 8)),
+    ]
+    assert "1,000 bytes" in done.refused[1]
+    assert "NUL" in done.refused[0]
+    assert "JSON" in done.refused[2]
+    assert "is not registered" in done.refused[7]
+    assert names(postgresql_url) == set()
+
+
+def test_a_snapshot_whose_text_is_lost_is_listed(compacted: Path, places: Callable[[str], Target]) -> None:
+    script(compacted, "DELETE FROM usage_snapshot_blocks WHERE id = (SELECT min(id) FROM usage_snapshot_blocks)")
+    done = copied(compacted, places("sqlite"))
+    assert "needs, is gone" in done.refused[0]
+    assert done.refused[0].startswith("snapshot 1: ")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
 
+_ON_TABLES = ("index", "trigger", "view")  # a table needs none of them, but it may need other kinds, such as types
+
 
 def replay_and_record(
     records: Records, applied: Sequence[Migration], wait: float, on_wait: Callable[[str], None]
@@ -45,7 +47,7 @@ def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Schema, s
     own = {each.name.lower() for each in alone.objects.values()} | {table.lower() for table in records.tables()}
     if set(map(str.lower, records.database.get_tables())) <= own:
         return alone, failure
-    return _run(records, lambda kind, name: kind == "table" and name.lower() not in own, applied)
+    return _run(records, lambda kind, name: kind not in _ON_TABLES and name.lower() not in own, applied)
 
 
 def _run(records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]) -> tuple[Schema, str | None]:

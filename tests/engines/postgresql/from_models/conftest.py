@@ -22,7 +22,12 @@ class Project:
 
     def __init__(self, url: str) -> None:
         self.database: peewee.PostgresqlDatabase = open_database(url)  # type: ignore[assignment]
+        self.url = url
         self.files: list[dict[str, Any]] = []
+
+    def another(self) -> peewee.Database:
+        """Open another connection."""
+        return open_database(self.url)
 
     def run(self, *statements: str) -> None:
         for statement in statements:

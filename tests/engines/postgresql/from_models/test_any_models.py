@@ -168,3 +168,29 @@ def test_a_table_that_cannot_be_made_is_named_with_its_model(project: Any, const
     with pytest.raises(ConfigurationError, match=f"^T: {re.escape(reason)}"):
         project.generate([model("t", n=IntegerField(constraints=[SQL(constraint)]))])
     assert project.rows("SELECT 1") == [(1,)]
+
+
+def test_a_comparison_waits_for_nobody_who_writes_and_needs_no_rights_on_the_tables(project: Any) -> None:
+    project.run("CREATE TABLE parent (id serial PRIMARY KEY)", "CREATE TABLE child (id serial PRIMARY KEY)")
+    parent = model("parent")
+    child = model("child", parent=ForeignKeyField(parent, null=True))
+    role = f"role_{uuid.uuid4().hex}"
+    ((schema,),) = project.rows("SELECT current_schema()")
+    project.run(f"CREATE ROLE {role}", f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+    project.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    other = project.another()
+    try:
+        with other.atomic():
+            other.execute_sql("INSERT INTO parent DEFAULT VALUES")
+            other.execute_sql("INSERT INTO child DEFAULT VALUES")
+            project.run(f"SET ROLE {role}", "SET lock_timeout = '50ms'", "SET default_transaction_read_only = on")
+            assert project.generate([child]).differences == (
+                "child.parent_id is missing",
+                "child: foreign key (parent_id) to parent (id) on delete no action on update no action is missing",
+                "index child_parent_id on child is missing",
+            )
+    finally:
+        other.close()
+        project.run(
+            "RESET ROLE", "SET default_transaction_read_only = off", f"DROP OWNED BY {role}", f"DROP ROLE {role}"
+        )

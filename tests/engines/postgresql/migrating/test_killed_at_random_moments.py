@@ -21,9 +21,9 @@ from usage_store.migrate import MigrationRunner
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.engines.postgresql.migrating.conftest import Runs
-
     import peewee
+
+    from tests.engines.postgresql.migrating.conftest import Runs
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

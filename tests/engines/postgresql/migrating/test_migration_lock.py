@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import peewee
 import pytest
 
 from tests.support.databases import opened, raw
@@ -15,13 +14,18 @@ from usage_store.errors import DatabaseLocked, MigrationFailed, TransactionOpen
 from usage_store.errors.raised_by_a_run import MigrationLocked
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import peewee
+
     from tests.engines.postgresql.migrating.conftest import Runs
+    from usage_store.engines.interface.watch_and_meter import Alone
 
 T = sql("CREATE TABLE t (id integer)", down=["DROP TABLE t"])
 
 
-def alone(database: peewee.Database, table: str = "app_migrations", wait: float = 0, told: list[str] | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201  a context manager
-    return engine_of(database).migrating.alone(database, table, wait, [].append if told is None else told.append)
+def alone(database: peewee.Database, table: str = "app_migrations") -> AbstractContextManager[Alone]:
+    return engine_of(database).migrating.alone(database, table, 0, lambda _: None)
 
 
 def locks(database: peewee.Database) -> int:

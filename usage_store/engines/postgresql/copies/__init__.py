@@ -1,6 +1,7 @@
 """Copies of a PostgreSQL database: of its schema alone, and of its rows."""
 
 from usage_store.engines.postgresql.copies.compare_objects import compare
+from usage_store.engines.postgresql.copies.copy_schema_only import empty_copy
 from usage_store.engines.postgresql.copies.dump_commands import back_up_alone, back_up_rows, restore
 from usage_store.engines.postgresql.copies.hash_rows import read_rows, read_state, size
 from usage_store.engines.postgresql.copies.key_counters import raise_counters
@@ -10,6 +11,7 @@ __all__ = [
     "back_up_alone",
     "back_up_rows",
     "compare",
+    "empty_copy",
     "raise_counters",
     "read_rows",
     "read_state",
