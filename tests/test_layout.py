@@ -50,7 +50,7 @@ FOR_EVER = {"usage_store.models.sqlite.rows.sql_functions._kept"}  # functions t
 # Python calls fork hooks without arguments, so they need this list of connections to close or to keep.
 OF_THE_FORK_HOOKS = {
     "usage_store.engines.postgresql.connection.forks._databases",
-    "usage_store.engines.postgresql.connection.forks._inherited",
+    "usage_store.engines.postgresql.connection.forks._held",
     "usage_store.engines.sqlite.connection.notice_replaced_file.INHERITED",
     "usage_store.engines.sqlite.connection.notice_replaced_file.OPEN",
     "usage_store.engines.sqlite.connection.forks._databases",

@@ -5,23 +5,30 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from tests.support.databases import opened
+from tests.support.postgresql_servers import new_schema
 from usage_store.engines import engine_of
 from usage_store.migrate import MigrationRunner
+from usage_store.migrate.files.load_file import Loader
 
+if TYPE_CHECKING:
+    from usage_store.migrate.files.migration import Migration
+
+FOLDER = Path(__file__).parents[2] / "migrations"
+PATH = FOLDER / "_schemas.sqlite.json"
+PATH_OF_POSTGRESQL = FOLDER / "_schemas.postgresql.json"
 EVENTS = {
     "plain": "CREATE TABLE events (session_id TEXT)",
     "generated": "CREATE TABLE events (a TEXT, session_id TEXT AS (a))",
 }
-PATH = Path(__file__).parents[2] / "migrations" / "_schemas.sqlite.json"
 
 
-def after_each(events: str) -> dict[str, list[list[str]]]:
+def after_each(database: peewee.Database, events: str) -> dict[str, list[list[str]]]:
     """Run the migrations one by one in a database with a table `events`, and list the objects after each one."""
-    database = peewee.SqliteDatabase(":memory:")
     found = {}
     with database.connection_context():
         database.execute_sql(events)
@@ -38,7 +45,7 @@ def after_each(events: str) -> dict[str, list[list[str]]]:
 
 def triggers(events: str) -> dict[str, list[str]]:
     """Give the triggers that follow_events makes on a table, by their keys."""
-    (path,) = PATH.parent.glob("003_*.py")
+    path = FOLDER / "003_follow_events_and_references.py"
     spec = importlib.util.spec_from_file_location("third", path)
     assert spec is not None
     assert spec.loader is not None
@@ -54,11 +61,40 @@ def content() -> dict[str, Any]:
     """Give the content of the file: objects by version, those that may be missing, and DDL with a second form."""
     plain, generated = triggers(EVENTS["plain"]), triggers(EVENTS["generated"])
     return {
-        "objects": after_each(EVENTS["plain"]),
+        "objects": after_each(peewee.SqliteDatabase(":memory:"), EVENTS["plain"]),
         "optional": sorted(key.removeprefix("trigger ") for key in plain),
         "alternatives": {key: sql for key, sql in generated.items() if sql != plain[key]},
     }
 
 
+def content_of_postgresql(url: str) -> dict[str, Any]:
+    """Give the same for PostgreSQL, from an empty schema.
+
+    The triggers and functions that follow `events` are left out, because their texts name the schema and the types of
+    the host's table. A trigger on a table of ours may be missing.
+    """
+    with opened(url) as database:
+        states = after_each(database, EVENTS["plain"])
+        optional = list(Loader().load(files_of(database)[-1], "up").optional)
+    of_events = {*(f"{name}()" for name in optional), "events"}
+    objects = {
+        version: [each for each in state if each[1] not in of_events and each[2] != "events"]
+        for version, state in states.items()
+    }
+    return {"objects": objects, "optional": sorted(optional), "alternatives": {}}
+
+
+def files_of(database: peewee.Database) -> tuple[Migration, ...]:
+    """List the usage tables' migrations for the engine of a database."""
+    return MigrationRunner(database).records.files()
+
+
+def written(content: dict[str, Any]) -> str:
+    """Give the text of a file."""
+    return json.dumps(content, indent=1) + "\n"
+
+
 if __name__ == "__main__":
-    PATH.write_text(json.dumps(content(), indent=1) + "\n", encoding="utf-8")
+    PATH.write_text(written(content()), encoding="utf-8")
+    with new_schema() as empty:
+        PATH_OF_POSTGRESQL.write_text(written(content_of_postgresql(empty)), encoding="utf-8")

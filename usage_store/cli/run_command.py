@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from usage_store.cli.exit_codes import INTERRUPTED, described
 from usage_store.cli.output import Block, complain, shown, with_output
+from usage_store.engines.interface.paths_and_urls import redact
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _fail(error: BaseException, *, verbose: bool, json: bool) -> int:
     described_error = described(error)
     described_error["message"] = "; ".join((described_error["message"], *getattr(error, "__notes__", ())))
     if verbose:
-        complain(Block("".join(traceback.format_exception(error)).rstrip()))
+        complain(Block(redact("".join(traceback.format_exception(error)).rstrip())))
     if json:
         applied = [str(step.migration) for step in getattr(error, "applied", ())]
         print(dumps({**described_error, "applied": applied}))
@@ -118,7 +119,7 @@ def _fail(error: BaseException, *, verbose: bool, json: bool) -> int:
 
 class _Lines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        line = super().formatMessage(record)
+        line = redact(super().formatMessage(record))
         return shown(Block(line) if isinstance(record.msg, tuple) else line)  # a statement keeps its line breaks
 
 

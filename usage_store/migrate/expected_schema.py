@@ -53,7 +53,8 @@ def compared(records: Records, found: Recorded, applied: Sequence[Migration]) ->
         own = tuple(table.lower() for table in records.tables())
         rest = {key: each for key, each in live.items() if key not in expected and each.table.lower() not in own}
         texts = [text or _text_of(row) for row in applied if (text := found.unrecorded.get(row.version)) is not None]
-        lines += _missing(texts, {*expected, *live, *found.gone})
+        there = {(each.kind, each.plain_name) for each in (*expected.values(), *live.values())}
+        lines += _missing(texts, there, found.gone)
         notices.append(_not_compared([row for row in applied if row.version in found.unrecorded], texts, rest))
     if lines and records.log.exists():
         notices.append(_cause(current=records.log.is_current(now)))
@@ -63,19 +64,23 @@ def compared(records: Records, found: Recorded, applied: Sequence[Migration]) ->
 def _expected(schema: Schema, live: Mapping[str, SchemaObject]) -> dict[str, SchemaObject]:
     """Return the objects that must exist.
 
-    Optional objects are included only if at least one optional object exists on its own table. If an object has one of
-    its allowed alternative texts, that text is expected.
+    Optional objects of a table are included only if at least one of them exists. If an object has one of its allowed
+    alternative texts, that text is expected.
     """
-    optional = {key: each for key, each in schema.objects.items() if each.name.lower() in schema.optional}
-    there = {key for key, each in optional.items() if key in live and live[key].table.lower() == each.table.lower()}
-    expected = {key: each for key, each in schema.objects.items() if key not in optional or there}
+    optional = {key: each for key, each in schema.objects.items() if each.plain_name in schema.optional}
+    there = {
+        each.table.lower()
+        for key, each in optional.items()
+        if key in live and live[key].table.lower() == each.table.lower()
+    }
+    expected = {key: each for key, each in schema.objects.items() if key not in optional or each.table.lower() in there}
     as_good = {key for key, texts in schema.alternatives.items() if key in live and live[key].sql in texts}
     return {key: live[key] if key in as_good else each for key, each in expected.items()}
 
 
-def _missing(texts: Sequence[str], there: set[str]) -> Iterator[str]:
+def _missing(texts: Sequence[str], there: set[tuple[str, str]], gone: set[str]) -> Iterator[str]:
     for kind, name in dict.fromkeys(made_in(texts)):
-        if key_of(kind, name) not in there:
+        if (kind, name) not in there and key_of(kind, name) not in gone:
             yield f"{kind} {name} is missing"
 
 
@@ -85,7 +90,7 @@ def _text_of(row: Migration) -> str:
 
 def _not_compared(rows: Sequence[Migration], texts: Sequence[str], rest: Mapping[str, SchemaObject]) -> str:
     said = squeezed("\n".join(texts))
-    found = sorted(f"{each.kind} {each.name}" for each in rest.values() if squeezed(each.name) in said)
+    found = sorted(f"{each.kind} {each.name}" for each in rest.values() if squeezed(each.plain_name) in said)
     versions = str(rows[0]) if len(rows) == 1 else f"{rows[0]} to {rows[-1]}"
     return (
         f"not compared: {listed(found, 10) or 'other objects'}; the log has no schema for {versions} ({len(rows)}); "

@@ -71,8 +71,8 @@ class Attempt:
 
     def in_the_way(self, error: BaseException, wait: float, done: Sequence[Step]) -> MigrationLocked:
         """Return the error to raise if others were in the way for as long as the run may wait."""
-        line = str(error).partition("\n")[0]
-        parts = [f"{self.migration.file_name}: others were in its way for {wait:g} s ({type(error).__name__}: {line})"]
+        said = f"{type(error).__name__}: {_line(error)}"
+        parts = [f"{self.migration.file_name}: others were in its way for {wait:g} s ({said})"]
         if self._failed is not None:
             parts.append(f"statement: {' '.join(self._failed.sql.split())}")
         parts += ["rolled back", self._done_before(done)]
@@ -87,7 +87,7 @@ class Attempt:
         first = self.error or error
         line = line_in(first, file_name_of(self.migration))
         where = self.migration.file_name if line is None else f"{self.migration.file_name}, line {line}"
-        parts = [f"{where}: {self.refused or f'{type(first).__name__}: {first}'}"]
+        parts = [f"{where}: {self.refused or f'{type(first).__name__}: {_line(first)}'}"]
         statement = self._statement()
         if statement is not None:
             parts.append(f"statement: {statement}")
@@ -106,6 +106,11 @@ class Attempt:
         if self.error is not None and getattr(error, "orig", None) is not None:
             return self.engine.is_disk_failure(error)  # a statement of the migration raised it
         return isinstance(error, DatabaseUnreadable) or self.engine.is_disk_failure(error)
+
+
+def _line(error: BaseException) -> str:
+    """Return the text of an error; of one of a server, whose further lines repeat the statement, the first line."""
+    return str(error).partition("\n")[0] if getattr(error, "orig", None) is not None else str(error)
 
 
 def _discard(result: object) -> None:

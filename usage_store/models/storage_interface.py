@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import peewee
 
 from usage_store.engines import engine_of_kind
-from usage_store.models import postgresql, sqlite
+from usage_store.models import sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -275,9 +276,6 @@ class TypescriptTables(Protocol[D]):
         """Change the only row of the history table: set its name, and convert its time to seconds."""
 
 
-_STORAGES: dict[str, Storage[Any]] = {"postgresql": cast("Storage[Any]", postgresql), "sqlite": sqlite}
-
-
 def storage_of(database: peewee.Database) -> Storage[Any]:
     """Return the storage of a database, which must not be a DatabaseProxy. The database is not opened.
 
@@ -288,14 +286,19 @@ def storage_of(database: peewee.Database) -> Storage[Any]:
 
 
 def storage_called(engine: str) -> Storage[Any]:
-    """Return the storage of an engine."""
-    return _STORAGES[engine]
+    """Return the storage of an engine. That of PostgreSQL is imported when it is first used."""
+    if engine == "sqlite":
+        return sqlite
+    return cast("Storage[Any]", importlib.import_module("usage_store.models.postgresql"))
 
 
 @functools.cache  # each insert calls this function
 def _storage_of_kind(kind: type[peewee.Database]) -> Storage[Any]:
-    return _STORAGES[engine_of_kind(kind).NAME]
+    return storage_called(engine_of_kind(kind).NAME)
 
 
 if TYPE_CHECKING:
+    from usage_store.models import postgresql
+
     _: Storage[peewee.SqliteDatabase] = sqlite
+    __: Storage[peewee.PostgresqlDatabase] = postgresql

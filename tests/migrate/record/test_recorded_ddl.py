@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.brought_schemas import PATH, content
+from tests.support.brought_schemas import PATH, PATH_OF_POSTGRESQL, content, content_of_postgresql
 from tests.support.databases import opened, raw, rows, script
 from tests.support.migrations import migrate_all, python, runner_of, sql, table, write
 from tests.support.programs import ROOT, run_python
@@ -273,6 +273,10 @@ def test_linking_events_records_the_triggers(path: Path) -> None:
 
 def test_the_schemas_that_come_with_the_migrations_are_what_these_make() -> None:
     assert json.loads(PATH.read_text(encoding="utf-8")) == content()
+
+
+def test_the_schemas_for_postgresql_are_what_the_migrations_make_on_each_server(any_postgresql_url: str) -> None:
+    assert json.loads(PATH_OF_POSTGRESQL.read_text(encoding="utf-8")) == content_of_postgresql(any_postgresql_url)
 
 
 def test_what_was_on_a_table_before_a_migration_changed_it_is_left_alone(path: Path, directory: Path) -> None:

@@ -125,6 +125,9 @@ class Engine(Protocol[D]):
     def kind_of(self, database: D, name: str) -> str | None:
         """Return what a name belongs to, in any case of letters: "table", "view" or None. Reads only."""
 
+    def has_columns(self, database: D, table: str, columns: Mapping[str, str]) -> bool:
+        """Return whether a table has columns for `int`, `text`, `bytes` or `float`, as `columns` says. Reads only."""
+
     def own_tables(self, database: D) -> list[str]:
         """List the tables that users created, in alphabetical order. Reads only."""
 

@@ -44,11 +44,17 @@ def nearest_file(name: str, start: str | os.PathLike[str] = ".") -> str | None:
 
 
 def redact(target: str) -> str:
-    """Replace each password in a URL by `***`."""
+    """Replace each password by `***`: in a URL, and after `password=` or `PGPASSWORD=`."""
     # Match up to the last @, because a password may contain any character that was not quoted.
     target = re.sub(r"(?<=://)([^\s:/@]*):\S*@", r"\1:***@", target)
-    return re.sub(
+    target = re.sub(
         r"(?i)([?&][^\s=&]*(?:password|passwd|secret|token)[^\s=&]*=)[^\s&']*?(?=[\s&']|:?(?:\s|$))", r"\1***", target
+    )
+    # A text of libpq, with or without quotes, or a variable of the environment.
+    return re.sub(
+        r"(?i)((?<![\w?&])(?:pg|ssl)?password\s*=\s*)(?:'(?:\\.|[^'\\])*'|(?!\*\*\*)[^\s'](?:\\.|\S)*?(?=[\"']?[:;,)]?(?:\s|$)))",
+        r"\1***",
+        target,
     )
 
 

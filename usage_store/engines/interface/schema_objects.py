@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
 
 class SchemaObject(NamedTuple):
-    """A table, index, view or trigger. `table` is the table of an index or trigger, otherwise its own name."""
+    """An object of a schema: a table, index, view or trigger, and on some engines others.
+
+    `table` is the table of an index or trigger, otherwise its own name. On PostgreSQL, a name with capital letters is
+    in double quotes, a trigger is named `trigger on table`, and a function with its arguments.
+    """
 
     kind: str
     name: str
@@ -20,6 +24,13 @@ class SchemaObject(NamedTuple):
     def key(self) -> str:
         """The text that identifies the object."""
         return key_of(self.kind, self.name)
+
+    @property
+    def plain_name(self) -> str:
+        """The name in lower case, without the table or the arguments that may belong to it, and without quotes."""
+        name = self.name.removesuffix(")").partition("(")[0] if self.kind in ("function", "procedure") else self.name
+        name = name.partition(" on ")[0] if self.kind == "trigger" else name
+        return name.removeprefix('"').removesuffix('"').lower()
 
 
 def key_of(kind: str, name: str) -> str:

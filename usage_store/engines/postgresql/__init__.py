@@ -55,6 +55,7 @@ ANY_VALUE = "({})::text"
 
 _HOMES = {
     "catalogs.checks": ("damage", "violations"),
+    "catalogs.has_columns": ("has_columns",),
     "catalogs.list_tables": ("hidden", "kind_of", "own_tables", "rename_table", "tables_with"),
     "catalogs.schema_hash": ("Fingerprint",),
     "connection.check_server": ("check_version", "is_in_memory"),

@@ -26,7 +26,14 @@ from usage_store.engines.sqlite.connection.open_file import (
     refuse_readonly,
 )
 from usage_store.engines.sqlite.connection.plain_connection import plain_connection
-from usage_store.engines.sqlite.file.list_tables import hidden, kind_of, own_tables, rename_table, tables_with
+from usage_store.engines.sqlite.file.list_tables import (
+    has_columns,
+    hidden,
+    kind_of,
+    own_tables,
+    rename_table,
+    tables_with,
+)
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 
 if TYPE_CHECKING:
@@ -62,6 +69,7 @@ __all__ = [
     "file_of",
     "filling",
     "from_models",
+    "has_columns",
     "hear_signals",
     "hidden",
     "in_transaction",

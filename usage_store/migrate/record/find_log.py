@@ -12,8 +12,13 @@ from usage_store.migrate.files.migrations_folder import COMMON
 if TYPE_CHECKING:
     import peewee
 
-_HISTORY = {"version", "name", "applied_at"}
-_LOG = {"id", "version", "name", "action", "logged_at", "seconds", "checksum", "source", "fingerprint"}
+HISTORY = {"version": "int", "name": "text", "applied_at": "int"}  # the columns, and what they hold
+_LOG = {
+    **dict.fromkeys(("id", "version", "logged_at"), "int"),
+    **dict.fromkeys(("name", "action", "checksum", "fingerprint"), "text"),
+    "seconds": "float",
+    "source": "bytes",
+}
 _ENDING = "_log"
 
 
@@ -83,7 +88,7 @@ def left_log(database: peewee.Database, history: str) -> str | None:
 
 def is_history(database: peewee.Database, table: str) -> bool:
     """Return whether a name is a table with the columns of a history. Reads only."""
-    return _is_table_with(database, table, _HISTORY)
+    return _is_table_with(database, table, HISTORY)
 
 
 def is_log(database: peewee.Database, table: str) -> bool:
@@ -91,10 +96,10 @@ def is_log(database: peewee.Database, table: str) -> bool:
     return _is_table_with(database, table, _LOG)
 
 
-def _is_table_with(database: peewee.Database, table: str, columns: set[str]) -> bool:
+def _is_table_with(database: peewee.Database, table: str, columns: dict[str, str]) -> bool:
     # The kind is checked too, because a view also has columns.
-    found = {column.name.lower() for column in database.get_columns(table)}
-    return columns <= found and engine_of(database).kind_of(database, table) == "table"
+    engine = engine_of(database)
+    return engine.has_columns(database, table, columns) and engine.kind_of(database, table) == "table"
 
 
 def _older_owners(log: str) -> list[str]:

@@ -10,7 +10,7 @@ from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
 from usage_store.migrate.files.migration import Migration
 from usage_store.migrate.record.find_history import history_table, taken_name
-from usage_store.migrate.record.find_log import left_log
+from usage_store.migrate.record.find_log import HISTORY, left_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,11 +76,8 @@ class History:
         self._table_name = history_table(self.database, self._project, files)
         if not self.exists():
             return ()
-        columns = {column.name.lower() for column in self.database.get_columns(self.table_name)}
-        if not columns >= {"version", "name", "applied_at"}:
-            raise HistoryError(
-                f"{self.table_name}: not a history table (columns {', '.join(sorted(columns))}); choose another --table"
-            )
+        if not self._engine.has_columns(self.database, self.table_name, HISTORY):
+            raise HistoryError(f"{self.table_name}: not a history table ({self._columns()}); choose another --table")
         sql = f'SELECT version, name, applied_at FROM "{self.table_name}" ORDER BY version'  # noqa: S608
         rows = self.database.execute_sql(sql).fetchall()
         applied = tuple(Migration(*self._checked(*row)) for row in rows)
@@ -88,6 +85,13 @@ class History:
             if row.version == following.version:
                 raise HistoryError(f"{self.table_name}: version {row.version} has two rows; delete one of them")
         return applied
+
+    def _columns(self) -> str:
+        columns = self.database.get_columns(self.table_name)
+        found = {column.name.lower(): str(column.data_type).lower() for column in columns}
+        if found.keys() >= HISTORY.keys():
+            return "columns of other types: " + ", ".join(f"{name} {found[name]}" for name in HISTORY)
+        return f"columns {', '.join(sorted(found))}"
 
     def _checked(self, version: object, name: object, applied_at: object) -> tuple[int, str, None, int]:
         if not isinstance(version, int) or version < 1:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Action = Literal["up", "down", "stamp"]
 
 _COLUMNS = "version, name, action, logged_at, seconds, checksum, source, fingerprint, package_version"
-_TYPES: tuple[type | tuple[type, ...], ...] = (int, str, str, int, (int, float), str, bytes, str, str)
+_TYPES: tuple[type | tuple[type, ...], ...] = (int, str, str, int, (int, float), str, (bytes, memoryview), str, str)
 
 
 class Entry(NamedTuple):

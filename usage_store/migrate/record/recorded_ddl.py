@@ -69,7 +69,9 @@ def recorded(
             # An older version of this package wrote the line: objects that its source names may have been changed.
             known.discard(line.version)
             said = squeezed(line.source)
-            schema.objects = {key: each for key, each in schema.objects.items() if squeezed(each.name) not in said}
+            schema.objects = {
+                key: each for key, each in schema.objects.items() if squeezed(each.plain_name) not in said
+            }
     if brought is not None and newest(applied) not in known:
         return Recorded(_state(brought, newest(applied)), {}, gone)
     sources = {line.version: line.source for line in lines if line.action != "down"}

@@ -35,6 +35,8 @@ def inflated(kept: object) -> bytes:
 
     Raises ValueError for damaged data and for a source of more than `MOST_BYTES`, without inflating more than that.
     """
+    if isinstance(kept, memoryview):  # as psycopg2 reads bytes
+        kept = kept.tobytes()
     if not isinstance(kept, bytes):
         raise ValueError(f"its source is of type {type(kept).__name__}")  # noqa: TRY004  damage, like the others
     inflater = zlib.decompressobj()

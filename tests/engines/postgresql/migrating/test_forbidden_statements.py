@@ -18,6 +18,10 @@ FIRST = sql("CREATE TABLE first (id integer PRIMARY KEY)", "INSERT INTO first VA
 MAKE = 'db.execute_sql("CREATE TABLE t (a integer)")\n'
 COMMITS = "inside a migration: the runner commits, together with the history row"
 OWN = "is the runner's own table: a migration must not write to it, alter, drop or hide it"
+IMMEDIATE = (
+    "SET CONSTRAINTS ALL IMMEDIATE inside a migration also meets the constraint with which the runner guards its "
+    "transaction: name the constraints that you mean"
+)
 OUTLIVES = "inside a migration would outlive it: use SET LOCAL, which ends with the migration"
 
 
@@ -82,8 +86,7 @@ def settings(database: peewee.Database) -> list[tuple[str, str]]:
         ),
         (
             'db.execute_sql("SET CONSTRAINTS ALL IMMEDIATE")',
-            "SET CONSTRAINTS ALL IMMEDIATE inside a migration also meets the constraint with which the runner guards its "
-            "transaction: name the constraints that you mean",
+            IMMEDIATE,
             3,
         ),
         (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s",().]+)'
 _TABLE = re.compile(rf"CREATE (UNLOGGED |FOREIGN )?TABLE {_NAME} \(\n(.*)\n\)(.*)", re.DOTALL)
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[,;]\n|[^'",;]+|.""", re.DOTALL)
 _COLUMN = re.compile(
     rf"({_NAME}) (.+?)(?: COLLATE ((?:{_NAME}\.)?{_NAME}))?( NOT NULL)?"
     r"(?: DEFAULT (.*)| GENERATED (ALWAYS|BY DEFAULT) AS (.*))?",
@@ -59,12 +60,12 @@ def unquoted(name: str) -> str:
 
 def table_of(sql: str) -> Table:
     """Return the table of a CREATE TABLE as `read_objects` writes it. Raises ValueError for any other text."""
-    statement, *further = sql.split(";\n")
+    statement, *further = _split(sql, ";\n")
     found = _TABLE.fullmatch(statement)
     if found is None:
         raise ValueError("it is no CREATE TABLE with one column a line")
     kind, body, end = found.groups()
-    lines = [line.removeprefix("  ") for line in re.split(r",\n(?=  )", body)] if body else []
+    lines = [line.removeprefix("  ") for line in _split(body, ",\n")] if body else []
     columns = dict(_column(line) for line in lines if not line.startswith("CONSTRAINT "))
     parts = _Parts(columns)
     for line in lines:
@@ -80,6 +81,19 @@ def table_of(sql: str) -> Table:
         tuple(sorted([*said, *parts.besides, *(" ".join(line.split()) for line in further)])),
         tuple(columns),
     )
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split a text at a separator, but not inside quotes."""
+    if "'" not in text and '"' not in text:
+        return text.split(separator)
+    parts = [""]
+    for found in _TOKEN.finditer(text):
+        if found[0] == separator:
+            parts.append("")
+        else:
+            parts[-1] += found[0]
+    return parts
 
 
 def _column(line: str) -> tuple[str, Column]:

@@ -122,7 +122,7 @@ WHERE c.relkind IN ('r', 'p', 'f')
 """
 # The text of the server begins with `CREATE INDEX name ON schema.table USING`. Its beginning is replaced.
 _INDEXES = """
-SELECT 5, x.oid, 'index', x.relname::text, '', c.relname::text, '',
+SELECT 6, x.oid, 'index', x.relname::text, '', c.relname::text, '',
   'CREATE ' || x.kind || quote_ident(x.relname) || ' ON ' || c.quoted || replace(
     substr(pg_get_indexdef(x.oid), length('CREATE ' || x.kind || quote_ident(x.relname) || ' ON ' ||
       CASE WHEN x.relkind = 'I' THEN 'ONLY ' ELSE '' END || s.quoted || '.' || c.quoted) + 1),
@@ -136,7 +136,7 @@ JOIN LATERAL (SELECT oid, relname, relkind, reloptions,
 WHERE NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))
 """
 _VIEWS = """
-SELECT 6, c.oid, 'view', c.relname::text, '', c.relname::text, current_setting('server_version_num'),
+SELECT 5, c.oid, 'view', c.relname::text, '', c.relname::text, current_setting('server_version_num'),
   CASE c.relkind WHEN 'v' THEN 'CREATE VIEW ' ELSE 'CREATE MATERIALIZED VIEW ' END || c.quoted ||
   CASE WHEN c.relkind = 'v' THEN coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') ELSE '' END ||
   E' AS\\n' || rtrim(pg_get_viewdef(c.oid), ';') || coalesce(r.lines, '')

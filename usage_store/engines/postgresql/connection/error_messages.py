@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -60,19 +62,23 @@ _KINDS: dict[str, tuple[type[DatabaseError], str]] = {
 }
 _RIGHT = "42501"
 # A failed attempt to connect has no SQLSTATE, because libpq keeps it to itself. So its text is read here, for the hint
-# alone: a server that speaks another language gets the same error without one.
+# alone: a server that speaks another language gets the same kind of error without one.
 _SAID = {
-    "password authentication failed": "28P01",
-    "no password supplied": "28P01",
-    "no pg_hba.conf entry": "28000",
-    'role "': "28000",
-    'database "': "3D000",
-    "too many clients": "53300",
-    "too many connections": "53300",
-    "connection slots are reserved": "53300",
-    "the database system is": "57P03",
-    "permission denied for database": _RIGHT,
+    r"password authentication failed|no password supplied": "28P01",
+    r"no pg_hba\.conf entry|role \".*\" does not exist|not permitted to log in": "28000",
+    r"database \".*\" does not exist": "3D000",
+    r"too many (clients|connections)|connection slots are reserved": "53300",
+    r"the database system is": "57P03",
+    r"permission denied for database": _RIGHT,
 }
+_CONNECTING = (
+    "connection failed",
+    "connection to server",
+    "connection timeout",
+    "could not translate host name",
+    "failed to resolve host",
+    "[Errno",
+)
 # Texts of the drivers themselves, which have no SQLSTATE and no other language.
 _CLOSED = ("connection already closed", "the connection is closed", "the connection is lost")
 _WRONG_CALLS = ("number of parameters", "another command is already in progress")
@@ -111,14 +117,8 @@ def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False,
 
 
 def raise_of_connecting(error: Exception, name: str) -> NoReturn:
-    """Raise the DatabaseUnreadable for what an attempt to connect raised. Its message has no password."""
-    state = sqlstate(error) or next((code for said, code in _SAID.items() if said in _line(error)), "")
-    kind, meaning = _meaning(state) or (DatabaseUnreadable, "the server cannot be reached")
-    if state == _RIGHT:
-        meaning = f"the role{_role(name)} has no right to connect; GRANT CONNECT ON DATABASE gives it"
-    elif meaning == _NO_DATABASE:
-        meaning += f"; `createdb {unquote(urlsplit(name).path[1:]) or 'NAME'}` or CREATE DATABASE creates it"
-    raise _made(kind, name, meaning, error, state) from error
+    """Raise the DatabaseError for what an attempt to connect raised. Its message has no password."""
+    raise _of_connecting(error, name) from error
 
 
 def is_disk_failure(error: BaseException) -> bool:
@@ -135,14 +135,30 @@ def _translate(error: Exception, name: str, then: str) -> DatabaseError | None:
     state = sqlstate(error) or ""
     if state == _RIGHT:
         return _made(DatabaseUnreadable, name, _without_right(name), error, state)
-    known = _meaning(state) if state else (DatabaseUnreadable, LOST) if _is_lost(error) else None
+    known = _meaning(state)
+    if not state and _is_of_the_connection(error):
+        if _line(error).startswith(_CONNECTING):
+            return _of_connecting(error, name)
+        known = (DatabaseUnreadable, LOST)
     if known is None:
         return None
     kind, meaning = known
     return _made(kind, name, f"{meaning}; {then}" if meaning == LOST else meaning, error, state)
 
 
-def _is_lost(error: Exception) -> bool:
+def _of_connecting(error: Exception, name: str) -> DatabaseError:
+    said = next((code for text, code in _SAID.items() if re.search(text, _line(error))), "")
+    state = sqlstate(error) or said
+    kind, meaning = _meaning(state) or (DatabaseUnreadable, "the server cannot be reached")
+    if state == _RIGHT:
+        meaning = f"the role{_role(name)} has no right to connect; GRANT CONNECT ON DATABASE gives it"
+    elif meaning == _NO_DATABASE:
+        database = unquote(urlsplit(name).path[1:])
+        meaning += f"; `createdb {shlex.quote(database)}` or CREATE DATABASE creates it"
+    return _made(kind, name, meaning, error, state)
+
+
+def _is_of_the_connection(error: Exception) -> bool:
     """Return whether an error without SQLSTATE is one of the connection."""
     kinds = {each.__name__ for each in type(error).__mro__}
     if "OperationalError" in kinds:

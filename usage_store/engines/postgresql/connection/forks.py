@@ -18,8 +18,9 @@ _FORKED = (
     "this process was forked in the middle of a transaction, which belongs to the parent process; leave the "
     "transaction before the fork, or start the process with spawn or exec"
 )
+GATE = threading.Lock()  # held while a list of connections changes
 _databases: WeakSet[Any] = WeakSet()
-_inherited: list[Any] = []  # for ever: Python must not close what the parent uses
+_held: list[Any] = []  # keeps them alive: else the child would free those of other threads before `_in_child` runs
 
 
 class Inherited:
@@ -40,24 +41,44 @@ class Inherited:
 
 def watch(database: Any) -> None:
     """Have the connections of a database left alone in each child of this process, as long as the database exists."""
-    _databases.add(database)
+    with GATE:
+        _databases.add(database)
+
+
+def _before() -> None:
+    GATE.acquire()
+    _held[:] = [connection for database in _databases for connection in database._made]  # noqa: SLF001  of this room
+
+
+def _in_parent() -> None:
+    _held.clear()
+    GATE.release()
 
 
 def _in_child() -> None:
+    GATE._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001  as logging does
+    for connection in _held:
+        _leave_alone(connection)
+    _held.clear()
     for database in list(_databases):
         database._lock = threading.Lock()  # noqa: SLF001  peewee's; a thread that is not here may have held it
-        database._gate = threading.Lock()  # noqa: SLF001  as above
-        _inherited.extend(database._made)  # noqa: SLF001  as above
-        database._made.clear()  # noqa: SLF001  as above
+        database._made.clear()  # noqa: SLF001  of this room
         state = database._state  # noqa: SLF001  peewee has no public way
-        if state.closed:
-            continue
-        _inherited.append(state.conn)
-        if state.transactions:
+        if not state.closed and state.transactions:
             state.conn = Inherited(str(database.database))
-        else:
+        elif not state.closed:
             database.dispose()
 
 
+def _leave_alone(connection: Any) -> None:
+    """Let Python free a connection in silence. The driver closes no connection of another process by itself."""
+    kind = type(connection)
+    connection.__class__ = type(kind.__name__, (kind,), {"__del__": _do_nothing})  # else it warns that nobody closed it
+
+
+def _do_nothing(_: object) -> None:
+    pass
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -37,7 +37,9 @@ def url_of(given: Mapping[str, Any], schema: str | None) -> str:
     query = "&".join(f"{name}={_quoted(value)}" for name, value in shown.items() if value)
     who = f"{_quoted(user)}@" if user else ""
     where = "" if is_socket else _hosts(host, port)
-    return redact(f"postgresql://{who}{where}/{_quoted(str(given.get('dbname') or ''))}{f'?{query}' if query else ''}")
+    return redact(
+        f"postgresql://{who}{where}/{_quoted(redact(str(given.get('dbname') or '')))}{f'?{query}' if query else ''}"
+    )
 
 
 def _hosts(host: str, port: str) -> str:
@@ -53,7 +55,7 @@ def _host(host: str, port: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quote(text, safe="/~._-", errors="backslashreplace")
+    return quote(text, safe="/~._-*", errors="backslashreplace")
 
 
 def _settings(database: peewee.PostgresqlDatabase) -> Mapping[str, Any]:

@@ -90,12 +90,13 @@ def plain_connection(database: peewee.PostgresqlDatabase) -> Iterator[None]:
     """Read rows as tuples in the block, whatever kind of rows an application has set on its connection."""
     connection: Any = database.connection()
     kept = {name: getattr(connection, name) for name in ("cursor_factory", "row_factory") if hasattr(connection, name)}
+    cursor = None
     if "row_factory" in kept:
         from psycopg import Cursor, rows  # noqa: PLC0415  the connection's driver is psycopg 3
 
-        connection.row_factory, connection.cursor_factory = rows.tuple_row, Cursor
-    else:
-        connection.cursor_factory = None
+        connection.row_factory, cursor = rows.tuple_row, Cursor
+    if not getattr(kept["cursor_factory"], "sees_statements", False):  # those of this package stay
+        connection.cursor_factory = cursor
     try:
         yield
     finally:

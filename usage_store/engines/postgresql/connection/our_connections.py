@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
@@ -13,7 +12,7 @@ import peewee
 from usage_store.engines.postgresql.connection.check_server import check_server, no_schema
 from usage_store.engines.postgresql.connection.driver import required_driver
 from usage_store.engines.postgresql.connection.error_messages import LOST, raise_of_a_statement, raise_of_connecting
-from usage_store.engines.postgresql.connection.forks import Inherited, watch
+from usage_store.engines.postgresql.connection.forks import GATE, Inherited, watch
 from usage_store.engines.postgresql.connection.names import url_of
 from usage_store.engines.postgresql.connection.read_url import with_defaults
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
@@ -55,7 +54,6 @@ class OurServer(peewee.PostgresqlDatabase):
         self.pooled = False
         self._timeout = timeout
         self._made: WeakSet[Any] = WeakSet()  # the connections of all threads
-        self._gate = threading.Lock()
         parameters = with_defaults(target.parameters)
         super().__init__(url_of(parameters, target.schema), prefer_psycopg3=True)
         self.connect_params = parameters
@@ -72,7 +70,7 @@ class OurServer(peewee.PostgresqlDatabase):
         except BaseException:
             connection.close()
             raise
-        with self._gate:
+        with GATE:
             self._made.add(connection)
         return connection
 
@@ -121,7 +119,7 @@ class OurServer(peewee.PostgresqlDatabase):
     def close_all(self) -> None:
         """Close this thread's connection and those of other threads, but none that is in use or in a transaction."""
         self.close()
-        with self._gate:
+        with GATE:
             others = list(self._made)
         for connection in others:
             if connection.lock.acquire(blocking=False):
@@ -133,12 +131,12 @@ class OurServer(peewee.PostgresqlDatabase):
 
     def connection(self) -> Any:
         """Return this thread's connection; connects if there is none, or none any more."""
-        self._forget_if_lost()
+        self._replace_if_lost()
         return super().connection()  # type: ignore[no-untyped-call]  # not in its stubs
 
     def cursor(self, named_cursor: Any = None) -> Any:
         """Return a cursor of this thread's connection; connects if there is none, or none any more."""
-        self._forget_if_lost()
+        self._replace_if_lost()
         return super().cursor(named_cursor)  # type: ignore[no-untyped-call]  # as above
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
@@ -181,11 +179,15 @@ class OurServer(peewee.PostgresqlDatabase):
                 state.conn.cursor()
             raise DatabaseUnreadable(f"{self.database}: {LOST}, so nothing of the transaction was stored; {_AGAIN}")
 
-    def _forget_if_lost(self) -> None:
+    def _replace_if_lost(self) -> None:
         # While a transaction is open, a new connection would store its second half without the first.
         state = self._state
         if not state.closed and state.conn.closed and not state.transactions:
-            state.conn, state.closed = None, True
+            blocks, state.conn, state.closed = state.ctx, None, True
+            try:
+                self.connect()
+            finally:
+                state.ctx = blocks  # peewee's connection_context() looks for itself there
 
 
 class _CloseAtEndOfThread:

@@ -56,9 +56,8 @@ def read_url(url: str) -> Target:
             raise _refused(f"unknown parameter {name!r}; allowed are schema and those of libpq, such as sslmode")
     try:
         found = psycopg.conninfo.conninfo_to_dict(f"{plain}?{'&'.join(query)}" if query else plain)
-    except (psycopg.Error, UnicodeError) as error:
-        reason = re.split(r"[\"'«»„“”\n]", str(error))[0].strip(" :(")  # what is quoted may be a password
-        raise _refused(f"{reason}; {_ENCODED}" if isinstance(error, psycopg.Error) else _ENCODED) from None
+    except (psycopg.Error, UnicodeError):  # libpq quotes what it does not understand, which may be a password
+        raise _refused(f"does not parse; {_ENCODED}, and an IPv6 address stands in [ and ]") from None
     _check(found)
     return Target(found, schema)
 

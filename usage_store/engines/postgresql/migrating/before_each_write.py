@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.migrating.seen_statements import seeing
+from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle
-from usage_store.engines.postgresql.migrating import kinds_of_statements as kinds
 from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, is_intact
-from usage_store.engines.postgresql.migrating.left_invalid import read_invalid
-from usage_store.engines.postgresql.migrating.lost_rows import Losses
-from usage_store.engines.postgresql.migrating.own_tables import changed, read_own
-from usage_store.engines.postgresql.migrating.seen_statements import seeing
-from usage_store.engines.postgresql.migrating.settings_of_a_session import (
+from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
+from usage_store.engines.postgresql.migrating.watched.left_invalid import read_invalid
+from usage_store.engines.postgresql.migrating.watched.lost_rows import Losses
+from usage_store.engines.postgresql.migrating.watched.own_tables import changed, read_own
+from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
+from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import (
     changed_for_the_session,
     outlives,
     put_back,
@@ -99,7 +99,7 @@ class Guard:
         if not has_failed(self._database):
             self.failed = None
             with self._unseen():
-                self.losses.note_savepoint(text)
+                self.losses.after(text)
                 if any(kinds.names(text, name) for name in self._own):
                     self._check_own()
         return False

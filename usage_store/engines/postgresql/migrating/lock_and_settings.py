@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
+from usage_store.engines.postgresql.catalogs.list_tables import kind_of
+from usage_store.engines.postgresql.connection.check_server import check_may_create, is_pooled
 from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.engines.postgresql.connection.open_server import refuse_readonly
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
 from usage_store.engines.postgresql.migrating.guarded_transaction import make_guard, remove_guard
-from usage_store.engines.postgresql.migrating.settings_of_a_session import put_back, read_settings
+from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import put_back, read_settings
 from usage_store.errors import ConfigurationError, DatabaseLocked, TransactionOpen
 
 if TYPE_CHECKING:
@@ -71,6 +74,8 @@ def alone(
             "a transaction is open, and migrations need transactions of their own; commit it or roll it back first"
         )
     refuse_readonly(database)
+    if kind_of(database, table) is None:  # the run has to create it
+        check_may_create(database, name_of(database))
     run = _Run(database, table, wait, on_wait)
     run.set_up()
     try:
@@ -94,11 +99,11 @@ class _Run:
     def set_up(self) -> None:
         connection = self._database.connection()
         if connection is not self._connection:
+            if is_pooled(self._database):
+                raise ConfigurationError(_POOLED)
             schema, pid, before = self._ask(
                 f"SELECT current_schema(), pg_backend_pid(), current_setting('{_NOTICES_DEATH}')"
             )
-            if pid != connection.info.backend_pid:
-                raise ConfigurationError(_POOLED)
             self._key, self._pid, self._before = key_of(schema, self._table), pid, before
             self._acquire(f"{schema}.{self._table}")
             self._connection = connection

@@ -14,19 +14,19 @@ import peewee
 from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle
-from usage_store.engines.postgresql.migrating import kinds_of_statements as kinds
 from usage_store.engines.postgresql.migrating.forbidden_statements import Guard
 from usage_store.engines.postgresql.migrating.guarded_transaction import LOCK_TIMEOUT
-from usage_store.engines.postgresql.migrating.left_invalid import Invalid, read_invalid
-from usage_store.engines.postgresql.migrating.objects_of_a_schema import reached_from, read_schema
-from usage_store.engines.postgresql.migrating.own_tables import changed, kept, kept_of, read_own
 from usage_store.engines.postgresql.migrating.repeat_a_migration import retry_after
-from usage_store.engines.postgresql.migrating.seen_statements import seeing
+from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
+from usage_store.engines.postgresql.migrating.watched.left_invalid import Invalid, read_invalid
+from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import reached_from, read_schema
+from usage_store.engines.postgresql.migrating.watched.own_tables import changed, kept, kept_of, read_own
+from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from usage_store.engines.postgresql.migrating.objects_of_a_schema import Schema
+    from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import Schema
 
 _MOST_TRIES = 20  # of one statement that does not get its lock
 
@@ -77,7 +77,7 @@ class OutsideGuard(Guard):
         text = kinds.without_comments(sql)
         self._statements.append(text)
         with self._unseen():
-            reason = self._undeclared(text) or self._of_the_runner(text)
+            reason = self._of_the_runner(text) or self._undeclared(text)
             if reason is not None:
                 self._refuse(reason)
             if kinds.is_concurrent(text) and is_idle(self._database):

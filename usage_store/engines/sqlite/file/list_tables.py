@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import peewee
 
@@ -27,6 +27,11 @@ def hidden(database: peewee.SqliteDatabase, tables: Iterable[str]) -> list[str]:
     )
     connection = database.connection()
     return [table for table in tables if connection.execute(sql, (table, table)).fetchone()]
+
+
+def has_columns(database: peewee.SqliteDatabase, table: str, columns: Mapping[str, str]) -> bool:
+    """Return whether a table has these columns, in any case of letters. Any of them may hold any value. Reads only."""
+    return columns.keys() <= {column.name.lower() for column in database.get_columns(table)}
 
 
 def tables_with(database: peewee.SqliteDatabase, column: str) -> list[str]:

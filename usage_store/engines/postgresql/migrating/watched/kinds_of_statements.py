@@ -17,6 +17,7 @@ _SAVEPOINT = re.compile(
     r'\s*(SAVEPOINT|RELEASE|ROLLBACK)\b(?:.*\bTO\b)?(?:\s+SAVEPOINT)?\s+"?([^\s";]+)', _I | re.DOTALL
 )
 _ADDS = re.compile(r"\s*(CREATE\s+(TABLE|(UNIQUE\s+)?INDEX|SEQUENCE|TYPE|DOMAIN)|INSERT\s+INTO|COMMENT\s+ON)\b", _I)
+_CREATES_TABLE = re.compile(r'\s*CREATE\s+TABLE\s+(?!IF\b)((?:"[^"]+"|[\w.$])+)', _I)
 _RUNS_OTHERS = re.compile(r"\b(SELECT|WITH|EXECUTE|CALL|PARTITION|INHERITS)\b|;\s*\S", _I)
 _MAY_LOSE = re.compile(r"\b(DROP|TRUNCATE)\b", _I)
 _LONE_PERCENT = re.compile(r"(?<!%)(?:%%)*%(?![%s(])")
@@ -56,6 +57,12 @@ def savepoint(sql: str) -> tuple[str, str] | None:
     """Return SAVEPOINT, RELEASE or ROLLBACK with the name of the savepoint, or None."""
     found = _SAVEPOINT.match(sql)
     return None if found is None or found[2] == "TO" else (found[1].upper(), found[2])
+
+
+def creates_table(sql: str) -> str | None:
+    """Return the table that a statement has certainly created, if it did not fail, or None."""
+    found = _CREATES_TABLE.match(sql)
+    return None if found is None else _name(found[1])
 
 
 def only_creates(sql: str) -> bool:

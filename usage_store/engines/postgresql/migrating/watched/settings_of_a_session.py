@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.migrating.kinds_of_statements import sets_locally
+from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import sets_locally
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

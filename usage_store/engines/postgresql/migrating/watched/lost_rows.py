@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.migrating.kinds_of_statements import (
+from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import (
+    creates_table,
     may_lose,
     names,
     only_adds,
     savepoint,
     without_comments,
 )
-from usage_store.engines.postgresql.migrating.objects_of_a_schema import (
+from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import (
     Schema,
     count_values,
     has_all,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.postgresql.migrating.objects_of_a_schema import Table
+    from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import Table
 
     Loss = tuple[set[str], str]  # the names that would declare the loss (one is enough), and its message
 
@@ -53,6 +54,7 @@ class Losses:
         self._counted: dict[int, int] = {}  # rows before the migration
         self._filled: dict[tuple[int, str], bool] = {}  # whether a column had values that no new column has
         self._statements: list[str] = []
+        self._created: set[str] = set()
 
     @property
     def looked(self) -> bool:
@@ -67,13 +69,18 @@ class Losses:
             return
         text = without_comments(sql)
         if self._before is None:
-            self._before = read_schema(self._database)
+            there = read_schema(self._database)
+            older = {oid: table for oid, table in there.tables.items() if table.name not in self._created}
+            self._before = Schema(older, there.parts)
         self._statements.append(text)
         if may_lose(text):
             self._count(self._before, text)
 
-    def note_savepoint(self, sql: str) -> None:
-        """Note what a statement about a savepoint, which has run, took back. Reads only."""
+    def after(self, sql: str) -> None:
+        """Note the table that a statement, which has run, created, or what it took back to a savepoint. Reads only."""
+        created = creates_table(sql)
+        if created is not None and self._before is None:
+            self._created.add(created)
         found = savepoint(sql)
         if found is None:
             return
@@ -133,7 +140,8 @@ class Losses:
         losses = [*self._rows(before, after, became, undoing=undoing)]
         if not undoing:
             losses += self._columns(before, after, became)
-        return [*_undeclared(losses, deletes), *_undeclared(self._parts(before, after, became), drops)]
+        parts = self._parts(before, after, became, undoing=undoing)
+        return [*_undeclared(losses, deletes), *_undeclared(parts, drops)]
 
     def _rows(self, before: Schema, after: Schema, became: dict[int, int | None], *, undoing: bool) -> Iterator[Loss]:
         written = self._written()
@@ -182,12 +190,17 @@ class Losses:
                     line = f"{full} was dropped with its values; if that is meant, {_declare(full)}"
                     yield {full, f"{found.name}.{name}"}, line
 
-    def _parts(self, before: Schema, after: Schema, became: dict[int, int | None]) -> Iterator[Loss]:
-        """Yield the indexes, triggers and constraints that are gone although their table still exists."""
+    def _parts(self, before: Schema, after: Schema, became: dict[int, int | None], *, undoing: bool) -> Iterator[Loss]:
+        """Yield the indexes, triggers and constraints that are gone although their table still exists.
+
+        What goes with a column that `down` drops is no loss.
+        """
         there = set(after.parts.values())
         for key, part in before.parts.items():
             now = became.get(part.table)
             if key in after.parts or now is None or part._replace(table=now) in there or self._drops(part.name):
+                continue
+            if undoing and before.tables[part.table].columns.keys() - after.tables[now].columns.keys():
                 continue
             line = f"{part.kind} {part.name} of {after.tables[now].name} was lost; create it again, or declare drops = "
             yield {part.name}, f"{line}({part.name!r},)"

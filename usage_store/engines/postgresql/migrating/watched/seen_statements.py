@@ -52,7 +52,8 @@ def _told(
 
         return run
 
-    return type(kind.__name__, (kind,), {name: telling(name) for name in _RUNNING if hasattr(kind, name)})
+    methods = {name: telling(name) for name in _RUNNING if hasattr(kind, name)}
+    return type(kind.__name__, (kind,), {"sees_statements": True, **methods})
 
 
 def _as_text(query: Any, cursor: Any) -> str:

@@ -1,0 +1,157 @@
+"""One run at a time for a history; a run that waits for a lock of a table makes nobody wait for long."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.databases import opened, raw
+from tests.support.migrations import python, sql
+from usage_store.engines import engine_of
+from usage_store.errors import DatabaseLocked, MigrationFailed, TransactionOpen
+from usage_store.errors.raised_by_a_run import MigrationLocked
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import peewee
+
+    from tests.engines.postgresql.migrating.conftest import Runs
+    from usage_store.engines.interface.watch_and_meter import Alone
+
+T = sql("CREATE TABLE t (id integer)", down=["DROP TABLE t"])
+
+
+def alone(database: peewee.Database, table: str = "app_migrations") -> AbstractContextManager[Alone]:
+    return engine_of(database).migrating.alone(database, table, 0, lambda _: None)
+
+
+def locks(database: peewee.Database) -> int:
+    sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    return int(database.execute_sql(sql).fetchone()[0])
+
+
+def test_another_run_is_told_who_holds_the_lock(database: peewee.Database, runs: Runs, postgresql_url: str) -> None:
+    runner = runs(database, wait=0.1, _001_t=T)
+    said: list[str] = []
+    runner.on_wait = said.append
+    with opened(postgresql_url) as other, alone(other):
+        (pid,) = other.execute_sql("SELECT pg_backend_pid()").fetchone()
+        with pytest.raises(MigrationLocked) as caught:
+            runner.migrate()
+        message = str(caught.value)
+        assert f"another process is migrating this database (pid {pid}, usage-store, connected since 20" in message
+        assert "; waited 0.1 s for the lock of " in message
+        assert message.endswith(".app_migrations")
+        assert caught.value.exit_code == 6
+        assert said == ["another process is migrating this database; waiting up to 0.1 s"]
+    assert len(runner.migrate()) == 1
+    assert locks(database) == 0
+
+
+def test_another_history_and_another_schema_do_not_wait(database: peewee.Database, postgresql_url: str) -> None:
+    with opened(postgresql_url) as other, alone(other, "one"):
+        with alone(database, "two"):
+            pass
+        with pytest.raises(DatabaseLocked), alone(database, "one"):
+            pass
+        database.execute_sql("SET search_path = public")
+        with alone(database, "one"):
+            pass
+
+
+def test_a_lock_that_a_migration_gave_up_stops_the_run(database: peewee.Database, runs: Runs) -> None:
+    gives_up = sql("SELECT pg_advisory_unlock_all()", down=None)
+    with pytest.raises(DatabaseLocked, match="this session gave up the migration lock"):
+        runs(database, _001_t=gives_up, _002_t=T).migrate()
+    assert not database.table_exists("t")
+
+
+def test_an_open_transaction_of_the_application_is_refused(database: peewee.Database, runs: Runs) -> None:
+    with database.atomic(), pytest.raises(TransactionOpen, match="a transaction is open"):
+        runs(database, _001_t=T).migrate()
+    database.execute_sql("BEGIN")
+    with pytest.raises(TransactionOpen, match="a transaction is open"):
+        runs(database, _001_t=T).migrate()
+
+
+def test_settings_and_the_guards_table_are_gone_after_a_run(database: peewee.Database, runs: Runs) -> None:
+    database.execute_sql("SET client_connection_check_interval = '7s'")
+    database.execute_sql("SET lock_timeout = '9s'")
+    runs(database, _001_t=T, _002_u=sql("SET lock_timeout = '8s'", "SET DateStyle = German", atomic=False)).migrate()
+    settings = "SELECT current_setting('client_connection_check_interval'), current_setting('lock_timeout')"
+    assert database.execute_sql(settings).fetchone() == ("7s", "9s")
+    assert database.execute_sql(
+        "SELECT current_setting('DateStyle'), to_regclass('pg_temp.usage_store_guard')"
+    ).fetchone() == (
+        "ISO, MDY",
+        None,
+    )
+
+
+def test_a_migration_is_repeated_as_a_whole_until_its_lock_is_free(
+    database: peewee.Database, runs: Runs, postgresql_url: str
+) -> None:
+    runs(database, _001_t=T).migrate()
+    second = sql("CREATE TABLE before (id integer)", "ALTER TABLE t ADD more text", down=None)
+    with raw(postgresql_url) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM t")
+        timer = threading.Timer(1.5, reader.execute, ("COMMIT",))
+        timer.start()
+        try:
+            assert len(runs(database, wait=30, _001_t=T, _002_u=second).migrate()) == 1
+        finally:
+            timer.join()
+    assert database.execute_sql("SELECT count(*) FROM app_migrations_log").fetchone() == (2,)
+
+
+def test_a_lock_that_is_never_had_is_exit_6_and_nothing_is_left(
+    database: peewee.Database, runs: Runs, postgresql_url: str
+) -> None:
+    runs(database, _001_t=T).migrate()
+    second = python('db.execute_sql("CREATE TABLE before (id integer)")\ndb.execute_sql("ALTER TABLE t ADD more text")')
+    with raw(postgresql_url) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM t")
+        with pytest.raises(MigrationLocked) as caught:
+            runs(database, wait=0.5, _001_t=T, _002_u=second).migrate()
+        reader.execute("ROLLBACK")
+    message = str(caught.value)
+    assert message.startswith("002_u.py: others were in its way for 0.5 s (LockNotAvailable: ") or "55P03" in message
+    assert "statement: ALTER TABLE t ADD more text; rolled back; applied before it: nothing" in message
+    assert caught.value.exit_code == 6
+    assert not database.table_exists("before")
+
+
+def test_a_swallowed_lock_timeout_is_repeated_too(database: peewee.Database, runs: Runs, postgresql_url: str) -> None:
+    runs(database, _001_t=T).migrate()
+    second = python("try:\n    db.execute_sql('ALTER TABLE t ADD more text')\nexcept Exception:\n    pass")
+    with raw(postgresql_url) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM t")
+        timer = threading.Timer(1.2, reader.execute, ("COMMIT",))
+        timer.start()
+        try:
+            runs(database, wait=30, _001_t=T, _002_u=second).migrate()
+        finally:
+            timer.join()
+    assert [column.name for column in database.get_columns("t")] == ["id", "more"]
+
+
+def test_rows_that_break_a_deferred_key_at_commit_are_the_migrations_error(
+    database: peewee.Database, runs: Runs
+) -> None:
+    tables = sql(
+        "CREATE TABLE p (id integer PRIMARY KEY)",
+        "CREATE TABLE c (p integer REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO c VALUES (5)",
+        down=None,
+    )
+    with pytest.raises(MigrationFailed, match="violates foreign key constraint"):
+        runs(database, _001_t=tables).migrate()
+    assert not database.table_exists("p")
+    with database.atomic():
+        database.execute_sql("CREATE TABLE p (id integer)")

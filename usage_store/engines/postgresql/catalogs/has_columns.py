@@ -1,0 +1,33 @@
+"""Ask whether a table has columns that hold values of certain types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import peewee
+
+_COLUMNS = """
+SELECT a.attname::text, t.typname::text
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+"""
+_HOLDS = {
+    "int": {"int8", "int4", "int2"},
+    "text": {"text", "varchar"},
+    "bytes": {"bytea"},
+    "float": {"float8", "float4"},
+}
+
+
+def has_columns(database: peewee.PostgresqlDatabase, table: str, columns: Mapping[str, str]) -> bool:
+    """Return whether a table has these columns, each of a type for `int`, `text`, `bytes` or `float`. Reads only.
+
+    The server compares values of other types with an error, so a table with such columns cannot be used.
+    """
+    found = dict(database.execute_sql(_COLUMNS, (table,)).fetchall())
+    return all(found.get(name) in _HOLDS[kind] for name, kind in columns.items())
