@@ -77,7 +77,7 @@ def test_a_replay_records_the_schema_and_finds_what_differs(call: Caller) -> Non
     script(call.url, "DELETE FROM own_migration_log" if "own_migration_log" in names(call.url) else "SELECT 1")
     call("validate", "--replay")
     script(call.url, "ALTER TABLE items DROP COLUMN m")
-    assert "items.m is missing" in call("validate", "--replay", code=4).stderr
+    assert "problem: items.m is missing\n" in call("validate", "--replay", code=4).stdout
 
 
 def test_a_rollback_names_the_command_for_a_backup(call: Caller) -> None:
@@ -93,3 +93,9 @@ def test_backup_and_restore_name_the_commands_of_the_server(call: Caller) -> Non
     call()
     assert "made by its own program: pg_dump -Fc --schema=" in call("backup", code=2).stderr
     assert "restored by its own program: pg_restore --clean" in call("restore", "x.dump", code=2).stderr
+
+
+def test_a_rehearsal_names_the_commands_for_a_copy(call: Caller) -> None:
+    assert "needs a copy that you make: load the file of pg_dump -Fc" in call("rehearse", code=2).stderr
+    call()
+    assert call("rehearse").stdout == "nothing to rehearse: nothing is pending\n"

@@ -56,7 +56,6 @@ def empty_copy(
 def _make(scratch: peewee.PostgresqlDatabase, objects: Sequence[SchemaObject]) -> None:
     """Make objects in their order. An object that fails is tried again after the others, which it may need."""
     left = [each for object_ in objects for each in _without_keys(object_)]
-    left.sort(key=lambda each: each.kind == "foreign key")
     while left:
         failed = [(each, error) for each in left if (error := _error(scratch, each.sql)) is not None]
         if len(failed) == len(left):
