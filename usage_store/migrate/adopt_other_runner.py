@@ -124,9 +124,9 @@ def _times(database: peewee.Database, keeper: _Keeper) -> dict[str, int]:
     return times
 
 
-def _seconds(name: str, time: str, keeper: _Keeper) -> int:
+def _seconds(name: str, time: str | datetime, keeper: _Keeper) -> int:
     try:
-        moment = datetime.fromisoformat(time)
+        moment = time if isinstance(time, datetime) else datetime.fromisoformat(time)  # drivers give one or the other
         if moment.tzinfo is None and keeper.naive is not None:
             moment = moment.replace(tzinfo=keeper.naive)
         return int(moment.timestamp())

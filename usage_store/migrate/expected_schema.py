@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from usage_store.engines.interface.schema_objects import SchemaObject
+    from usage_store.engines.interface.watch_and_meter import SchemaHash
     from usage_store.migrate.files.brought_schemas import Schema
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
@@ -27,14 +28,15 @@ class Drift(NamedTuple):
     notices: list[str]
 
 
-def drift(records: Records, applied: Sequence[Migration]) -> Drift:
+def drift(records: Records, applied: Sequence[Migration], read: tuple[SchemaHash, str] | None = None) -> Drift:
     """Compare the schema with the recorded one. Reads only.
 
     Some migrations may have run before the log recorded schemas. One notice names the objects that they created, as far
     as their sources show the names, and says that these objects were not compared. But an object that such a source
-    creates by plain SQL must exist. Raises HistoryError for a damaged line of the log.
+    creates by plain SQL must exist. Raises HistoryError for a damaged line of the log. `read` is the schema with its
+    fingerprint, if the caller has read it.
     """
-    return compared(records, recorded_schema(records, applied), applied)
+    return compared(records, recorded_schema(records, applied), applied, read)
 
 
 def recorded_schema(records: Records, applied: Sequence[Migration]) -> Recorded:
@@ -42,11 +44,14 @@ def recorded_schema(records: Records, applied: Sequence[Migration]) -> Recorded:
     return recorded(list(records.log.ddl()), applied, records.brought())
 
 
-def compared(records: Records, found: Recorded, applied: Sequence[Migration]) -> Drift:
-    """Compare the schema with a recorded or replayed schema. Reads only."""
-    fingerprint = records.engine.Fingerprint(records.database)
-    now = fingerprint.read()
-    live = fingerprint.objects
+def compared(
+    records: Records, found: Recorded, applied: Sequence[Migration], read: tuple[SchemaHash, str] | None = None
+) -> Drift:
+    """Compare the schema with a recorded or replayed schema. Reads only. `read` is as in `drift()`."""
+    if read is None:
+        fingerprint = records.engine.Fingerprint(records.database)
+        read = fingerprint, fingerprint.read()
+    live, now = read[0].objects, read[1]
     expected = _expected(found.schema, live)
     lines, notices = records.engine.copies.compare(records.database, expected, live, found.schema.found)
     if found.unrecorded:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.errors import HistoryError, MigrationError
 from usage_store.migrate.record.edited_files import find_edits
+from usage_store.migrate.record.find_log import read_once
 from usage_store.migrate.record.which_to_run import find_problems, newest, pending, with_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from usage_store.errors import SchemaDrift
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
 
@@ -77,12 +79,20 @@ def unadopted(records: Records, files: Sequence[Migration], applied: Sequence[Mi
 
 def check(records: Records) -> tuple[tuple[MigrationError, ...], int]:
     """Return the problems of history, files and schema, and the number of pending migrations. Reads only."""
-    files = records.files()
-    applied = with_paths(records.history.applied(files), files)
-    edited, _ = find_edits(records.log, applied)
-    problems: list[MigrationError] = [*find_problems(files, applied), *edited, *unadopted(records, files, applied)]
-    if applied and not records.log.is_current():
-        from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of the start-up time of `check`
-
-        problems += drift(records, applied).problems
+    with read_once(records.database):
+        files = records.files()
+        applied = with_paths(records.history.applied(files), files)
+        edited, _ = find_edits(records.log, applied)
+        problems: list[MigrationError] = [*find_problems(files, applied), *edited, *unadopted(records, files, applied)]
+        problems += _drift(records, applied) if applied else []
     return tuple(problems), len(pending(files, applied))
+
+
+def _drift(records: Records, applied: Sequence[Migration]) -> list[SchemaDrift]:
+    fingerprint = records.engine.Fingerprint(records.database)
+    now = fingerprint.read()
+    if records.log.is_current(now):
+        return []
+    from usage_store.migrate.expected_schema import drift  # noqa: PLC0415  an eighth of the start-up time of `check`
+
+    return drift(records, applied, (fingerprint, now)).problems

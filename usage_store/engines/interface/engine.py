@@ -137,6 +137,9 @@ class Engine(Protocol[D]):
     def tables_with(self, database: D, column: str) -> list[str]:
         """List tables that may have a column; all that have it are in the list. Reads only."""
 
+    def tables_having(self, database: D, *wanted: Mapping[str, str]) -> tuple[frozenset[str], ...]:
+        """Return for each of `wanted` the tables that have these columns, in the sense of `has_columns`. Reads only."""
+
     def rename_table(self, database: D, table: str, name: str) -> None:
         """Rename a table that nothing refers to."""
 

@@ -55,7 +55,7 @@ ANY_VALUE = "({})::text"
 
 _HOMES = {
     "catalogs.checks": ("damage", "violations"),
-    "catalogs.has_columns": ("has_columns",),
+    "catalogs.has_columns": ("has_columns", "tables_having"),
     "catalogs.list_tables": ("hidden", "kind_of", "own_tables", "rename_table", "tables_with"),
     "catalogs.schema_hash": ("Fingerprint",),
     "connection.check_server": ("check_version", "is_in_memory"),
@@ -105,6 +105,7 @@ __all__ = [
     "readable_errors",
     "refuse_readonly",
     "rename_table",
+    "tables_having",
     "tables_with",
     "violations",
     "write_transaction",

@@ -32,6 +32,7 @@ from usage_store.engines.sqlite.file.list_tables import (
     kind_of,
     own_tables,
     rename_table,
+    tables_having,
     tables_with,
 )
 from usage_store.engines.sqlite.file.schema_hash import Fingerprint
@@ -91,6 +92,7 @@ __all__ = [
     "refuse_readonly",
     "rename_table",
     "schema",
+    "tables_having",
     "tables_with",
     "violations",
     "write_transaction",

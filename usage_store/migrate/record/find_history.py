@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.find_files import numbered
-from usage_store.migrate.record.find_log import find_log, is_history
+from usage_store.migrate.record.find_log import find_log, is_history, once_of
 from usage_store.migrate.record.source_text import checksum, harmless_edit, inflated
 
 if TYPE_CHECKING:
@@ -90,7 +90,15 @@ def _require_empty(database: peewee.Database, table: str, project: Project, file
         )
 
 
+def rows_of(table: str) -> str:
+    """Return the SQL that reads a history table, lowest version first."""
+    return f'SELECT version, name, applied_at FROM "{table}" ORDER BY version'  # noqa: S608
+
+
 def _holds(database: peewee.Database, table: str, file: Migration) -> bool:
+    once = once_of(database)
+    if once is not None:
+        return any((version, name) == (file.version, file.name) for version, name, _ in once.ask(rows_of(table)))
     sql = f'SELECT 1 FROM "{table}" WHERE version = {database.param} AND name = {database.param}'  # noqa: S608
     return database.execute_sql(sql, (file.version, file.name)).fetchone() is not None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
@@ -10,10 +12,12 @@ from usage_store.migrate.files.migration import alike
 from usage_store.migrate.files.migrations_folder import COMMON
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import peewee
 
 HISTORY = {"version": "int", "name": "text", "applied_at": "int"}  # the columns, and what they hold
-_LOG = {
+LOG = {
     **dict.fromkeys(("id", "version", "logged_at"), "int"),
     **dict.fromkeys(("name", "action", "checksum", "fingerprint"), "text"),
     "seconds": "float",
@@ -93,10 +97,13 @@ def is_history(database: peewee.Database, table: str) -> bool:
 
 def is_log(database: peewee.Database, table: str) -> bool:
     """Return whether a name is a table with the columns of a log. Reads only."""
-    return _is_table_with(database, table, _LOG)
+    return _is_table_with(database, table, LOG)
 
 
 def _is_table_with(database: peewee.Database, table: str, columns: dict[str, str]) -> bool:
+    once = once_of(database)
+    if once is not None:
+        return table in (once.logs if columns is LOG else once.histories)
     # The kind is checked too, because a view also has columns.
     engine = engine_of(database)
     return engine.has_columns(database, table, columns) and engine.kind_of(database, table) == "table"
@@ -143,3 +150,41 @@ def _rows(database: peewee.Database, history: str) -> dict[object, object]:
 
 def _same(name: object, other: object) -> bool:
     return alike(name, other) if isinstance(name, str) and isinstance(other, str) else name == other
+
+
+class Once:
+    """What was read in the block: which tables have the columns of a history, of a log, and of a log with DDL."""
+
+    def __init__(self, database: peewee.Database) -> None:
+        self.database = database
+        found = engine_of(database).tables_having(database, HISTORY, LOG, {**LOG, "ddl": "text"})
+        self.histories, self.logs, self.with_ddl = found
+        self._answers: dict[str, Sequence[Any]] = {}
+
+    def ask(self, sql: str) -> Sequence[Any]:
+        """Return the rows of a query, which runs only the first time."""
+        if sql not in self._answers:
+            self._answers[sql] = self.database.execute_sql(sql).fetchall()
+        return self._answers[sql]
+
+
+_ONCE: ContextVar[Once | None] = ContextVar("_ONCE", default=None)
+
+
+@contextmanager
+def read_once(database: peewee.Database) -> Iterator[None]:
+    """Read the history and the log of a database on a server once for all questions of the block.
+
+    A server takes a round trip for each query; a file is read as before. Nothing may change them in the block.
+    """
+    token = _ONCE.set(Once(database) if engine_of(database).ON_A_SERVER else None)
+    try:
+        yield
+    finally:
+        _ONCE.reset(token)
+
+
+def once_of(database: peewee.Database) -> Once | None:
+    """Return what was read in the block of `read_once()`, or None outside such a block."""
+    once = _ONCE.get()
+    return once if once is not None and once.database is database else None

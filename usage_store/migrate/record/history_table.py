@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
 from usage_store.migrate.files.migration import Migration
-from usage_store.migrate.record.find_history import history_table, taken_name
-from usage_store.migrate.record.find_log import HISTORY, left_log
+from usage_store.migrate.record.find_history import history_table, rows_of, taken_name
+from usage_store.migrate.record.find_log import HISTORY, is_history, left_log, once_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,12 +74,16 @@ class History:
         columns of a history table, or has a damaged row.
         """
         self._table_name = history_table(self.database, self._project, files)
+        once = once_of(self.database)
+        if once is not None and is_history(self.database, self.table_name):
+            return self._checked_rows(once.ask(rows_of(self.table_name)))
         if not self.exists():
             return ()
         if not self._engine.has_columns(self.database, self.table_name, HISTORY):
             raise HistoryError(f"{self.table_name}: not a history table ({self._columns()}); choose another --table")
-        sql = f'SELECT version, name, applied_at FROM "{self.table_name}" ORDER BY version'  # noqa: S608
-        rows = self.database.execute_sql(sql).fetchall()
+        return self._checked_rows(self.database.execute_sql(rows_of(self.table_name)).fetchall())
+
+    def _checked_rows(self, rows: Sequence[Sequence[Any]]) -> tuple[Migration, ...]:
         applied = tuple(Migration(*self._checked(*row)) for row in rows)
         for row, following in pairwise(applied):
             if row.version == following.version:

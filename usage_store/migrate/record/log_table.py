@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from usage_store._version import __version__
 from usage_store.engines import engine_of
 from usage_store.errors import HistoryError
-from usage_store.migrate.record.find_log import find_log, log_name, rename_to_rule, require_free
+from usage_store.migrate.record.find_log import find_log, log_name, once_of, rename_to_rule, require_free
 from usage_store.migrate.record.source_text import as_text, checksum, deflated, inflated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import peewee
 
@@ -109,7 +109,10 @@ class Log:
         )
 
     def _has_ddl(self) -> bool:
-        return any(column.name.lower() == "ddl" for column in self.database.get_columns(self.table_name))
+        once = once_of(self.database)
+        if once is not None:
+            return self.table_name in once.with_ddl
+        return self._engine.has_columns(self.database, self.table_name, {"ddl": "text"})
 
     def append(
         self,
@@ -192,13 +195,24 @@ class Log:
         """
         if not self.exists():
             return False
-        sql = f'SELECT fingerprint FROM "{self.table_name}" ORDER BY id DESC LIMIT 1'  # noqa: S608
-        row = self.database.execute_sql(sql).fetchone()
-        return row is not None and row[0] == (fingerprint or self._engine.Fingerprint(self.database).read())
+        lines = self._read_once()
+        if lines is None:
+            sql = f'SELECT fingerprint FROM "{self.table_name}" ORDER BY id DESC LIMIT 1'  # noqa: S608
+            lines = self.database.execute_sql(sql).fetchall()
+        return bool(lines) and lines[-1][-1] == (fingerprint or self._engine.Fingerprint(self.database).read())
 
     def checksums(self) -> dict[int, str]:
         """Return the checksum of each version that was logged by its last "up" or "stamp". Reads only."""
         if not self.exists():
             return {}
+        lines = self._read_once()
+        if lines is not None:
+            return {version: noted for version, noted, action, _ in lines if action != "down"}
         sql = f"SELECT version, checksum FROM \"{self.table_name}\" WHERE action <> 'down' ORDER BY id"  # noqa: S608
         return dict(self.database.execute_sql(sql).fetchall())
+
+    def _read_once(self) -> Sequence[Any] | None:
+        """Return version, checksum, action and fingerprint of all lines in a block of `read_once()`, otherwise None."""
+        once = once_of(self.database)
+        sql = f'SELECT version, checksum, action, fingerprint FROM "{self.table_name}" ORDER BY id'  # noqa: S608
+        return None if once is None else once.ask(sql)

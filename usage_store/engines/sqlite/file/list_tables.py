@@ -34,6 +34,12 @@ def has_columns(database: peewee.SqliteDatabase, table: str, columns: Mapping[st
     return columns.keys() <= {column.name.lower() for column in database.get_columns(table)}
 
 
+def tables_having(database: peewee.SqliteDatabase, *wanted: Mapping[str, str]) -> tuple[frozenset[str], ...]:
+    """Return for each of `wanted` the tables that have these columns, as `has_columns` says. Reads only."""
+    tables = own_tables(database)
+    return tuple(frozenset(table for table in tables if has_columns(database, table, each)) for each in wanted)
+
+
 def tables_with(database: peewee.SqliteDatabase, column: str) -> list[str]:
     """List the tables whose CREATE TABLE contains the text `column`: all that have such a column, maybe others.
 
