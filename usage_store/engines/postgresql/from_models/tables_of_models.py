@@ -54,7 +54,7 @@ def wanted_tables(database: peewee.PostgresqlDatabase, models: Sequence[type[pee
             )
             stored = stored_models(models, schema)
             names = [_short(model._meta.table_name) for model in stored]
-            pass
+            _make_targets(database, schema, stored)
             for name, model in zip(names, stored, strict=True):
                 fields[name] = {_short(field.column_name): field for field in model._meta.sorted_fields}
                 statements[name] = list(_made(database, schema, model))
