@@ -131,3 +131,15 @@ def test_a_schema_recorded_on_an_older_server_is_the_same_on_the_newest(version:
         script(newest, SAMPLE)
         with opened(older) as before, opened(newest) as after:
             assert compared(after, objects(before)) == ([], [])
+
+
+def test_a_difference_without_words_of_its_own_shows_the_ddl(postgresql_url: str) -> None:
+    script(postgresql_url, "CREATE TABLE items (id integer PRIMARY KEY)")
+    with opened(postgresql_url) as database:
+        expected = objects(database)
+        script(postgresql_url, "ALTER TABLE items RENAME CONSTRAINT items_pkey TO other_pkey")
+        (line,) = compared(database, expected)[0]
+    assert line == (
+        "table items is `CREATE TABLE items ( id integer NOT NULL, CONSTRAINT other_pkey PRIMARY KEY (id) )`, "
+        "should be `CREATE TABLE items ( id integer NOT NULL, CONSTRAINT items_pkey PRIMARY KEY (id) )`"
+    )
