@@ -16,12 +16,15 @@ import pytest
 
 import usage_store
 from tests.support.commands import command
+from tests.support.databases import rows
 from tests.support.driver import sqlite3
 from tests.support.snapshots import compact_at_once
 from usage_store.engines import unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.support.databases import Target
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 pytestmark = [pytest.mark.quick, pytest.mark.skipif(not DATA.is_dir(), reason=f"the real input is not at {DATA}")]
@@ -233,3 +236,22 @@ def test_compacted_they_take_at_most_297_bytes_each_and_read_as_they_came(
         of_session = [snapshot for snapshot in reversed(snapshots) if snapshot["session_id"] == session_id]
         assert _stored(usage_store.get_usage_snapshots_by_session(session_id)) == _rows(of_session)
     database.close()
+
+
+def test_the_stream_comes_back_byte_for_byte_from_both_engines(snapshots: list[Snapshot], store_target: Target) -> None:
+    texts = [snapshot["snapshot_data"] for snapshot in snapshots]
+    sessions = [snapshot["session_id"] for snapshot in snapshots]
+    with closing(usage_store.init_database(store_target)):
+        usage_store.register_sessions(set(sessions))
+        given = (
+            {"session_id": session, "snapshot_data": text, "timestamp": 1_752_500_000 + number}
+            for number, (session, text) in enumerate(zip(sessions, texts, strict=True))
+        )
+        assert usage_store.insert_usage_snapshots(given) == len(texts)
+        read = list(usage_store.UsageSnapshot.between(newest_first=False))
+        assert [snapshot.snapshot_data for snapshot in read] == texts
+        assert [snapshot.session_id for snapshot in read] == sessions
+        assert usage_store.validate_database() is True
+    assert [
+        text for (text,) in rows(store_target, "SELECT snapshot_data FROM usage_snapshots ORDER BY timestamp, id")
+    ] == texts

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from usage_store.models.fields.retention_limits import Goals
-    from usage_store.models.storage_interface import Maintenance, Steps
+    from usage_store.models.storage_rooms import Maintenance, Steps
 
 logger = logging.getLogger("usage_store")
 

@@ -6,7 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from usage_store.engines import connected, engine_of
+from usage_store.engines import connected, engine_of, is_on_a_server, name_of
 from usage_store.errors import ConfigurationError, MigrationsPending, SchemaDrift
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.load_file import Loader
@@ -48,7 +48,9 @@ def refuse_pending(database: peewee.Database) -> None:
         for problem in status.problems:
             raise problem
         if status.pending_count:
-            path = os.path.abspath(str(database.database))  # noqa: PTH100  a name that is not UTF-8 stays as it is
+            path = name_of(database)
+            if not is_on_a_server(database):
+                path = os.path.abspath(path)  # noqa: PTH100  a name that is not UTF-8 stays as it is
             raise MigrationsPending(
                 f"{path}: {status.pending_count} of {status.latest_version} migrations are pending, and this database "
                 f"was opened for reading only; `usage-store migrate --database {shlex.quote(path)} --usage-tables` "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.models.fields.retention_limits import Goals
-    from usage_store.models.storage_interface import Maintenance
+    from usage_store.models.storage_rooms import Maintenance
 
 
 class Maintained(NamedTuple):

@@ -67,6 +67,10 @@ URLS = [
     "postgres://host/db?password=p#hunter2",
     "sqlite://me:hunter2@host/app.db",
     "mysql+pool://me:hunter2@host:3306/db",
+    "host=host password=hunter2",
+    "host=host password = 'hunter2 hunter2' dbname=db",
+    "PGPASSWORD=hunter2 pg_dump --host=host",
+    "PostgresqlDatabase('db', password='hunter2', host='host')",
 ]
 
 

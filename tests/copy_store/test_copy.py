@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from usage_store.copy_store import Copied
 
 
-def copied(source: Target, target: Target, **options: bool) -> Copied:
-    with opened(source) as one, opened(target) as other:
-        return copy_store(one, other, **options)
+def copied(source: Target, target: Target, *, resume: bool = False) -> Copied:
+    return copy_store(source, target, resume=resume)
 
 
 @pytest.mark.parametrize(("one", "other"), [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite")])

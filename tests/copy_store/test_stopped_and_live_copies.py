@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 KILLED = """
 import os, signal, sys
 from usage_store.copy_store import copy_rows, copy_store
-from usage_store.engines import open_database
-
 copy_rows._ROWS = 50
 source, target, moment, number = sys.argv[1:]
 
@@ -42,7 +40,7 @@ elif moment == "compared":
     copy_rows.compared = lambda *_: die()
 else:
     copy_rows._Copy._put_sessions = lambda _: die()
-copy_store(open_database(source, readonly=True), open_database(target))
+copy_store(source, target)
 """
 
 
@@ -71,7 +69,8 @@ def test_what_others_write_during_a_copy_is_copied_too(
     source, target = places(one), places(other)
     fill(source)
     monkeypatch.setattr(copy_rows, "_ROWS", 50)
-    put, written = copy_rows._Copy._put_sessions, []
+    put = copy_rows._Copy._put_sessions
+    written: list[int] = []
 
     def put_and_write(self: copy_rows._Copy) -> None:
         put(self)

@@ -17,9 +17,9 @@ from usage_store import UsageConfig, UsageSession, UsageSnapshot, reset_usage_co
 from usage_store.errors import DamagedSnapshot, InvalidValue
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import peewee
+
+    from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
 
@@ -30,13 +30,13 @@ MILLISECONDS = 1_752_856_654_907
 
 
 @pytest.fixture
-def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG001  it makes the file
+def path(usage_database: peewee.Database, store_target: Target) -> Target:  # noqa: ARG001
     reset_usage_config()
     UsageSession.register("s")
-    return tmp_path / "usage.db"
+    return store_target
 
 
-def test_a_snapshot_is_given_with_its_data_parsed(path: Path) -> None:  # noqa: ARG001
+def test_a_snapshot_is_given_with_its_data_parsed(path: Target) -> None:  # noqa: ARG001
     snapshot = UsageSnapshot.record("s", '{"tokens": 7458, "list": [1.5, null, "é"]}', "config", MILLISECONDS)
     expected = {
         "id": snapshot.id,
@@ -51,7 +51,7 @@ def test_a_snapshot_is_given_with_its_data_parsed(path: Path) -> None:  # noqa: 
     assert json.loads(json.dumps(S.get().as_dict())) == expected
 
 
-def test_a_configuration_and_a_session_are_given_by_their_columns(path: Path) -> None:  # noqa: ARG001
+def test_a_configuration_and_a_session_are_given_by_their_columns(path: Target) -> None:  # noqa: ARG001
     update_usage_config({"plan": "max5", "reset_hour": 7})
     for config in (UsageConfig.active(), UsageConfig.get()):
         assert config is not None
@@ -66,14 +66,14 @@ def test_a_configuration_and_a_session_are_given_by_their_columns(path: Path) ->
     assert json.loads(json.dumps(session.as_dict())) == {"session_id": "s", "created_at": session.created_at}
 
 
-def test_a_column_that_was_not_selected_is_left_out(path: Path) -> None:  # noqa: ARG001
+def test_a_column_that_was_not_selected_is_left_out(path: Target) -> None:  # noqa: ARG001
     UsageSnapshot.record("s", {}, timestamp=SECONDS)
     assert S.select(S.timestamp, S.session).get().as_dict() == {"session_id": "s", "timestamp": SECONDS}
     assert UsageConfig.select(UsageConfig.plan).get().as_dict() == {"plan": "custom"}
 
 
 @pytest.mark.parametrize("compacted", [False, True])
-def test_any_stored_value_becomes_json(usage_database: peewee.SqliteDatabase, path: Path, *, compacted: bool) -> None:  # noqa: ARG001
+def test_any_stored_value_becomes_json(usage_database: peewee.Database, path: Target, *, compacted: bool) -> None:  # noqa: ARG001
     ids = record(*TEXTS, "1e999", '"\\ud800"', "1" * 4000)
     if compacted:
         assert compact_at_once(usage_database) == len(ids)
@@ -83,7 +83,8 @@ def test_any_stored_value_becomes_json(usage_database: peewee.SqliteDatabase, pa
     assert math.isinf(UsageSnapshot.get_by_id(ids[-3]).data)  # as json.loads reads it
 
 
-def test_ids_and_texts_that_are_not_utf8_are_decoded_as_by_os_fsdecode(path: Path) -> None:
+@pytest.mark.only_on("sqlite", "texts that are no JSON")
+def test_ids_and_texts_that_are_not_utf8_are_decoded_as_by_os_fsdecode(path: Target) -> None:
     with raw(path) as other:
         other.execute("INSERT INTO usage_sessions (session_id) VALUES (CAST(x'ff61' AS TEXT))")
         other.execute("INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES (CAST(x'ff61' AS TEXT), '5')")
@@ -99,7 +100,8 @@ def test_ids_and_texts_that_are_not_utf8_are_decoded_as_by_os_fsdecode(path: Pat
     assert json.loads(json.dumps(odd.as_dict()))["session_id"] == os.fsdecode(b"\xffa")
 
 
-def test_a_damaged_snapshot_raises_the_same_error_as_its_data(path: Path) -> None:
+@pytest.mark.only_on("sqlite", "texts that are no JSON")
+def test_a_damaged_snapshot_raises_the_same_error_as_its_data(path: Target) -> None:
     with raw(path) as other:
         for text in ("CAST(x'22ff22' AS TEXT)", "'{oops'"):
             other.execute(f"INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES ('s', {text})")
@@ -121,7 +123,7 @@ def test_an_unsaved_model_has_the_values_that_would_be_stored() -> None:
 
 
 @pytest.mark.parametrize("document", [{"tokens": [1, "é"]}, [], 5, 0.5, True])
-def test_an_object_that_was_assigned_is_the_data_before_and_after_it_is_saved(path: Path, document: Any) -> None:  # noqa: ARG001
+def test_an_object_that_was_assigned_is_the_data_before_and_after_it_is_saved(path: Target, document: Any) -> None:  # noqa: ARG001
     snapshot = UsageSnapshot(session="s", snapshot_data=document)
     assert snapshot.data == snapshot.as_dict()["data"] == document
     snapshot.save()
@@ -137,7 +139,7 @@ def test_an_object_that_cannot_be_stored_is_named_as_by_save() -> None:
             read()
 
 
-def test_times_can_be_read_as_aware_datetimes(path: Path) -> None:
+def test_times_can_be_read_as_aware_datetimes(path: Target) -> None:
     with raw(path) as other:
         other.execute("UPDATE usage_config SET created_at = ?, updated_at = 0", (SECONDS,))
         other.execute("UPDATE usage_sessions SET created_at = ?", (SECONDS,))
@@ -152,7 +154,7 @@ def test_times_can_be_read_as_aware_datetimes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [MILLISECONDS * 1000, -(2**62), 253_402_300_800])
-def test_a_number_that_is_not_a_time_raises_an_error_that_names_its_column(path: Path, number: int) -> None:
+def test_a_number_that_is_not_a_time_raises_an_error_that_names_its_column(path: Target, number: int) -> None:
     with raw(path) as other:
         other.execute("UPDATE usage_config SET created_at = ?", (number,))
         other.execute("UPDATE usage_config SET updated_at = ?", (number,))
@@ -164,7 +166,7 @@ def test_a_number_that_is_not_a_time_raises_an_error_that_names_its_column(path:
         assert model.as_dict()[name] == number
 
 
-def test_peewee_s_own_dict_of_a_model_is_unchanged(path: Path) -> None:  # noqa: ARG001
+def test_peewee_s_own_dict_of_a_model_is_unchanged(path: Target) -> None:  # noqa: ARG001
     UsageSnapshot.record("s", "[1]", timestamp=SECONDS)
     snapshot = S.get()
     session = {"session_id": "s", "created_at": UsageSession.get().created_at}

@@ -13,8 +13,7 @@ import peewee
 import pytest
 
 import usage_store as store
-from tests.support.databases import dump
-from tests.support.driver import sqlite3
+from tests.support.databases import dump, raw
 from tests.support.programs import run_python
 from usage_store import UsageConfig, UsageSession, UsageSnapshot
 from usage_store.engines.sqlite.connection.open_file import open_database
@@ -24,6 +23,8 @@ from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 SNAPSHOT = {"session_id": "s", "snapshot_data": {"tokens": 1}}
 CONFIG_FIELDS = "plan, custom_limit_tokens, view, timezone, time_format, theme, refresh_rate"
@@ -97,7 +98,7 @@ def cases(rows: list[Any]) -> list[Any]:
 
 
 @pytest.fixture
-def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Refuses:  # noqa: ARG001
+def refuses(usage_database: peewee.Database, store_target: Target, caplog: pytest.LogCaptureFixture) -> Refuses:  # noqa: ARG001
     """Check that a method raises, and that its function logs the error and returns False or None, or raises it too.
 
     Also check that nothing changes.
@@ -108,7 +109,7 @@ def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogC
     def check(
         function: Callable[..., Any], method: Callable[..., Any], given: dict[str, Any], says: tuple[str, ...]
     ) -> None:
-        before = dump(tmp_path / "usage.db")
+        before = dump(store_target)
         with pytest.raises(RejectedInput) as caught:
             method(**given)
         assert not caplog.records, "logged and raised"
@@ -118,7 +119,7 @@ def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogC
             assert str(raised.value) == str(caught.value)
             assert all(part in str(raised.value) for part in says)
             assert not caplog.records, "logged and raised"
-            assert dump(tmp_path / "usage.db") == before
+            assert dump(store_target) == before
             return
         gives = function(**given)
         assert gives is REFUSING[function]
@@ -129,57 +130,66 @@ def refuses(usage_database: peewee.Database, tmp_path: Path, caplog: pytest.LogC
         assert all(part in line for part in says)
         assert "\n" not in line
         assert len(line) < 500
-        assert dump(tmp_path / "usage.db") == before
+        assert dump(store_target) == before
 
     return check
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("field", "updates", "allowed"), cases(UPDATES))
 def test_a_bad_update_is_refused(refuses: Refuses, field: str, updates: Any, allowed: str) -> None:
     refuses(store.update_usage_config, UsageConfig.update_active, {"updates": updates}, (field, allowed))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("field", "session_id", "allowed"), cases(SESSION_IDS))
 def test_a_bad_session_id_is_refused(refuses: Refuses, field: str, session_id: Any, allowed: str) -> None:
     given = {"session_id": session_id}
     refuses(store.register_session, UsageSession.register, given, (field, allowed))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("field", "session_id", "allowed"), cases(SESSION_IDS))
 def test_a_bad_session_id_has_no_snapshots(refuses: Refuses, field: str, session_id: Any, allowed: str) -> None:
     given = {"session_id": session_id}
     refuses(store.get_usage_snapshots_by_session, UsageSnapshot.of_session, given, (field, allowed))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("field", "snapshot", "allowed"), cases(SNAPSHOTS))
 def test_a_bad_snapshot_is_refused(refuses: Refuses, field: str, snapshot: Any, allowed: str) -> None:
     refuses(store.insert_usage_snapshot, UsageSnapshot.record_mapping, {"snapshot": snapshot}, (field, allowed))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("field", "snapshot", "allowed"), cases(SNAPSHOTS))
 def test_a_bad_snapshot_among_good_ones_refuses_all(refuses: Refuses, field: str, snapshot: Any, allowed: str) -> None:
     given = {"snapshots": [SNAPSHOT, snapshot, SNAPSHOT]}
     refuses(store.insert_usage_snapshots, UsageSnapshot.record_many, given, ("snapshot 1: ", field, allowed))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("snapshots", cases([None, 5, SNAPSHOT, "snapshots"]))
 def test_an_argument_that_is_no_list_of_snapshots_is_refused(refuses: Refuses, snapshots: Any) -> None:
     given = {"snapshots": snapshots}
     refuses(store.insert_usage_snapshots, UsageSnapshot.record_many, given, ("snapshot", "mapping"))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("hours", cases(SPANS))
 def test_absurd_hours_are_refused(refuses: Refuses, hours: Any) -> None:
     says = ("hours_back", "a number above 0, at most 876600")
     refuses(store.get_usage_snapshots, UsageSnapshot.recent, {"hours_back": hours}, says)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("days", cases([span for span in SPANS if span != 0 or isinstance(span, bool)]))
 def test_absurd_days_are_refused(refuses: Refuses, days: Any) -> None:
     says = ("days_old", "a number from 0 up, at most 36525")
     refuses(store.delete_old_usage_snapshots, UsageSnapshot.prune, {"days_old": days}, says)
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("limit", cases(LIMITS))
 def test_an_absurd_limit_is_refused(refuses: Refuses, limit: Any) -> None:
     refuses(store.get_usage_snapshots, UsageSnapshot.recent, {"limit": limit}, ("limit", "an int from 1 to"))
@@ -189,6 +199,7 @@ def test_an_empty_session_id_does_not_mean_all_sessions(refuses: Refuses) -> Non
     refuses(store.get_usage_snapshots, UsageSnapshot.recent, {"session_id": ""}, ("session_id", "at least one"))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("field", "session_id", "allowed"), cases(SESSION_IDS))
 def test_bad_session_ids_are_refused_among_many(refuses: Refuses, field: str, session_id: Any, allowed: str) -> None:
     given = {"session_ids": ["t", session_id]}
@@ -196,6 +207,7 @@ def test_bad_session_ids_are_refused_among_many(refuses: Refuses, field: str, se
     refuses(store.register_sessions, UsageSession.register_many, given, (field, allowed))
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("field", "session_id", "allowed"), cases([row for row in SESSION_IDS if row[1] is not None]))
 def test_a_bad_session_id_has_no_size(refuses: Refuses, field: str, session_id: Any, allowed: str) -> None:
     refuses(store.get_session_sizes, UsageSession.sizes, {"session_id": session_id}, (field, allowed))
@@ -214,11 +226,12 @@ def test_each_rejection_is_an_error_of_its_own_type(usage_database: peewee.Datab
         assert type(caught.value) is error
 
 
+@pytest.mark.only_on("sqlite", "writers")
 def test_a_locked_database_raises_and_does_not_count_as_bad_input(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    store_target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = open_database(tmp_path / "usage.db", timeout=0.01)
-    with closing(database), database.bind_ctx(MODELS), closing(sqlite3.connect(tmp_path / "usage.db")) as other:
+    database = open_database(store_target, timeout=0.01)
+    with closing(database), database.bind_ctx(MODELS), raw(store_target) as other:
         MigrationRunner(database).migrate()
         store.register_session("s")
         for days in (31, 20, 9):  # without a step in the times

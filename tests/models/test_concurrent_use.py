@@ -7,10 +7,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import peewee
 import pytest
 
+from tests.support.databases import rows
 from tests.support.driver import sqlite3
 from tests.support.processes import at_once, meet
 from tests.support.programs import TIMEOUT, line_of, start
@@ -31,20 +34,17 @@ from usage_store import (
 from usage_store.errors import DatabaseLocked
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import peewee
+    from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
 
 
-def count(path: Path, condition: str = "true") -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        (found,) = connection.execute(f"SELECT count(*) FROM usage_snapshots WHERE {condition}").fetchone()
-        return int(found)
+def count(path: Target, condition: str = "true") -> int:
+    ((found,),) = rows(path, f"SELECT count(*) FROM usage_snapshots WHERE {condition}")
+    return int(found)
 
 
-def _insert(path: Path, worker: int) -> int:
+def _insert(path: Target, worker: int) -> int:
     database = init_database(path, timeout=TIMEOUT)
     session = f"worker {worker}"
     register_session(session)
@@ -60,7 +60,7 @@ def _insert(path: Path, worker: int) -> int:
     return 60
 
 
-def _prune(path: Path) -> int:
+def _prune(path: Target) -> int:
     database = init_database(path, timeout=TIMEOUT)
     meet()
     deleted = 0
@@ -72,7 +72,7 @@ def _prune(path: Path) -> int:
     return deleted
 
 
-def _configure(path: Path) -> int:
+def _configure(path: Target) -> int:
     database = init_database(path, timeout=TIMEOUT)
     meet()
     for number in range(200):
@@ -87,14 +87,15 @@ def _configure(path: Path) -> int:
 
 @pytest.mark.slow
 def test_four_processes_insert_while_one_prunes_and_one_changes_the_configuration(
-    usage_database: peewee.Database, tmp_path: Path
+    usage_database: peewee.Database, store_target: Target
 ) -> None:
-    path = tmp_path / "usage.db"
+    path = store_target
     register_session("old")
     workers = [(_insert, path, worker) for worker in range(4)]
     assert at_once([*workers, (_prune, path), (_configure, path)]) == [60] * 4 + [4 * 60 * 5, 200]
     per_worker = usage_database.execute_sql(
-        "SELECT session_id, snapshot_type, count(*), count(DISTINCT snapshot_data) FROM usage_snapshots GROUP BY 1, 2"
+        "SELECT session_id, snapshot_type, count(*), count(DISTINCT snapshot_data) FROM usage_snapshots "
+        "GROUP BY 1, 2 ORDER BY 1, 2"
     ).fetchall()
     kinds = (("session", 600), ("stats", 60))
     assert per_worker == [(f"worker {worker}", kind, rows, 60) for worker in range(4) for kind, rows in kinds]
@@ -126,9 +127,10 @@ def test_two_processes_that_open_a_new_file_at_once_migrate_it_once(tmp_path: Pa
 
 
 def test_each_thread_of_a_process_has_a_connection_of_its_own(
-    usage_database: peewee.SqliteDatabase, tmp_path: Path
+    usage_database: peewee.Database, store_target: Target
 ) -> None:
-    usage_database.timeout = TIMEOUT
+    if isinstance(usage_database, peewee.SqliteDatabase):
+        usage_database.timeout = TIMEOUT
     register_session("s")
     barrier = threading.Barrier(8)
 
@@ -145,8 +147,8 @@ def test_each_thread_of_a_process_has_a_connection_of_its_own(
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(work, range(8))) == [700] * 8
-    assert count(tmp_path / "usage.db") == 8 * (40 + 700)
-    assert count(tmp_path / "usage.db", "snapshot_data <> '{}' GROUP BY session_id") == 8 * 40
+    assert count(store_target) == 8 * (40 + 700)
+    assert count(store_target, "snapshot_data <> '{}' GROUP BY session_id") == 8 * 40
 
 
 BULK = """
@@ -170,45 +172,46 @@ sys.stdin.read()
 """
 
 
-def kill_in_bulk(path: Path, tell_at: int, then: str) -> int:
+def kill_in_bulk(path: Target, tell_at: int, then: str) -> int:
     """Start a process that inserts 2,000 rows, kill it when it prints a line, and return how many rows are stored."""
     before = count(path)
-    with start(BULK, path, str(tell_at), then, cwd=path.parent) as process:
+    with start(BULK, path, str(tell_at), then, cwd=Path("/")) as process:
         assert line_of(process), "it ended before it told"
         if then == "done":
             assert line_of(process) == "done\n"
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    if not isinstance(path, str):
+        assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     return count(path) - before
 
 
 @pytest.mark.parametrize("tell_at", [1, 700, 1999])
 def test_a_bulk_insert_killed_half_way_leaves_nothing(
-    usage_database: peewee.Database, tmp_path: Path, tell_at: int
+    usage_database: peewee.Database, store_target: Target, tell_at: int
 ) -> None:
     register_session("s")
     usage_database.close()
-    assert kill_in_bulk(tmp_path / "usage.db", tell_at, "wait") == 0
+    assert kill_in_bulk(store_target, tell_at, "wait") == 0
     assert insert_usage_snapshots([{"session_id": "s", "snapshot_data": 1}]) == 1
 
 
 @pytest.mark.slow
 def test_a_bulk_insert_killed_at_any_moment_leaves_all_or_nothing(
-    usage_database: peewee.Database, tmp_path: Path
+    usage_database: peewee.Database, store_target: Target
 ) -> None:
     register_session("s")
     usage_database.close()
-    path = tmp_path / "usage.db"
+    path = store_target
     assert {kill_in_bulk(path, tell_at, "race") for tell_at in (1500, 2000, 2000)} <= {0, 2000}
     assert kill_in_bulk(path, 2000, "done") == 2000
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "lock"), [("delete", "EXCLUSIVE"), ("delete", "IMMEDIATE"), ("wal", "IMMEDIATE")])
-def test_init_database_waits_for_a_lock_and_then_raises(tmp_path: Path, mode: str, lock: str) -> None:
-    path = tmp_path / "usage.db"
+def test_init_database_waits_for_a_lock_and_then_raises(store_target: Target, mode: str, lock: str) -> None:
+    path = store_target
     with closing(sqlite3.connect(path, check_same_thread=False)) as other:
         other.execute(f"PRAGMA journal_mode = {mode}")
         other.execute(f"BEGIN {lock}")  # IMMEDIATE: the switch to WAL does not wait for this one by itself

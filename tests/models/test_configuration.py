@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import peewee
 import pytest
 
-from tests.support.driver import sqlite3
+from tests.support.databases import ignore_checks, raw, refusals
 from tests.support.processes import at_once, meet
 from tests.support.programs import TIMEOUT, printed
 from usage_store import UsageConfig, get_usage_config, init_database, reset_usage_config, update_usage_config
@@ -20,6 +19,8 @@ from usage_store.errors import InvalidValue, NoActiveConfiguration, UnknownField
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 
 pytestmark = pytest.mark.quick
@@ -41,9 +42,9 @@ REFUSED = [
 
 
 @pytest.fixture
-def writer(usage_database: peewee.Database, tmp_path: Path) -> Iterator[sqlite3.Connection]:  # noqa: ARG001
-    """A connection of another program to the same file. It writes raw SQL and can ignore the CHECKs."""
-    with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None)) as connection:
+def writer(usage_database: peewee.Database, store_target: Target) -> Iterator[Any]:  # noqa: ARG001
+    """A connection of another program to the same database. It writes raw SQL and can ignore the CHECKs."""
+    with raw(store_target) as connection:
         yield connection
 
 
@@ -57,16 +58,16 @@ def fields(config: UsageConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in DEFAULTS}
 
 
-def rows(connection: sqlite3.Connection) -> list[Any]:
-    return connection.execute("SELECT * FROM usage_config ORDER BY id").fetchall()
+def rows(connection: Any) -> list[Any]:
+    return list(connection.execute("SELECT * FROM usage_config ORDER BY id"))
 
 
-def damage(writer: sqlite3.Connection, name: str, value: object) -> None:
-    writer.execute("PRAGMA ignore_check_constraints = ON")
+def damage(writer: Any, name: str, value: object) -> None:
+    ignore_checks(writer)
     writer.execute(f"UPDATE usage_config SET {name} = ?", (value,))
 
 
-def test_a_fresh_database_has_the_defaults_active(writer: sqlite3.Connection) -> None:
+def test_a_fresh_database_has_the_defaults_active(writer: Any) -> None:
     config = active()
     assert fields(config) == DEFAULTS
     assert config.is_active is True
@@ -90,13 +91,13 @@ def test_whole_numbers_come_back_as_the_columns_have_them() -> None:
     assert config.custom_limit_tokens == 2**63 - 1
 
 
-def test_an_empty_update_changes_nothing_and_returns_false(writer: sqlite3.Connection) -> None:
+def test_an_empty_update_changes_nothing_and_returns_false(writer: Any) -> None:
     before = rows(writer)
     assert update_usage_config({}) is False
     assert rows(writer) == before
 
 
-def test_a_reset_keeps_the_id_and_the_creation_time(writer: sqlite3.Connection) -> None:
+def test_a_reset_keeps_the_id_and_the_creation_time(writer: Any) -> None:
     update_usage_config(CHANGED)
     writer.execute("UPDATE usage_config SET id = 7, created_at = 1000, updated_at = 1000")
     assert fields(active()) == CHANGED
@@ -108,7 +109,7 @@ def test_a_reset_keeps_the_id_and_the_creation_time(writer: sqlite3.Connection) 
 
 
 @pytest.mark.parametrize("name", [*CHANGED, "is_active"])
-def test_updated_at_also_changes_when_other_programs_write(writer: sqlite3.Connection, name: str) -> None:
+def test_updated_at_also_changes_when_other_programs_write(writer: Any, name: str) -> None:
     writer.execute("UPDATE usage_config SET created_at = 1000, updated_at = 1000")
     writer.execute(f"UPDATE usage_config SET {name} = ?", (CHANGED.get(name, 0),))
     [(created_at, updated_at)] = writer.execute("SELECT created_at, updated_at FROM usage_config")
@@ -116,7 +117,7 @@ def test_updated_at_also_changes_when_other_programs_write(writer: sqlite3.Conne
     assert abs(time.time() - updated_at) < 600
 
 
-def test_saving_a_row_writes_only_what_was_set_on_it(writer: sqlite3.Connection) -> None:
+def test_saving_a_row_writes_only_what_was_set_on_it(writer: Any) -> None:
     config = active()
     damage(writer, "refresh_rate", 9000)
     writer.execute("UPDATE usage_config SET theme = 'dark'")
@@ -126,7 +127,7 @@ def test_saving_a_row_writes_only_what_was_set_on_it(writer: sqlite3.Connection)
     assert row == ("pro", "dark", 9000)
 
 
-def _own_field(path: Path, name: str, values: list[Any]) -> list[Any]:
+def _own_field(path: Target, name: str, values: list[Any]) -> list[Any]:
     database = init_database(path, timeout=TIMEOUT)
     meet()
     seen = []
@@ -137,8 +138,8 @@ def _own_field(path: Path, name: str, values: list[Any]) -> list[Any]:
     return seen
 
 
-def test_partial_updates_of_two_processes_do_not_lose_each_other(tmp_path: Path) -> None:
-    path = tmp_path / "usage.db"
+def test_partial_updates_of_two_processes_do_not_lose_each_other(store_target: Target) -> None:
+    path = store_target
     rates = [1 + number % 60 for number in range(150)]
     hours = [number % 24 for number in range(150)]
     work = [(_own_field, path, "refresh_rate", rates), (_own_field, path, "reset_hour", hours)]
@@ -147,7 +148,7 @@ def test_partial_updates_of_two_processes_do_not_lose_each_other(tmp_path: Path)
 
 @pytest.mark.parametrize(("name", "value"), DAMAGED.items())
 def test_a_damaged_field_reads_as_its_default_with_one_warning(
-    writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture, name: str, value: Any
+    writer: Any, caplog: pytest.LogCaptureFixture, name: str, value: Any
 ) -> None:
     update_usage_config(CHANGED)
     damage(writer, name, value)
@@ -159,7 +160,7 @@ def test_a_damaged_field_reads_as_its_default_with_one_warning(
     assert rows(writer) == before
 
 
-def test_one_warning_names_all_damaged_fields(writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_warning_names_all_damaged_fields(writer: Any, caplog: pytest.LogCaptureFixture) -> None:
     for name, value in DAMAGED.items():
         damage(writer, name, value)
     assert fields(active()) == DEFAULTS
@@ -167,18 +168,18 @@ def test_one_warning_names_all_damaged_fields(writer: sqlite3.Connection, caplog
     assert all(name in record.getMessage() for name in DEFAULTS)
 
 
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
 @pytest.mark.parametrize("name", ["plan", "timezone"])
-def test_text_that_is_not_utf8_counts_as_damage_too(
-    writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture, name: str
-) -> None:
+def test_text_that_is_not_utf8_counts_as_damage_too(writer: Any, caplog: pytest.LogCaptureFixture, name: str) -> None:
     writer.execute("PRAGMA ignore_check_constraints = ON")
     writer.execute(f"UPDATE usage_config SET {name} = CAST(x'ff' AS TEXT)")
     assert fields(active()) == DEFAULTS
     assert len(caplog.records) == 1
 
 
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
 def test_a_host_that_reads_texts_as_bytes_also_gets_the_configuration(
-    usage_database: peewee.SqliteDatabase, caplog: pytest.LogCaptureFixture
+    usage_database: peewee.Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert update_usage_config({"plan": "max5", "timezone": "Europe/Berlin"})
     usage_database.connection().text_factory = bytes
@@ -187,9 +188,7 @@ def test_a_host_that_reads_texts_as_bytes_also_gets_the_configuration(
 
 
 @pytest.mark.parametrize("mended", [CHANGED, DEFAULTS])
-def test_a_damaged_row_can_be_mended(
-    writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture, mended: dict[str, Any]
-) -> None:
+def test_a_damaged_row_can_be_mended(writer: Any, caplog: pytest.LogCaptureFixture, mended: dict[str, Any]) -> None:
     for name, value in DAMAGED.items():
         damage(writer, name, value)
     assert update_usage_config(mended) is True
@@ -197,8 +196,9 @@ def test_a_damaged_row_can_be_mended(
     assert not caplog.records
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("name", "value"), REFUSED, ids=lambda part: repr(part)[:24])
-def test_a_value_that_the_field_does_not_allow_is_refused(writer: sqlite3.Connection, name: str, value: Any) -> None:
+def test_a_value_that_the_field_does_not_allow_is_refused(writer: Any, name: str, value: Any) -> None:
     before = rows(writer)
     good = "plan" if name == "theme" else "theme"
     with pytest.raises(InvalidValue) as caught:
@@ -210,7 +210,7 @@ def test_a_value_that_the_field_does_not_allow_is_refused(writer: sqlite3.Connec
 
 
 @pytest.mark.parametrize("name", ["id", "created_at", "updated_at", "is_active", "Plan", "", None, 5])
-def test_a_field_that_callers_must_not_change_is_refused(writer: sqlite3.Connection, name: Any) -> None:
+def test_a_field_that_callers_must_not_change_is_refused(writer: Any, name: Any) -> None:
     before = rows(writer)
     with pytest.raises(UnknownField, match="plan, custom_limit_tokens, view") as caught:
         UsageConfig.update_active({"plan": "pro", name: 1})
@@ -218,15 +218,16 @@ def test_a_field_that_callers_must_not_change_is_refused(writer: sqlite3.Connect
     assert rows(writer) == before
 
 
+@pytest.mark.only_on("sqlite", "assigned values")
 @pytest.mark.parametrize(("name", "value"), [("refresh_rate", 10.5), ("reset_hour", 5.5), ("refresh_rate", "ten")])
-def test_the_database_itself_refuses_other_types(writer: sqlite3.Connection, name: str, value: Any) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
+def test_the_database_itself_refuses_other_types(writer: Any, name: str, value: Any) -> None:
+    with pytest.raises(refusals()):
         writer.execute(f"UPDATE usage_config SET {name} = ?", (value,))
 
 
-def test_at_most_one_configuration_is_active(writer: sqlite3.Connection) -> None:
+def test_at_most_one_configuration_is_active(writer: Any) -> None:
     writer.execute("INSERT INTO usage_config (plan, is_active) VALUES ('pro', 0), ('max5', 0)")
-    with pytest.raises(sqlite3.IntegrityError, match=r"usage_config\.is_active"):
+    with pytest.raises(refusals()):
         writer.execute("UPDATE usage_config SET is_active = 1 WHERE plan = 'pro'")
     with pytest.raises(peewee.IntegrityError):
         UsageConfig.create(plan="pro")
@@ -236,7 +237,7 @@ def test_at_most_one_configuration_is_active(writer: sqlite3.Connection) -> None
 
 
 def test_without_an_active_configuration_nothing_is_read_or_changed(
-    writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    writer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer.execute("UPDATE usage_config SET is_active = 0")
     before = rows(writer)
@@ -250,7 +251,7 @@ def test_without_an_active_configuration_nothing_is_read_or_changed(
 
 
 def test_a_damaged_field_warns_once_and_again_when_it_is_damaged_in_another_way(
-    writer: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    writer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     for value in ("Mars/Olympus", "Mars/Olympus", "Moon/Crater"):
         writer.execute("UPDATE usage_config SET timezone = ?", (value,))

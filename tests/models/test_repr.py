@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,9 +22,9 @@ from usage_store import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import peewee
+
+    from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
 
@@ -33,13 +34,13 @@ MOST = 500  # characters of a line, whatever is in the columns
 
 
 @pytest.fixture
-def path(usage_database: peewee.Database, tmp_path: Path) -> Path:  # noqa: ARG001  it makes the file
+def path(usage_database: peewee.Database, store_target: Target) -> Target:  # noqa: ARG001
     reset_usage_config()
     UsageSession.register("ab74d3b7")
-    return tmp_path / "usage.db"
+    return store_target
 
 
-def test_a_repr_shows_the_columns_of_a_snapshot(path: Path) -> None:  # noqa: ARG001
+def test_a_repr_shows_the_columns_of_a_snapshot(path: Target) -> None:  # noqa: ARG001
     snapshot = UsageSnapshot.record("ab74d3b7", {"tokens": 7458}, timestamp=SECONDS)
     line = "<UsageSnapshot 1 of 'ab74d3b7', stats, 2025-07-18T16:37:34Z: {\"tokens\":7458}>"
     assert repr(snapshot) == repr(S.get()) == f"{S.get()!r}" == line
@@ -47,7 +48,7 @@ def test_a_repr_shows_the_columns_of_a_snapshot(path: Path) -> None:  # noqa: AR
     assert str(snapshot) == f"{snapshot}" == "1"
 
 
-def test_a_repr_shows_the_columns_of_a_configuration_and_a_session(path: Path) -> None:
+def test_a_repr_shows_the_columns_of_a_configuration_and_a_session(path: Target) -> None:
     update_usage_config({"plan": "max5", "reset_hour": 7})
     with raw(path) as other:
         other.execute("UPDATE usage_sessions SET created_at = ?", (SECONDS,))
@@ -63,7 +64,7 @@ def test_a_repr_shows_the_columns_of_a_configuration_and_a_session(path: Path) -
     assert str(UsageSession.get()) == "ab74d3b7"
 
 
-def test_a_repr_leaves_out_columns_that_were_not_selected(path: Path) -> None:  # noqa: ARG001
+def test_a_repr_leaves_out_columns_that_were_not_selected(path: Target) -> None:  # noqa: ARG001
     UsageSnapshot.record("ab74d3b7", {}, timestamp=SECONDS)
     assert repr(S.select(S.timestamp).get()) == "<UsageSnapshot without id, 2025-07-18T16:37:34Z>"
     assert repr(S.select(S.id).get()) == "<UsageSnapshot 1>"
@@ -71,7 +72,7 @@ def test_a_repr_leaves_out_columns_that_were_not_selected(path: Path) -> None:  
     assert repr(UsageSession.select(UsageSession.session_id).get()) == "<UsageSession 'ab74d3b7'>"
 
 
-def test_a_repr_cuts_long_payloads_and_escapes_control_characters(path: Path) -> None:  # noqa: ARG001
+def test_a_repr_cuts_long_payloads_and_escapes_control_characters(path: Target) -> None:  # noqa: ARG001
     snapshot = UsageSnapshot.record("ab74d3b7", '{"a":\n"' + "é\u2028" + "x" * 5_000_000 + '"}', timestamp=SECONDS)
     begun = r'{"a":\n"é\u2028' + "x" * 51
     assert len('{"a":\n"é\u2028' + "x" * 51) == 60
@@ -139,7 +140,8 @@ def test_a_repr_never_raises_whatever_was_assigned(model: type[Any], value: Any)
     assert len(repr(assigned)) < len(model._meta.sorted_fields) * MOST
 
 
-def test_a_repr_says_that_a_text_cannot_be_read(path: Path) -> None:
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
+def test_a_repr_says_that_a_text_cannot_be_read(path: Target) -> None:
     with raw(path) as other:
         other.execute("DROP TRIGGER usage_snapshots_inserted")
         for text in ("CAST(x'22ff22' AS TEXT)", "CAST('99:0' AS BLOB)"):
@@ -155,7 +157,8 @@ def test_a_repr_says_that_a_text_cannot_be_read(path: Path) -> None:
         ]
 
 
-def test_a_repr_shows_invalid_times_and_ids_that_are_not_utf8(path: Path) -> None:
+@pytest.mark.only_on("sqlite", "texts that are not UTF-8")
+def test_a_repr_shows_invalid_times_and_ids_that_are_not_utf8(path: Target) -> None:
     with raw(path) as other:
         other.execute("DELETE FROM usage_sessions")
         other.execute("INSERT INTO usage_sessions VALUES (CAST(x'ff0a61' AS TEXT), 1752856654907000)")
@@ -164,7 +167,11 @@ def test_a_repr_shows_invalid_times_and_ids_that_are_not_utf8(path: Path) -> Non
     assert repr(UsageSnapshot(timestamp=None)) == "<UsageSnapshot without id, stats, None>"
 
 
-def test_a_repr_names_the_file_of_a_database_and_the_directory_of_a_runner(path: Path) -> None:
+@pytest.mark.only_on("sqlite", "files")
+def test_a_repr_names_the_file_of_a_database_and_the_directory_of_a_runner(
+    usage_database: peewee.SqliteDatabase,
+) -> None:
+    path = Path(usage_database.database)
     database = init_database(path)
     assert repr(database) == f"<SqliteFile {str(path)!r}, closed>"
     with database.connection_context():

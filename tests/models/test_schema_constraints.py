@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import peewee
 
+pytestmark = pytest.mark.only_on("sqlite", "words of an error")
+
 CONFIG_FIELDS = (
     *("plan", "custom_limit_tokens", "view", "timezone", "time_format", "theme"),
     *("refresh_rate", "refresh_per_second", "reset_hour"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import peewee
 import pytest
 
-from tests.support.driver import sqlite3
+from tests.support.databases import raw, rows
 from tests.support.programs import TIMEOUT
 from usage_store import (
     UsageSnapshot,
@@ -30,6 +29,8 @@ from usage_store.models.fields import snapshot_input
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
 
@@ -101,12 +102,10 @@ def test_data_is_parsed_and_recorded_at_is_aware() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_json_text_is_kept_byte_for_byte(tmp_path: Path, text: str) -> None:
+def test_json_text_is_kept_byte_for_byte(store_target: Target, text: str) -> None:
     UsageSnapshot.record("s", text)
     insert_usage_snapshots([{"session_id": "s", "snapshot_data": text}])
-    with closing(sqlite3.connect(tmp_path / "usage.db")) as raw:
-        kept = raw.execute("SELECT CAST(snapshot_data AS BLOB) FROM usage_snapshots").fetchall()
-    assert kept == [(text.encode(),)] * 2
+    assert rows(store_target, "SELECT snapshot_data FROM usage_snapshots") == [(text,)] * 2
 
 
 @pytest.mark.parametrize("value", [{"b": [1, 2.5, None], "ü💥": {"a": True}}, [], {}, None, 0, False, 1.5, [[""]]])
@@ -116,6 +115,7 @@ def test_an_object_is_stored_as_json_without_spaces(value: Any) -> None:
     assert UsageSnapshot.get().data == value
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("given", "seconds"), SECONDS)
 def test_a_timestamp_becomes_seconds(given: Any, seconds: int) -> None:
     assert UsageSnapshot.record("s", {}, timestamp=given).timestamp == seconds
@@ -129,6 +129,7 @@ def test_the_last_second_is_the_one_before_milliseconds_begin() -> None:
     assert [row[4] for row in stored()] == [10**11 - 1]
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("given", NO_SECONDS, ids=lambda given: repr(given)[:30])
 def test_an_invalid_timestamp_is_refused(given: Any) -> None:
     with pytest.raises(InvalidValue, match="an aware datetime, or seconds or milliseconds") as caught:
@@ -141,6 +142,7 @@ def test_the_default_timestamp_is_the_current_time() -> None:
     assert int(time.time()) <= UsageSnapshot.record("s", {}).timestamp <= time.time()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("field", ["id", "session", "data", "Timestamp", "", None])
 def test_an_unknown_field_is_refused(field: Any) -> None:
     snapshot = {"session_id": "s", "snapshot_data": {}, field: 1}
@@ -157,7 +159,7 @@ def test_a_generator_of_many_is_stored_in_its_order() -> None:
     assert insert_usage_snapshots(iter(())) == 0
 
 
-def test_many_snapshots_are_inserted_while_they_are_read_and_visible_after_the_last(tmp_path: Path) -> None:
+def test_many_snapshots_are_inserted_while_they_are_read_and_visible_after_the_last(store_target: Target) -> None:
     seen: list[tuple[int, int]] = []
 
     def watched() -> Iterator[dict[str, Any]]:
@@ -167,7 +169,7 @@ def test_many_snapshots_are_inserted_while_they_are_read_and_visible_after_the_l
                 seen.append((UsageSnapshot.select().count(), outside))
             yield row
 
-    with closing(sqlite3.connect(tmp_path / "usage.db")) as other:
+    with raw(store_target) as other:
         UsageSnapshot.record_many(watched())
         ((sent, visible),) = seen
         assert sent > 3000
@@ -175,6 +177,7 @@ def test_many_snapshots_are_inserted_while_they_are_read_and_visible_after_the_l
         assert other.execute("SELECT count(*) FROM usage_snapshots").fetchone()[0] == 5000
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("position", [0, 499, 500, 1202])
 @pytest.mark.parametrize(("bad", "error"), REFUSED)
 def test_one_bad_snapshot_refuses_all_and_the_error_names_its_position(
@@ -240,6 +243,7 @@ def test_pruning_deletes_older_snapshots_and_returns_their_number() -> None:
     assert [row[0] for row in stored()] == kept[1:]
 
 
+@pytest.mark.only_on("sqlite", "foreign keys")
 def test_an_unknown_session_is_refused_also_without_foreign_keys(tmp_path: Path) -> None:
     host = peewee.SqliteDatabase(str(tmp_path / "usage.db"))
     with host.bind_ctx(MODELS), host.connection_context():
@@ -251,11 +255,12 @@ def test_an_unknown_session_is_refused_also_without_foreign_keys(tmp_path: Path)
         assert stored() == []
 
 
+@pytest.mark.only_on("sqlite", "foreign keys")
 @pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
-def test_deleting_a_session_deletes_its_snapshots(tmp_path: Path, foreign_keys: str) -> None:
+def test_deleting_a_session_deletes_its_snapshots(store_target: Target, foreign_keys: str) -> None:
     add(session="s")
     kept = add(session="t")
-    with closing(sqlite3.connect(tmp_path / "usage.db", isolation_level=None)) as host:
+    with raw(store_target) as host:
         host.execute(f"PRAGMA foreign_keys = {foreign_keys}")
         host.execute("DELETE FROM usage_sessions WHERE session_id = 's'")
     assert [row[0] for row in stored()] == [kept]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @overload
 def opened(target: Path) -> AbstractContextManager[peewee.SqliteDatabase]: ...
 @overload
-def opened(target: Target) -> AbstractContextManager[peewee.Database]: ...
+def opened(target: Target) -> AbstractContextManager[Any]: ...  # the server's or the file's kind
 @contextmanager
 def opened(target: Target) -> Iterator[Any]:
     """Open a database as this package does: an SQLite file with foreign keys on, in WAL mode."""
@@ -147,7 +147,8 @@ WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v') AN
 UNION ALL SELECT 'rule', conrelid::regclass::text || '.' || conname, pg_get_constraintdef(oid)
 FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND contype <> 'n'
 UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
-UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(pg_trigger.oid) FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(pg_trigger.oid)
+FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
 WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
 UNION ALL SELECT 'function', proname, pg_get_functiondef(oid) FROM pg_proc
 WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'

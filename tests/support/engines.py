@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.differences import DIFFERENCES
+
 if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
@@ -24,7 +26,10 @@ CONVERTED: tuple[str, ...] = ("models/",)  # files and folders whose tests of `u
 def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     """Return the databases of a test as parameters of the fixture `server`."""
     path = metafunc.definition.path
-    only = next((mark.args[0] for mark in metafunc.definition.iter_markers("only_on")), None)
+    only = None
+    for mark in metafunc.definition.iter_markers("only_on"):
+        only, difference = mark.args
+        assert difference in DIFFERENCES, f"{difference} is not in tests/support/differences.py"
     for engine in ("sqlite", "postgresql"):
         if engine in path.relative_to(TESTS).parts:
             only = engine
@@ -38,11 +43,13 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
 
 
 def is_left_out(item: pytest.Item) -> bool:
-    """Return whether a case of a test with the marker `sample` is left out on servers: all but each tenth are."""
+    """Return whether a case does not run on servers: one of compacted rows, or nine of ten of those marked `sample`."""
     spec = getattr(item, "callspec", None)
-    if spec is None or spec.params.get("server", SQLITE) == SQLITE or item.get_closest_marker("sample") is None:
+    if spec is None or spec.params.get("server", SQLITE) == SQLITE:
         return False
-    return sum(number for name, number in spec.indices.items() if name != "server") % 10 != 0
+    if item.get_closest_marker("sample") is None:
+        return spec.params.get("compacted") is True
+    return bool(sum(number for name, number in spec.indices.items() if name != "server") % 10)
 
 
 def needs_postgresql(item: pytest.Item) -> bool:

@@ -156,7 +156,7 @@ def execute(url: str, sql: str) -> None:
     """Run SQL as another program, in one transaction."""
     import psycopg
 
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(for_drivers(url)) as connection:
         connection.execute(sql.encode())
 
 

@@ -23,10 +23,9 @@ from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tests.support.databases import Target
-
     import peewee
 
+    from tests.support.databases import Target
     from tests.support.driver import sqlite3
 
 DAY = 86_400
@@ -67,7 +66,7 @@ def number_blocks_from_one(database: peewee.SqliteDatabase) -> None:
     database.execute_sql("UPDATE sqlite_sequence SET seq = 0 WHERE name = 'usage_snapshot_blocks'")
 
 
-def compact_at_once(database: peewee.SqliteDatabase) -> int:
+def compact_at_once(database: Any) -> int:
     """Compact the same rows in one transaction, and so into as few blocks as possible."""
     with database.atomic():
         return finish(database, lambda pace: compact(database, int(time.time()) - DAY, pace))
@@ -89,11 +88,10 @@ def stored(path: Path) -> dict[int, Any]:
         return dict(connection.execute("SELECT id, snapshot_data FROM usage_snapshots"))
 
 
-def plain_rows(path: Path) -> set[int]:
-    """Give the rows that are not compacted."""
-    with raw(path) as connection:
-        found = connection.execute("SELECT id FROM usage_snapshots WHERE typeof(snapshot_data) = 'text'").fetchall()
-    return {row for (row,) in found}
+def plain_rows(path: Target) -> set[int]:
+    """Give the rows that are not compacted; on a server, none is compacted."""
+    plain = "true" if isinstance(path, str) else "typeof(snapshot_data) = 'text'"
+    return {row for (row,) in rows(path, f"SELECT id FROM usage_snapshots WHERE {plain}")}
 
 
 def blocks(path: Path) -> dict[int, Block]:
@@ -154,7 +152,7 @@ def insert(times: int = 40) -> None:
         assert insert_usage_snapshot(SNAPSHOT) is not None
 
 
-def commits(database: peewee.SqliteDatabase, call: Callable[[], object]) -> int:
+def commits(database: Any, call: Callable[[], object]) -> int:
     """Count the transactions of a call."""
     statements: list[str] = []
     database.connection().set_trace_callback(statements.append)

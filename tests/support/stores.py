@@ -14,6 +14,9 @@ from usage_store.migrate import MigrationRunner
 if TYPE_CHECKING:
     from tests.support.databases import Target
 
+# Of a dump: what only psql knows, what older servers do not know, and what is there.
+_NOT_FOR_ALL = ("\\", "--", "SET transaction_timeout", "CREATE SCHEMA ")
+
 
 def make_store(target: Target) -> None:
     """Make the usage tables in an empty place, as `init_database()` does."""
@@ -42,5 +45,5 @@ def _dumped() -> tuple[str, str]:
         name = schema_of(url)
         words = ["--schema", name, "--no-owner", "--inserts", for_drivers(url)]
         done = subprocess.run([folder / "pg_dump", *words], check=True, capture_output=True, text=True)
-    lines = [line for line in done.stdout.splitlines() if not line.startswith(("\\", "CREATE SCHEMA ", "--"))]
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(_NOT_FOR_ALL)]
     return name, "\n".join(lines)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 # commands: the imports for copies alone would make `check` a tenth slower.
 _MODULES = {
     **dict.fromkeys(("backup", "restore", "rehearse"), "usage_store.cli.backup_commands"),
-    **dict.fromkeys(("maintain", "convert"), "usage_store.cli.usage_commands"),
-    "copy": "usage_store.cli.copy_command",
+    **dict.fromkeys(("maintain", "copy", "convert"), "usage_store.cli.usage_commands"),
     "create": "usage_store.cli.create_command",
 }
 

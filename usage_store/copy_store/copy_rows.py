@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from usage_store.copy_store.compare_stores import SessionHash, Sums, compared
 from usage_store.copy_store.rows_that_fit import unfit, unfit_rows
 from usage_store.copy_store.same_copy import first_id, missing_ids, refuse_other_sessions
 from usage_store.copy_store.store import BEFORE_ALL, CONFIGURATION, TABLES, Store
-from usage_store.engines import connected
+from usage_store.engines import connected, name_of, open_database
 from usage_store.errors import ConfigurationError
 from usage_store.migrate_usage_tables import migrate, refuse_pending
 from usage_store.models.fields.snapshot_hash import snapshot_hash
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import peewee
 
+    Given = str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy
     Progress = Callable[[str, int, int], object]
 
 _ROWS = 5000  # of a transaction
@@ -50,8 +52,8 @@ class Copied:
 
 
 def copy_store(
-    source: peewee.Database | peewee.DatabaseProxy,
-    target: peewee.Database | peewee.DatabaseProxy,
+    source: Given,
+    target: Given,
     *,
     resume: bool = False,
     verify: bool = False,
@@ -60,22 +62,21 @@ def copy_store(
 ) -> Copied:
     """Copy configurations, sessions and snapshots with their ids and times, and compare the two stores.
 
-    The databases may be of either engine. The source is only read, and others may write to both meanwhile. Compacted
-    snapshots are copied as plain texts. The snapshots are written in short transactions. A copy that was stopped goes
-    on with `resume`. With `verify`, nothing is written. `wait` is the number of seconds to wait for the migration lock
-    of the target.
+    Each is a path, a URL or a Peewee database of either engine. The source is only read, and others may write to both
+    meanwhile. Compacted snapshots are copied as plain texts. The snapshots are written in short transactions. A copy
+    that was stopped goes on with `resume`. With `verify`, nothing is written. `wait` is the number of seconds to wait
+    for the migration lock of the target.
 
     Raises MigrationsPending for a source whose tables are not up to date. Raises ConfigurationError for a target that
     is not empty; with `resume`, for a target with rows that the source does not have.
     """
     started = time.perf_counter()
-    one, other = Store(source), Store(target)
-    if one.name == other.name:
-        raise ConfigurationError(f"{one.name}: source and target are the same database")
+    if name_of(source) == name_of(target):
+        raise ConfigurationError(f"{name_of(source)}: source and target are the same database")
     with ExitStack() as stack:
-        for store in (one, other):
-            stack.enter_context(connected(store.database))
+        one = stack.enter_context(_opened(source, readonly=True))
         refuse_pending(one.database)
+        other = stack.enter_context(_opened(target, readonly=verify))
         copied, sums, refused = 0, None, tuple[str, ...]()
         if verify:
             refuse_pending(other.database)
@@ -85,6 +86,17 @@ def copy_store(
         total = sum(session.snapshots for session in sessions)
         seconds = time.perf_counter() - started
         return Copied(len(one.configurations()), total, copied, sessions, refused, lines, seconds)
+
+
+@contextmanager
+def _opened(given: Given, *, readonly: bool) -> Iterator[Store]:
+    if isinstance(given, str | os.PathLike):
+        with closing(open_database(given, readonly=readonly)) as database:
+            yield Store(database)
+    else:
+        store = Store(given)
+        with connected(store.database):
+            yield store
 
 
 class _Copy:

@@ -1,8 +1,8 @@
-"""Write a migration from the differences between Peewee models and a SQLite database.
+"""Write a migration from the differences between Peewee models and a database.
 
-Peewee creates the tables of the models in memory, and the two schemas are compared. playhouse.schema_diff is not used,
-because it ignores types, NULL, defaults, CHECKs and foreign-key actions, and compares partial and expression indexes
-only by name.
+Peewee creates the tables of the models where nobody sees them, and the two schemas are compared. playhouse.schema_diff
+is not used, because it ignores types, NULL, defaults, CHECKs and foreign-key actions, and compares partial and
+expression indexes only by name.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from usage_store.engines import connected, engine_of, inner
-from usage_store.engines.interface.schema_objects import quoted
-from usage_store.engines.interface.table_changes import Change
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files import new_file
 from usage_store.migrate.from_models.write_source import source_of
@@ -53,8 +51,8 @@ def generate(
 
     `renames` maps an old table name to the new one, and "table.column" to the new name of that column. Only the tables
     of the models and their indexes are compared; triggers and views are kept. The generated source executes SQL and
-    rebuilds tables, up and down, and imports nothing. Raises ConfigurationError for models that SQLite refuses, for
-    models that share a table or refer to a model that was not loaded, and for wrong renames.
+    rebuilds tables, up and down, and imports nothing. Raises ConfigurationError for models that the database refuses,
+    for models that share a table or refer to a model that was not loaded, and for wrong renames.
     """
     with connected(inner(database)):
         changes = engine_of(database).from_models.model_changes(inner(database), models, renames or {})
@@ -71,13 +69,8 @@ def generate_as_they_are(database: peewee.Database | peewee.DatabaseProxy, table
     of these names. This is the first migration of a database that has tables and no migrations.
     """
     with connected(inner(database)):
-        fingerprint = engine_of(database).Fingerprint(inner(database))
-        fingerprint.read()
-    found = [each for each in fingerprint.objects.values() if each.table.lower() in tables]
-    kinds = {kind: [each for each in found if each.kind == kind] for kind in ("table", "index", "trigger")}
-    up = [each.sql for each in (*kinds["table"], *kinds["index"], *kinds["trigger"])]
-    change = Change(tuple(up), tuple(f"DROP TABLE {quoted(each.name)}" for each in kinds["table"]))
-    return Generated(source_of([change], ()) if kinds["table"] else "")
+        changes = engine_of(database).from_models.tables_as_they_are(inner(database), tables)
+    return Generated(source_of(changes, ()) if changes else "")
 
 
 def write(directory: Path, title: str, generated: Generated) -> Path:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from usage_store.migrate.files.migration import Migration
     from usage_store.migrate.record.files_history_and_log import Records
 
+_ON_TABLES = ("index", "trigger", "view")  # a table needs none of them, but it may need other kinds, such as types
+
 
 def replay_and_record(
     records: Records, applied: Sequence[Migration], wait: float, on_wait: Callable[[str], None]
@@ -42,10 +44,13 @@ def _replayed(records: Records, applied: Sequence[Migration]) -> tuple[Schema, s
     # The first run has no other tables, and shows which tables belong to the migrations. The second run, if there are
     # other tables, has empty copies of those beside it.
     alone, failure = _run(records, lambda _kind, _name: False, applied)
-    own = {each.name.lower() for each in alone.objects.values()} | {table.lower() for table in records.tables()}
+    # Where the first run failed for lack of the others, the log may know more.
+    known = recorded_schema(records, applied).schema
+    made = [*alone.objects.values(), *(each for key, each in known.objects.items() if key not in known.found)]
+    own = {each.name.lower() for each in made} | {table.lower() for table in records.tables()}
     if set(map(str.lower, records.database.get_tables())) <= own:
         return alone, failure
-    return _run(records, lambda kind, name: kind == "table" and name.lower() not in own, applied)
+    return _run(records, lambda kind, name: kind not in _ON_TABLES and name.lower() not in own, applied)
 
 
 def _run(records: Records, host: Callable[[str, str], bool], applied: Sequence[Migration]) -> tuple[Schema, str | None]:

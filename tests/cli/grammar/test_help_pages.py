@@ -64,8 +64,8 @@ def test_every_option_and_argument_of_a_command_is_explained(
     for name in (*COMMON, *command_.options):
         assert f" {name} " in shown
         assert in_one_line(OPTIONS[name]["help"]) in shown
-    if command_.argument:
-        assert in_one_line(ARGUMENTS[command_.argument]["help"]) in shown
+    for name in command_.argument.split():
+        assert in_one_line(ARGUMENTS[name]["help"]) in shown
     for name in within(words):
         assert COMMANDS[*words, name].summary in shown
     assert len(PAGES[words].text) > 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import peewee
 import pytest
 
 from tests.support.databases import opened, raw
@@ -12,8 +13,6 @@ from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import peewee
 
 
 @pytest.fixture
@@ -24,14 +23,15 @@ def host(any_postgresql_url: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def store(any_postgresql_url: str) -> Iterator[peewee.Database]:
+def store(any_postgresql_url: str) -> Iterator[peewee.PostgresqlDatabase]:
     """Give our database in the same schema, bound and without tables."""
     with opened(any_postgresql_url) as database, database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False):
+        assert isinstance(database, peewee.PostgresqlDatabase)
         yield database
 
 
 @pytest.fixture
-def followed(host: Any, store: peewee.Database) -> Any:
+def followed(host: Any, store: peewee.PostgresqlDatabase) -> Any:
     """Give the host's connection with followed events.
 
     Session a has events 1 and 2, b has event 3; each has 2 snapshots.

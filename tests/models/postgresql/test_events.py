@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOTES = "SELECT session_id, moved_to FROM usage_sessions_ended"
 
 
-def test_sessions_of_existing_events_are_registered(host: Any, store: peewee.Database) -> None:
+def test_sessions_of_existing_events_are_registered(host: Any, store: peewee.PostgresqlDatabase) -> None:
     host.execute(events_table())
     host.execute("INSERT INTO events (session_id) VALUES ('a'), ('b'), ('a'), (NULL), (''), ('c'), (repeat('x', 1001))")
     apply(store, 1, 2, 3)
@@ -102,7 +102,7 @@ def test_the_last_change_of_a_session_s_events_decides_where_its_snapshots_go(fo
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_with_a_fixed_snapshot_the_session_ends_with_the_next_maintenance(
-    followed: Any, store: peewee.Database, level: str
+    followed: Any, store: peewee.PostgresqlDatabase, level: str
 ) -> None:
     followed.execute(f"BEGIN ISOLATION LEVEL {level}")
     followed.execute("DELETE FROM events WHERE session_id = 'a'")
@@ -115,7 +115,7 @@ def test_with_a_fixed_snapshot_the_session_ends_with_the_next_maintenance(
 
 
 def test_a_session_whose_row_is_locked_ends_with_the_next_maintenance(
-    followed: Any, store: peewee.Database, any_postgresql_url: str
+    followed: Any, store: peewee.PostgresqlDatabase, any_postgresql_url: str
 ) -> None:
     with raw(any_postgresql_url) as other, other.transaction():
         other.execute("INSERT INTO events (session_id) VALUES ('a')")
@@ -131,7 +131,7 @@ def test_a_session_whose_row_is_locked_ends_with_the_next_maintenance(
 
 
 def test_snapshots_that_another_transaction_holds_are_not_waited_for(
-    followed: Any, store: peewee.Database, any_postgresql_url: str
+    followed: Any, store: peewee.PostgresqlDatabase, any_postgresql_url: str
 ) -> None:
     with raw(any_postgresql_url) as other, other.transaction():
         other.execute("DELETE FROM usage_snapshots WHERE id = 1")
@@ -173,7 +173,7 @@ def test_objects_of_others_never_take_the_place_of_ours(followed: Any) -> None:
     assert sessions(followed) == {"b": 2, "c": 0}
 
 
-def test_down_does_not_change_the_host_s_table(host: Any, store: peewee.Database) -> None:
+def test_down_does_not_change_the_host_s_table(host: Any, store: peewee.PostgresqlDatabase) -> None:
     host.execute(events_table())
     host.execute("CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
     host.execute("CREATE TRIGGER own AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION own()")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import peewee
 import psycopg
 import pytest
 
@@ -16,9 +17,8 @@ from usage_store.migrate.files.migrations_folder import usage_tables
 from usage_store.models.postgresql.rows import follow_events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
-
-    import peewee
 
 BY_HAND = "register sessions with register_session()"
 NO_EVENTS = f"no events table with a session_id column: {BY_HAND}"
@@ -29,7 +29,16 @@ CREATE TABLE events_new PARTITION OF events FOR VALUES FROM (100) TO (200)
 """
 
 
-def notices(store: peewee.Database) -> list[str]:
+@contextmanager
+def on_path(url: str, path: str) -> Iterator[peewee.PostgresqlDatabase]:
+    """Open our database with another search path."""
+    with opened(url) as database:
+        assert isinstance(database, peewee.PostgresqlDatabase)
+        database.execute_sql("SELECT set_config('search_path', %s, false)", (path,))
+        yield database
+
+
+def notices(store: peewee.PostgresqlDatabase) -> list[str]:
     return list(usage_tables().notices(store))
 
 
@@ -54,7 +63,7 @@ def schema_of(host: Any) -> str:
     ],
 )
 def test_session_ids_may_have_any_type_whose_text_names_a_session(
-    host: Any, store: peewee.Database, kind: str, first: str, second: str
+    host: Any, store: peewee.PostgresqlDatabase, kind: str, first: str, second: str
 ) -> None:
     host.execute("CREATE DOMAIN positive AS bigint; CREATE TYPE letter AS ENUM ('a', 'b')")
     host.execute(events_table(kind=kind))
@@ -73,7 +82,7 @@ def test_session_ids_may_have_any_type_whose_text_names_a_session(
     assert notices(store) == []
 
 
-def test_texts_that_are_equal_only_for_the_host_are_two_sessions(host: Any, store: peewee.Database) -> None:
+def test_texts_that_are_equal_only_for_the_host_are_two_sessions(host: Any, store: peewee.PostgresqlDatabase) -> None:
     try:
         host.execute("CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
     except psycopg.errors.FeatureNotSupported:  # the server was built without ICU, and compares bytes only
@@ -88,7 +97,7 @@ def test_texts_that_are_equal_only_for_the_host_are_two_sessions(host: Any, stor
     assert sessions(host) == {"a": 0}
 
 
-def test_odd_session_ids_never_fail_the_host_s_writes(host: Any, store: peewee.Database) -> None:
+def test_odd_session_ids_never_fail_the_host_s_writes(host: Any, store: peewee.PostgresqlDatabase) -> None:
     host.execute(events_table())
     apply(store, 1, 2, 3)
     odd = [
@@ -123,8 +132,7 @@ def test_events_in_another_schema_of_the_search_path_are_followed(host: Any, any
     host.execute(f"CREATE SCHEMA {quoted}")
     try:
         host.execute(events_table(f"{quoted}.events"))
-        with opened(any_postgresql_url) as store:
-            store.execute_sql(f"SET search_path = {schema}, {quoted}")
+        with on_path(any_postgresql_url, f"{schema}, {quoted}") as store:
             apply(store, 1, 2, 3)
             assert notices(store) == []
             host.execute(f"INSERT INTO {quoted}.events (session_id) VALUES ('a'), ('b')")
@@ -140,7 +148,7 @@ def test_events_in_another_schema_of_the_search_path_are_followed(host: Any, any
         host.execute(f"DROP SCHEMA {quoted} CASCADE")
 
 
-def test_parts_of_a_partitioned_table_are_followed_too(host: Any, store: peewee.Database) -> None:
+def test_parts_of_a_partitioned_table_are_followed_too(host: Any, store: peewee.PostgresqlDatabase) -> None:
     host.execute(events_table(key="", how=" PARTITION BY RANGE (timestamp)") + ";" + PARTS)
     apply(store, 1, 2, 3)
     host.execute("CREATE TABLE events_newest PARTITION OF events FOR VALUES FROM (200) TO (300)")
@@ -181,7 +189,9 @@ def test_parts_of_a_partitioned_table_are_followed_too(host: Any, store: peewee.
         ),
     ],
 )
-def test_a_notice_says_that_events_cannot_be_followed(host: Any, store: peewee.Database, sql: str, notice: str) -> None:
+def test_a_notice_says_that_events_cannot_be_followed(
+    host: Any, store: peewee.PostgresqlDatabase, sql: str, notice: str
+) -> None:
     (host if "TEMPORARY" not in sql else store_as_host(store)).execute(sql or "SELECT 1")
     module = apply(store, 1, 2, 3)[3]
     assert notices(store) == [notice.format(schema_of(host))]
@@ -191,7 +201,7 @@ def test_a_notice_says_that_events_cannot_be_followed(host: Any, store: peewee.D
     assert not follow_events.made(store)
 
 
-def test_events_on_which_our_role_has_no_rights_are_left_alone(host: Any, store: peewee.Database) -> None:
+def test_events_on_which_our_role_has_no_rights_are_left_alone(host: Any, store: peewee.PostgresqlDatabase) -> None:
     schema = schema_of(host)
     role = f"owner_{schema}"
     host.execute(events_table())
@@ -213,8 +223,7 @@ def test_two_stores_do_not_take_the_events_of_one_table_from_each_other(followed
     second = f"{schema}_second"
     followed.execute(f"CREATE SCHEMA {second}")
     try:
-        with opened(any_postgresql_url) as store:
-            store.execute_sql(f"SET search_path = {second}, {schema}")
+        with on_path(any_postgresql_url, f"{second}, {schema}") as store:
             module = apply(store, 1, 2, 3)[3]
             taken = f"{schema}.events registers the sessions of the usage tables in schema {schema}: {BY_HAND}"
             assert notices(store) == [taken]
@@ -227,7 +236,7 @@ def test_two_stores_do_not_take_the_events_of_one_table_from_each_other(followed
         followed.execute(f"DROP SCHEMA {second} CASCADE")
 
 
-def test_an_events_table_created_later_is_linked_with_one_call(host: Any, store: peewee.Database) -> None:
+def test_an_events_table_created_later_is_linked_with_one_call(host: Any, store: peewee.PostgresqlDatabase) -> None:
     module = apply(store, 1, 2, 3)[3]
     host.execute("INSERT INTO usage_sessions (session_id) VALUES ('by hand')")
     host.execute(events_table())
@@ -253,7 +262,7 @@ def test_an_events_table_created_later_is_linked_with_one_call(host: Any, store:
     ],
 )
 def test_missing_triggers_are_made_again_and_right_ones_are_only_read(
-    followed: Any, store: peewee.Database, change: str, caplog: pytest.LogCaptureFixture
+    followed: Any, store: peewee.PostgresqlDatabase, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     follow_events.follow(store, _never, nullcontext)
     followed.execute(change)
@@ -273,8 +282,7 @@ def test_a_renamed_schema_is_followed_again(followed: Any, any_postgresql_url: s
     schema = schema_of(followed)
     followed.execute(f"ALTER SCHEMA {schema} RENAME TO {schema}_new; SET search_path = {schema}_new")
     try:
-        with opened(any_postgresql_url) as store:
-            store.execute_sql(f"SET search_path = {schema}_new")
+        with on_path(f"{any_postgresql_url}_new", f"{schema}_new") as store:
             module = newest(store)
             follow_events.follow(store, lambda _: module, nullcontext)
         followed.execute("INSERT INTO events (session_id) VALUES ('c'); DELETE FROM events WHERE session_id = 'a'")
@@ -284,7 +292,7 @@ def test_a_renamed_schema_is_followed_again(followed: Any, any_postgresql_url: s
 
 
 def test_who_may_not_change_the_tables_gets_one_line(
-    followed: Any, store: peewee.Database, caplog: pytest.LogCaptureFixture
+    followed: Any, store: peewee.PostgresqlDatabase, caplog: pytest.LogCaptureFixture
 ) -> None:
     followed.execute("DROP TRIGGER usage_events_moved ON events")
     module = newest(store)
@@ -294,7 +302,7 @@ def test_who_may_not_change_the_tables_gets_one_line(
     assert re.match("the events table is not followed, and this process cannot write the database", record.message)
 
 
-def test_many_events_without_an_index_get_a_notice(host: Any, store: peewee.Database) -> None:
+def test_many_events_without_an_index_get_a_notice(host: Any, store: peewee.PostgresqlDatabase) -> None:
     host.execute("CREATE TABLE events (session_id text)")
     host.execute("INSERT INTO events SELECT 'a' FROM generate_series(1, 10001)")
     apply(store, 1, 2, 3)
@@ -308,8 +316,7 @@ def test_a_name_with_a_percent_sign_is_no_placeholder(host: Any, any_postgresql_
     schema = f"{schema_of(host)}%s"
     host.execute(f'CREATE SCHEMA "{schema}"'.replace("%", "%%"), ())
     try:
-        with opened(any_postgresql_url) as store:
-            store.execute_sql("SELECT set_config('search_path', quote_ident(%s), false)", (schema,))
+        with on_path(any_postgresql_url, f'"{schema}"') as store:
             store.execute_sql(events_table())
             module = apply(store, 1, 2, 3)[3]
             store.execute_sql("INSERT INTO events (session_id) VALUES ('a')")
@@ -324,6 +331,6 @@ def _never(_database: object) -> ModuleType:
     raise AssertionError("the triggers are right, so nothing is loaded")
 
 
-def store_as_host(store: peewee.Database) -> Any:
+def store_as_host(store: peewee.PostgresqlDatabase) -> Any:
     """Return the connection of our own database: only it sees its temporary tables."""
     return store.connection()

@@ -82,9 +82,9 @@ def _renamed(text: str) -> tuple[str, str]:
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--database": {
         "metavar": "PATH|URL|MODULE:NAME",
-        "help": "the database: a path, a sqlite:/// or postgresql:// URL, or MODULE:NAME for a Peewee database in your own code, "
-        "which is imported; default: $USAGE_STORE_DATABASE, else the setting `database`, else usage.db in the current "
-        "folder",
+        "help": "the database: a path, a sqlite:/// or postgresql:// URL, or MODULE:NAME for a Peewee database in your "
+        "own code, which is imported; default: $USAGE_STORE_DATABASE, else the setting `database`, else usage.db in "
+        "the current folder",
     },
     "--wait": {
         "type": seconds,

@@ -50,6 +50,14 @@ def stored_models(
     return list(by_table.values())
 
 
+def default_value(field: peewee.Field[Any], database: peewee.Database) -> Any:
+    """Return the default of a field as the driver takes it, also of a field that belongs to no model."""
+    prepare = getattr(field, "_db_hook", None)
+    if prepare is not None:  # binding the field to a model calls it
+        prepare(database)
+    return field.db_value(field.default() if callable(field.default) else field.default)
+
+
 def check_rename(what: str, kind: str, old: tuple[str, _Known], new: tuple[str, _Known]) -> None:
     """Raise ConfigurationError unless the database has the old name and the models have the new one, and only these.
 

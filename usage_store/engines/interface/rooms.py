@@ -72,6 +72,9 @@ class FromModels(Protocol[D]):
     ) -> tuple[Change, ...]:
         """Return the changes that turn the database's tables into the models' tables, parents first. Reads only."""
 
+    def tables_as_they_are(self, database: D, tables: Collection[str]) -> tuple[Change, ...]:
+        """Return the changes that make tables, named in lower case, as they are now; none without them. Reads only."""
+
 
 class Copies(Protocol[D]):
     """Copies of a database. `on_progress` gets the amount done and the amount in all."""

@@ -48,6 +48,8 @@ def _declaration(name: str, values: Sequence[str]) -> str:
 
 
 def _step(step: str | Rebuild) -> str:
+    if isinstance(step, str) and step.endswith(" = NULL"):  # a person writes the value, which may have quotes
+        return f'    db.execute_sql("""{step}""")  # TODO\n'
     if isinstance(step, str):
         return f"    db.execute_sql({_literal(step, room=_WIDTH - 20)})\n"
     lines = [f"create = {_literal(step.sql)}"]

@@ -1,6 +1,7 @@
 """The usage tables in PostgreSQL: the functions of the interface in `usage_store.models.storage_interface`.
 
-Everything is imported when it is first used, so that programs with SQLite start as fast as before.
+The storage interface imports this package when the first PostgreSQL database is used. Some modules are imported at
+their first use.
 """
 
 from __future__ import annotations
@@ -8,36 +9,32 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from usage_store.models.postgresql.rows.configuration_row import active_configuration, reset_configuration
-    from usage_store.models.postgresql.rows.insert_rows import (
-        check_session_id,
-        insert,
-        insert_many,
-        refused_because,
-        register,
-    )
-    from usage_store.models.postgresql.rows.list_rows import of_session, recent, session_sizes
-    from usage_store.models.postgresql.rows.pages_of_rows import count_between, pages
-    from usage_store.models.postgresql.rows.peewee_queries import ReadingCursor, prepare, while_running, write_text
+from usage_store.models.postgresql.rows.configuration_row import active_configuration, reset_configuration
+from usage_store.models.postgresql.rows.insert_rows import (
+    check_session_id,
+    insert,
+    insert_many,
+    refused_because,
+    register,
+)
+from usage_store.models.postgresql.rows.list_rows import of_session, recent, session_sizes
+from usage_store.models.postgresql.rows.pages_of_rows import count_between, pages
+from usage_store.models.postgresql.rows.peewee_queries import ReadingCursor, prepare, while_running, write_text
 
-_HOMES = {
-    "rows.configuration_row": ("active_configuration", "reset_configuration"),
-    "rows.insert_rows": ("check_session_id", "insert", "insert_many", "refused_because", "register"),
-    "rows.list_rows": ("of_session", "recent", "session_sizes"),
-    "rows.pages_of_rows": ("count_between", "pages"),
-    "rows.peewee_queries": ("ReadingCursor", "prepare", "while_running", "write_text"),
-}
-_MODULES = {"copy_rows": "rows", "follow_events": "rows", "maintenance": "", "typescript_tables": "rows"}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+if TYPE_CHECKING:
+    from usage_store.models.postgresql import maintenance
+    from usage_store.models.postgresql.rows import copy_rows, follow_events, typescript_tables
 
 __all__ = [
     "ReadingCursor",
     "active_configuration",
     "check_session_id",
+    "copy_rows",
     "count_between",
+    "follow_events",
     "insert",
     "insert_many",
+    "maintenance",
     "of_session",
     "pages",
     "prepare",
@@ -46,14 +43,19 @@ __all__ = [
     "register",
     "reset_configuration",
     "session_sizes",
+    "typescript_tables",
     "while_running",
     "write_text",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    if name not in _MODULES:
+    homes = {
+        "copy_rows": f"{__name__}.rows",
+        "follow_events": f"{__name__}.rows",
+        "maintenance": __name__,
+        "typescript_tables": f"{__name__}.rows",
+    }
+    if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(".".join(filter(None, (__name__, _MODULES[name], name))))
+    return importlib.import_module(f"{homes[name]}.{name}")

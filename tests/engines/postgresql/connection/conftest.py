@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -12,6 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.postgresql_servers import Kept
+
+
+PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+SETTINGS = """
+[databases]
+* = host={host} port=5432 user=postgres
+[pgbouncer]
+listen_port = 6432
+listen_addr =
+unix_socket_dir = {folder}
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+"""
 
 
 @pytest.fixture(scope="package")
@@ -44,3 +65,30 @@ def server() -> Iterator[Kept]:
                 rules.write(f"local all secretive scram-sha-256\n{rest}")
             connection.execute("SELECT pg_reload_conf()")
         yield kept
+
+
+@pytest.fixture(scope="package")
+def pooled(server: Kept) -> Iterator[str]:
+    """Give the URL of the database of `server` through a pooler."""
+    if PROGRAM is None:
+        pytest.skip("needs pgbouncer, which Debian's package of this name brings")
+    host = dict(parse_qsl(urlsplit(server.url).query))["host"]
+    folder = Path(tempfile.mkdtemp(prefix="pb"))
+    (folder / "settings.ini").write_text(SETTINGS.format(host=host, folder=folder))
+    owner = Path(host).stat()
+    os.chown(folder, owner.st_uid, owner.st_gid)
+    user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    with (folder / "log").open("wb") as log:
+        program = subprocess.Popen([PROGRAM, folder / "settings.ini"], stdout=log, stderr=log, **user)  # type: ignore[call-overload]
+    url = f"postgresql://postgres@/postgres?host={folder}&port=6432"
+    try:
+        for _ in range(500):
+            assert program.poll() is None, (folder / "log").read_text()
+            if (folder / ".s.PGSQL.6432").exists():
+                break
+            time.sleep(0.01)
+        yield url
+    finally:
+        program.kill()
+        program.wait()
+        shutil.rmtree(folder)

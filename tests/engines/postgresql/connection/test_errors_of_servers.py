@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import tempfile
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import peewee
@@ -18,9 +21,18 @@ from usage_store.errors import DatabaseError, DatabaseFull, DatabaseLocked, Data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.postgresql_servers import Kept
+
+
+APPLICATION = """
+import peewee
+db = peewee.PostgresqlDatabase("{wrong}", host="{host}", user="postgres", prefer_psycopg3={newer})
+"""
+LARGE_SORT = """
+SET temp_file_limit = '64kB';
+SELECT max(n) FROM (SELECT n FROM generate_series(1, 1000000) AS n ORDER BY n DESC OFFSET 1) AS m
+"""
 
 
 def one_line(error: BaseException) -> str:
@@ -57,18 +69,18 @@ def test_a_connection_that_the_server_refuses(server: Kept, change: dict[str, st
     url = server.url
     for old, new in change.items():
         url = url.replace(old, new)
-    with pytest.raises(DatabaseUnreadable, match=f"^postgresql://.*: {said}") as caught:
+    with pytest.raises(DatabaseUnreadable, match=rf"^postgresql://.*: {said}") as caught:
         open_database(url)
     assert one_line(caught.value)
     assert caught.value.exit_code == 8
 
 
 def test_a_server_that_is_not_there() -> None:
-    with pytest.raises(DatabaseUnreadable, match="cannot be reached .*refused"):
+    with pytest.raises(DatabaseUnreadable, match=r"cannot be reached .*refused"):
         open_database(f"postgresql://me:wrong1@127.0.0.1:{free_port()}/app")
-    with pytest.raises(DatabaseUnreadable, match="cannot be reached .*nowhere.invalid"):
+    with pytest.raises(DatabaseUnreadable, match=r"cannot be reached .*nowhere.invalid"):
         open_database("postgresql://me:wrong1@nowhere.invalid/app")
-    with silent_port() as port, pytest.raises(DatabaseUnreadable, match="cannot be reached .*timeout"):
+    with silent_port() as port, pytest.raises(DatabaseUnreadable, match=r"cannot be reached .*timeout"):
         open_database(f"postgresql://me:wrong1@127.0.0.1:{port}/app?connect_timeout=1")
 
 
@@ -102,8 +114,7 @@ def test_commands_end_with_the_exit_code_of_the_error(
         ),
         (
             "postgres",
-            "SET temp_file_limit = '64kB'; SELECT max(n) FROM (SELECT n FROM generate_series(1, 1000000) n "
-            "ORDER BY n DESC OFFSET 1) AS m",
+            LARGE_SORT,
             DatabaseFull,
             "sqlstate 53400",
         ),
@@ -121,30 +132,27 @@ def test_a_statement_that_the_server_refuses(
         assert database.execute_sql("SELECT 1").fetchone() == (1,)
 
 
-def test_a_disk_that_is_full(server: Kept, tmp_path_factory: pytest.TempPathFactory) -> None:
-    import os
-    import tempfile
-
-    folder = tempfile.mkdtemp(prefix="full")
+def test_a_disk_that_is_full(server: Kept) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="full"))
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m,mode=777", "none", folder], capture_output=True, check=False
     )
     if mounted.returncode:
-        os.rmdir(folder)
+        folder.rmdir()
         pytest.skip("a small disk cannot be mounted here")
     try:
         with closing(open_database(server.url)) as database:
-            os.chown(folder, os.stat(server.url.partition("host=")[2]).st_uid, -1)
-            os.chmod(folder, 0o700)
+            os.chown(folder, Path(server.url.partition("host=")[2]).stat().st_uid, -1)
+            folder.chmod(0o700)
             database.execute_sql(f"CREATE TABLESPACE small LOCATION '{folder}'")
             database.execute_sql("CREATE TABLE large (t text) TABLESPACE small")
-            with pytest.raises(DatabaseFull, match="the disk of the server is full .*sqlstate 53100"):
+            with pytest.raises(DatabaseFull, match=r"the disk of the server is full .*sqlstate 53100"):
                 database.execute_sql("INSERT INTO large SELECT repeat('x', 100) FROM generate_series(1, 100000)")
             database.execute_sql("DROP TABLE large")
             database.execute_sql("DROP TABLESPACE small")
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
-        os.rmdir(folder)
+        folder.rmdir()
 
 
 def test_a_lock_that_is_not_had_in_time(postgresql_url: str) -> None:
@@ -152,7 +160,7 @@ def test_a_lock_that_is_not_had_in_time(postgresql_url: str) -> None:
         one.execute_sql("CREATE TABLE items (id bigint)")
         with one.atomic():
             one.execute_sql("LOCK TABLE items")
-            with pytest.raises(DatabaseLocked, match="another connection holds a lock .*sqlstate 55P03") as caught:
+            with pytest.raises(DatabaseLocked, match=r"another connection holds a lock .*sqlstate 55P03") as caught:
                 other.execute_sql("SELECT * FROM items")
         assert caught.value.exit_code == 6
         assert engine_of(other).is_locked(caught.value)
@@ -169,24 +177,38 @@ def test_a_wrong_statement_stays_peewees_error(postgresql_url: str) -> None:
 
 
 def test_the_right_to_create_is_missed_with_role_schema_and_right(server: Kept) -> None:
-    with closing(open_database(server.url.replace("postgres@", "reader@"))) as database:
-        with pytest.raises(
-            DatabaseUnreadable,
-            match='role reader has no right CREATE in the schema public.*GRANT USAGE, CREATE ON SCHEMA "public" TO "reader"',
-        ):
-            check_may_create(database, "here")
-    with closing(open_database(server.url)) as database:
-        check_may_create(database, "here")
+    missed = (
+        r"the role reader has no right CREATE in the schema public; .*GRANT USAGE, CREATE ON SCHEMA .public. TO .read"
+    )
+    reader = peewee.PostgresqlDatabase(server.url.replace("postgres@", "reader@"), prefer_psycopg3=True)
+    with reader.connection_context(), pytest.raises(DatabaseUnreadable, match=missed):
+        check_may_create(reader, "here")
+    owner = peewee.PostgresqlDatabase(server.url)
+    with owner.connection_context():
+        check_may_create(owner, "here")
 
 
 @pytest.mark.parametrize("newer", [False, True])
 def test_errors_of_an_applications_database_are_the_same(server: Kept, *, newer: bool) -> None:
-    own = peewee.PostgresqlDatabase(
-        "no where", user="postgres", password="wrong1", prefer_psycopg3=newer, host=server.url.partition("host=")[2]
-    )
+    place = server.url.partition("host=")[2]
+    own = peewee.PostgresqlDatabase("no where password=wrong1", user="postgres", prefer_psycopg3=newer, host=place)
     with (
-        pytest.raises(DatabaseUnreadable, match="postgresql://postgres@/no%20where.*no such database") as caught,
+        pytest.raises(DatabaseUnreadable, match=r"postgresql://postgres@/no%20where.*no such database") as caught,
         connected(own),
     ):
         pass
     assert one_line(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["dbname=app password=wrong1", "postgres://me:wrong1@h/app"])
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_password_in_the_name_of_a_database_is_shown_nowhere(
+    server: Kept, tmp_path: Path, wrong: str, *, newer: bool
+) -> None:
+    host = server.url.partition("host=")[2]
+    (tmp_path / "app.py").write_text(APPLICATION.format(wrong=wrong, host=host, newer=newer))
+    done = command("--verbose", "status", "--database", "app:db", cwd=tmp_path)
+    assert done.returncode == 8, done.stderr
+    assert "Traceback" in done.stderr
+    assert "***" in done.stderr.splitlines()[-1]
+    assert "wrong1" not in done.stdout + done.stderr

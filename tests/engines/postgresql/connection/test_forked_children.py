@@ -33,7 +33,9 @@ mine = backend(database)
 WAYS = {
     "the child ends at once": "in_child(lambda: None)",
     "the child ends without Python's end": "in_child(lambda: None, os._exit)",
-    "the child uses the database": "def act():\n    assert backend(database) != mine\n    database.close()\nin_child(act)",
+    "the child uses the database": (
+        "def act():\n    assert backend(database) != mine\n    database.close()\nin_child(act)"
+    ),
     "the child closes the database": "in_child(database.close)",
     "the child closes all": "in_child(lambda: engine_of(database).close_all(database))",
     "the child deletes the database": (
@@ -53,13 +55,15 @@ WAYS = {
         "in_child(act)\ngo.set()\nthread.join()\nassert seen[0] == seen[1], seen"
     ),
     "a child of a child": (
-        "def act():\n    own = backend(database)\n    in_child(lambda: backend(database) and database.close())\n"
+        "def act():\n    own = backend(database)\n"
+        "    in_child(lambda: backend(database) and database.close())\n"
         "    assert backend(database) == own != mine\n    database.close()\nin_child(act)"
     ),
     "the fork is in the middle of a transaction": (
         "database.execute_sql('CREATE TABLE items (id bigint)')\n"
+        "def inside():\n    engine_of(database).in_transaction(database)\n"
         "def use():\n"
-        "    for use in (lambda: backend(database), database.commit, database.begin):\n"
+        "    for use in (lambda: backend(database), database.commit, database.begin, inside):\n"
         "        try:\n            use()\n"
         "        except ForkedConnection as error:\n"
         "            assert 'forked in the middle of a transaction' in str(error)\n"

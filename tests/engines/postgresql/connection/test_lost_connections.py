@@ -60,7 +60,7 @@ def test_a_transaction_also_fails_once(database: OurServer, postgresql_url: str)
 def test_a_transaction_in_whose_middle_the_connection_is_lost_stores_nothing(
     database: OurServer, postgresql_url: str
 ) -> None:
-    with pytest.raises(DatabaseUnreadable, match="was lost"), database.atomic():
+    with pytest.raises(DatabaseUnreadable, match="was lost"), database.atomic():  # noqa: PT012  one transaction
         database.execute_sql("INSERT INTO items VALUES (1)")
         end(postgresql_url, database)
         database.execute_sql("INSERT INTO items VALUES (2)")
@@ -68,7 +68,7 @@ def test_a_transaction_in_whose_middle_the_connection_is_lost_stores_nothing(
 
 
 def test_a_commit_after_a_loss_that_the_program_passed_over_raises(database: OurServer, postgresql_url: str) -> None:
-    with pytest.raises(DatabaseUnreadable, match="so nothing of the transaction was stored"), database.atomic():
+    with pytest.raises(DatabaseUnreadable, match="so nothing of the transaction was stored"), database.atomic():  # noqa: PT012
         database.execute_sql("INSERT INTO items VALUES (1)")
         end(postgresql_url, database)
         for _ in range(2):
@@ -78,7 +78,7 @@ def test_a_commit_after_a_loss_that_the_program_passed_over_raises(database: Our
 
 
 def test_the_error_of_a_block_is_not_masked_by_the_loss(database: OurServer, postgresql_url: str) -> None:
-    with pytest.raises(ZeroDivisionError), database.atomic():
+    with pytest.raises(ZeroDivisionError), database.atomic():  # noqa: PT012  one transaction
         end(postgresql_url, database)
         raise ZeroDivisionError
     assert count(database) == 0
@@ -107,6 +107,7 @@ def test_an_applications_database_that_lost_its_connection_is_told_what_helps(
             own.execute_sql("SELECT 1")
         with pytest.raises(DatabaseUnreadable, match=r"was lost; close\(\) the database, and its next use connects"):
             engine_of(own).raise_of_a_statement(caught.value, "here")
+    assert not engine_of(own).in_transaction(own), "else nothing could be closed"
     own.close()
     assert own.execute_sql("SELECT 1").fetchone() == (1,)
     own.close()

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tests.support.postgresql_servers import Kept
 
 OWN: dict[str, Callable[[str], peewee.PostgresqlDatabase]] = {
-    "psycopg2": lambda url: peewee.PostgresqlDatabase(url),
+    "psycopg2": peewee.PostgresqlDatabase,
     "psycopg": lambda url: peewee.PostgresqlDatabase(url, prefer_psycopg3=True),
-    "Psycopg3Database": lambda url: Psycopg3Database(url),
+    "Psycopg3Database": Psycopg3Database,
     "pool of psycopg2": lambda url: PooledPostgresqlDatabase(url, max_connections=2),
     "pool of psycopg": lambda url: PooledPsycopg3Database(url, max_connections=2),
 }
@@ -54,7 +54,7 @@ def test_a_parameter_in_the_url_wins(postgresql_url: str) -> None:
 
 def test_a_database_opened_for_reading_refuses_to_write(postgresql_url: str) -> None:
     with closing(open_database(postgresql_url, readonly=True)) as database:
-        with pytest.raises(ReadOnlyDatabase, match="was opened for reading only, .*sqlstate 25006"):
+        with pytest.raises(ReadOnlyDatabase, match=r"was opened for reading only, .*sqlstate 25006"):
             database.execute_sql("CREATE TABLE items (id bigint)")
         with pytest.raises(ReadOnlyDatabase, match="was opened for reading only"):
             engine_of(database).refuse_readonly(database)
@@ -74,7 +74,7 @@ def test_a_schema_that_the_role_may_not_use_is_named_with_the_role(server: Kept)
 
 
 def test_a_database_in_another_encoding_is_refused(server: Kept) -> None:
-    with pytest.raises(ConfigurationError, match="encoding of the database is SQL_ASCII, .*createdb --encoding=UTF8"):
+    with pytest.raises(ConfigurationError, match=r"encoding of the database is SQL_ASCII, .*createdb --encoding=UTF8"):
         open_database(server.url.replace("/postgres?", "/bytes?"))
     own = OWN["psycopg2"](for_drivers(server.url.replace("/postgres?", "/bytes?")))
     with pytest.raises(ConfigurationError, match="SQL_ASCII"), connected(own):
@@ -125,7 +125,7 @@ def test_rows_are_tuples_while_an_applications_connection_is_used(postgresql_url
 
         connection.row_factory = dict_row
     else:
-        from psycopg2.extras import RealDictCursor
+        from psycopg2.extras import RealDictCursor  # type: ignore[import-untyped]
 
         connection.cursor_factory = RealDictCursor
     with connected(own):

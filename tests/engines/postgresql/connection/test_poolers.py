@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
-import time
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from typing import TYPE_CHECKING, cast
 
 import peewee
 import psycopg
@@ -21,62 +14,24 @@ from usage_store.engines.postgresql.connection.check_server import is_pooled
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from tests.support.postgresql_servers import Kept
-
-PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs pgbouncer, which Debian's package of this name brings")
-SETTINGS = """
-[databases]
-* = host={host} port=5432 user=postgres
-[pgbouncer]
-listen_port = 6432
-listen_addr =
-unix_socket_dir = {folder}
-auth_type = any
-pool_mode = transaction
-default_pool_size = 3
-"""
+    from usage_store.engines.postgresql.connection.our_connections import OurServer
 
 
-@pytest.fixture(scope="module")
-def pooled(server: Kept) -> Iterator[str]:
-    """Give the URL of the database of `server` through a pooler."""
-    host = dict(parse_qsl(urlsplit(server.url).query))["host"]
-    folder = Path(tempfile.mkdtemp(prefix="pb"))
-    (folder / "settings.ini").write_text(SETTINGS.format(host=host, folder=folder))
-    owner = os.stat(host)
-    os.chown(folder, owner.st_uid, owner.st_gid)
-    user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    assert PROGRAM is not None
-    with (folder / "log").open("wb") as log:
-        program = subprocess.Popen([PROGRAM, folder / "settings.ini"], stdout=log, stderr=log, **user)  # type: ignore[call-overload]
-    url = f"postgresql://postgres@/postgres?host={folder}&port=6432"
-    try:
-        for _ in range(500):
-            assert program.poll() is None, (folder / "log").read_text()
-            if (folder / ".s.PGSQL.6432").exists():
-                break
-            time.sleep(0.01)
-        yield url
-    finally:
-        program.kill()
-        program.wait()
-        shutil.rmtree(folder)
+def our(url: str, **options: float) -> AbstractContextManager[OurServer]:
+    return closing(cast("OurServer", open_database(url, **options)))  # type: ignore[arg-type]
 
 
 def test_a_pooler_is_noticed_and_no_setting_reaches_other_programs(pooled: str, server: Kept) -> None:
-    with closing(open_database(server.url)) as direct:
-        assert not is_pooled(direct)
-        assert not direct.pooled  # type: ignore[attr-defined]
-    with closing(open_database(pooled, timeout=0.077)) as database:
-        assert is_pooled(database)
-        assert database.pooled  # type: ignore[attr-defined]
+    with our(server.url) as direct:
+        assert (is_pooled(direct), direct.pooled) == (False, False)
+    with our(pooled, timeout=0.077) as database:
+        assert (is_pooled(database), database.pooled) == (True, True)
         with database.atomic(), psycopg.connect(pooled) as other:
-            for connection in (database, other):
-                execute = getattr(connection, "execute_sql", None) or connection.execute  # type: ignore[union-attr]
-                assert execute("SHOW lock_timeout").fetchone() == ("0",)
+            assert database.execute_sql("SHOW lock_timeout").fetchone() == ("0",)
+            assert other.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
 def test_statements_run_on_any_backend_and_none_is_prepared(pooled: str) -> None:

@@ -75,3 +75,12 @@ def test_the_size_counts_tables_and_indexes_of_the_schema_alone(database: peewee
     before = copies.size(database)
     database.execute_sql("CREATE INDEX items_name ON items (name)")
     assert 0 < before < copies.size(database) < 1_000_000
+
+
+def test_a_meter_counts_rows_and_bytes_of_a_step(database: peewee.PostgresqlDatabase) -> None:
+    meter = copies.Meter(database)
+    meter.start()
+    database.execute_sql("INSERT INTO items (name) SELECT repeat('a', 500) FROM generate_series(1, 100)")
+    rows, written, needed = meter.read()
+    assert rows == 100
+    assert needed >= written > 100 * 500

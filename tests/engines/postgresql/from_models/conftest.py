@@ -21,8 +21,13 @@ class Project:
     """A PostgreSQL schema and the migrations that were made for it."""
 
     def __init__(self, url: str) -> None:
-        self.database = open_database(url)
+        self.database: peewee.PostgresqlDatabase = open_database(url)  # type: ignore[assignment]
+        self.url = url
         self.files: list[dict[str, Any]] = []
+
+    def another(self) -> peewee.Database:
+        """Open another connection."""
+        return open_database(self.url)
 
     def run(self, *statements: str) -> None:
         for statement in statements:

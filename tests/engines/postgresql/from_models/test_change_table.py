@@ -84,6 +84,9 @@ CHANGES: dict[str, Callable[[], Case]] = {
     "number with default to text": lambda: Case(
         {"a": IntegerField(constraints=[SQL("DEFAULT 5"), Check("a > 0")])},
         {"a": TextField(constraints=[SQL("DEFAULT '5'")])}, todo=["a", "CHECK"], rows=NUMBER),
+    "a longer type with a check": lambda: Case(
+        {"a": CharField(9, constraints=[Check("a <> 'x' AND a LIKE 'o%%'")])},
+        {"a": TextField(constraints=[Check("a <> 'x' AND a LIKE 'o%%'")])}, rows=("INSERT INTO t (a) VALUES ('o')",)),
     "null to not null": lambda: Case({"a": text()}, {"a": TextField()}, todo=["a"]),
     "not null to null": lambda: Case({"a": TextField()}, {"a": text()}),
     "default added": lambda: Case({"a": TextField()}, {"a": default("'a, \"b\" %%'")}),

@@ -155,6 +155,10 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], dict[str, str | None]]] = {
         lambda m: m.add_column_default("items", "C", "not (yet)"),
         {"column items.C": "text DEFAULT 'not (yet)'::text"},
     ),
+    "a default of two expressions in parentheses": (
+        lambda m: m.add_column_default("items", "C", "(a) (b)"),
+        {"column items.C": "text DEFAULT '(a) (b)'::text"},
+    ),
     "a default in quotes": (
         lambda m: m.add_column_default("items", "C", "'y'"),
         {"column items.C": "text DEFAULT 'y'::text"},

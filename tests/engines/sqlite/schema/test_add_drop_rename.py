@@ -31,6 +31,7 @@ COLUMNS: dict[str, tuple[Any, str, Any]] = {
     "not null": (peewee.TextField(default="it's"), '"added" TEXT NOT NULL', "it's"),
     "not null, called default": (peewee.IntegerField(default=lambda: 3), '"added" INTEGER NOT NULL', 3),
     "not null, converted": (peewee.BooleanField(default=False), '"added" INTEGER NOT NULL', 0),
+    "not null, bytes": (peewee.BlobField(default=b"\x00'"), '"added" BLOB NOT NULL', b"\x00'"),
     "default of the database": (
         peewee.IntegerField(null=True, constraints=[peewee.SQL("DEFAULT 5")]),
         '"added" INTEGER DEFAULT 5',

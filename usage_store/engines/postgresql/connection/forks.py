@@ -31,8 +31,7 @@ class Inherited:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def cursor(self, *_arguments: Any, **_options: Any) -> NoReturn:
-        """Raise ForkedConnection."""
+    def __getattr__(self, name: str) -> NoReturn:
         raise ForkedConnection(f"{self._name}: {_FORKED}")
 
     def close(self) -> None:

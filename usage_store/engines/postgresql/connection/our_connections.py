@@ -176,7 +176,7 @@ class OurServer(peewee.PostgresqlDatabase):
         state = self._state
         if not state.closed and state.conn.closed:
             if isinstance(state.conn, Inherited):
-                state.conn.cursor()
+                state.conn.cursor  # noqa: B018  raises ForkedConnection
             raise DatabaseUnreadable(f"{self.database}: {LOST}, so nothing of the transaction was stored; {_AGAIN}")
 
     def _replace_if_lost(self) -> None:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _IDLE, _FAILED = 0, 3  # PQTRANS_IDLE and PQTRANS_INERROR, in both drivers
+_OPEN = (1, 2, 3)  # a lost connection (4) is in no transaction any more
 
 
 def in_transaction(database: peewee.PostgresqlDatabase) -> bool:
     """Return whether a transaction is open, no matter whether peewee or an SQL statement opened it."""
-    return not database.is_closed() and not is_idle(database)
+    return not database.is_closed() and _status(database) in _OPEN
 
 
 def is_idle(database: peewee.PostgresqlDatabase) -> bool:

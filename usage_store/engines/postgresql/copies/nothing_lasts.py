@@ -6,6 +6,8 @@ import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.postgresql.connection.driver import driver_errors
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -16,6 +18,7 @@ _GUARD = (
     "CREATE TEMPORARY TABLE usage_store_never_committed (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) "
     "ON COMMIT DROP; INSERT INTO usage_store_never_committed VALUES (1), (1)"
 )
+_STATEMENT = "usage_store_statement"
 _SAVEPOINT = "usage_store_own_transaction"
 BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _CONCURRENT = re.compile(
@@ -35,6 +38,7 @@ _ENDS = (
     ),
 )
 _OF_PEEWEE = re.compile(r'(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) "(s[0-9a-f]{32})"')
+_OF_A_TRANSACTION = re.compile(rf"(?is){BLANK}(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW)\b")
 _NOTHING = "SELECT WHERE false"
 
 
@@ -77,12 +81,28 @@ def _outside_of_atomic(kind: Any) -> Any:
 
     class Inside(kind):  # type: ignore[misc]  # the cursor class of a driver
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-            if isinstance(query, str):
-                _follow(blocks, query)
-                query = query if blocks else _in_a_transaction(query)
-            return super().execute(query, params, **options)
+            if not isinstance(query, str):
+                return super().execute(query, params, **options)
+            _follow(blocks, query)
+            if blocks or _OF_A_TRANSACTION.match(query):
+                return super().execute(query if blocks else _in_a_transaction(query), params, **options)
+            with _savepoint(kind(self.connection)):
+                return super().execute(_in_a_transaction(query), params, **options)
 
     return Inside
+
+
+@contextmanager
+def _savepoint(cursor: Any) -> Iterator[None]:
+    """Undo a statement that fails, as the server does where no transaction is open."""
+    cursor.execute(f"SAVEPOINT {_STATEMENT}")
+    try:
+        yield
+    except BaseException:
+        with suppress(*driver_errors()):  # the first error is raised, also if it has ended the transaction
+            cursor.execute(f"ROLLBACK TO SAVEPOINT {_STATEMENT}")
+        raise
+    cursor.execute(f"RELEASE SAVEPOINT {_STATEMENT}")
 
 
 def _follow(blocks: list[str], sql: str) -> None:

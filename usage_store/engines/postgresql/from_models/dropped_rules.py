@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.models_and_tables import lost
@@ -27,11 +28,11 @@ def dropped_rules(old: ServerTable, new: ServerTable, unstated: set[str]) -> Ite
         column = new.table.columns.get(name)
         if column is not None and name not in gone:
             yield from (f".{name}: {rule}" for rule in _of_column(was, column))
-    stated = [each.sql for each in new.constraints.values()]
+    stated = {_plain(each.sql) for each in new.constraints.values()}
     unique = {frozenset(each.columns) for each in new.constraints.values() if each.kind in ("p", "u")}
     unique |= {frozenset(index.columns) for index in new.indexes.values() if index.unique and index.columns}
     for each in old.constraints.values():
-        is_kept = each.sql.removesuffix(" NOT VALID") in stated or each.kind in ("f", "p")
+        is_kept = _plain(each.sql.removesuffix(" NOT VALID")) in stated or each.kind in ("f", "p")
         is_kept |= each.kind == "u" and frozenset(each.columns) in unique
         if not is_kept and not gone.intersection(each.columns):
             yield f": {each.sql}"
@@ -45,6 +46,11 @@ def dropped_rules(old: ServerTable, new: ServerTable, unstated: set[str]) -> Ite
         is_kept = says_more or _rule(index) in rules or (index.unique and frozenset(index.columns) in unique)
         if not (is_kept or _is_plain(index) or gone.intersection(index.columns)):
             yield f": {index.sql}"
+
+
+def _plain(rule: str) -> str:
+    """Return a rule without casts and parentheses, which change with the type of a column."""
+    return re.sub(r"::(?:character varying|[\w.]+)(?:\(\d+(?:,\d+)?\))?(?:\[\])*|[()]", "", rule)
 
 
 def _of_column(was: Column, column: Column) -> Iterator[str]:

@@ -21,6 +21,7 @@ from usage_store.engines.interface.table_changes import Change
 from usage_store.engines.postgresql.from_models.dropped_rules import dropped_rules
 from usage_store.engines.postgresql.from_models.read_tables import KINDS, Constraint, Schema, ServerTable
 from usage_store.engines.postgresql.from_models.rows_that_may_not_fit import WRITE_THE_VALUE, doubts_of, without_value
+from usage_store.engines.postgresql.from_models.views_in_the_way import views_in_the_way
 from usage_store.engines.postgresql.from_models.write_changes import (
     added_column,
     added_constraint,
@@ -148,6 +149,7 @@ class TableDiff:
             doubts_of(old.table, new.table),
             dropped_line(dropped_rules(old, new, deferred(self._fields))),
             not_written(old.table, self._fields),
+            views_in_the_way(self.database, self.name, _moved(old, new)),
         )
         values = tuple(f"{self.name}.{column}" for column in lost(old.table, new.table))
         if steps or taken:
@@ -228,6 +230,18 @@ def dropped_line(rules: Iterable[str]) -> Iterator[str]:
     """Say of each rule that the model does not state it."""
     for rule in rules:
         yield f"{rule} is dropped, because the model does not state it; state it in the model, or delete this line"
+
+
+def _moved(old: ServerTable, new: ServerTable) -> list[str]:
+    """Return the columns that are dropped or get another type."""
+    wanted = new.table.columns
+    return [
+        name
+        for name, column in old.table.columns.items()
+        if name not in wanted
+        or (column.type, column.collation) != (wanted[name].type, wanted[name].collation)
+        or (wanted[name].generated is not None and column.generated != wanted[name].generated)
+    ]
 
 
 def _other_indexes(table: ServerTable, other: ServerTable) -> list[str]:

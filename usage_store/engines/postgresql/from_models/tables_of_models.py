@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DEFINITIONS = ("0A", "22", "2B", "42")  # classes of sqlstates: the definition is to blame
 _NO_RIGHT = "42501"
+_SINGLE = re.compile(r"(?<!%)%(?:%%)*(?!%)")
 _TOKENS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[(),]|[^'\"(),]+")
 
 
@@ -77,6 +78,8 @@ def _made(database: peewee.PostgresqlDatabase, schema: str, model: type[peewee.M
             continue
         sql, values = context.query()
         text = _laid_out(with_values(database, sql, values).replace(f"{named(schema)}.", ""))
+        if _SINGLE.search(text):
+            raise ConfigurationError(f"{model.__name__}: the text of its table has a single %; write %% for one %")
         try:
             with database.savepoint():
                 database.execute_sql(text)

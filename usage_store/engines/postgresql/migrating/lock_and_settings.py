@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
-from usage_store.engines.postgresql.connection.check_server import is_pooled
+from usage_store.engines.postgresql.catalogs.list_tables import kind_of
+from usage_store.engines.postgresql.connection.check_server import check_may_create, is_pooled
 from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.engines.postgresql.connection.open_server import refuse_readonly
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
 from usage_store.engines.postgresql.migrating.guarded_transaction import make_guard, remove_guard
@@ -72,6 +74,8 @@ def alone(
             "a transaction is open, and migrations need transactions of their own; commit it or roll it back first"
         )
     refuse_readonly(database)
+    if kind_of(database, table) is None:  # the run has to create it
+        check_may_create(database, name_of(database))
     run = _Run(database, table, wait, on_wait)
     run.set_up()
     try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store.engines.interface.models_and_tables import default_value
 from usage_store.engines.postgresql.schema.write_values import literal_of, named, sql_of, with_values
 
 if TYPE_CHECKING:
@@ -27,11 +28,7 @@ def add_column_statements(
     if field.null or allow_not_null:
         yield f"ALTER TABLE {path} ADD COLUMN {_definition(migrator, field)}"
         return
-    prepare = getattr(field, "_db_hook", None)
-    if prepare is not None:  # binding the field to a model calls it
-        prepare(database)
-    default = field.default() if callable(field.default) else field.default
-    value = literal_of(database, field.db_value(default)).replace("%", "%%")
+    value = literal_of(database, default_value(field, database)).replace("%", "%%")
     if _has_default(database, field):  # it is for new rows only
         field.null = True
         yield f"ALTER TABLE {path} ADD COLUMN {_definition(migrator, field)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import peewee
 from playhouse import migrate
 
+from usage_store.engines.interface.models_and_tables import default_value
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
 from usage_store.engines.sqlite.schema import backfill, edit_create_table
 from usage_store.engines.sqlite.schema.drop_column import drop_column
@@ -99,8 +100,7 @@ class LosslessMigrator(migrate.SqliteMigrator):  # type: ignore[misc]  # playhou
     def _add_column(self, table: str, field: peewee.Field, *, allow_not_null: bool) -> None:
         definition = definition_of(self, field)
         if not field.null and not allow_not_null:
-            default = field.default() if callable(field.default) else field.default
-            value = peewee.Value(default, converter=field.db_value)
+            value = peewee.Value(default_value(field, self.database), unpack=False)
             self._edit(table, lambda sql: edit_create_table.add_column(sql, definition), columns={field.name: value})
         elif needs_rebuild(definition):
             self._edit(table, lambda sql: edit_create_table.add_column(sql, definition))

@@ -10,7 +10,8 @@ import peewee
 
 from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.error_messages import raise_of_a_statement, sqlstate
-from usage_store.engines.postgresql.connection.write_transaction import in_transaction, write_transaction
+from usage_store.engines.postgresql.connection.names import name_of
+from usage_store.engines.postgresql.connection.write_transaction import has_failed, in_transaction, write_transaction
 from usage_store.errors import InvalidValue
 from usage_store.models.fields import snapshot_input
 from usage_store.models.postgresql.rows.fetch_rows import fetch
@@ -40,7 +41,6 @@ ON CONFLICT DO NOTHING
 """
 _NOT_JSON = ("22P02", "54001")  # invalid_text_representation; statement_too_complex, for JSON that is nested too deeply
 _REFUSALS = (*_NOT_JSON, "23503")  # foreign_key_violation
-_IN_ERROR = 3  # PQTRANS_INERROR, in both drivers
 _LONGEST_ID = 1000  # bytes, as in the table's CHECK
 _SHORT = 20  # bytes; the table's CHECK lets shorter texts be references to blocks
 
@@ -65,7 +65,7 @@ def insert(database: peewee.PostgresqlDatabase, row: Row) -> int | None:
         with write_transaction(database) if snapshot_input.may_be_deep(text) else nullcontext():
             return _inserted(database, _IN_TRANSACTION, values)
     except driver_errors(peewee.DatabaseError) as error:
-        if sqlstate(error) not in _REFUSALS or _is_aborted(database) or all(refused_because(database, text, session)):
+        if sqlstate(error) not in _REFUSALS or has_failed(database) or all(refused_because(database, text, session)):
             raise
         return None
 
@@ -83,11 +83,6 @@ def _ids(cursor: Any) -> list[int]:
     return [row["id"] if isinstance(row, dict) else row[0] for row in cursor.fetchall()]
 
 
-def _is_aborted(database: peewee.PostgresqlDatabase) -> bool:
-    connection: Any = database.connection()
-    return int(connection.info.transaction_status) == _IN_ERROR
-
-
 def insert_many(database: peewee.PostgresqlDatabase, rows: Sequence[Row]) -> int:
     """Insert snapshots and return their number. Raises IntegrityError if `insert` would refuse a row of them.
 
@@ -103,7 +98,7 @@ def insert_many(database: peewee.PostgresqlDatabase, rows: Sequence[Row]) -> int
     except driver_errors(peewee.DatabaseError) as error:
         if sqlstate(error) in _NOT_JSON:
             raise peewee.IntegrityError(str(error)) from error
-        raise_of_a_statement(error, str(database.database))
+        raise_of_a_statement(error, name_of(database))
 
 
 def _copy(cursor: Any, rows: Sequence[Row]) -> int:
@@ -137,7 +132,7 @@ def refused_because(database: peewee.PostgresqlDatabase, text: str, session_id: 
     except driver_errors(peewee.DatabaseError) as error:
         if sqlstate(error) in _NOT_JSON:
             return False, True
-        raise_of_a_statement(error, str(database.database))
+        raise_of_a_statement(error, name_of(database))
     return True, bool(fetch(database, _KNOWN, (session_id,)))
 
 
@@ -160,7 +155,7 @@ def register(database: peewee.PostgresqlDatabase, session_ids: Iterable[str]) ->
     try:
         cursor = database.execute_sql(_REGISTER, (given,))
     except driver_errors(peewee.DatabaseError) as error:
-        raise_of_a_statement(error, str(database.database))
+        raise_of_a_statement(error, name_of(database))
     return max(0, int(cursor.rowcount))
 
 

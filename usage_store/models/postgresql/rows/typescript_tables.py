@@ -1,4 +1,4 @@
-"""Refuse to convert the tables of the original monitor, which stored in SQLite only."""
+"""The tables of the original monitor, which stores in SQLite only."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ if TYPE_CHECKING:
     import peewee
 
 
-def refuse_losses(database: peewee.PostgresqlDatabase) -> NoReturn:  # noqa: ARG001  the interface's signature
+def refuse_losses(database: peewee.PostgresqlDatabase) -> None:  # noqa: ARG001
     """Raise ConfigurationError."""
-    raise ConfigurationError(
-        "only a SQLite database of the original monitor can be converted; convert its file, then copy the store"
-    )
+    _refuse()
 
 
-def set_aside(database: peewee.PostgresqlDatabase) -> Any:
+def set_aside(database: peewee.PostgresqlDatabase) -> Any:  # noqa: ARG001
     """Raise ConfigurationError."""
-    refuse_losses(database)
+    _refuse()
 
 
-def bring_back(database: peewee.PostgresqlDatabase, aside: Any) -> tuple[int, int, int]:  # noqa: ARG001  the interface's signature
+def bring_back(database: peewee.PostgresqlDatabase, aside: Any) -> tuple[int, int, int]:  # noqa: ARG001
     """Raise ConfigurationError."""
-    refuse_losses(database)
+    _refuse()
 
 
-def mend_history(database: peewee.PostgresqlDatabase, table: str, name: str) -> None:  # noqa: ARG001  the interface's signature
+def mend_history(database: peewee.PostgresqlDatabase, table: str, name: str) -> None:  # noqa: ARG001
     """Raise ConfigurationError."""
-    refuse_losses(database)
+    _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise ConfigurationError("the original monitor stores in SQLite; convert its file, and then copy it to PostgreSQL")

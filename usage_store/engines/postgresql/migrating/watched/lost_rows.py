@@ -160,6 +160,8 @@ class Losses:
             if left < count and not deleted:
                 what = table.name if found.name == table.name else f"{table.name}, now {found.name},"
                 line = f"{what} lost {count - left} of {count} rows"
+                if oid not in self._counted and table.storage != found.storage:
+                    line = f"{what} was emptied and may have had rows"
                 yield {table.name, found.name}, f"{line}; if that is meant, {_declare(table.name)}"
 
     def _rows_of(self, table: Table, found: Table, written: tuple[int, int]) -> tuple[int, int]:
@@ -172,7 +174,8 @@ class Losses:
             return self._counted[table.oid], left
         if table.oid == found.oid and table.storage == found.storage:
             return left + deleted - inserted, left
-        emptied = left == 0 and table.may_have_rows  # by a TRUNCATE inside a function; an ALTER keeps the rows
+        # A function may have said TRUNCATE; an ALTER keeps the rows.
+        emptied = left == 0 and (table.may_have_rows or not any(names(text, "ALTER") for text in self._statements))
         return (1 if emptied or table.oid != found.oid else left), left
 
     def _columns(self, before: Schema, after: Schema, became: dict[int, int | None]) -> Iterator[Loss]:
