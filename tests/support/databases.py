@@ -91,6 +91,14 @@ def ignore_checks(connection: Any) -> None:
         connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
 
 
+def has_open_transaction(database: peewee.Database) -> bool:
+    """Tell whether the connection of this thread is in a transaction, whoever began it."""
+    connection = database.connection()
+    if isinstance(connection, sqlite3.Connection):
+        return connection.in_transaction
+    return bool(connection.info.transaction_status)
+
+
 def script(target: Target, statements: str) -> None:
     """Run SQL as another program."""
     with raw(target) as connection:
