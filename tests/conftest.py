@@ -70,6 +70,13 @@ def store_target(server: str, tmp_path: Path) -> Iterator[Target]:
 
 
 @pytest.fixture
+def second_target(server: str, tmp_path: Path) -> Iterator[Target]:
+    """Give another empty place for a database of the same engine."""
+    with empty_place(server, tmp_path / "second.db") as place:
+        yield place
+
+
+@pytest.fixture
 def usage_database(store_target: Target) -> Iterator[peewee.Database]:
     """Give what the package's own fixture of this name gives, without migrating again for each test."""
     make_store(store_target)
