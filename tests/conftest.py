@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.clock import Clock
 from tests.support.databases import opened
-from tests.support.engines import SQLITE, is_left_out, needs_postgresql, servers_of, version_of
+from tests.support.engines import empty_place, is_left_out, needs_postgresql, servers_of
 from tests.support.postgresql_servers import new_schema
 from tests.support.stores import make_store
 from usage_store.models import MODELS, UsageSnapshot
@@ -65,11 +65,15 @@ def server(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def store_target(server: str, tmp_path: Path) -> Iterator[Target]:
     """Give an empty place for a database on each engine: the path of no file yet, or the URL of an empty schema."""
-    if server == SQLITE:
-        yield tmp_path / "usage.db"
-    else:
-        with new_schema(version_of(server)) as url:
-            yield url
+    with empty_place(server, tmp_path / "usage.db") as place:
+        yield place
+
+
+@pytest.fixture
+def second_target(server: str, tmp_path: Path) -> Iterator[Target]:
+    """Give another empty place for a database of the same engine."""
+    with empty_place(server, tmp_path / "second.db") as place:
+        yield place
 
 
 @pytest.fixture

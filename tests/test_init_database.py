@@ -13,6 +13,7 @@ import peewee
 import pytest
 
 import usage_store as store
+from tests.support.databases import names, own, script
 from tests.support.driver import sqlite3
 from tests.support.programs import ROOT, TIMEOUT, run_python
 from tests.support.snapshots import filled
@@ -22,6 +23,8 @@ from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
 
@@ -53,9 +56,8 @@ BAD_TARGETS = [
 
 
 @contextmanager
-def opened(target: Any = None, **options: Any) -> Iterator[peewee.SqliteDatabase]:
+def opened(target: Any = None, **options: Any) -> Iterator[Any]:
     database = init_database(target, **options)
-    assert isinstance(database, peewee.SqliteDatabase)
     try:
         yield database
     finally:
@@ -78,6 +80,7 @@ def settings(database: peewee.SqliteDatabase) -> dict[str, Any]:
     return {name: database.pragma(name) for name in PRAGMAS}
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_without_a_target_it_is_usage_db_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("USAGE_STORE_DATABASE", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -87,6 +90,7 @@ def test_without_a_target_it_is_usage_db_here(tmp_path: Path, monkeypatch: pytes
     assert all("usage_config" in tables(tmp_path / name) for name in ("usage.db", "named.db"))
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize(("target", "file"), TARGETS)
 def test_a_path_or_url_is_opened_and_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str | Path, file: str
@@ -99,6 +103,7 @@ def test_a_path_or_url_is_opened_and_made(
     assert [path.name for path in tmp_path.iterdir()] == [file]
 
 
+@pytest.mark.only_on("sqlite", "settings of a connection")
 def test_connections_that_we_open_are_set_up_in_every_thread(tmp_path: Path) -> None:
     with opened(tmp_path / "usage.db", timeout=3) as database, ThreadPoolExecutor(1) as pool:
         seen = [settings(database), pool.submit(settings, database).result(TIMEOUT)]
@@ -109,6 +114,7 @@ def test_connections_that_we_open_are_set_up_in_every_thread(tmp_path: Path) -> 
     assert [one | wanted for one in seen] == seen
 
 
+@pytest.mark.only_on("sqlite", "settings of a connection")
 def test_an_open_database_is_adopted_as_it_is(tmp_path: Path) -> None:
     host = peewee.SqliteDatabase(str(make(tmp_path / "host.db", EVENTS)), timeout=1)
     with closing(host):
@@ -125,34 +131,39 @@ def test_an_open_database_is_adopted_as_it_is(tmp_path: Path) -> None:
         assert store.get_usage_config() is not None
 
 
-def test_a_closed_database_is_closed_again(tmp_path: Path) -> None:
-    host = peewee.SqliteDatabase(str(tmp_path / "host.db"), pragmas={"foreign_keys": 1, "cache_size": -7000})
+def test_a_closed_database_is_closed_again_with_its_settings(store_target: Target) -> None:
+    on_a_server = isinstance(store_target, str)
+    given = {} if on_a_server else {"pragmas": {"foreign_keys": 1, "cache_size": -7000}}
+    host = own(store_target, **given)
     assert init_database(host) is host
     assert host.is_closed()
     with host.connection_context():
-        assert (host.pragma("cache_size"), host.pragma("journal_mode")) == (-7000, "delete")
+        if on_a_server:
+            assert host.execute_sql("SELECT current_setting('lock_timeout')").fetchone() == ("0",)
+        else:
+            assert (host.pragma("cache_size"), host.pragma("journal_mode")) == (-7000, "delete")
         assert store.register_session("s") is True
 
 
-def test_an_initialised_proxy_is_migrated_and_stays_the_models_database(tmp_path: Path) -> None:
+def test_an_initialised_proxy_is_migrated_and_stays_the_models_database(store_target: Target) -> None:
     proxy = peewee.DatabaseProxy()
-    proxy.initialize(peewee.SqliteDatabase(str(tmp_path / "usage.db")))
+    proxy.initialize(own(store_target))
     assert init_database(proxy) is proxy
     assert {model._meta.database for model in MODELS} == {proxy}
-    assert "usage_config" in tables(tmp_path / "usage.db")
+    assert "usage_config" in names(store_target)
 
 
-def test_a_proxy_initialised_later_is_migrated_then(tmp_path: Path) -> None:
+def test_a_proxy_initialised_later_is_migrated_then(store_target: Target, second_target: Target) -> None:
     proxy = peewee.DatabaseProxy()
     assert init_database(proxy) is proxy
-    for name in ("first.db", "second.db"):
-        proxy.initialize(peewee.SqliteDatabase(str(tmp_path / name)))
+    for name, target in (("first", store_target), ("second", second_target)):
+        proxy.initialize(own(target))
         with proxy.connection_context():
             assert store.register_session(name) is True
             assert [session.session_id for session in UsageSession.select()] == [name]
 
 
-def test_the_hosts_models_stay_with_their_database(tmp_path: Path) -> None:
+def test_the_hosts_models_stay_with_their_database(store_target: Target, tmp_path: Path) -> None:
     elsewhere = peewee.SqliteDatabase(str(tmp_path / "host.db"))
 
     class Note(peewee.Model):
@@ -161,7 +172,7 @@ def test_the_hosts_models_stay_with_their_database(tmp_path: Path) -> None:
         class Meta:
             database = elsewhere
 
-    with opened(tmp_path / "usage.db"):
+    with opened(store_target):
         assert Note._meta.database is elsewhere
         assert UsageSession._meta.database is not elsewhere
     UsageSession._meta.backrefs.pop(Note.session)
@@ -183,12 +194,14 @@ def test_a_target_that_cannot_be_used_is_named_in_one_line(
     assert {model._meta.database for model in MODELS} == {None}
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_a_file_of_no_bytes_is_an_empty_database(tmp_path: Path) -> None:
     (tmp_path / "usage.db").touch()
     with opened(tmp_path / "usage.db"):
         assert store.get_usage_config() is not None
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("kind", ["truncated", "hole", "schema"])
 def test_a_corrupt_file_is_told_and_not_migrated(tmp_path: Path, kind: str) -> None:
     event = "INSERT INTO events (session_id, payload) VALUES ('s', hex(randomblob(800)))"
@@ -222,6 +235,7 @@ except errors.DatabaseUnreadable as error:
 """
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("applied", ["nothing", "everything"])
 def test_a_file_that_this_user_may_not_write_is_told(applied: str) -> None:
     with tempfile.TemporaryDirectory() as folder:  # tmp_path is closed to other users
@@ -239,20 +253,21 @@ def test_a_file_that_this_user_may_not_write_is_told(applied: str) -> None:
         assert path.read_bytes() == before
 
 
-def test_events_made_later_are_followed_once_linked(tmp_path: Path) -> None:
-    with opened(tmp_path / "usage.db"):
+def test_events_made_later_are_followed_once_linked(store_target: Target) -> None:
+    with opened(store_target):
         with pytest.raises(ConfigurationError, match="no events table with a session_id"):
             store.link_events()
-        make(tmp_path / "usage.db", EVENTS, "INSERT INTO events (session_id) VALUES ('a'), ('a'), ('b')")
+        script(store_target, f"{EVENTS}; INSERT INTO events (id, session_id) VALUES (1, 'a'), (2, 'a'), (3, 'b')")
         assert store.insert_usage_snapshot({"session_id": "a", "snapshot_data": {}}) is None
         store.link_events()
         store.link_events()
-        make(tmp_path / "usage.db", "INSERT INTO events (session_id) VALUES ('c')")
+        script(store_target, "INSERT INTO events (id, session_id) VALUES (4, 'c')")
         assert store.insert_usage_snapshots({"session_id": name, "snapshot_data": 1} for name in "abc") == 3
-        make(tmp_path / "usage.db", "DELETE FROM events WHERE id IN (1, 3)")
+        script(store_target, "DELETE FROM events WHERE id IN (1, 3)")
         assert {snapshot.session_id for snapshot in store.get_usage_snapshots() or ()} == {"a", "c"}
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_a_leading_tilde_is_the_home_folder_in_a_path_and_not_in_a_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +283,7 @@ def test_a_leading_tilde_is_the_home_folder_in_a_path_and_not_in_a_url(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["named.db", "path.db", "usage.db", "~file.db"]
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_a_name_that_is_not_utf_8_is_a_name_as_any_other(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.db")
     try:
@@ -307,13 +323,15 @@ MAINTENANCE: list[tuple[dict[str, Any], tuple[Any, ...] | None]] = [
 ]
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(("options", "goals"), MAINTENANCE)
-def test_maintenance_after_inserts_is_what_was_asked_for(tmp_path: Path, options: Any, goals: Any) -> None:
-    with opened(tmp_path / "usage.db", **options):
+def test_maintenance_after_inserts_is_what_was_asked_for(store_target: Target, options: Any, goals: Any) -> None:
+    with opened(store_target, **options):
         upkeep: Any = UsageSnapshot.upkeep
         assert (None if upkeep is None else upkeep._wanted) == goals
 
 
+@pytest.mark.only_on("sqlite", "compaction")
 def test_days_after_which_to_compact_are_enough_to_compact_after_an_insert(tmp_path: Path) -> None:
     path = filled(tmp_path / "usage.db", 60)
     with opened(path, compact_after_days=1):
@@ -324,6 +342,7 @@ def test_days_after_which_to_compact_are_enough_to_compact_after_an_insert(tmp_p
     assert kinds.get("blob", 0) > 0
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
@@ -339,11 +358,12 @@ def test_days_after_which_to_compact_are_enough_to_compact_after_an_insert(tmp_p
     ],
 )
 def test_options_that_cannot_be_are_refused_before_anything_is_made(
-    tmp_path: Path, options: Any, error: type[UsageStoreError], says: str
+    store_target: Target, tmp_path: Path, options: Any, error: type[UsageStoreError], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        init_database(tmp_path / "usage.db", **options)
+        init_database(store_target, **options)
     assert list(tmp_path.iterdir()) == []
+    assert not isinstance(store_target, str) or names(store_target) == set()
 
 
 def test_what_is_given_is_what_type_checkers_see_given_back(tmp_path: Path) -> None:
@@ -360,12 +380,14 @@ def test_what_is_given_is_what_type_checkers_see_given_back(tmp_path: Path) -> N
     store.close_database()
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("option", ["timeout", "wait"])
 @pytest.mark.parametrize("seconds", ["5", None, True, -1, float("nan"), float("inf"), 10**6 + 1])
 def test_a_time_to_wait_that_cannot_be_is_refused_before_a_file_is_made(
-    tmp_path: Path, option: str, seconds: Any
+    store_target: Target, tmp_path: Path, option: str, seconds: Any
 ) -> None:
     options: dict[str, Any] = {option: seconds}
     with pytest.raises(InvalidValue, match=rf"^{option}: .+ is not allowed; allowed: a number of seconds from 0"):
-        init_database(tmp_path / "usage.db", **options)
+        init_database(store_target, **options)
     assert list(tmp_path.iterdir()) == []
+    assert not isinstance(store_target, str) or names(store_target) == set()

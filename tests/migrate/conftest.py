@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.engines import empty_place
 from tests.support.migrations import THREE, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return the path of a database that does not exist yet, in an empty folder."""
-    path = tmp_path / "data" / "app.db"
-    path.parent.mkdir()
-    return path
+def path(server: str, tmp_path: Path) -> Iterator[Target]:
+    """Give an empty place for a database on each engine: in an empty folder, the path of no file yet; or a URL."""
+    (tmp_path / "data").mkdir()
+    with empty_place(server, tmp_path / "data" / "app.db") as place:
+        yield place
 
 
 @pytest.fixture

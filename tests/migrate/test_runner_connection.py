@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support.databases import opened, rows
+from tests.support.databases import opened, own, rows
 from tests.support.migrations import history, python, runner_of, sql, table, write
 from usage_store import errors
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
 
@@ -24,7 +26,7 @@ def settings(database: peewee.SqliteDatabase) -> list[int]:
 
 
 @pytest.mark.parametrize("raw_begin", [False, True])
-def test_it_refuses_to_run_inside_an_open_transaction(path: Path, directory: Path, *, raw_begin: bool) -> None:
+def test_it_refuses_to_run_inside_an_open_transaction(path: Target, directory: Path, *, raw_begin: bool) -> None:
     with runner_of(path, directory) as runner:
         database = runner.database
         if raw_begin:
@@ -35,13 +37,16 @@ def test_it_refuses_to_run_inside_an_open_transaction(path: Path, directory: Pat
         else:
             with database.atomic(), pytest.raises(errors.TransactionOpen):
                 runner.migrate()
-        assert settings(database) == [1, 1, 5000]
+        if isinstance(path, str):
+            assert database.execute_sql("SHOW lock_timeout").fetchone() == ("5s",)
+        else:
+            assert settings(database) == [1, 1, 5000]
         assert database.get_tables() == []
         assert len(runner.migrate()) == 3
 
 
-def test_a_closed_database_is_closed_again_and_an_open_one_stays_open(path: Path, directory: Path) -> None:
-    database = peewee.SqliteDatabase(str(path))
+def test_a_closed_database_is_closed_again_and_an_open_one_stays_open(path: Target, directory: Path) -> None:
+    database = own(path)
     runner = MigrationRunner(database, directory, "schema_migrations")
     runner.migrate(1)
     assert database.is_closed()
@@ -58,6 +63,7 @@ def test_a_closed_database_is_closed_again_and_an_open_one_stays_open(path: Path
         assert not database.is_closed()
 
 
+@pytest.mark.only_on("sqlite", "settings of a connection")
 @pytest.mark.parametrize("before", [(0, 0, 17), (1, 1, 5000), (1, 3, 250)])
 def test_the_connections_settings_are_put_back(path: Path, directory: Path, before: tuple[int, int, int]) -> None:
     write(
@@ -80,7 +86,7 @@ def test_the_connections_settings_are_put_back(path: Path, directory: Path, befo
     assert rows(path, "SELECT * FROM during") == [(0, max(2, before[1]))]
 
 
-def test_two_runners_keep_their_histories_apart_in_one_file(path: Path, directory: Path, tmp_path: Path) -> None:
+def test_two_runners_keep_their_histories_apart_in_one_file(path: Target, directory: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "other", {"001_first": table("first"), "005_fifth": table("fifth")})
     with opened(path) as database:
         ours, theirs = (
@@ -100,18 +106,18 @@ def test_two_runners_keep_their_histories_apart_in_one_file(path: Path, director
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x;--", 'a"b', "1a", "main.t"])
-def test_a_history_tables_name_is_a_plain_identifier(path: Path, directory: Path, name: str) -> None:
+def test_a_history_tables_name_is_a_plain_identifier(path: Target, directory: Path, name: str) -> None:
     with pytest.raises(errors.ConfigurationError, match=re.escape(repr(name))):
-        MigrationRunner(peewee.SqliteDatabase(str(path)), directory, name)
+        MigrationRunner(own(path), directory, name)
 
 
-def test_a_proxy_is_followed_and_other_engines_are_refused(path: Path, directory: Path) -> None:
+def test_a_proxy_is_followed_and_other_engines_are_refused(path: Target, directory: Path) -> None:
     proxy = peewee.DatabaseProxy()
     with pytest.raises(errors.ConfigurationError, match="not initialised"):
         MigrationRunner(proxy, directory)
     with pytest.raises(errors.ConfigurationError, match="MySQLDatabase is not supported"):
         MigrationRunner(peewee.MySQLDatabase("app"), directory)
-    proxy.initialize(peewee.SqliteDatabase(str(path)))
+    proxy.initialize(own(path))
     assert len(MigrationRunner(proxy, directory).migrate()) == 3
 
 

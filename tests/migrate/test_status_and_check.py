@@ -9,19 +9,16 @@ import pytest
 from tests.support.databases import raw, script
 from tests.support.migrations import runner_of, table, write
 from usage_store import errors
-from usage_store.engines.sqlite.file.schema_hash import Fingerprint
+from usage_store.engines import engine_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.databases import Target
+
 pytestmark = pytest.mark.quick
 
-ANY_TYPES = "CREATE TABLE schema_migrations (version, name, applied_at)"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "app.db"
+ANY_TYPES = "CREATE TABLE schema_migrations (version TEXT, name TEXT, applied_at TEXT)"
 
 
 @pytest.fixture
@@ -33,12 +30,12 @@ def directory(tmp_path: Path) -> Path:
     "history",
     [
         "CREATE TABLE schema_migrations (id INTEGER, what TEXT)",
-        f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (1, 'one', 1), ('two', 'two', 1)",
-        f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (1, 'one', 1), (1, 'one', 2)",
+        f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES ('1', 'one', '1'), ('two', 'two', '1')",
+        f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES ('1', 'one', '1'), ('1', 'one', '2')",
     ],
 )
 def test_of_a_broken_history_status_says_the_error_and_that_nothing_is_known_to_be_applied(
-    path: Path, directory: Path, history: str
+    path: Target, directory: Path, history: str
 ) -> None:
     script(path, history)
     with runner_of(path, directory) as runner:
@@ -52,18 +49,19 @@ def test_of_a_broken_history_status_says_the_error_and_that_nothing_is_known_to_
     assert status.notices == ()
 
 
-def test_of_a_log_with_a_broken_line_status_says_so_beside_the_versions(path: Path, directory: Path) -> None:
+def test_of_a_log_with_a_broken_line_status_says_so_beside_the_versions(path: Target, directory: Path) -> None:
     with runner_of(path, directory) as runner:
         runner.migrate(1)
         with raw(path) as connection:
-            connection.execute("UPDATE schema_migration_log SET checksum = 'other', source = x'00'")
+            blob = "bytea" if isinstance(path, str) else "BLOB"
+            connection.execute(f"UPDATE schema_migration_log SET checksum = 'other', source = CAST('x' AS {blob})")
         status = runner.status()
     assert (status.current_version, status.latest_version, status.pending_count) == (1, 7, 1)
     (problem,) = status.problems
     assert "the line with id 1, of version 1, is damaged" in str(problem)
 
 
-def test_check_compares_the_schema_only_if_its_fingerprint_is_not_the_log_s(path: Path, directory: Path) -> None:
+def test_check_compares_the_schema_only_if_its_fingerprint_is_not_the_log_s(path: Target, directory: Path) -> None:
     with runner_of(path, directory) as runner:
         runner.migrate()
         runner.database.execute_sql("CREATE INDEX by_hand ON one (title)")
@@ -72,13 +70,13 @@ def test_check_compares_the_schema_only_if_its_fingerprint_is_not_the_log_s(path
         assert "by_hand" in str(drift)
         assert pending == 0
 
-        now = Fingerprint(runner.database).read()
-        runner.database.execute_sql("UPDATE schema_migration_log SET fingerprint = ? WHERE version = 7", (now,))
+        now = engine_of(runner.database).Fingerprint(runner.database).read()
+        runner.database.execute_sql(f"UPDATE schema_migration_log SET fingerprint = '{now}' WHERE version = 7")
         assert runner.check() == ((), 0)
         assert [str(problem) for problem in runner.validate().problems] == [str(drift)]
 
 
-def test_check_of_a_database_with_nothing_applied_compares_nothing(path: Path, directory: Path) -> None:
-    script(path, "CREATE TABLE one (a)")
+def test_check_of_a_database_with_nothing_applied_compares_nothing(path: Target, directory: Path) -> None:
+    script(path, "CREATE TABLE one (a INTEGER)")
     with runner_of(path, directory) as runner:
         assert runner.check() == ((), 2)

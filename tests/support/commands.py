@@ -24,6 +24,8 @@ from usage_store.cli.main import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tests.support.databases import Target
+
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
 # Without these capabilities, root is bound by the permissions of files like any other user.
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner", "--")
@@ -110,8 +112,9 @@ def besides_the_file(done: subprocess.CompletedProcess[str]) -> str:
     return re.sub(r"\A(created /.+|/.+: (there is no database yet|the database is empty); .+)\n", "", done.stderr)
 
 
-def output_of(path: Path, *words: str, code: int = 0) -> str:
-    """Run a command on a database in its folder, and give all that it prints."""
-    done = called(*words, "--database", path, cwd=path.parent)
+def output_of(path: Target, *words: str, code: int = 0) -> str:
+    """Run a command on a database, where its file is, and give all that it prints."""
+    folder = Path(tempfile.gettempdir()) if isinstance(path, str) else path.parent
+    done = called(*words, "--database", path, cwd=folder)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
     return done.stdout + done.stderr

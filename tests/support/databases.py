@@ -8,6 +8,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, overload
 
+import peewee
+
 from tests.support.driver import sqlite3
 from tests.support.postgresql_servers import for_drivers
 from tests.support.programs import TIMEOUT
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    import peewee
 
     Target = Path | str
 
@@ -36,6 +36,13 @@ def opened(target: Target) -> Iterator[Any]:
     finally:
         if not database.is_closed():
             database.close()
+
+
+def own(target: Target, **options: Any) -> Any:
+    """Make a database object as an application makes its own: not open, without settings of this package."""
+    if isinstance(target, str):
+        return peewee.PostgresqlDatabase(for_drivers(target), prefer_psycopg3=True, **options)
+    return peewee.SqliteDatabase(str(target), **options)
 
 
 def close_for_good(database: Any) -> None:
@@ -89,6 +96,14 @@ def ignore_checks(connection: Any) -> None:
     ).fetchall()
     for table, name in found:
         connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+
+
+def has_open_transaction(database: peewee.Database) -> bool:
+    """Tell whether the connection of this thread is in a transaction, whoever began it."""
+    connection = database.connection()
+    if isinstance(connection, sqlite3.Connection):
+        return connection.in_transaction
+    return bool(connection.info.transaction_status)
 
 
 def script(target: Target, statements: str) -> None:

@@ -28,6 +28,8 @@ DIFFERENCES = {
     "sizes of sessions": Difference("bytes of plain texts and of blocks", "bytes of the texts as compressed"),
     "words of an error": Difference("SQLite's", "the server's"),
     "SQL of a host": Difference("SQLite's functions and triggers", "the server's own"),
+    "stored SQL of a schema": Difference("its text can be rewritten in place", "the server writes it from its catalogs"),
+    "settings of a connection": Difference("PRAGMAs", "settings of the session, which a transaction can have for itself"),
     "files": Difference("a database is a file with a path and permissions", "a database is a schema on a server"),
     "steps of maintenance": Difference("each engine has its own", "each engine has its own"),
 }

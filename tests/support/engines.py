@@ -7,15 +7,21 @@ older PostgreSQL servers too, marked long.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.differences import DIFFERENCES
+from tests.support.postgresql_servers import new_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _pytest.mark import ParameterSet
+
+    from tests.support.databases import Target
 
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
@@ -59,6 +65,11 @@ def needs_postgresql(item: pytest.Item) -> bool:
     return given != SQLITE or bool(asked) or "postgresql" in item.path.relative_to(TESTS).parts
 
 
-def version_of(server: str) -> int:
-    """Return the version of a PostgreSQL server by its name here."""
-    return int(server.removeprefix("postgresql"))
+@contextmanager
+def empty_place(server: str, path: Path) -> Iterator[Target]:
+    """Give an empty place for a database: on SQLite this path, on a server the URL of an empty schema."""
+    if server == SQLITE:
+        yield path
+    else:
+        with new_schema(int(server.removeprefix("postgresql"))) as url:
+            yield url

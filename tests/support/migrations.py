@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tests.support.databases import Target
+
 
 def python(up: str, down: str | None = None, *, atomic: bool = True) -> str:
     """Give a migration's source from the bodies of its functions."""
@@ -76,19 +78,19 @@ def write(directory: Path, files: Mapping[str, str]) -> Path:
 
 @contextmanager
 def runner_of(
-    path: Path, directory: Path, table_name: str = "schema_migrations", **options: Any
+    path: Target, directory: Path, table_name: str = "schema_migrations", **options: Any
 ) -> Iterator[MigrationRunner]:
     """Open a database and give a runner on it."""
     with opened(path) as database:
         yield MigrationRunner(database, directory, table_name, **options)
 
 
-def migrate_all(path: Path, directory: Path, **options: Any) -> None:
+def migrate_all(path: Target, directory: Path, **options: Any) -> None:
     """Apply every pending migration."""
     with runner_of(path, directory, **options) as runner:
         runner.migrate()
 
 
-def history(path: Path, name: str = "schema_migrations") -> list[int]:
+def history(path: Target, name: str = "schema_migrations") -> list[int]:
     """Give the applied versions."""
     return [version for (version,) in rows(path, f'SELECT version FROM "{name}" ORDER BY version')]

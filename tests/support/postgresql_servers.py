@@ -148,8 +148,17 @@ def new_schema(version: int = NEWEST) -> Iterator[str]:
     try:
         yield f"{server}{'&' if '?' in server else '?'}schema={name}"
     finally:
-        # A connection that is left in a transaction fails the test after ten seconds, instead of for ever.
-        execute(server, f"SET lock_timeout = '10s'; SET client_min_messages = error; DROP SCHEMA {name} CASCADE")
+        drop_schema(server, name)
+
+
+def drop_schema(server: str, name: str) -> None:
+    """Drop a schema, and end the sessions that a failed test has left in a transaction on its tables."""
+    execute(
+        server,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_class ON pg_class.oid = relation "
+        f"WHERE relnamespace = '{name}'::regnamespace AND pid <> pg_backend_pid() GROUP BY pid",
+    )
+    execute(server, f"SET lock_timeout = '10s'; SET client_min_messages = error; DROP SCHEMA {name} CASCADE")
 
 
 def execute(url: str, sql: str) -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.quick
 
 LATER = {
-    "async def {0}(migrator, db):\n    db.execute_sql('CREATE TABLE t (a)')\n": "async",
-    "def {0}(migrator, db):\n    yield db.execute_sql('CREATE TABLE t (a)')\n": "a generator function",
-    "async def {0}(migrator, db):\n    yield db.execute_sql('CREATE TABLE t (a)')\n": "a generator function",
+    "async def {0}(migrator, db):\n    db.execute_sql('CREATE TABLE t (a INTEGER)')\n": "async",
+    "def {0}(migrator, db):\n    yield db.execute_sql('CREATE TABLE t (a INTEGER)')\n": "a generator function",
+    "async def {0}(migrator, db):\n    yield db.execute_sql('CREATE TABLE t (a INTEGER)')\n": "a generator function",
     "import functools\nasync def f(x, migrator, db): pass\n{0} = functools.partial(f, 1)\n": "async",
 }
 
@@ -45,7 +45,7 @@ def test_a_file_of_peewee_migrate_is_looked_at_too(path: Path, tmp_path: Path) -
 
 GIVEN = {
     "def up(migrator, db):\n    return later(db)\nasync def later(db):\n    db.commit()\n": "coroutine",
-    "def up(migrator, db):\n    return (db.execute_sql(s) for s in ['CREATE TABLE t (a)'])\n": "generator",
+    "def up(migrator, db):\n    return (db.execute_sql(s) for s in ['CREATE TABLE t (a INTEGER)'])\n": "generator",
     "def up(migrator, db):\n    return later()\nasync def later():\n    yield\n": "async_generator",
     "class Up:\n    async def __call__(self, migrator, db): pass\nup = Up()\n": "coroutine",
 }

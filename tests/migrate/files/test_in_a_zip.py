@@ -120,7 +120,7 @@ def test_a_file_beside_a_migration_is_read_from_a_folder_too(path: Path, tmp_pat
 def test_a_stored_source_has_no_files_beside_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file of this name in the current folder is another one."""
     body = "import pkgutil\ndb.execute_sql(pkgutil.get_data(__name__, 'one.sql').decode())"
-    directory = write(tmp_path / "own", {"001_one": python("db.execute_sql('CREATE TABLE one (a)')", body)})
+    directory = write(tmp_path / "own", {"001_one": python("db.execute_sql('CREATE TABLE one (a INTEGER)')", body)})
     (tmp_path / "one.sql").write_text("DROP TABLE one")
     monkeypatch.chdir(tmp_path)
     migrate_all(path, directory)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-PLAIN = sql("CREATE TABLE plain (a)", down=["DROP TABLE plain"])
-OWN = sql("CREATE TABLE own (a)", down=["DROP TABLE own"])
+PLAIN = sql("CREATE TABLE plain (a INTEGER)", down=["DROP TABLE plain"])
+OWN = sql("CREATE TABLE own (a INTEGER)", down=["DROP TABLE own"])
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_create_numbers_after_variants(directory: Path) -> None:
 def test_another_runner_s_history_is_matched_by_version_and_name(path: Path, directory: Path) -> None:
     with raw(path) as connection:
         connection.executescript(
-            "CREATE TABLE one (id INTEGER PRIMARY KEY, title TEXT); CREATE TABLE own (a);"
+            "CREATE TABLE one (id INTEGER PRIMARY KEY, title TEXT); CREATE TABLE own (a INTEGER);"
             "CREATE TABLE schema_migration (id INTEGER PRIMARY KEY, name TEXT, applied TEXT);"
             "INSERT INTO schema_migration (name, applied) VALUES ('001_one', '2024-01-01'), ('002_two', '2024-01-02')"
         )

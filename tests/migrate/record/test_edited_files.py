@@ -31,7 +31,7 @@ HARMLESS = {
     "a reason and a declaration": (ONE, f'lossy = "why"\ndeletes = ("one",)\n{ONE}', MORE),
     "a comment": (ONE, f"# more\n{ONE}", "in comments or layout only"),
 }
-LOOP = "def up(migrator, db):\n    for name in deletes:\n        db.execute_sql(f'CREATE TABLE {name} (a)')\n"
+LOOP = "def up(migrator, db):\n    for name in deletes:\n        db.execute_sql(f'CREATE TABLE {name} (a INTEGER)')\n"
 MEANING = {
     "a name less": (f'deletes = ("one", "two")\n{ONE}', f'deletes = ("one",)\n{ONE}'),
     "no declaration any more": (f'deletes = ("one",)\n{ONE}', ONE),
@@ -95,7 +95,7 @@ def test_an_edit_back_to_what_ran_is_none_whatever_was_noted_of_another_file(pat
         assert (status.problems, status.notices) == ((), ())
 
 
-@pytest.mark.parametrize("text", ["(" * 5000, "-" * 50_000 + "1", sql("CREATE TABLE one (a)") + "#" * 2**20])
+@pytest.mark.parametrize("text", ["(" * 5000, "-" * 50_000 + "1", sql("CREATE TABLE one (a INTEGER)") + "#" * 2**20])
 def test_what_cannot_be_parsed_or_is_very_long_is_told_as_an_edit(path: Path, text: str) -> None:
     directory = write(path.parent / "own", {"001_one": ONE})
     migrate_all(path, directory)

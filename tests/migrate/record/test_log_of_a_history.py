@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-EDITED = sql("CREATE TABLE other (a)", down=["DROP TABLE other"])
+EDITED = sql("CREATE TABLE other (a INTEGER)", down=["DROP TABLE other"])
 
 
 def first(path: Path, name: str) -> Path:
@@ -68,7 +68,7 @@ def test_an_old_log_is_read_and_then_renamed_in_the_transaction_of_the_next_run(
     with runner_of(path, directory, "jobs") as runner:
         assert [type(problem) for problem in runner.status().problems] == [errors.EditedMigration]
         assert [entry.version for entry in runner.log.entries()] == [1]
-        write(directory, {"001_first": table("one"), "002_broken": sql("CREATE TABLE two (a)", "no sql")})
+        write(directory, {"001_first": table("one"), "002_broken": sql("CREATE TABLE two (a INTEGER)", "no sql")})
         before = dump(path)
         with pytest.raises(errors.MigrationFailed):
             runner.migrate()
@@ -94,7 +94,7 @@ def test_a_rollback_and_a_stamp_rename_it_too(path: Path, words: list[str]) -> N
 
 def test_an_old_log_is_renamed_beside_a_view_that_is_broken(path: Path) -> None:
     directory = with_old_log(path, "jobs", "job_log")
-    script(path, "CREATE TABLE gone (a); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone")
+    script(path, "CREATE TABLE gone (a INTEGER); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone")
     write(directory, {"002_more": table("more")})
     with runner_of(path, directory, "jobs") as runner:
         assert len(runner.migrate()) == 1

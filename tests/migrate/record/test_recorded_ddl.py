@@ -75,7 +75,7 @@ def test_what_migrations_change_and_undo_is_what_is_expected(path: Path, directo
     with runner_of(path, directory) as runner:
         runner.migrate()
         assert runner.validate().problems == ()
-        script(path, "DROP INDEX one_size; CREATE TABLE two (a)")
+        script(path, "DROP INDEX one_size; CREATE TABLE two (a INTEGER)")
         assert [str(each) for each in runner.validate().problems] == ["index one_size on one is missing"]
         script(path, "CREATE INDEX one_size ON one (size); DROP TABLE two")
         runner.rollback()
@@ -93,7 +93,7 @@ def test_what_a_migration_does_with_the_rows_makes_no_difference(path: Path, dir
 
 def test_the_records_of_an_old_log_are_named_as_not_compared(path: Path, directory: Path) -> None:
     migrate_all(path, directory)
-    script(path, "CREATE TABLE host (a)")
+    script(path, "CREATE TABLE host (a INTEGER)")
     script(path, f"ALTER TABLE {LOG} DROP COLUMN ddl")
     script(path, "ALTER TABLE two ADD COLUMN by_hand")
     found = report(path, directory)
@@ -106,7 +106,7 @@ def test_the_records_of_an_old_log_are_named_as_not_compared(path: Path, directo
 
 
 def test_what_plain_sql_made_before_the_record_is_still_asked_for(path: Path, directory: Path) -> None:
-    gone = sql("CREATE TABLE gone (a)", down=["DROP TABLE gone"])
+    gone = sql("CREATE TABLE gone (a INTEGER)", down=["DROP TABLE gone"])
     write(
         directory, {"004_gone": gone, "005_drop": sql("DROP TABLE gone"), "006_index": sql("CREATE INDEX i ON one(id)")}
     )
@@ -122,7 +122,7 @@ def test_what_plain_sql_made_before_the_record_is_still_asked_for(path: Path, di
 def test_after_a_log_without_ddl_new_migrations_are_compared(path: Path, directory: Path) -> None:
     migrate_all(path, directory)
     script(path, f"ALTER TABLE {LOG} DROP COLUMN ddl")
-    write(directory, {"004_four": sql("CREATE TABLE four (a)", "ALTER TABLE one ADD COLUMN more")})
+    write(directory, {"004_four": sql("CREATE TABLE four (a INTEGER)", "ALTER TABLE one ADD COLUMN more")})
     migrate_all(path, directory)
     script(path, "ALTER TABLE one DROP COLUMN more; ALTER TABLE four ADD COLUMN b")
     found = report(path, directory)
@@ -158,7 +158,7 @@ def test_a_replay_is_recorded_without_taking_an_edited_file_for_the_applied_one(
 
 
 def test_a_replay_that_fails_on_empty_tables_is_said_and_records_nothing(path: Path, directory: Path) -> None:
-    script(path, "CREATE TABLE host (a); INSERT INTO host VALUES (1)")
+    script(path, "CREATE TABLE host (a INTEGER); INSERT INTO host VALUES (1)")
     write(directory, {"004_rows": python("(n,) = db.execute_sql('SELECT a FROM host').fetchone()")})
     migrate_all(path, directory)
     before = rows(path, f"SELECT count(*) FROM {LOG}")
@@ -280,7 +280,7 @@ def test_the_schemas_for_postgresql_are_what_the_migrations_make_on_each_server(
 
 
 def test_what_was_on_a_table_before_a_migration_changed_it_is_left_alone(path: Path, directory: Path) -> None:
-    script(path, "CREATE TABLE host (a); CREATE INDEX host_a ON host (a)")
+    script(path, "CREATE TABLE host (a INTEGER); CREATE INDEX host_a ON host (a)")
     write(directory, {"004_host": sql("ALTER TABLE host ADD COLUMN ours", "CREATE INDEX host_ours ON host (ours)")})
     migrate_all(path, directory)
     assert problems(path, directory) == []

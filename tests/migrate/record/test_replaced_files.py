@@ -79,7 +79,7 @@ def test_what_replaced_an_applied_file_is_late_below_a_newer_one(folder: Path) -
 
 
 def test_the_down_of_another_file_is_never_run_for_an_applied_one(folder: Path) -> None:
-    script(folder / "app.db", "CREATE TABLE theirs (a)")
+    script(folder / "app.db", "CREATE TABLE theirs (a INTEGER)")
     with runner_of(folder / "app.db", folder / "own") as runner:
         runner.rollback(stored_source=True)
     left = {name for (name,) in rows(folder / "app.db", "SELECT name FROM sqlite_master WHERE type = 'table'")}

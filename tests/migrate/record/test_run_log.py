@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONE = table("one")
-EDITED = sql("CREATE TABLE other (a)", down=["DROP TABLE other"])
+EDITED = sql("CREATE TABLE other (a INTEGER)", down=["DROP TABLE other"])
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_every_up_down_and_stamp_is_logged(path: Path, directory: Path) -> None:
 
 
 def test_a_failed_migration_is_not_logged(path: Path, directory: Path) -> None:
-    write(directory, {"003_bad": sql("CREATE TABLE three (a)", "no sql")})
+    write(directory, {"003_bad": sql("CREATE TABLE three (a INTEGER)", "no sql")})
     with runner_of(path, directory) as runner:
         with pytest.raises(errors.MigrationFailed):
             runner.migrate()
@@ -83,7 +83,7 @@ def test_an_edit_of_meaning_stops_the_run_and_is_shown(path: Path, directory: Pa
         assert [type(problem) for problem in runner.status().problems] == [errors.EditedMigration]
         assert errors.EditedMigration in {type(problem) for problem in runner.validate().problems}
         assert errors.EditedMigration in {type(problem) for problem in runner.check()[0]}
-    assert "+    db.execute_sql('CREATE TABLE other (a)')" in caught.value.diff.splitlines()
+    assert "+    db.execute_sql('CREATE TABLE other (a INTEGER)')" in caught.value.diff.splitlines()
     assert caught.value.exit_code == 3
     assert dump(path) == before
 
@@ -125,7 +125,7 @@ def test_check_is_an_exit_code(path: Path, directory: Path) -> None:
     assert not path.exists()
     migrate_all(path, directory)
     assert check() == 0
-    script(path, "CREATE TABLE the_hosts (a)")
+    script(path, "CREATE TABLE the_hosts (a INTEGER)")
     assert check() == 0
     script(path, "DROP TABLE one")
     assert check() == 4
