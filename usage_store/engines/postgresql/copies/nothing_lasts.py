@@ -23,8 +23,8 @@ _STATEMENT = "usage_store_statement"
 _SAVEPOINT = "usage_store_own_transaction"
 BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _CONCURRENT = re.compile(
-    rf"(?is)({BLANK}(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\s+(?:\([^)]*\)\s*)?(?:INDEX|TABLE)))"
-    r"\s+CONCURRENTLY\b|(.*\bDETACH\s+PARTITION\s+\S+)\s+CONCURRENTLY\b"
+    rf"(?is)\A(?:({BLANK}(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\s+(?:\([^)]*\)\s*)?(?:INDEX|TABLE)))"
+    rf"\s+CONCURRENTLY\b|({BLANK}ALTER\s+TABLE\b[^;]*\bDETACH\s+PARTITION\s+\S+)\s+CONCURRENTLY\b)"
 )
 _ALONE = re.compile(
     rf"(?is){BLANK}(?:VACUUM|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION)"
