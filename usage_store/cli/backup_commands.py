@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import peewee
 from usage_store.cli.open_for_command import file_of, is_there, named, opened, say, target_of
 from usage_store.cli.progress import Progress
 from usage_store.cli.run_command import Outcome
-from usage_store.engines import engine_at, open_database
+from usage_store.engines import engine_at, name_of, open_database
 from usage_store.engines.interface.paths_and_urls import names_an_object
 from usage_store.errors import ConfigurationError, MigrationFailed, SchemaDrift, UsageStoreError
 from usage_store.migrate import MigrationRunner
@@ -74,10 +74,15 @@ def _copied() -> Callable[[int, int], None]:
 
 def rehearse(arguments: argparse.Namespace) -> Outcome:
     """Rehearse the pending migrations. The exit code is 7 if one fails, 4 if a `down` does not restore everything."""
-    with opened(arguments, readonly=True) as runner:
-        rehearsal = rehearsals.rehearse(runner, arguments.target, on_progress=_copied())
+    with opened(arguments, readonly=True) as runner, ExitStack() as stack:
+        copy = None
+        if arguments.copy is not None:
+            copy = open_database(arguments.copy, missing="refuse", timeout=arguments.wait)
+            stack.enter_context(closing(copy))
+        rehearsal = rehearsals.rehearse(runner, arguments.target, copy=copy, on_progress=_copied())
+        where = name_of(runner.database if copy is None else copy)
     code = MigrationFailed.exit_code if rehearsal.failures else 0 if rehearsal.ok else SchemaDrift.exit_code
-    return Outcome(code, list(_lines(rehearsal)), _data(rehearsal))
+    return Outcome(code, list(_lines(rehearsal, where)), _data(rehearsal))
 
 
 def _data(rehearsal: Rehearsal) -> dict[str, Any]:
@@ -88,14 +93,19 @@ def _data(rehearsal: Rehearsal) -> dict[str, Any]:
         result = {"restored": each.restored, "differences": list(each.differences)}
         migrations.append({**named, "up": asdict(each.up), "down": down, **result})
     whole = {"ok": rehearsal.ok, "database_bytes": rehearsal.database_bytes, "notice": rehearsal.notice}
-    return {**whole, "migrations": migrations}
+    return {**whole, "place": rehearsal.place, "migrations": migrations}
 
 
-def _lines(rehearsal: Rehearsal) -> Iterator[str]:
-    if not rehearsal.migrations:
+def _lines(rehearsal: Rehearsal, where: str) -> Iterator[str]:
+    size = _megabytes(rehearsal.database_bytes)
+    if rehearsal.migrations:
+        yield {
+            "copy": f"rehearsed on a copy of {size}; the database was only read",
+            "transaction": f"rehearsed inside {where} ({size}), in a transaction that was rolled back",
+            "given": f"rehearsed on {where} ({size}), where this was committed; the database itself was only read",
+        }[rehearsal.place]
+    elif rehearsal.notice is None:
         yield "nothing to rehearse: nothing is pending"
-        return
-    yield f"rehearsed on a copy of {_megabytes(rehearsal.database_bytes)}; the database was only read"
     for each in rehearsal.migrations:
         yield from _rehearsed(each)
     if rehearsal.notice:
@@ -106,13 +116,21 @@ def _rehearsed(each: Rehearsed) -> Iterator[str]:
     yield str(each.migration)
     yield f"  up    {_figures(each.up)}"
     yield from (f"        {_rows(rows)}" for rows in each.up.tables)
+    yield from _rewritten(each.up)
     if each.down is not None:
         yield f"  down  {_figures(each.down)}"
+        yield from _rewritten(each.down)
     elif each.up.failure is None:
         yield "  down  not run"
     if each.restored:
         yield "        schema and rows are as before"
     yield from (f"        not restored: {line}" for line in each.differences)
+
+
+def _rewritten(run: Run) -> Iterator[str]:
+    for each in run.rewritten:
+        what = f"{each.rows} rows, {_megabytes(each.bytes)}"
+        yield f"        {each.table}: the whole table is written anew ({what}), and nobody can read it meanwhile"
 
 
 def _figures(run: Run) -> str:

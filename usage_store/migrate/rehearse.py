@@ -1,21 +1,40 @@
-"""Run the pending migrations on a copy of the database, forward and back, and report what they did."""
+"""Run the pending migrations on a copy of the database, forward and back, and report what they did.
+
+On PostgreSQL, they run in the database itself in a transaction that is rolled back, or on a copy that is given.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
-from usage_store.engines.interface.schema_differences import State, TableRows, changed_tables, not_restored, without
+from usage_store.engines import connected, engine_of, name_of, unwrap
+from usage_store.engines.interface.schema_differences import (
+    Rewritten,
+    State,
+    TableRows,
+    changed_tables,
+    not_restored,
+    without,
+)
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
+from usage_store.errors.raised_by_a_run import MigrationLocked
 from usage_store.migrate.files.load_file import Loader
 from usage_store.migrate.runner import MigrationRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    import peewee
+
     from usage_store.migrate.files.migration import Direction, Migration
+
+Place = Literal["copy", "transaction", "given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +42,9 @@ class Run:
     """One run of a migration on the copy, in one direction.
 
     `rows_written` is the number of rows inserted, updated and deleted, including rows of the history table.
-    `bytes_written` is the number of bytes written to the -wal file. `disk_needed` is `bytes_written` plus the growth of
-    the database, in bytes. `failure` is the error that the migration raised, or None.
+    `bytes_written` is the number of bytes written to the -wal file, or to the log of the server, where those of other
+    users count too. `disk_needed` is `bytes_written` plus the growth of the database, in bytes. `failure` is the error
+    that the migration raised, or None. `rewritten` has the tables that the server wrote anew; on SQLite it is empty.
     """
 
     seconds: float
@@ -33,6 +53,7 @@ class Run:
     bytes_written: int
     disk_needed: int
     failure: str | None
+    rewritten: tuple[Rewritten, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +76,14 @@ class Rehearsed:
 class Rehearsal:
     """What the pending migrations did on a copy of `database_bytes` bytes, lowest version first.
 
-    If a migration has no `down`, the rollback stops there, and `notice` says so.
+    If a migration has no `down`, the rollback stops there, and `notice` says so. `place` says where they ran: on a copy
+    that was deleted, in the database itself in a transaction that was rolled back, or on the copy that was given.
     """
 
     database_bytes: int
     migrations: tuple[Rehearsed, ...]
     notice: str | None = None
+    place: Place = "copy"
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -79,6 +102,7 @@ def rehearse(
     target: int | None = None,
     *,
     directory: Path | None = None,
+    copy: peewee.Database | peewee.DatabaseProxy | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Rehearsal:
     """Run the pending migrations on a copy of the database, and then their `down` functions, newest first.
@@ -89,18 +113,51 @@ def rehearse(
     unless the process is killed. The first failure ends the rehearsal: it is in the result, and is not raised.
     `on_progress` is called with the number of copied pages and of all pages.
 
+    On PostgreSQL, they run in the database itself, on a second connection, in a transaction that is rolled back. The
+    tables that they change stay locked for others until the end. A migration with `atomic = False` cannot run in a
+    transaction: the rehearsal stops before it, and `notice` says so. With `copy`, a copy that you have made by pg_dump,
+    all of them run there and are committed.
+
     Raises the first problem of `status()`; NotEnoughDisk if less is free than three times the size of the database (for
-    the copy, and for the -wal of a rebuild, which may take twice that size); CorruptDatabase; and ConfigurationError
-    for a `target` that is not pending, or for a database in memory.
+    the copy, and for the -wal of a rebuild, which may take twice that size); CorruptDatabase; MigrationLocked if others
+    are in the way on a server; and ConfigurationError for a `target` that is not pending, for a database in memory, or
+    for a `copy` that is none.
     """
-    with runner.connected():
+    with runner.connected(), ExitStack() as stack:
         copies = runner.records.engine.copies
         if not _pending(runner, target):
             return Rehearsal(copies.size(runner.database), ())
-        with copies.whole_copy(runner.database, directory, on_progress) as database:
-            copy = MigrationRunner(database, runner.directory, runner.history.table_name, backup=False)
-            copy.dry_run = True
-            return _Stage(copy).perform(target)
+        if copy is None:
+            database = stack.enter_context(copies.whole_copy(runner.database, directory, on_progress, _holding(runner)))
+        else:
+            database = unwrap(copy)
+            stack.enter_context(connected(database))
+        place: Place = "given" if copy is not None else "transaction" if database.in_transaction() else "copy"
+        wait = 0 if place == "transaction" else runner.wait  # others wait for the tables that are locked already
+        stage = MigrationRunner(
+            database, runner.directory, runner.history.table_name, wait=wait, on_wait=runner.on_wait, backup=False
+        )
+        if copy is not None:
+            _check_copy(runner, stage)
+        stage.dry_run = True
+        return _Stage(stage, place).perform(target)
+
+
+def _holding(runner: MigrationRunner) -> Callable[[peewee.Database], AbstractContextManager[object]]:
+    alone = runner.records.engine.migrating.alone
+    return partial(alone, table=runner.history.table_name, wait=runner.wait, on_wait=runner.on_wait)
+
+
+def _check_copy(runner: MigrationRunner, copy: MigrationRunner) -> None:
+    engine, name = runner.records.engine, name_of(copy.database)
+    if engine_of(copy.database) is not engine:
+        raise ConfigurationError(f"{name}: a copy for a rehearsal must be on the same engine as the database")
+    engine.copies.check_copy(runner.database, copy.database)
+    ours, theirs = ([row.version for row in each.history.applied()] for each in (runner, copy))
+    if ours != theirs:
+        raise ConfigurationError(
+            f"{name}: this is no copy of the database as it is now: other migrations are applied there; make a new one"
+        )
 
 
 def _pending(runner: MigrationRunner, target: int | None) -> list[Migration]:
@@ -116,24 +173,42 @@ def _pending(runner: MigrationRunner, target: int | None) -> list[Migration]:
 class _Stage:
     """A runner on the copy. It keeps the state of the copy after each step."""
 
-    def __init__(self, runner: MigrationRunner) -> None:
+    def __init__(self, runner: MigrationRunner, place: Place) -> None:
         self.runner = runner
+        self.place = place
         self.copies = runner.records.engine.copies
         self.own = {table.lower() for table in runner.records.tables()}
         self.meter = self.copies.Meter(runner.database)
-        self.state = self.copies.read_state(runner.database, self.own)
+        self.state = self._read_state()
+
+    def _read_state(self) -> State:
+        state = self.copies.read_state(self.runner.database, self.own)
+        # Others use the same counters during a transaction, and it does not take back what it used of them.
+        return replace(state, counters={}) if self.place == "transaction" else state
 
     def perform(self, target: int | None) -> Rehearsal:
         total = self.copies.size(self.runner.database)
-        plan = _pending(self.runner, target)
-        states, ups = [self.state], []
+        plan, left_out = self._runnable(_pending(self.runner, target))
+        states, ups = [self.state], list[Run]()
         for migration in plan:
             ups.append(self._step("up", migration.version))
             states.append(self.state)
             if ups[-1].failure is not None:
-                return Rehearsal(total, tuple(_rehearsed(plan, ups, {})))
+                return Rehearsal(total, tuple(_rehearsed(plan, ups, {})), left_out, self.place)
         downs, notice = self._roll_back(plan, states)
-        return Rehearsal(total, tuple(_rehearsed(plan, ups, downs)), notice)
+        notices = "; ".join(line for line in (left_out, notice) if line)
+        return Rehearsal(total, tuple(_rehearsed(plan, ups, downs)), notices or None, self.place)
+
+    def _runnable(self, plan: list[Migration]) -> tuple[list[Migration], str | None]:
+        """Return the migrations before the first one that cannot run in a transaction, and a line about the others."""
+        for number, migration in enumerate(plan):
+            if self.place == "transaction" and not Loader().load(migration, "up").atomic:
+                names = ", ".join(each.file_name for each in plan[number:])
+                return plan[:number], (
+                    f"not rehearsed: {names}; {migration.file_name} has atomic = False, so it cannot run in a "
+                    "transaction that is rolled back: rehearse on a copy of the database, with --in"
+                )
+        return plan, None
 
     def _roll_back(
         self, plan: Sequence[Migration], states: Sequence[State]
@@ -165,10 +240,16 @@ class _Stage:
         except Irreversible:
             raise
         except MigrationError as error:
+            if isinstance(error, MigrationLocked) and self.place != "copy":
+                raise  # others were in the way, so it tells nothing about the migration
             seconds, failure = time.perf_counter() - started, str(error)
         cost = self.meter.read()
-        self.state = self.copies.read_state(self.runner.database, self.own)
-        return Run(seconds, tuple(changed_tables(before, self.state)), *cost, failure)
+        if failure is not None and self.place == "transaction":
+            return Run(seconds, (), *cost, failure)  # it may have ended the transaction, and the states with it
+        self.state = self._read_state()
+        rows, anew = self.state.rows, self.meter.rewrites()
+        rewritten = tuple(Rewritten(table, rows[table][0], anew[table]) for table in anew if table in rows)
+        return Run(seconds, tuple(changed_tables(before, self.state)), *cost, failure, rewritten)
 
 
 def _rehearsed(

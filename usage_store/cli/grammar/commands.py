@@ -43,7 +43,7 @@ COMMANDS: Mapping[Words, Command] = {
         "--models",
     ),
     ("migrate", "plan"): _on_files("print the SQL that would run", "[VERSION]"),
-    ("migrate", "rehearse"): _on_files("try the pending migrations on a copy", "[VERSION]"),
+    ("migrate", "rehearse"): _on_files("try the pending migrations on a copy", "[VERSION]", "--in"),
     ("migrate", "create"): _on_files("write the file of a new migration", "NAME", "--from", "--rename"),
     ("migrate", "stamp"): _on_files("record migrations as applied, without running them", "VERSION", "--mode"),
     ("migrate", "adopt"): _on_files("take over from another migration program", "RUNNER", "--from-table"),

@@ -215,6 +215,11 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "help": "renumber the blocks, once, if version 2 made them: after that no other database has the same numbers",
     },
     "--resume": {"action": "store_true", "help": "go on with a copy of the same source that was stopped"},
+    "--in": {
+        "dest": "copy",
+        "metavar": "DATABASE",
+        "help": "PostgreSQL: a copy of the database that you have made by pg_dump; the migrations run and stay there",
+    },
     "--verify": {"action": "store_true", "help": "copy nothing, and only compare the two databases"},
     "--dry-run": {"action": "store_true", "help": "change nothing, and print what would be done"},
 }

@@ -109,7 +109,8 @@ PAGES: Mapping[tuple[str, ...], Page] = {
     ("migrate", "rehearse"): Page(
         "Rehearse the pending migrations, all or up to VERSION, and print the time and the disk space that they take, "
         "and whether `down` restores every row. The database is not changed. The Python of the migrations runs on a "
-        "copy.",
+        "copy. On PostgreSQL it runs in the database itself, in a transaction that is rolled back: the tables that it "
+        "changes are locked until the end.",
         "--database usage.db",
         (3, 4, 5, 7),
     ),

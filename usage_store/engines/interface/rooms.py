@@ -103,9 +103,20 @@ class Copies(Protocol[D]):
         """Provide a database for the block that runs nothing and answers every query with no rows."""
 
     def whole_copy(
-        self, database: D, directory: Path | None, on_progress: Callable[[int, int], None] | None
+        self,
+        database: D,
+        directory: Path | None,
+        on_progress: Callable[[int, int], None] | None,
+        hold: Callable[[Any], AbstractContextManager[object]] = ...,
     ) -> AbstractContextManager[peewee.Database]:
-        """Open a temporary copy of a database for the block; it is one consistent state. Reads only."""
+        """Open a temporary copy of a database for the block; it is one consistent state. Reads only.
+
+        Instead of a copy, it may be the database itself in a transaction that is rolled back. Then `hold` makes the
+        context manager that holds the migration lock.
+        """
+
+    def check_copy(self, database: D, copy: D) -> None:
+        """Raise ConfigurationError if `copy` is not a copy that the caller has made for a rehearsal. Reads only."""
 
     def Meter(self, database: D) -> Meter:  # noqa: N802  a class
         """Make the object that measures the steps on a whole copy."""

@@ -183,6 +183,15 @@ class TableRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A table whose rows the server has all written anew, with their number and their bytes on the disk."""
+
+    table: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """The schema, the number of rows and the sum of their hashes per table, and the AUTOINCREMENT counters."""
 

@@ -102,3 +102,6 @@ class Meter(Protocol):
 
     def read(self) -> tuple[int, int, int]:
         """Return rows written, bytes written, and these bytes plus the growth of the database. Reads only."""
+
+    def rewrites(self) -> Mapping[str, int]:
+        """Return the tables that the server has written anew since `start()`, with their bytes. Reads only."""

@@ -124,3 +124,13 @@ def test_a_silent_database_runs_nothing_and_connects_to_nothing() -> None:
         with database.atomic():
             assert database.execute_sql("DROP TABLE items").fetchall() == []
         assert database.get_tables() == []
+
+
+def test_a_table_is_detached_in_another_way_too(postgresql_url: str) -> None:
+    with connected(postgresql_url, "psycopg") as database, scratch(database) as second:
+        second.execute_sql("CREATE TABLE whole (n int) PARTITION BY RANGE (n)")
+        second.execute_sql("CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (9)")
+        second.execute_sql("-- out\nALTER TABLE whole DETACH PARTITION part CONCURRENTLY")
+        assert second.execute_sql(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'whole'::regclass"
+        ).fetchone() == (0,)

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import shlex
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -15,7 +14,7 @@ from usage_store.engines.postgresql.catalogs.list_tables import own_tables
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     import peewee
@@ -63,23 +62,6 @@ def back_up_alone(
 ) -> NoReturn:
     """Raise ConfigurationError, which names the pg_dump command for this database. Reads only."""
     raise ConfigurationError(f"backups of PostgreSQL are made by its own program: {_dump_command(database)}")
-
-
-@contextmanager
-def whole_copy(
-    database: peewee.PostgresqlDatabase,
-    directory: Path | None,  # noqa: ARG001  the interface's signature
-    on_progress: Callable[[int, int], None] | None,  # noqa: ARG001
-) -> Iterator[peewee.PostgresqlDatabase]:
-    """Raise ConfigurationError, which names the commands for a rehearsal on a copy. Reads only.
-
-    A server has no temporary copy of a database, and a migration in the database itself would lock its tables.
-    """
-    raise ConfigurationError(
-        "a rehearsal on PostgreSQL needs a copy that you make: load the file of "
-        f"{_dump_command(database)} into another database by pg_restore, and run `migrate` and `migrate rollback` there"
-    )
-    yield database
 
 
 def restore(

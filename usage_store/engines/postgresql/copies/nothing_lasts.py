@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.migrating.guarded_transaction import NEVER_COMMITTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 # A deferred rule is checked at COMMIT. These two rows break it, so that a COMMIT fails and undoes everything.
 _GUARD = (
-    "CREATE TEMPORARY TABLE usage_store_never_committed (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) "
-    "ON COMMIT DROP; INSERT INTO usage_store_never_committed VALUES (1), (1)"
+    f"CREATE TEMPORARY TABLE {NEVER_COMMITTED} (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) "  # noqa: S608
+    f"ON COMMIT DROP; INSERT INTO {NEVER_COMMITTED} VALUES (1), (1)"
 )
 _STATEMENT = "usage_store_statement"
 _SAVEPOINT = "usage_store_own_transaction"
 BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _CONCURRENT = re.compile(
-    rf"(?is)({BLANK}(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\s+(?:\([^)]*\)\s*)?(?:INDEX|TABLE)))"
-    r"\s+CONCURRENTLY\b|(.*\bDETACH\s+PARTITION\s+\S+)\s+CONCURRENTLY\b"
+    rf"(?is)\A(?:({BLANK}(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\s+(?:\([^)]*\)\s*)?(?:INDEX|TABLE)))"
+    rf"\s+CONCURRENTLY\b|({BLANK}ALTER\s+TABLE\b[^;]*\bDETACH\s+PARTITION\s+\S+)\s+CONCURRENTLY\b)"
 )
 _ALONE = re.compile(
     rf"(?is){BLANK}(?:VACUUM|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE|SUBSCRIPTION)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.connection.write_transaction import is_idle, write_transaction
+from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle, write_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import peewee
 
 GUARD = "usage_store_guard"
+NEVER_COMMITTED = (
+    "usage_store_never_committed"  # a table of a session that can only roll back
+)
 LOCK_TIMEOUT = 1000  # milliseconds: the longest time for which a waiting migration makes others wait behind it
 
 _READ_ONLY = "SET default_transaction_read_only = {}"
@@ -26,7 +29,15 @@ _BEGUN = (
     f"SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; "  # noqa: S608
     f"INSERT INTO pg_temp.{GUARD} VALUES (1), (1)"
 )
-_ENDED = f"DELETE FROM pg_temp.{GUARD}; {_READ_ONLY.format('off')}"  # noqa: S608
+_UNGUARDED = f"DELETE FROM pg_temp.{GUARD}"  # noqa: S608
+_ENDED = f"{_UNGUARDED}; {_READ_ONLY.format('off')}"
+_DEFERRABLE = """
+SELECT string_agg(name, ', '), string_agg(name, ', ') FILTER (WHERE condeferred) FROM (
+  SELECT format('%%I.%%I', n.nspname, c.conname) AS name, c.condeferred FROM pg_catalog.pg_constraint AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.connamespace
+  WHERE c.condeferrable AND n.oid <> pg_catalog.pg_my_temp_schema()
+) AS c
+"""
 _COUNT = f"SELECT count(*) FROM pg_temp.{GUARD}"  # noqa: S608
 
 
@@ -49,8 +60,16 @@ def transaction(
 
     If the block fails, everything is rolled back, and its error is raised. A lock that is not had within
     `LOCK_TIMEOUT` raises an error with sqlstate 55P03. BEGIN and COMMIT each run inside a context manager that `ends`
-    makes. Needs the table of `make_guard()`.
+    makes. Needs the table of `make_guard()`. In the open transaction of a rehearsal, the block is a savepoint.
     """
+    if database.in_transaction():
+        with write_transaction(database, ends):
+            database.execute_sql(_BEGUN)
+            yield
+            database.execute_sql(_UNGUARDED)
+            with ends():
+                _check_deferred(database)
+        return
     with ends():
         database.execute_sql(_READ_ONLY.format("on"))
     try:
@@ -62,6 +81,22 @@ def transaction(
         if not database.is_closed() and is_idle(database):
             database.execute_sql(_READ_ONLY.format("off"))
         raise
+
+
+def never_commits(database: peewee.PostgresqlDatabase) -> bool:
+    """Return whether the open transaction is one that the server can only roll back, as in a rehearsal. Reads only."""
+    if has_failed(database):
+        return False
+    found: tuple[str | None] = database.execute_sql(f"SELECT to_regclass('pg_temp.{NEVER_COMMITTED}')").fetchone()
+    return found != (None,)
+
+
+def _check_deferred(database: peewee.PostgresqlDatabase) -> None:
+    """Check the deferred constraints, and run the deferred triggers, as a COMMIT would."""
+    deferrable, deferred = database.execute_sql(_DEFERRABLE).fetchone()
+    for names, when in ((deferrable, "IMMEDIATE"), (deferred, "DEFERRED")):
+        if names is not None:
+            database.execute_sql(f"SET CONSTRAINTS {names.replace('%', '%%')} {when}")
 
 
 def is_intact(database: peewee.PostgresqlDatabase) -> bool:

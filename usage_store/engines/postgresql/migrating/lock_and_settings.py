@@ -15,7 +15,7 @@ from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.engines.postgresql.connection.open_server import refuse_readonly
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
-from usage_store.engines.postgresql.migrating.guarded_transaction import make_guard, remove_guard
+from usage_store.engines.postgresql.migrating.guarded_transaction import make_guard, never_commits, remove_guard
 from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import put_back, read_settings
 from usage_store.errors import ConfigurationError, DatabaseLocked, TransactionOpen
 
@@ -66,13 +66,18 @@ def alone(
     Gives two functions. `set_up` takes the lock and makes the settings again, after a migration that connected anew.
     `check_lock`, called inside each transaction, raises DatabaseLocked if this session does not hold the lock.
 
+    In the transaction of a rehearsal, whose connection has all of this already, nothing is done.
+
     Raises TransactionOpen, ConfigurationError for a pooler, and DatabaseLocked if the lock is not had in `wait`
     seconds.
     """
-    if in_transaction(database):
-        raise TransactionOpen(
-            "a transaction is open, and migrations need transactions of their own; commit it or roll it back first"
-        )
+    if in_transaction(database) or database.in_transaction():
+        if not never_commits(database):
+            raise TransactionOpen(
+                "a transaction is open, and migrations need transactions of their own; commit it or roll it back first"
+            )
+        yield Alone(_nothing, _nothing)  # the rehearsal holds the lock
+        return
     refuse_readonly(database)
     if kind_of(database, table) is None:  # the run has to create it
         check_may_create(database, name_of(database))
@@ -83,6 +88,10 @@ def alone(
     finally:
         with suppress(peewee.PeeweeException, *driver_errors()):  # a session that ended has given up all of it
             run.give_up()
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class _Run:

@@ -6,13 +6,14 @@ from usage_store.engines.sqlite.copies.copy_schema_only import empty_copy, silen
 from usage_store.engines.sqlite.copies.hash_rows import read_rows, read_state
 from usage_store.engines.sqlite.copies.raise_counters import raise_counters
 from usage_store.engines.sqlite.copies.restore_backup import restore
-from usage_store.engines.sqlite.copies.temporary_copy import Meter, whole_copy
+from usage_store.engines.sqlite.copies.temporary_copy import Meter, check_copy, whole_copy
 from usage_store.engines.sqlite.file.free_disk_space import size
 
 __all__ = [
     "Meter",
     "back_up_alone",
     "back_up_rows",
+    "check_copy",
     "compare",
     "empty_copy",
     "raise_counters",

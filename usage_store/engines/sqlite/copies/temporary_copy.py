@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from usage_store.engines.sqlite.connection.driver import main_file
 from usage_store.engines.sqlite.connection.error_messages import readable_errors
@@ -14,9 +14,11 @@ from usage_store.engines.sqlite.connection.path_and_inode import permissions
 from usage_store.engines.sqlite.connection.second_connection import opened_like
 from usage_store.engines.sqlite.copies.copy_database import copy_file
 from usage_store.engines.sqlite.file.free_disk_space import check_disk, file_of, reserve, size
+from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import peewee
 
@@ -27,7 +29,10 @@ _PRAGMAS: Final[Mapping[str, str | int]] = {"journal_mode": "wal", "foreign_keys
 
 @contextmanager
 def whole_copy(
-    database: peewee.SqliteDatabase, directory: Path | None, on_progress: Callable[[int, int], None] | None
+    database: peewee.SqliteDatabase,
+    directory: Path | None,
+    on_progress: Callable[[int, int], None] | None,
+    hold: Callable[[peewee.SqliteDatabase], AbstractContextManager[object]] = nullcontext,  # noqa: ARG001  of servers
 ) -> Iterator[peewee.SqliteDatabase]:
     """Open a temporary copy of an open database for the block.
 
@@ -50,6 +55,11 @@ def whole_copy(
             yield copy
 
 
+def check_copy(database: peewee.SqliteDatabase, copy: peewee.SqliteDatabase) -> NoReturn:  # noqa: ARG001
+    """Raise ConfigurationError: a rehearsal makes its own copy of a file."""
+    raise ConfigurationError("a rehearsal makes its own copy of a SQLite file; leave --in out")
+
+
 class Meter:
     """Measure what a step costs on a whole copy: the -wal of the copy grows by what the step writes."""
 
@@ -69,3 +79,7 @@ class Meter:
         written = self._wal.stat().st_size if self._wal.exists() else 0
         growth = max(0, size(self._database) - self._size)
         return self._database.connection().total_changes - self._changes, written, written + growth
+
+    def rewrites(self) -> dict[str, int]:
+        """Return nothing: on SQLite, the bytes written show that a table was rebuilt."""
+        return {}
