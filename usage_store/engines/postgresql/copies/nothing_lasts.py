@@ -20,7 +20,8 @@ _GUARD = (
 )
 _STATEMENT = "usage_store_statement"
 _SAVEPOINT = "usage_store_own_transaction"
-BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+# Each comment matches in one way only: the time to find that a long text does not match must not explode.
+BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*"
 _CONCURRENT = re.compile(
     rf"(?is)({BLANK}(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\s+(?:\([^)]*\)\s*)?(?:INDEX|TABLE)))"
     r"\s+CONCURRENTLY\b|(.*\bDETACH\s+PARTITION\s+\S+)\s+CONCURRENTLY\b"
@@ -122,4 +123,5 @@ def _in_a_transaction(sql: str) -> str:
             return instead
     if _ALONE.match(sql):
         return _NOTHING
-    return _CONCURRENT.sub(lambda found: found[1] or found[2], sql, count=1)
+    found = _CONCURRENT.match(sql)
+    return sql if found is None else f"{found[1] or found[2]}{sql[found.end() :]}"
