@@ -20,10 +20,10 @@ SELECT e.relkind, quote_ident(e.schema) || '.events', format_type(a.atttypid, a.
   has_table_privilege(e.oid, 'SELECT') AND has_table_privilege(e.oid, 'TRIGGER'), current_user::text,
   (SELECT count(*) FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
     WHERE g.tgname IN {_TRIGGERS} AND g.tgrelid IN (e.oid, to_regclass('usage_sessions_ended'))
-      AND g.tgenabled <> 'D' AND p.pronamespace = current_schema()::regnamespace),
+      AND g.tgenabled <> 'D' AND p.pronamespace = quote_ident(current_schema())::regnamespace),
   (SELECT min(p.pronamespace::regnamespace::text) FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
     WHERE g.tgname = 'usage_events_inserted' AND g.tgrelid = e.oid
-      AND p.pronamespace <> current_schema()::regnamespace),
+      AND p.pronamespace <> quote_ident(current_schema())::regnamespace),
   EXISTS (SELECT 1 FROM pg_index AS i
     WHERE i.indrelid = e.oid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL)
 FROM (

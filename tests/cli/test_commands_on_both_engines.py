@@ -80,3 +80,9 @@ def test_an_object_that_another_program_dropped_is_named(run: Run) -> None:
     run()
     script(run.target, "DROP TABLE two")
     assert "two" in run("validate", code=4)
+
+
+def test_the_models_of_this_package_agree_with_its_migrations(store_target: Target, tmp_path: Path) -> None:
+    assert called("--database", store_target, cwd=tmp_path).returncode == 0
+    compared = called("check", "--models", "usage_store.models", "--database", store_target, cwd=tmp_path)
+    assert (compared.returncode, compared.stdout) == (0, "usage_store.models and the database agree\n"), compared.stderr

@@ -92,7 +92,7 @@ def ignore_checks(connection: Any) -> None:
         return
     found = connection.execute(
         "SELECT conrelid::regclass::text, conname FROM pg_constraint "
-        "WHERE contype = 'c' AND connamespace = current_schema()::regnamespace"
+        "WHERE contype = 'c' AND connamespace = quote_ident(current_schema())::regnamespace"
     ).fetchall()
     for table, name in found:
         connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
@@ -126,12 +126,13 @@ def names(target: Target) -> set[str]:
 _NAMES_IN_A_FILE = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"
 # The index of a primary key or a unique column has no name of the user's, as in an SQLite file.
 _NAMES = """
-SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+SELECT relname FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace
+  AND relkind IN ('r', 'p', 'v', 'm')
 UNION SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
-WHERE relnamespace = current_schema()::regnamespace
+WHERE relnamespace = quote_ident(current_schema())::regnamespace
 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 UNION SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
+WHERE relnamespace = quote_ident(current_schema())::regnamespace AND NOT tgisinternal
 """
 
 
@@ -158,15 +159,16 @@ _SCHEMA = """
 SELECT 'column' AS kind, attrelid::regclass::text || '.' || attname AS name,
   format_type(atttypid, atttypmod) || ' ' || attnotnull || ' ' || coalesce(pg_get_expr(adbin, adrelid), '')
 FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v') AND attnum > 0 AND NOT attisdropped
+WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'v')
+  AND attnum > 0 AND NOT attisdropped
 UNION ALL SELECT 'rule', conrelid::regclass::text || '.' || conname, pg_get_constraintdef(oid)
-FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND contype <> 'n'
+FROM pg_constraint WHERE connamespace = quote_ident(current_schema())::regnamespace AND contype <> 'n'
 UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()
 UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(pg_trigger.oid)
 FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
+WHERE relnamespace = quote_ident(current_schema())::regnamespace AND NOT tgisinternal
 UNION ALL SELECT 'function', proname, pg_get_functiondef(oid) FROM pg_proc
-WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'
+WHERE pronamespace = quote_ident(current_schema())::regnamespace AND prokind = 'f'
 ORDER BY 1, 2
 """
 

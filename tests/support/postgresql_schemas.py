@@ -15,23 +15,24 @@ SELECT 'column ' || c.relname || '.' || a.attname,
 FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
 LEFT JOIN pg_collation AS o ON o.oid = a.attcollation
-WHERE c.relnamespace = current_schema()::regnamespace AND a.attnum > 0 AND NOT attisdropped AND c.relkind IN ('r', 'p')
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND a.attnum > 0
+  AND NOT attisdropped AND c.relkind IN ('r', 'p')
 UNION ALL
 SELECT 'constraint ' || c.relname || '.' || k.conname, pg_get_constraintdef(k.oid)
 FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid
-WHERE k.connamespace = current_schema()::regnamespace AND k.contype <> 'n'
+WHERE k.connamespace = quote_ident(current_schema())::regnamespace AND k.contype <> 'n'
 UNION ALL
 SELECT 'index ' || c.relname, replace(pg_get_indexdef(c.oid), current_schema() || '.', '')
-FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'i'
+FROM pg_class AS c WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'i'
 UNION ALL
 SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' ELSE 'view ' END || c.relname,
     CASE c.relkind WHEN 'S' THEN (SELECT seqtypid::regtype::text FROM pg_sequence WHERE seqrelid = c.oid)
     ELSE pg_get_viewdef(c.oid) END
-FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('S', 'v', 'm')
+FROM pg_class AS c WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('S', 'v', 'm')
 UNION ALL
 SELECT 'trigger ' || t.tgname, replace(pg_get_triggerdef(t.oid), current_schema() || '.', '')
 FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal
 """
 
 

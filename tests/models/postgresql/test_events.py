@@ -202,9 +202,9 @@ def test_sessions_end_only_with_the_events_of_the_table_that_is_called_events(fo
 def objects(host: Any) -> set[tuple[str, str]]:
     """Return the tables, triggers and functions of the schema."""
     query = """
-    SELECT 'table', relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+    SELECT 'table', relname::text FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace
     UNION SELECT 'trigger', tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-      WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
-    UNION SELECT 'function', proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+      WHERE relnamespace = quote_ident(current_schema())::regnamespace AND NOT tgisinternal
+    UNION SELECT 'function', proname FROM pg_proc WHERE pronamespace = quote_ident(current_schema())::regnamespace
     """
     return set(host.execute(query).fetchall())

@@ -122,12 +122,12 @@ SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
   pg_get_expr(d.adbin, d.adrelid), a.attcollation::regcollation::text
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
 LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relnamespace = current_schema()::regnamespace
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
 AND c.relname IN ('usage_config', 'usage_sessions', 'usage_snapshots') ORDER BY 1, a.attnum
 """
 CONSTRAINTS = """
 SELECT conrelid::regclass::text, contype::text, pg_get_constraintdef(oid) FROM pg_constraint
-WHERE connamespace = current_schema()::regnamespace AND contype IN ('c', 'p', 'f', 'u')
+WHERE connamespace = quote_ident(current_schema())::regnamespace AND contype IN ('c', 'p', 'f', 'u')
 AND conrelid::regclass::text IN ('usage_config', 'usage_sessions', 'usage_snapshots') ORDER BY 1, 2, 3
 """
 INDEXES = """
@@ -156,8 +156,8 @@ def test_no_column_has_a_collation_of_its_own(host: Any) -> None:
 
 def test_what_a_migration_makes_is_gone_after_its_way_back(any_postgresql_url: str) -> None:
     objects = """
-    SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace
-    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+    SELECT relname FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = quote_ident(current_schema())::regnamespace
     """
     with opened(any_postgresql_url) as database:
         modules = apply(database, 1)

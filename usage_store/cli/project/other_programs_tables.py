@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     import peewee
 
 USAGE_TABLES = frozenset(
-    ("usage_config", "usage_sessions", "usage_snapshots", "usage_snapshot_blocks", "usage_store_state")
+    (
+        "usage_config",
+        "usage_sessions",
+        "usage_sessions_ended",
+        "usage_snapshots",
+        "usage_snapshot_blocks",
+        "usage_store_state",
+    )
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,14 @@ def test_statements_that_need_no_transaction_are_run_in_another_way(postgresql_u
         with pytest.raises(peewee.PeeweeException) as caught, second.atomic():
             second.execute_sql("CREATE INDEX CONCURRENTLY items_n ON items (n)")
         assert sqlstate(caught.value) == "25001"
+
+
+@pytest.mark.parametrize("text", [f"SELECT '{' ' * 12_000}'", f"{'/* a note */ ' * 24}SELECT 1"], ids=["long", "notes"])
+def test_a_long_text_is_looked_through_in_no_time(postgresql_url: str, text: str) -> None:
+    with connected(postgresql_url, "psycopg") as database, scratch(database) as second:
+        before = time.process_time()
+        second.execute_sql(text)
+        assert time.process_time() - before < 0.5
 
 
 def test_a_silent_database_runs_nothing_and_connects_to_nothing() -> None:

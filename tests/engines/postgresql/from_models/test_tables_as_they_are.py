@@ -38,8 +38,10 @@ def test_tables_with_all_that_they_name_are_made_elsewhere_as_they_are(project: 
         assert project.state() == {name: text.removesuffix(" NOT VALID") for name, text in before.items()}
         project.rollback()
         assert project.state() == empty
-        assert project.rows("SELECT typname FROM pg_type WHERE typnamespace = current_schema()::regnamespace "
-                            "AND typtype = 'e'") == []  # fmt: skip
+        assert project.rows(
+            "SELECT typname FROM pg_type "
+            "WHERE typnamespace = quote_ident(current_schema())::regnamespace AND typtype = 'e'"
+        ) == []  # fmt: skip
         block.rollback()
 
 

@@ -42,7 +42,7 @@ SELECT (SELECT array_agg(version ORDER BY version) FROM app_migrations),
   (SELECT array_agg(column_name::text ORDER BY column_name) FROM information_schema.columns
    WHERE table_schema = current_schema() AND table_name = 'item'),
   (SELECT array_agg(relname::text ORDER BY relname) FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid
-   WHERE relnamespace = current_schema()::regnamespace AND indisvalid)
+   WHERE relnamespace = quote_ident(current_schema())::regnamespace AND indisvalid)
 """
 
 

@@ -14,14 +14,16 @@ SELECT a.attname::text, t.typname::text
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relname = %s
+  AND a.attnum > 0 AND NOT a.attisdropped
 """
 _OF_ALL = """
 SELECT c.relname::text, array_agg(a.attname::text), array_agg(t.typname::text)
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'f') AND a.attname = ANY (%s)
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p', 'f')
+  AND a.attname = ANY (%s)
   AND NOT a.attisdropped
 GROUP BY c.oid, c.relname HAVING count(*) >= %s
 """

@@ -68,5 +68,6 @@ def _without_schema(sql: str, schema: str) -> str:
     literal = "'" + schema.replace("'", "''") + "'"
     sql = _PATH.sub(lambda found: found[0].replace(literal, f"'{SCHEMA}'"), sql, count=1)
     names = {schema, quoted(schema)} if schema.isidentifier() else {quoted(schema)}
-    before_a_name = "|".join(map(re.escape, sorted(names)))
+    names |= {name.replace("'", "''") for name in names}  # in a string
+    before_a_name = "|".join(map(re.escape, sorted(names, reverse=True)))
     return re.sub(rf'(?<![\w".])(?:{before_a_name})\.(?=[\w"])', f"{SCHEMA}.", sql)

@@ -117,7 +117,12 @@ def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False,
 
 
 def raise_of_connecting(error: Exception, name: str) -> NoReturn:
-    """Raise the DatabaseError for what an attempt to connect raised. Its message has no password."""
+    """Raise the DatabaseError for what an attempt to connect raised. Its message has no password.
+
+    An error of this package, about what the server told, is raised as it is.
+    """
+    if isinstance(error, UsageStoreError):
+        raise error
     raise _of_connecting(error, name) from error
 
 

@@ -27,7 +27,8 @@ _FOREIGN_KEY = re.compile(r",?\n  (CONSTRAINT (?:\"(?:[^\"]|\"\")*\"|\S+) FOREIG
 # The schemas of the search path but the first, and that one if types of extensions are in it.
 _PATH = """
 SELECT array(SELECT name FROM unnest(current_schemas(false)) WITH ORDINALITY AS s (name, place)
-  WHERE name <> current_schema() OR name IN (SELECT extnamespace::regnamespace::name FROM pg_catalog.pg_extension)
+  WHERE name <> current_schema()
+    OR quote_ident(name)::regnamespace IN (SELECT extnamespace FROM pg_catalog.pg_extension)
   ORDER BY name = current_schema(), place)::text[]
 """
 

@@ -18,7 +18,7 @@ FROM (
   JOIN pg_catalog.pg_depend AS d ON d.refobjid = c.oid AND d.refclassid = 'pg_class'::regclass
     AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
   JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = d.objid
-  WHERE c.relnamespace = current_schema()::regnamespace
+  WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
 ) AS counters WHERE last_value IS NOT NULL
 """
 

@@ -21,7 +21,8 @@ _GUARD = (
 )
 _STATEMENT = "usage_store_statement"
 _SAVEPOINT = "usage_store_own_transaction"
-BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+# Each comment matches in one way only: the time to find that a long text does not match must not explode.
+BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*"
 _CONCURRENT = re.compile(
     rf"(?is)\A(?:({BLANK}(?:CREATE\s+(?:UNIQUE\s+)?INDEX|DROP\s+INDEX|REINDEX\s+(?:\([^)]*\)\s*)?(?:INDEX|TABLE)))"
     rf"\s+CONCURRENTLY\b|({BLANK}ALTER\s+TABLE\b[^;]*\bDETACH\s+PARTITION\s+\S+)\s+CONCURRENTLY\b)"
@@ -123,4 +124,5 @@ def _in_a_transaction(sql: str) -> str:
             return instead
     if _ALONE.match(sql):
         return _NOTHING
-    return _CONCURRENT.sub(lambda found: found[1] or found[2], sql, count=1)
+    found = _CONCURRENT.match(sql)
+    return sql if found is None else f"{found[1] or found[2]}{sql[found.end() :]}"

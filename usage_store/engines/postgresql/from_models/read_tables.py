@@ -106,7 +106,7 @@ class Schema:
 
 def read_schema(database: peewee.PostgresqlDatabase, only: Collection[str] | None = None) -> Schema:
     """Read the tables and views of the current schema, or those of them that `only` names. Four queries. Reads only."""
-    ((schema,),) = database.execute_sql("SELECT current_schema()::regnamespace::oid").fetchall()
+    ((schema,),) = database.execute_sql("SELECT quote_ident(current_schema())::regnamespace::oid").fetchall()
     kinds = dict(database.execute_sql(_OBJECTS, (schema,)).fetchall())
     names = [name for name in kinds if only is None or name in only]
     columns, constraints, indexes = (

@@ -14,7 +14,7 @@ SELECT DISTINCT a.attname, CASE v.relkind WHEN 'm' THEN 'materialized view ' ELS
 FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid JOIN pg_class AS v ON v.oid = r.ev_class
 JOIN pg_class AS c ON c.oid = d.refobjid JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
 WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND v.relkind IN ('v', 'm')
-    AND c.relnamespace = current_schema()::regnamespace AND c.relname = %s AND a.attname = ANY(%s)
+    AND c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relname = %s AND a.attname = ANY(%s)
 ORDER BY 1, 2
 """
 

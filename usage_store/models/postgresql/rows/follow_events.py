@@ -33,10 +33,11 @@ NAMES = (
     "usage_events_truncated",
     "usage_sessions_settled",
 )
-# The functions name the schemas, so they are wrong after a schema was renamed.
+# The functions name the schemas, so they are wrong after a schema was renamed. The name of `events` stands there in a
+# string, with each quote doubled.
 _THERE = """
 SELECT g.tgname::text, g.tgenabled <> 'D' AND g.tgrelid IN (e.oid, to_regclass('usage_sessions_ended'))
-  AND (p.proname = 'usage_events_inserted' OR strpos(p.prosrc, e.name) > 0)
+  AND (p.proname = 'usage_events_inserted' OR strpos(replace(p.prosrc, '''''', ''''), e.name) > 0)
   AND strpos(p.prosrc, quote_ident(current_schema()) || '.usage_sessions') > 0
 FROM (
   SELECT c.oid, quote_ident(n.nspname) || '.events' AS name
@@ -45,12 +46,12 @@ FROM (
   ORDER BY array_position(current_schemas(false), n.nspname) LIMIT 1
 ) AS e FULL JOIN (
   pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid AND p.proname = ANY (%s) AND g.tgparentid = 0
-    AND p.pronamespace = current_schema()::regnamespace
+    AND p.pronamespace = quote_ident(current_schema())::regnamespace
 ) ON true
 """
 _MADE = """
 SELECT quote_ident(g.tgname), g.tgrelid::regclass::text FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
-WHERE p.proname = ANY (%s) AND p.pronamespace = current_schema()::regnamespace AND g.tgparentid = 0
+WHERE p.proname = ANY (%s) AND p.pronamespace = quote_ident(current_schema())::regnamespace AND g.tgparentid = 0
 """
 _REFUSED = ("42501", "25006")  # insufficient_privilege; read_only_sql_transaction
 

@@ -11,11 +11,12 @@ _INVALID = """
 SELECT 'index', c.oid::bigint, c.relname::text, t.relname::text
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
-WHERE c.relnamespace = current_schema()::regnamespace AND NOT i.indisvalid
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT i.indisvalid
 UNION ALL
 SELECT 'constraint', k.oid::bigint, k.conname::text, t.relname::text
 FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS t ON t.oid = k.conrelid
-WHERE k.connamespace = current_schema()::regnamespace AND NOT k.convalidated AND k.contype IN ('c', 'f', 'n')
+WHERE k.connamespace = quote_ident(current_schema())::regnamespace AND NOT k.convalidated
+  AND k.contype IN ('c', 'f', 'n')
 ORDER BY 1, 3
 """
 

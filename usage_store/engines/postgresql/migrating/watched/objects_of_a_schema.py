@@ -22,21 +22,22 @@ SELECT c.oid::bigint, c.relname::text, c.relfilenode::bigint, c.reltuples > 0 OR
   ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull)
 FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r'
 """
 _PARTS = """
 SELECT c.oid::bigint, 'index', c.relname::text, i.indrelid::bigint
 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-WHERE c.relnamespace = current_schema()::regnamespace
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid)
 UNION ALL
 SELECT t.oid::bigint, 'trigger', t.tgname::text, t.tgrelid::bigint
 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal
 UNION ALL
 SELECT k.oid::bigint, 'constraint', k.conname::text, k.conrelid::bigint
 FROM pg_catalog.pg_constraint AS k
-WHERE k.connamespace = current_schema()::regnamespace AND k.conrelid <> 0 AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+WHERE k.connamespace = quote_ident(current_schema())::regnamespace AND k.conrelid <> 0
+  AND k.contype IN ('c', 'f', 'p', 'u', 'x')
 """
 # These counts are of the session: they go on from earlier transactions until the server has collected them.
 _WRITTEN = """

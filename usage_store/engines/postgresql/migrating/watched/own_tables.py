@@ -20,7 +20,8 @@ SELECT n.name, to_regclass(quote_ident(n.name))::bigint, c.oid::bigint, c.relkin
   pg_stat_get_xact_tuples_updated(c.oid),
   pg_stat_get_xact_tuples_deleted(c.oid)
 FROM unnest(%s::text[]) AS n (name)
-LEFT JOIN pg_catalog.pg_class AS c ON c.relname = n.name AND c.relnamespace = current_schema()::regnamespace
+LEFT JOIN pg_catalog.pg_class AS c ON c.relname = n.name
+  AND c.relnamespace = quote_ident(current_schema())::regnamespace
 """
 
 
