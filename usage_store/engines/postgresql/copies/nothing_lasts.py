@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD_OF_COPIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 # A deferred rule is checked at COMMIT. These two rows break it, so that a COMMIT fails and undoes everything.
 _GUARD = (
-    "CREATE TEMPORARY TABLE usage_store_never_committed (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) "
-    "ON COMMIT DROP; INSERT INTO usage_store_never_committed VALUES (1), (1)"
+    f"CREATE TEMPORARY TABLE {GUARD_OF_COPIES} (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) "
+    f"ON COMMIT DROP; INSERT INTO {GUARD_OF_COPIES} VALUES (1), (1)"
 )
 _STATEMENT = "usage_store_statement"
 _SAVEPOINT = "usage_store_own_transaction"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import peewee
 
 GUARD = "usage_store_guard"
+GUARD_OF_COPIES = "usage_store_never_committed"  # of a transaction that is rolled back in any case
 LOCK_TIMEOUT = 1000  # milliseconds: the longest time for which a waiting migration makes others wait behind it
 
 _READ_ONLY = "SET default_transaction_read_only = {}"
