@@ -14,15 +14,20 @@ import usage_store as store
 from tests.support.databases import fill, overwrite, raw
 from tests.support.migrations import THREE, python, runner_of, write
 from tests.support.snapshots import filled, new_store
+from tests.support.postgresql_servers import for_drivers
+from tests.support.stores import make_store
 from tests.support.writes import SNAPSHOT, WRITES
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, errors, init_database
 from usage_store.convert import convert_original
+from usage_store.engines import name_of
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.copies.restore_backup import restore
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.support.databases import Target
 
     from usage_store.migrate import Step
 
@@ -34,20 +39,31 @@ MODELS: dict[str, Callable[[], object]] = {
     "create": lambda: UsageSession.create(session_id="t"),
     "delete": lambda: UsageSnapshot.delete().execute(),
 }
-OPENED: dict[str, Callable[[Path], Any]] = {
+OPENED: dict[str, Callable[[Target], Any]] = {
     "a path": str,
-    "an object": lambda path: peewee.SqliteDatabase(str(path), timeout=0),
+    "an object": lambda path: with_short_waits(path),
 }
 
 
 @pytest.fixture
-def used(tmp_path: Path) -> Path:
+def used(store_target: Target) -> Target:
     """Name a database with a session and a snapshot."""
-    path = new_store(tmp_path / "usage.db")
-    with closing(init_database(path)):
+    make_store(store_target)
+    with closing(init_database(store_target)):
         store.register_session("s")
         store.insert_usage_snapshot(SNAPSHOT)
-    return path
+    return store_target
+
+
+def with_short_waits(target: Target) -> Any:
+    """Make an application's own database, which waits for no lock."""
+    if isinstance(target, str):
+        return peewee.PostgresqlDatabase(f"{for_drivers(target)}%20-clock_timeout%3D1", prefer_psycopg3=True)
+    return peewee.SqliteDatabase(str(target), timeout=0)
+
+
+# What makes each write wait on a server; the lock is given back by the end of the connection.
+_ALL_TABLES = "BEGIN; LOCK TABLE usage_snapshots, usage_sessions, usage_config IN ACCESS EXCLUSIVE MODE"
 
 
 @pytest.fixture
@@ -58,7 +74,7 @@ def locked(used: Path) -> Iterator[Path]:
         yield used
 
 
-def bound_to(path: Path, how: str) -> Any:
+def bound_to(path: Target, how: str) -> Any:
     """Bind the models to a database that is not locked yet."""
     made: Any = OPENED[how](path)
     return init_database(made, timeout=0) if isinstance(made, str) else init_database(made)
@@ -112,27 +128,34 @@ def test_peewee_lets_our_error_pass_where_it_translates_those_of_a_driver(name: 
 
 @pytest.mark.parametrize("how", OPENED)
 @pytest.mark.parametrize("name", WRITES)
-def test_a_function_on_a_locked_database_raises_database_locked(used: Path, name: str, how: str) -> None:
-    with closing(bound_to(used, how)), raw(used) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(
-            errors.DatabaseLocked, match=r"usage\.db: another process holds the database's lock"
-        ) as caught:
+def test_a_function_on_a_locked_database_raises_database_locked(used: Target, name: str, how: str) -> None:
+    on_a_server = isinstance(used, str)
+    with closing(bound_to(used, how)) as database, raw(used) as other:
+        other.execute(_ALL_TABLES if on_a_server else "BEGIN IMMEDIATE")
+        with pytest.raises(errors.DatabaseLocked) as caught:
             WRITES[name]()
+        named = name_of(database)
     assert isinstance(caught.value, peewee.OperationalError)
     assert not isinstance(caught.value, errors.MigrationError)
-    assert str(caught.value).endswith("(database is locked)")
-    assert type(caught.value.orig).__name__ == "OperationalError"
+    assert str(caught.value).startswith(f"{named}: ")
+    assert "\n" not in str(caught.value)
+    if on_a_server:
+        assert str(caught.value).endswith("sqlstate 55P03)")
+    else:
+        assert str(caught.value).startswith(f"{used}: another process holds the database's lock")
+        assert str(caught.value).endswith("(database is locked)")
+        assert type(caught.value.orig).__name__ == "OperationalError"
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_of_a_file_that_we_opened_does_so_too(used: Path, name: str) -> None:
+def test_a_model_of_a_database_that_we_opened_does_so_too(used: Target, name: str) -> None:
     with closing(bound_to(used, "a path")), raw(used) as other:
-        other.execute("BEGIN IMMEDIATE")
+        other.execute(_ALL_TABLES if isinstance(used, str) else "BEGIN IMMEDIATE")
         with pytest.raises(errors.DatabaseLocked):
             MODELS[name]()
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("how", OPENED)
 def test_a_full_database_raises_database_full_and_stores_nothing(used: Path, how: str) -> None:
     with closing(bound_to(used, how)) as database:
@@ -143,6 +166,7 @@ def test_a_full_database_raises_database_full_and_stores_nothing(used: Path, how
         assert len(store.get_usage_snapshots()) == 1
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("how", OPENED)
 def test_a_damaged_page_raises_corrupt_database(used: Path, how: str) -> None:
     with closing(bound_to(used, how)):
@@ -164,6 +188,7 @@ LARGE_WRITES: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("name", LARGE_WRITES)
 def test_a_model_on_a_full_database_raises_database_full(used: Path, name: str) -> None:
     with closing(bound_to(used, "a path")) as database:
@@ -182,6 +207,7 @@ READS: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("how", OPENED)
 @pytest.mark.parametrize("name", READS)
 def test_what_reads_many_snapshots_of_a_damaged_file_raises_corrupt_database(used: Path, name: str, how: str) -> None:
@@ -194,15 +220,17 @@ def test_what_reads_many_snapshots_of_a_damaged_file_raises_corrupt_database(use
     assert isinstance(caught.value, peewee.DatabaseError)
 
 
-def test_an_error_that_is_not_the_database_s_stays_peewee_s(used: Path) -> None:
+def test_an_error_that_is_not_the_database_s_stays_peewee_s(used: Target) -> None:
     with closing(bound_to(used, "a path")) as database:
-        with pytest.raises(peewee.OperationalError, match="no such table") as caught:
+        kind = peewee.ProgrammingError if isinstance(used, str) else peewee.OperationalError
+        with pytest.raises(kind, match="no such table|does not exist") as caught:
             database.execute_sql("SELECT * FROM nowhere")
-        assert type(caught.value) is peewee.OperationalError
+        assert type(caught.value) is kind
         with pytest.raises(peewee.IntegrityError):
             UsageSession.insert(session_id="s").execute()
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_maintain_and_opening_raise_no_migration_error(tmp_path: Path) -> None:
     old = filled(tmp_path / "old.db", 60)
     with raw(old) as writer, closing(open_database(old, timeout=0)) as database:
@@ -218,12 +246,13 @@ def test_maintain_and_opening_raise_no_migration_error(tmp_path: Path) -> None:
     assert not isinstance(opening.value, errors.MigrationError)
 
 
-def test_a_transaction_that_is_open_is_no_migration_error_to_maintain(used: Path) -> None:
+def test_a_transaction_that_is_open_is_no_migration_error_to_maintain(used: Target) -> None:
     with closing(init_database(used)) as database, database.atomic(), pytest.raises(errors.TransactionOpen) as caught:
         store.maintain()
     assert not isinstance(caught.value, errors.MigrationError)
 
 
+@pytest.mark.only_on("sqlite", "locks")
 def test_restoring_into_a_locked_database_raises_database_locked(locked: Path, tmp_path: Path) -> None:
     backup = new_store(tmp_path / "backup.db")
     with pytest.raises(errors.DatabaseLocked) as caught:
@@ -231,11 +260,13 @@ def test_restoring_into_a_locked_database_raises_database_locked(locked: Path, t
     assert not isinstance(caught.value, errors.MigrationError)
 
 
+@pytest.mark.only_on("sqlite", "locks")
 def test_converting_a_locked_database_raises_database_locked(locked: Path) -> None:
     with closing(open_database(locked, timeout=0)) as database, pytest.raises(errors.DatabaseLocked):
         convert_original(database)
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_what_validate_finds_wrong_with_the_file_is_of_the_database(used: Path) -> None:
     with raw(used) as other:
         other.execute("PRAGMA writable_schema = ON")
@@ -287,6 +318,7 @@ IN_A_RUN: dict[Callable[[MigrationRunner], None], type[errors.DatabaseError]] = 
 }
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("run", IN_A_RUN, ids=lambda run: run.__name__)
 def test_what_a_run_meets_of_the_database_is_a_migration_error_too(
     tmp_path: Path, run: Callable[[MigrationRunner], None]
@@ -300,6 +332,7 @@ def test_what_a_run_meets_of_the_database_is_a_migration_error_too(
     assert type(caught.value).__name__ in (IN_A_RUN[run].__name__, "MigrationLocked")
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_a_run_that_is_locked_out_half_way_carries_what_was_applied(tmp_path: Path) -> None:
     directory = write(tmp_path / "own", THREE)
     with raw(tmp_path / "app.db") as other, runner_of(tmp_path / "app.db", directory, wait=0) as runner:
@@ -313,6 +346,7 @@ def test_a_run_that_is_locked_out_half_way_carries_what_was_applied(tmp_path: Pa
     assert [str(step.migration) for step in caught.value.applied] == ["001_one"]
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_a_statement_of_a_migration_that_finds_its_database_full_fails_the_migration(tmp_path: Path) -> None:
     up = """
         db.execute_sql("CREATE TABLE t (x)")

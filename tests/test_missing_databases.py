@@ -13,7 +13,7 @@ from usage_store.errors import DatabaseUnreadable
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.only_on("sqlite", "files")]
 
 
 @pytest.mark.parametrize("readonly", [False, True])

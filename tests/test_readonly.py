@@ -14,15 +14,20 @@ import peewee
 import pytest
 
 import usage_store as store
-from tests.support.databases import files_of, raw
+from tests.support.databases import dump, files_of, raw
+from tests.support.engines import empty_place
 from tests.support.programs import TIMEOUT, environment, finish, forked, line_of, running
 from tests.support.snapshots import new_store
+from tests.support.stores import make_store
 from tests.support.writes import SNAPSHOT, WRITES
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, close_database, errors, init_database, opened
+from usage_store.engines import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
 
@@ -47,19 +52,25 @@ REFUSED: dict[str, Callable[[], object]] = {
     "save": lambda: changed().save(),
     "update": lambda: UsageConfig.update(plan="max5").execute(),
     "delete": lambda: UsageSnapshot.delete().execute(),
-    "a table": lambda: UsageConfig._meta.database.execute_sql("CREATE TABLE t (x)"),
+    "a table": lambda: UsageConfig._meta.database.execute_sql("CREATE TABLE t (x INTEGER)"),
 }
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(server: str, tmp_path: Path) -> Iterator[Target]:
     """Name a database with two sessions and a snapshot."""
     (tmp_path / "data").mkdir()
-    path = new_store(tmp_path / "data" / "usage.db")
-    with closing(init_database(path)):
-        store.register_sessions(["s", "t"])
-        store.insert_usage_snapshot(SNAPSHOT)
-    return path
+    with empty_place(server, tmp_path / "data" / "usage.db") as place:
+        make_store(place)
+        with closing(init_database(place)):
+            store.register_sessions(["s", "t"])
+            store.insert_usage_snapshot(SNAPSHOT)
+        yield place
+
+
+def everything_of(path: Target) -> Any:
+    """Give the files of a database, byte by byte, or the rows and objects of a schema."""
+    return dump(path) if isinstance(path, str) else files_of(path.parent)
 
 
 def read_everything() -> list[Any]:
@@ -79,13 +90,14 @@ def read_everything() -> list[Any]:
 READ = [True, [{"n": 1}], [{"n": 1}], [("s", 1), ("t", 0)], ["s", "t"], 0, True, (), 0]
 
 
-def test_all_reads_work_and_the_folder_stays_as_it_is(path: Path) -> None:
-    before = files_of(path.parent)
+def test_all_reads_work_and_the_folder_stays_as_it_is(path: Target) -> None:
+    before = everything_of(path)
     with opened(path, readonly=True):
         assert read_everything() == READ
-    assert files_of(path.parent) == before
+    assert everything_of(path) == before
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.parametrize("target", ["path", "url", "relative"])
 def test_a_path_of_any_kind_is_opened_so(path: Path, monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     monkeypatch.chdir(path.parent)
@@ -96,20 +108,20 @@ def test_a_path_of_any_kind_is_opened_so(path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_every_write_raises_one_sentence_that_names_the_file(path: Path, name: str) -> None:
-    before = files_of(path.parent)
+def test_every_write_raises_one_sentence_that_names_the_file(path: Target, name: str) -> None:
+    before = everything_of(path)
     with opened(path, readonly=True), pytest.raises(errors.ReadOnlyDatabase) as caught:
         REFUSED[name]()
-    assert str(caught.value).startswith(f"{path}: was opened for reading only, so nothing can be written to it")
+    assert str(caught.value).startswith(f"{name_of(path)}: was opened for reading only, so nothing can be written to it")
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, peewee.OperationalError)
     assert caught.value.exit_code == 8
     del caught  # with it, the statement that failed
     gc.collect()
-    assert files_of(path.parent) == before
+    assert everything_of(path) == before
 
 
-def test_threads_and_forked_children_read_and_cannot_write(path: Path) -> None:
+def test_threads_and_forked_children_read_and_cannot_write(path: Target) -> None:
     init_database(path, readonly=True)
     with ThreadPoolExecutor(2) as pool:
         assert pool.submit(read_everything).result(TIMEOUT) == READ
@@ -129,15 +141,16 @@ def test_threads_and_forked_children_read_and_cannot_write(path: Path) -> None:
     close_database()
 
 
-def test_it_reads_what_a_writer_commits_meanwhile(path: Path) -> None:
+def test_it_reads_what_a_writer_commits_meanwhile(path: Target) -> None:
     with raw(path) as writer, opened(path, readonly=True):
-        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("BEGIN")
         writer.execute("INSERT INTO usage_sessions (session_id) VALUES ('u')")
         assert [size.session_id for size in store.get_session_sizes()] == ["s", "t"]
         writer.execute("COMMIT")
         assert [size.session_id for size in store.get_session_sizes()] == ["s", "t", "u"]
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_a_file_that_is_replaced_is_noticed(path: Path) -> None:
     database: Any = init_database(path, readonly=True)
     database.connect()
@@ -150,26 +163,35 @@ def test_a_file_that_is_replaced_is_noticed(path: Path) -> None:
     close_database()
 
 
-def test_what_is_pending_is_refused_with_the_command_that_runs_it(path: Path, tmp_path: Path) -> None:
+def test_what_is_pending_is_refused_with_the_command_that_runs_it(path: Target) -> None:
     with closing(init_database(path)):
         store.rollback_migrations()
-    before = files_of(tmp_path)
+    before = everything_of(path)
     with pytest.raises(errors.MigrationsPending, match="1 of 3 migrations are pending") as caught:
         init_database(path, readonly=True)
-    assert f"`usage-store migrate --database {path} --usage-tables`" in str(caught.value)
+    named = f"'{name_of(path)}'" if isinstance(path, str) else path
+    assert f"`usage-store migrate --database {named} --usage-tables`" in str(caught.value)
     assert (caught.value.exit_code, UsageConfig._meta.database is None) == (1, False)
+    assert everything_of(path) == before
+
+
+@pytest.mark.only_on("sqlite", "files")
+def test_of_an_empty_file_everything_is_pending(tmp_path: Path) -> None:
     (tmp_path / "an empty file.db").touch()
     with pytest.raises(errors.MigrationsPending, match=r"--database '/.*an empty file\.db' --usage-tables`"):
         init_database(tmp_path / "an empty file.db", readonly=True)
-    (tmp_path / "an empty file.db").unlink()
-    assert files_of(tmp_path) == before
+    assert files_of(tmp_path) == {"an empty file.db": b""}
 
 
-def test_a_missing_file_is_not_made_and_a_newer_one_is_refused(path: Path, tmp_path: Path) -> None:
+@pytest.mark.only_on("sqlite", "files")
+def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
     creates = r"no such database; `usage-store migrate --database /.*/nowhere\.db --usage-tables` creates it$"
     with pytest.raises(errors.DatabaseUnreadable, match=creates):
         init_database(tmp_path / "nowhere.db", readonly=True)
     assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_a_newer_database_is_refused(path: Target) -> None:
     with raw(path) as other:
         other.execute("INSERT INTO schema_migrations VALUES (9, 'later', 0)")
     with pytest.raises(errors.DatabaseNewer):
@@ -220,6 +242,7 @@ close_database()
 """
 
 
+@pytest.mark.only_on("sqlite", "files")
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, to drop root's privileges")
 def test_who_may_not_write_the_file_reads_what_is_there_now_or_is_told(path: Path) -> None:
     path.chmod(0o444)

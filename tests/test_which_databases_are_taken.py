@@ -23,6 +23,8 @@ from usage_store.testing import seed_usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.only_on("sqlite", "classes of databases")
+
 KEY = "it's a secret"
 
 

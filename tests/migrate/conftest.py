@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.databases import Target
+    from tests.support.engines import Place
 
 
 @pytest.fixture
-def path(server: str, tmp_path: Path) -> Iterator[Target]:
+def path(server: str, tmp_path: Path) -> Iterator[Place]:
     """Give an empty place for a database on each engine: in an empty folder, the path of no file yet; or a URL."""
     (tmp_path / "data").mkdir()
     with empty_place(server, tmp_path / "data" / "app.db") as place:

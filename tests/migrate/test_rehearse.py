@@ -23,6 +23,8 @@ from usage_store.testing import seed_usage
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.only_on("sqlite", "rehearsals")
+
 BASE = """
 CREATE TABLE "Odd Name" ("A b" TEXT, c BLOB, d REAL, PRIMARY KEY ("A b")) WITHOUT ROWID;
 INSERT INTO "Odd Name" VALUES ('x', x'78', 1.5), (CAST(x'ff' AS TEXT), 'x', NULL);

@@ -24,7 +24,7 @@ from usage_store.cli.main import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tests.support.databases import Target
+    from tests.support.engines import Place
 
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
 # Without these capabilities, root is bound by the permissions of files like any other user.
@@ -112,9 +112,8 @@ def besides_the_file(done: subprocess.CompletedProcess[str]) -> str:
     return re.sub(r"\A(created /.+|/.+: (there is no database yet|the database is empty); .+)\n", "", done.stderr)
 
 
-def output_of(path: Target, *words: str, code: int = 0) -> str:
+def output_of(path: Place, *words: str, code: int = 0) -> str:
     """Run a command on a database, where its file is, and give all that it prints."""
-    folder = Path(tempfile.gettempdir()) if isinstance(path, str) else path.parent
-    done = called(*words, "--database", path, cwd=folder)
+    done = called(*words, "--database", path, cwd=path.parent)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done
     return done.stdout + done.stderr

@@ -30,6 +30,9 @@ DIFFERENCES = {
     "SQL of a host": Difference("SQLite's functions and triggers", "the server's own"),
     "stored SQL of a schema": Difference("its text can be rewritten in place", "the server writes it from its catalogs"),
     "settings of a connection": Difference("PRAGMAs", "settings of the session, which a transaction can have for itself"),
+    "classes of databases": Difference("Peewee's classes for SQLite", "Peewee's classes for the two drivers"),
+    "locks": Difference("one lock for the whole file", "a lock for each row and each table"),
+    "rehearsals": Difference("on a copy of the file", "none; the command names what makes a copy"),
     "files": Difference("a database is a file with a path and permissions", "a database is a schema on a server"),
     "steps of maintenance": Difference("each engine has its own", "each engine has its own"),
 }

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 
     from _pytest.mark import ParameterSet
 
-    from tests.support.databases import Target
+    Place = Path | Url
 
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
 CONVERTED: tuple[str, ...] = ("models/",)  # files and folders whose tests of `usage_database` run on both engines
+
+
+class Url(str):
+    """The URL of an empty schema. `parent` is the folder of the test, as that of a file is."""
+
+    __slots__ = ("parent",)
+    parent: Path
 
 
 def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
@@ -66,10 +73,12 @@ def needs_postgresql(item: pytest.Item) -> bool:
 
 
 @contextmanager
-def empty_place(server: str, path: Path) -> Iterator[Target]:
+def empty_place(server: str, path: Path) -> Iterator[Place]:
     """Give an empty place for a database: on SQLite this path, on a server the URL of an empty schema."""
     if server == SQLITE:
         yield path
     else:
         with new_schema(int(server.removeprefix("postgresql"))) as url:
-            yield url
+            place = Url(url)
+            place.parent = path.parent
+            yield place

@@ -12,6 +12,7 @@ import peewee
 
 from usage_store.engines.interface.paths_and_urls import redact
 from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.errors import (
     CorruptDatabase,
     DatabaseError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 OPENED_TO_READ = "was opened for reading only, so nothing can be written to it"
 LOST = "the connection to the server was lost"
+AGAIN = "the next call connects again"
 _CLOSE = "close() the database, and its next use connects again"
 _LOCKED = (
     "another connection holds a lock on a table or row; try again, or wait longer (--wait, or `timeout` and `wait` of "
@@ -114,6 +116,14 @@ def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False,
     if readonly and isinstance(known, ReadOnlyDatabase):
         known.args = (f"{name}: {OPENED_TO_READ} ({_line(error)}, sqlstate {sqlstate(error)})",)
     raise known from error
+
+
+def raise_for(error: Exception, database: peewee.PostgresqlDatabase) -> NoReturn:
+    """Raise for what a statement on a database raised, in the words that fit how the database was opened."""
+    ours = hasattr(database, "readonly")
+    raise_of_a_statement(
+        error, name_of(database), readonly=ours and bool(database.readonly), then=AGAIN if ours else _CLOSE
+    )
 
 
 def raise_of_connecting(error: Exception, name: str) -> NoReturn:

@@ -11,7 +11,7 @@ import peewee
 
 from usage_store.engines.postgresql.connection.check_server import check_server, no_schema
 from usage_store.engines.postgresql.connection.driver import required_driver
-from usage_store.engines.postgresql.connection.error_messages import LOST, raise_of_a_statement, raise_of_connecting
+from usage_store.engines.postgresql.connection.error_messages import AGAIN, LOST, raise_for, raise_of_connecting
 from usage_store.engines.postgresql.connection.forks import GATE, Inherited, watch
 from usage_store.engines.postgresql.connection.names import url_of
 from usage_store.engines.postgresql.connection.read_url import with_defaults
@@ -20,7 +20,6 @@ from usage_store.errors import ConfigurationError, DatabaseUnreadable
 if TYPE_CHECKING:
     from usage_store.engines.postgresql.connection.read_url import Target
 
-_AGAIN = "the next call connects again"
 _LONGEST_TIMEOUT = 2**31 - 1  # milliseconds: the largest number that the server takes
 # Behind a pooler, settings of a session would reach the sessions of other programs, so nothing is set there.
 _SET_UP = """
@@ -170,14 +169,14 @@ class OurServer(peewee.PostgresqlDatabase):
         return None
 
     def _raise(self, error: Exception) -> NoReturn:
-        raise_of_a_statement(error, self.database, readonly=self.readonly, then=_AGAIN)
+        raise_for(error, self)
 
     def _refuse_if_lost(self) -> None:
         state = self._state
         if not state.closed and state.conn.closed:
             if isinstance(state.conn, Inherited):
                 state.conn.cursor  # noqa: B018  raises ForkedConnection
-            raise DatabaseUnreadable(f"{self.database}: {LOST}, so nothing of the transaction was stored; {_AGAIN}")
+            raise DatabaseUnreadable(f"{self.database}: {LOST}, so nothing of the transaction was stored; {AGAIN}")
 
     def _replace_if_lost(self) -> None:
         # While a transaction is open, a new connection would store its second half without the first.

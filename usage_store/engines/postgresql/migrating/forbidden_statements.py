@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle
-from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, is_intact
+from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, NEVER_COMMITTED, is_intact
 from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
 from usage_store.engines.postgresql.migrating.watched.left_invalid import read_invalid
 from usage_store.engines.postgresql.migrating.watched.lost_rows import Losses
@@ -108,7 +108,7 @@ class Guard:
         """Find the words for an error of the server or of the driver."""
         state = sqlstate(error)
         reason = None
-        if state == _UNIQUE and _table_of(error) == GUARD:
+        if state == _UNIQUE and _table_of(error) in (GUARD, NEVER_COMMITTED):
             word = kinds.ends_transaction(kinds.without_comments(sql)) or "COMMIT"
             reason = _IMMEDIATE if kinds.names(sql, "CONSTRAINTS") else _ENDS.format(word)
         elif state == _IN_A_BLOCK:

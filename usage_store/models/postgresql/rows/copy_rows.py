@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.postgresql.connection.driver import driver_errors
-from usage_store.engines.postgresql.connection.error_messages import raise_of_a_statement
-from usage_store.engines.postgresql.connection.names import name_of
+from usage_store.engines.postgresql.connection.error_messages import raise_for
 from usage_store.engines.postgresql.connection.write_transaction import write_transaction
 from usage_store.errors import InvalidValue
 from usage_store.models.fields import snapshot_input
@@ -140,4 +139,4 @@ def _writing(database: peewee.PostgresqlDatabase) -> Iterator[None]:
         with write_transaction(database), peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             yield
     except driver_errors(peewee.DatabaseError) as error:
-        raise_of_a_statement(error, name_of(database))
+        raise_for(error, database)

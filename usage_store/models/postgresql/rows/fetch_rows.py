@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.postgresql.connection.driver import driver_errors
-from usage_store.engines.postgresql.connection.error_messages import raise_of_a_statement
-from usage_store.engines.postgresql.connection.names import name_of
+from usage_store.engines.postgresql.connection.error_messages import raise_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,7 @@ def fetch(database: peewee.PostgresqlDatabase, sql: str, params: Sequence[Any] =
     try:
         rows: list[Any] = database.execute_sql(sql, params).fetchall()
     except driver_errors(peewee.DatabaseError) as error:
-        raise_of_a_statement(error, name_of(database))
+        raise_for(error, database)
     if rows and not isinstance(rows[0], tuple):
         return [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in rows]
     return rows

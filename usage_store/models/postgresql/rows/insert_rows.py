@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.postgresql.connection.driver import driver_errors
-from usage_store.engines.postgresql.connection.error_messages import raise_of_a_statement, sqlstate
-from usage_store.engines.postgresql.connection.names import name_of
+from usage_store.engines.postgresql.connection.error_messages import raise_for, sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, in_transaction, write_transaction
 from usage_store.errors import InvalidValue
 from usage_store.models.fields import snapshot_input
@@ -98,7 +97,7 @@ def insert_many(database: peewee.PostgresqlDatabase, rows: Sequence[Row]) -> int
     except driver_errors(peewee.DatabaseError) as error:
         if sqlstate(error) in _NOT_JSON:
             raise peewee.IntegrityError(str(error)) from error
-        raise_of_a_statement(error, name_of(database))
+        raise_for(error, database)
 
 
 def _copy(cursor: Any, rows: Sequence[Row]) -> int:
@@ -132,7 +131,7 @@ def refused_because(database: peewee.PostgresqlDatabase, text: str, session_id: 
     except driver_errors(peewee.DatabaseError) as error:
         if sqlstate(error) in _NOT_JSON:
             return False, True
-        raise_of_a_statement(error, name_of(database))
+        raise_for(error, database)
     return True, bool(fetch(database, _KNOWN, (session_id,)))
 
 
@@ -155,7 +154,7 @@ def register(database: peewee.PostgresqlDatabase, session_ids: Iterable[str]) ->
     try:
         cursor = database.execute_sql(_REGISTER, (given,))
     except driver_errors(peewee.DatabaseError) as error:
-        raise_of_a_statement(error, name_of(database))
+        raise_for(error, database)
     return max(0, int(cursor.rowcount))
 
 
