@@ -49,6 +49,11 @@ class ProjectDefaults:
                 raise ConfigurationError(f"{spec}: must be a Peewee Database or DatabaseProxy, not {shown(found)}")
         return found
 
+    @property
+    def setting(self) -> str | None:
+        """The setting `database`: a path, a URL, or `module:name`. None without it."""
+        return None if self._settings is None else self._settings.database
+
     @cached_property
     def models(self) -> tuple[type[peewee.Model], ...]:
         """The models of `models`."""

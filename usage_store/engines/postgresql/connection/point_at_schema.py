@@ -73,7 +73,8 @@ def pointed_at(database: peewee.PostgresqlDatabase, url: str) -> Iterator[None]:
 
 def close_anyway(database: peewee.PostgresqlDatabase) -> None:
     """Close the connections that can be closed from here, also in a transaction, which is rolled back."""
-    state: Any = database._state  # noqa: SLF001  peewee refuses to close in a transaction
+    of_peewee: Any = database
+    state = of_peewee._state  # noqa: SLF001  peewee refuses to close in a transaction
     if state.transactions:
         with suppress(*driver_errors()):
             state.conn.close()
@@ -96,7 +97,8 @@ def _close_here(database: peewee.PostgresqlDatabase) -> None:
 
 
 def _refuse_a_transaction(database: peewee.PostgresqlDatabase) -> None:
-    state: Any = database._state  # noqa: SLF001  connection() would connect again if the connection was lost
+    of_peewee: Any = database
+    state = of_peewee._state  # noqa: SLF001  connection() would connect again if the connection was lost
     if not state.closed and getattr(getattr(state.conn, "info", None), "transaction_status", 0) in _IN_A_TRANSACTION:
         raise TransactionOpen(f"{name_of(database)}: a transaction is open; commit it or roll it back before the test")
 

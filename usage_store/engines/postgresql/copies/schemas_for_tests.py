@@ -17,6 +17,8 @@ from usage_store.errors import ConfigurationError, DatabaseLocked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import peewee
+
     from usage_store.engines.postgresql.connection.our_connections import OurServer
 
 _FIRST = ("type", "sequence", "function", "procedure", "table")  # what is there before the rows
@@ -133,6 +135,11 @@ def run_script(url: str, script: Script) -> None:
         _run(database, script.sql.replace(script.schema, str(database.schema)))
 
 
+def schema_of(database: peewee.PostgresqlDatabase) -> str:
+    """Return the name of the schema that a connected database works in. Reads only."""
+    return str(database.execute_sql("SELECT current_schema()").fetchone()[0])
+
+
 @contextmanager
 def _opened(url: str) -> Iterator[OurServer]:
     database = open_database(url, timeout=_WAIT)
@@ -152,7 +159,7 @@ def _rows(database: OurServer) -> Iterator[str]:
         listed = ", ".join(map(quoted, columns))
         for start in range(0, len(found), _BATCH):
             values = "),\n(".join(row for (row,) in found[start : start + _BATCH])
-            yield f"INSERT INTO {quoted(table)} ({listed}) OVERRIDING SYSTEM VALUE VALUES\n({values})"  # noqa: S608
+            yield f"INSERT INTO {quoted(table)} ({listed}) OVERRIDING SYSTEM VALUE VALUES\n({values})"
 
 
 def _counters(database: OurServer) -> Iterator[str]:
