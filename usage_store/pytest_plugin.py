@@ -97,7 +97,7 @@ def usage_database(
     with _one_sentence():
         application = application_of(usage_store_database, usage_store_models)
         migrations = absolute_migrations(usage_store_migrations, _folder_of(request, "usage_store_migrations"))
-        server = server_of_tests(application.database, _usage_store_defaults.setting)
+        server = server_of_tests(application.database, _usage_store_defaults.place)
         recipe = Recipe(application, migrations, usage_store_template, server)
         with copied(_usage_store_templates, recipe, str(tmp_path / "usage.db")) as database:
             request.node.stash[_RECIPE] = recipe

@@ -67,11 +67,11 @@ def application_of(
     return Application(database, models)
 
 
-def server_of_tests(database: peewee.Database | peewee.DatabaseProxy | None, setting: str | None = None) -> str | None:
+def server_of_tests(database: peewee.Database | peewee.DatabaseProxy | None, place: str | None = None) -> str | None:
     """Return the URL of the server where the tests of an application get their schemas, or None for files of SQLite.
 
     It is the server that `$USAGE_STORE_TEST_POSTGRES` names, but not for an application whose `database`, or without
-    one whose `setting` (a path or URL), is not on a server. Opens nothing. Raises ConfigurationError if the variable
+    one whose `place` (a path or URL), is not on a server. Opens nothing. Raises ConfigurationError if the variable
     is no URL of a server, and for a database on a server that cannot be pointed at a file, without the variable.
     """
     server = os.environ.get(_VARIABLE) or None
@@ -82,7 +82,7 @@ def server_of_tests(database: peewee.Database | peewee.DatabaseProxy | None, set
                 f"{type(present).__name__} needs a server for its tests: set ${_VARIABLE} to the URL of one, never of "
                 "production; or give the application a DatabaseProxy, which tests initialise with a file of SQLite"
             )
-    elif present is not None or (setting is not None and not engine_at(setting).ON_A_SERVER):
+    elif present is not None or (place is not None and not engine_at(place).ON_A_SERVER):
         return None
     if server is not None:
         _check(server)

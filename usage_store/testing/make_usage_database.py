@@ -73,7 +73,7 @@ class MakeUsageDatabase(NamedTuple):
             )
             listed = absolute_migrations(defaults.migrations if migrations is None else migrations, folder)
             file = str(Path(path or self.new_folder() / "usage.db").absolute())
-            server = server_of_tests(application.database, defaults.setting)
+            server = server_of_tests(application.database, defaults.place)
             with copied(self.templates, Recipe(application, listed, self.fill(), server), file) as found:
                 yield found
 

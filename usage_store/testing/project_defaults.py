@@ -50,9 +50,10 @@ class ProjectDefaults:
         return found
 
     @property
-    def setting(self) -> str | None:
-        """The setting `database`: a path, a URL, or `module:name`. None without it."""
-        return None if self._settings is None else self._settings.database
+    def place(self) -> str | None:
+        """The path or URL of the setting `database`; None for `module:name`, and without it."""
+        named = None if self._settings is None else self._settings.database
+        return None if names_an_object(named or "") else named
 
     @cached_property
     def models(self) -> tuple[type[peewee.Model], ...]:

@@ -104,7 +104,7 @@ TESTS = """
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def server_alone() -> Iterator[str]:
     """Give the URL of a server that only these tests use, so that what they leave there is seen."""
     with own_server() as kept:
         yield kept.url
@@ -135,14 +135,16 @@ def schemas(server: str) -> list[str]:
     "database",
     [
         OWN.format(more="prefer_psycopg3=True, options='-c statement_timeout=60s', sslmode='require'"),
-        OWN.format(more="prefer_psycopg3=False"),
-        POOLED.format(more="prefer_psycopg3=True"),
         PROXY,
+        pytest.param(OWN.format(more="prefer_psycopg3=False"), marks=pytest.mark.long),
+        pytest.param(POOLED.format(more="prefer_psycopg3=True"), marks=pytest.mark.long),
     ],
-    ids=["psycopg3", "psycopg2", "pool", "proxy"],
+    ids=["psycopg3", "proxy", "psycopg2", "pool"],
 )
-def test_each_test_has_a_schema_of_its_own_and_nothing_is_left(server: str, tmp_path: Path, database: str) -> None:
+def test_each_test_has_a_schema_of_its_own_and_nothing_is_left(
+    server_alone: str, tmp_path: Path, database: str
+) -> None:
     application(tmp_path, database)
-    printed = run(tmp_path, USAGE_STORE_TEST_POSTGRES=server)
+    printed = run(tmp_path, USAGE_STORE_TEST_POSTGRES=server_alone)
     assert "5 passed" in printed, printed
-    assert schemas(server) == []
+    assert schemas(server_alone) == []
