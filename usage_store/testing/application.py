@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
 
-_VARIABLE = "USAGE_STORE_TEST_POSTGRES"
+SERVER_OF_TESTS = "USAGE_STORE_TEST_POSTGRES"  # the environment variable with its URL
 
 
 class Application(NamedTuple):
@@ -74,13 +74,13 @@ def server_of_tests(database: peewee.Database | peewee.DatabaseProxy | None, pla
     one whose `place` (a path or URL), is not on a server. Opens nothing. Raises ConfigurationError if the variable
     is no URL of a server, and for a database on a server that cannot be pointed at a file, without the variable.
     """
-    server = os.environ.get(_VARIABLE) or None
+    server = os.environ.get(SERVER_OF_TESTS) or None
     present: Any = getattr(database, "obj", database)
     if present is not None and _has_a_server(present):
         if server is None and database is present:
             raise ConfigurationError(
-                f"{type(present).__name__} needs a server for its tests: set ${_VARIABLE} to the URL of one, never of "
-                "production; or give the application a DatabaseProxy, which tests initialise with a file of SQLite"
+                f"{type(present).__name__} needs a server for its tests: set ${SERVER_OF_TESTS} to the URL of one, never "
+                "of production; or give the application a DatabaseProxy, which tests initialise with a file of SQLite"
             )
     elif present is not None or (place is not None and not engine_at(place).ON_A_SERVER):
         return None
@@ -100,7 +100,7 @@ def _check(server: str) -> None:
     try:
         schemas_for_tests(server)
     except ConfigurationError as error:
-        raise ConfigurationError(f"${_VARIABLE}: {error}") from None
+        raise ConfigurationError(f"${SERVER_OF_TESTS}: {error}") from None
 
 
 def _warn_of_a_database_left_alone() -> None:

@@ -14,6 +14,12 @@ class SchemasForTests(Protocol):
     def new_schema(self, server: str) -> AbstractContextManager[str]:
         """Make a schema on the server of a URL for the block, give its URL, and drop it with all that is in it."""
 
+    def make_schema(self, server: str, name: str) -> str:
+        """Make a schema on the server of a URL if it is not there, and return its URL."""
+
+    def drop_schemas(self, server: str, beginning: str) -> None:
+        """Drop the schemas whose names begin so, with all that is in them."""
+
     def script_of(self, url: str) -> Any:
         """Return what makes the objects and rows of the schema of a URL in another schema. Reads only."""
 

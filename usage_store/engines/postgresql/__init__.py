@@ -47,7 +47,14 @@ if TYPE_CHECKING:
         pointed_at,
     )
     from usage_store.engines.postgresql.connection.write_transaction import in_transaction, write_transaction
-    from usage_store.engines.postgresql.copies.schemas_for_tests import new_schema, run_script, schema_of, script_of
+    from usage_store.engines.postgresql.copies.schemas_for_tests import (
+        drop_schemas,
+        make_schema,
+        new_schema,
+        run_script,
+        schema_of,
+        script_of,
+    )
 
 NAME = "postgresql"
 ON_A_SERVER = True
@@ -78,7 +85,14 @@ _HOMES = {
         "refuse_readonly",
     ),
     "connection.point_at_schema": ("close_anyway", "database_at", "options_of", "pointed_at"),
-    "copies.schemas_for_tests": ("new_schema", "run_script", "schema_of", "script_of"),
+    "copies.schemas_for_tests": (
+        "drop_schemas",
+        "make_schema",
+        "new_schema",
+        "run_script",
+        "schema_of",
+        "script_of",
+    ),
     "connection.write_transaction": ("in_transaction", "write_transaction"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -96,6 +110,7 @@ __all__ = [
     "damage",
     "database_at",
     "driver_errors",
+    "drop_schemas",
     "file_of",
     "hear_signals",
     "hidden",
@@ -105,6 +120,7 @@ __all__ = [
     "is_locked",
     "kind_of",
     "lent",
+    "make_schema",
     "name_of",
     "names_a_server",
     "new_schema",

@@ -25,6 +25,7 @@ _FIRST = ("type", "sequence", "function", "procedure", "table")  # what is there
 _LATER_BODIES = "SET check_function_bodies = off"  # a function may use tables that are made after it
 _BATCH = 500  # rows in a statement
 _WAIT = 2  # seconds that a schema's end waits for a lock of its test
+_SCHEMAS = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE starts_with(nspname, %s)"
 _END_HOLDERS = """
 SELECT pg_terminate_backend(pid) FROM (
   SELECT DISTINCT l.pid FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
@@ -87,13 +88,27 @@ def new_schema(server: str) -> Iterator[str]:
     and DatabaseUnreadable if the role may not create a schema.
     """
     name = f"usage_store_test_{uuid.uuid4().hex[:12]}"
-    with _opened(server) as database:
-        database.execute_sql(f"CREATE SCHEMA {name}")
     try:
-        yield with_schema(server, name)
+        yield make_schema(server, name)
     finally:
-        with _opened(server) as database:
-            database.execute_sql("SET client_min_messages = error")
+        drop_schemas(server, name)
+
+
+def make_schema(server: str, name: str) -> str:
+    """Make a schema on the server of a URL if it is not there, and return its URL."""
+    with _opened(server) as database:
+        database.execute_sql(f"CREATE SCHEMA IF NOT EXISTS {name}")
+    return with_schema(server, name)
+
+
+def drop_schemas(server: str, beginning: str) -> None:
+    """Drop the schemas whose names begin so, with all that is in them.
+
+    A connection that still holds a lock in such a schema is ended.
+    """
+    with _opened(server) as database:
+        database.execute_sql("SET client_min_messages = error")
+        for (name,) in database.execute_sql(_SCHEMAS, (beginning,)).fetchall():
             try:
                 database.execute_sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
             except DatabaseLocked:
