@@ -79,8 +79,9 @@ def server_of_tests(database: peewee.Database | peewee.DatabaseProxy | None, pla
     if present is not None and _has_a_server(present):
         if server is None and database is present:
             raise ConfigurationError(
-                f"{type(present).__name__} needs a server for its tests: set ${SERVER_OF_TESTS} to the URL of one, never "
-                "of production; or give the application a DatabaseProxy, which tests initialise with a file of SQLite"
+                f"{type(present).__name__} needs a server for its tests: set ${SERVER_OF_TESTS} to the URL of one, "
+                "never of production; or give the application a DatabaseProxy, which tests initialise with a file "
+                "of SQLite"
             )
     elif present is not None or (place is not None and not engine_at(place).ON_A_SERVER):
         return None

@@ -30,7 +30,7 @@ SHOP = """
     class Item(peewee.Model):
         id = peewee.BigAutoField()
         name = peewee.TextField()
-        price = peewee.IntegerField(null=True)
+        price = peewee.IntegerField(null=True, constraints=[peewee.Check("price > 5")])
 
         class Meta:
             database = db
@@ -68,10 +68,13 @@ def outcomes(folder: Path, server: str, migrations: dict[str, list[str]], *words
     write(folder / "pyproject.toml", SETTINGS)
     write(folder / "shop.py", SHOP)
     write(folder / "test_it.py", TESTS)
-    for name, (up, down) in migrations.items():
-        text = f"def up(migrator, db):\n    db.execute_sql({up!r})\n\ndef down(migrator, db):\n    db.execute_sql({down!r})\n"
+    for name, statements in migrations.items():
+        text = "".join(
+            f"def {way}(migrator, db):\n    db.execute_sql({statement!r})\n"
+            for way, statement in zip(("up", "down"), statements, strict=True)
+        )
         write(folder / "migrations" / name, text)
-    own = ("-p", "no:cacheprovider", "-p", "usage_store.pytest_plugin", "-W", "error", "-v", *words)
+    own = ("-p", "no:cacheprovider", "-p", "usage_store.pytest_plugin", "-W", "error", "-v", "--durations=9", *words)
     extra = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder), "USAGE_STORE_TEST_POSTGRES": server}
     done = run_python("-m", "pytest", *own, cwd=folder, **extra)
     found = re.findall(r"::(test_[^\s]+) (PASSED|FAILED|SKIPPED|ERROR)", done.stdout)
@@ -81,7 +84,7 @@ def outcomes(folder: Path, server: str, migrations: dict[str, list[str]], *words
 def nothing_is_left(server: str) -> bool:
     with raw(server) as connection:
         found = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'usage%'").fetchall()
-    return found == []
+    return not found
 
 
 def test_good_migrations_pass_all_tests(server_alone: str, tmp_path: Path) -> None:
@@ -91,8 +94,9 @@ def test_good_migrations_pass_all_tests(server_alone: str, tmp_path: Path) -> No
     assert nothing_is_left(server_alone)
 
 
+@pytest.mark.long
 def test_faults_of_migrations_are_found_and_named(server_alone: str, tmp_path: Path) -> None:
-    found, printed = outcomes(tmp_path, server_alone, BAD, "-k", "up_and_down or killed")
+    found, printed = outcomes(tmp_path, server_alone, BAD, "-k", "up_and_down and not 001")
     assert found["test_up_and_down_with_rows[003_not_null]"] == "FAILED", printed
     assert "003_not_null.py: up fails on tables that have rows" in printed
     assert found["test_up_and_down_with_rows[002_add_price]"] == "PASSED", printed

@@ -23,6 +23,9 @@ class SchemasForTests(Protocol):
     def script_of(self, url: str) -> Any:
         """Return what makes the objects and rows of the schema of a URL in another schema. Reads only."""
 
+    def content_of(self, url: str) -> tuple[str, ...]:
+        """Return the definitions and the rows of the schema of a URL as texts, to compare them. Reads only."""
+
     def run_script(self, url: str, script: Any) -> None:
         """Run a script in the empty schema of a URL."""
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from usage_store.engines.postgresql.connection.write_transaction import in_transaction, write_transaction
     from usage_store.engines.postgresql.copies.schemas_for_tests import (
+        content_of,
         drop_schemas,
         make_schema,
         new_schema,
@@ -86,6 +87,7 @@ _HOMES = {
     ),
     "connection.point_at_schema": ("close_anyway", "database_at", "options_of", "pointed_at"),
     "copies.schemas_for_tests": (
+        "content_of",
         "drop_schemas",
         "make_schema",
         "new_schema",
@@ -107,6 +109,7 @@ __all__ = [
     "check_version",
     "close_all",
     "close_anyway",
+    "content_of",
     "damage",
     "database_at",
     "driver_errors",

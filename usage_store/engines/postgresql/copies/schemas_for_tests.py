@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.postgresql.catalogs.read_objects import SCHEMA, read_objects
+from usage_store.engines.postgresql.connection.driver import driver_errors, required_driver
+from usage_store.engines.postgresql.connection.error_messages import is_locked, raise_of_connecting, readable_errors
+from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.engines.postgresql.connection.open_server import open_database
-from usage_store.engines.postgresql.connection.read_url import with_schema
+from usage_store.engines.postgresql.connection.read_url import read_url, with_defaults, with_schema
 from usage_store.engines.postgresql.copies.copy_schema_only import FOREIGN_KEY, made_in_order
 from usage_store.engines.postgresql.copies.nothing_lasts import nothing_lasts
-from usage_store.errors import ConfigurationError, DatabaseLocked
+from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +99,8 @@ def new_schema(server: str) -> Iterator[str]:
 
 def make_schema(server: str, name: str) -> str:
     """Make a schema on the server of a URL if it is not there, and return its URL."""
-    with _opened(server) as database:
-        database.execute_sql(f"CREATE SCHEMA IF NOT EXISTS {name}")
+    with _connected(server) as connection:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
     return with_schema(server, name)
 
 
@@ -106,14 +109,30 @@ def drop_schemas(server: str, beginning: str) -> None:
 
     A connection that still holds a lock in such a schema is ended.
     """
-    with _opened(server) as database:
-        database.execute_sql("SET client_min_messages = error")
-        for (name,) in database.execute_sql(_SCHEMAS, (beginning,)).fetchall():
+    with _connected(server) as connection:
+        connection.execute(f"SET client_min_messages = error; SET lock_timeout = '{_WAIT}s'")
+        for (name,) in connection.execute(_SCHEMAS, (beginning,)).fetchall():
             try:
-                database.execute_sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
-            except DatabaseLocked:
-                database.execute_sql(_END_HOLDERS, (name,)).fetchall()
-                database.execute_sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+                connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+            except driver_errors() as error:
+                if not is_locked(error):
+                    raise
+                connection.execute(_END_HOLDERS, (name,))
+                connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+@contextmanager
+def _connected(server: str) -> Iterator[Any]:
+    """Connect without peewee, because tests of migrations refuse all databases but their own."""
+    try:
+        connection = required_driver().connect(**with_defaults(read_url(server).parameters), autocommit=True)
+    except driver_errors() as error:
+        raise_of_connecting(error, name_of(server))
+    try:
+        with readable_errors(name_of(server)):
+            yield connection
+    finally:
+        connection.close()
 
 
 def script_of(url: str) -> Script:
@@ -142,6 +161,12 @@ def script_of(url: str) -> Script:
             raise ConfigurationError(f"{each.kind} {each.name}: cannot be copied into the schema of a test ({reason})")
     statements = [each.sql for each in tables if each.kind != FOREIGN_KEY]
     return Script(name, ";\n".join([_LATER_BODIES, *statements, *rows, *(each.sql for each in [*keys, *others])]))
+
+
+def content_of(url: str) -> tuple[str, ...]:
+    """Return the definitions and the rows of the schema of a URL as texts, to compare them. Reads only."""
+    with _opened(url) as database:
+        return (*map(repr, read_objects(database)), *_rows(database), *_counters(database))
 
 
 def run_script(url: str, script: Script) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 from usage_store.engines import open_database, schemas_for_tests
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import peewee
@@ -25,15 +27,30 @@ def open_place(tested: Tested, path: Path) -> peewee.Database:
 
 def copy_place(tested: Tested, source: Path, target: Path) -> None:
     """Copy a database that is closed. An older one at the target is replaced."""
-    if tested.server is None:
-        for old in target.parent.glob(f"{target.name}*"):
-            old.unlink()
-        shutil.copyfile(source, target)
-        return
-    engine = schemas_for_tests(tested.server)
-    script = engine.script_of(engine.make_schema(tested.server, _schema(tested, source)))
-    engine.drop_schemas(tested.server, _schema(tested, target))
-    engine.run_script(engine.make_schema(tested.server, _schema(tested, target)), script)
+    copier(tested, source)(target)
+
+
+def copier(tested: Tested, source: Path) -> Callable[[Path], Path]:
+    """Return a function that copies a closed database to a target, which it returns. An older one there is replaced."""
+    server = tested.server
+    if server is None:
+        return partial(_copy_file, source)
+    engine = schemas_for_tests(server)
+    script = engine.script_of(engine.make_schema(server, _schema(tested, source)))
+
+    def copy(target: Path) -> Path:
+        engine.drop_schemas(server, _schema(tested, target))
+        engine.run_script(engine.make_schema(server, _schema(tested, target)), script)
+        return target
+
+    return copy
+
+
+def _copy_file(source: Path, target: Path) -> Path:
+    for old in target.parent.glob(f"{target.name}*"):
+        old.unlink()
+    shutil.copyfile(source, target)
+    return target
 
 
 def content(tested: Tested, path: Path) -> tuple[bytes | str, ...]:
@@ -42,8 +59,7 @@ def content(tested: Tested, path: Path) -> tuple[bytes | str, ...]:
         files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal"))
         return tuple(file.read_bytes() if file.exists() else b"" for file in files)
     engine = schemas_for_tests(tested.server)
-    script = engine.script_of(engine.make_schema(tested.server, _schema(tested, path)))
-    return (script.sql.replace(script.schema, ""),)
+    return engine.content_of(engine.make_schema(tested.server, _schema(tested, path)))
 
 
 def drop_all(tested: Tested) -> None:
