@@ -74,7 +74,7 @@ def outcomes(folder: Path, server: str, migrations: dict[str, list[str]], *words
             for way, statement in zip(("up", "down"), statements, strict=True)
         )
         write(folder / "migrations" / name, text)
-    own = ("-p", "no:cacheprovider", "-p", "usage_store.pytest_plugin", "-W", "error", "-v", "--durations=9", *words)
+    own = ("-p", "no:cacheprovider", "-p", "usage_store.pytest_plugin", "-W", "error", "-v", *words)
     extra = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder), "USAGE_STORE_TEST_POSTGRES": server}
     done = run_python("-m", "pytest", *own, cwd=folder, **extra)
     found = re.findall(r"::(test_[^\s]+) (PASSED|FAILED|SKIPPED|ERROR)", done.stdout)
@@ -88,9 +88,16 @@ def nothing_is_left(server: str) -> bool:
 
 
 def test_good_migrations_pass_all_tests(server_alone: str, tmp_path: Path) -> None:
-    found, printed = outcomes(tmp_path, server_alone, GOOD)
-    assert len(found) == 8, printed
+    found, printed = outcomes(tmp_path, server_alone, GOOD, "-k", "not killed")
+    assert len(found) == 6, printed
     assert set(found.values()) == {"PASSED"}, printed
+    assert nothing_is_left(server_alone)
+
+
+@pytest.mark.long
+def test_good_migrations_are_finished_after_a_kill(server_alone: str, tmp_path: Path) -> None:
+    found, printed = outcomes(tmp_path, server_alone, GOOD, "-k", "killed")
+    assert list(found.values()) == ["PASSED", "PASSED"], printed
     assert nothing_is_left(server_alone)
 
 
