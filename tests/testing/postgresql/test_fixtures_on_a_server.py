@@ -135,7 +135,7 @@ def schemas(server: str) -> list[str]:
     "database",
     [
         OWN.format(more="prefer_psycopg3=True, options='-c statement_timeout=60s', sslmode='require'"),
-        PROXY,
+        pytest.param(PROXY, marks=pytest.mark.long),
         pytest.param(OWN.format(more="prefer_psycopg3=False"), marks=pytest.mark.long),
         pytest.param(POOLED.format(more="prefer_psycopg3=True"), marks=pytest.mark.long),
     ],
