@@ -79,21 +79,26 @@ def usage_database(
     usage_store_models: Sequence[type[peewee.Model]],
     usage_store_migrations: Sequence[tuple[str | Path, str | None] | str | Path],
     usage_store_template: Callable[[peewee.Database], object] | None,
+    _usage_store_defaults: ProjectDefaults,
     _usage_store_templates: Templates,
 ) -> Iterator[peewee.Database]:
-    """Return a new, migrated SQLite database in the test's `tmp_path`, closed, with the application pointed at it.
+    """Return a new, migrated database of this test's own, closed, with the application pointed at it.
 
-    The usage models are bound to it, and `$USAGE_STORE_DATABASE` names its file. After the test, the application's
+    It is a file of SQLite in the test's `tmp_path`. If `$USAGE_STORE_TEST_POSTGRES` names a server and the application
+    has no database of SQLite, it is a schema there, which is dropped afterwards.
+
+    The usage models are bound to it, and `$USAGE_STORE_DATABASE` names its place. After the test, the application's
     database, the bindings and the variable are as before, and the database is closed.
     """
-    from usage_store.testing.application import application_of
+    from usage_store.testing.application import application_of, server_of_tests
     from usage_store.testing.make_usage_database import absolute_migrations, copied
     from usage_store.testing.template import Recipe
 
     with _one_sentence():
         application = application_of(usage_store_database, usage_store_models)
         migrations = absolute_migrations(usage_store_migrations, _folder_of(request, "usage_store_migrations"))
-        recipe = Recipe(application, migrations, usage_store_template)
+        server = server_of_tests(application.database, _usage_store_defaults.place)
+        recipe = Recipe(application, migrations, usage_store_template, server)
         with copied(_usage_store_templates, recipe, str(tmp_path / "usage.db")) as database:
             request.node.stash[_RECIPE] = recipe
             yield database
@@ -109,11 +114,15 @@ def seeded_usage_database(
     """Return `usage_database` filled by `seed_usage`, and the data that was written."""
     import pickle
 
+    from usage_store.engines import connected
     from usage_store.testing import seed_usage
 
     path, recipe = tmp_path / "usage.db", request.node.stash.get(_RECIPE, None)
     with _one_sentence():
         unused = recipe is not None and usage_database.database == str(path) and usage_database.is_closed()
+        if recipe is not None and recipe.server is not None and usage_database.is_closed():
+            with connected(usage_database):
+                return usage_database, seed_usage(usage_database)
         if recipe is None or not unused or not _usage_store_templates.of(recipe).is_at(path):
             return usage_database, seed_usage(usage_database)  # another fixture has used or replaced the database
         template = _usage_store_templates.of(recipe, seeded=True)

@@ -168,8 +168,8 @@ def test_a_model_whose_proxy_waits_for_a_database_is_bound_beside_a_named_databa
     [
         ("shop.db", "usage_store_database must be a Peewee Database or DatabaseProxy, not 'shop.db'"),
         (
-            peewee.PostgresqlDatabase("a"),
-            "PostgresqlDatabase is not supported: .*; give the application a DatabaseProxy",
+            peewee.MySQLDatabase("a"),
+            "MySQLDatabase is not supported: .*; give the application a DatabaseProxy",
         ),
     ],
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import peewee
 
     from usage_store.engines.interface.engine import Engine, Missing
+    from usage_store.engines.interface.schemas_for_tests import SchemasForTests
 
 ENGINES: tuple[Engine[Any], ...] = (sqlite, cast("Engine[Any]", postgresql))
 NAMES = tuple(sorted(engine.NAME for engine in ENGINES))  # a migration may have a variant for each
@@ -121,6 +122,18 @@ def name_of(database: str | os.PathLike[str] | peewee.Database | peewee.Database
 def engine_at(target: str | os.PathLike[str]) -> Engine[Any]:
     """Return the engine of a path or URL."""
     return ENGINES[postgresql.names_a_server(os.fspath(target))]
+
+
+def schemas_for_tests(server: str) -> SchemasForTests:
+    """Return the functions that make schemas for tests on the server of a URL.
+
+    Raises ConfigurationError for a text that is no URL of a server.
+    """
+    engine: Any = engine_at(server)
+    if not engine.ON_A_SERVER:
+        raise ConfigurationError("the server of tests is named by a URL, such as postgresql://user@host/database")
+    found: SchemasForTests = engine
+    return found
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:

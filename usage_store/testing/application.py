@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import warnings
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
-from usage_store.engines import engine_of_kind, is_database
+from usage_store.engines import engine_at, engine_of_kind, is_database, is_on_a_server, name_of, schemas_for_tests
+from usage_store.engines.interface.paths_and_urls import redact
 from usage_store.errors import ConfigurationError
 from usage_store.errors.rejected_input import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeGuard
+
+
+SERVER_OF_TESTS = "USAGE_STORE_TEST_POSTGRES"  # the environment variable with its URL
 
 
 class Application(NamedTuple):
@@ -60,6 +65,43 @@ def application_of(
     if database is not None and not _is_proxy(database):
         _refuse_other_engines(database)
     return Application(database, models)
+
+
+def server_of_tests(database: peewee.Database | peewee.DatabaseProxy | None, place: str | None = None) -> str | None:
+    """Return the URL of the server where the tests of an application get their schemas, or None for files of SQLite.
+
+    It is the server that `$USAGE_STORE_TEST_POSTGRES` names, but not for an application whose `database`, or without
+    one whose `place` (a path or URL), is not on a server. Opens nothing. Raises ConfigurationError if the variable
+    is no URL of a server, and for a database on a server that cannot be pointed at a file, without the variable.
+    """
+    server = os.environ.get(SERVER_OF_TESTS) or None
+    present: Any = getattr(database, "obj", database)
+    if present is not None and _has_a_server(present):
+        if server is None and database is present:
+            raise ConfigurationError(
+                f"{type(present).__name__} needs a server for its tests: set ${SERVER_OF_TESTS} to the URL of one, "
+                "never of production; or give the application a DatabaseProxy, which tests initialise with a file "
+                "of SQLite"
+            )
+    elif present is not None or (place is not None and not engine_at(place).ON_A_SERVER):
+        return None
+    if server is not None:
+        _check(server)
+    return server
+
+
+def _has_a_server(database: Any) -> bool:
+    try:
+        return engine_of_kind(type(database)).ON_A_SERVER
+    except ConfigurationError:
+        return False
+
+
+def _check(server: str) -> None:
+    try:
+        schemas_for_tests(server)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"${SERVER_OF_TESTS}: {error}") from None
 
 
 def _warn_of_a_database_left_alone() -> None:
@@ -131,4 +173,8 @@ def _described(database: Any) -> str:
     inner = _itself(database)
     if _is_proxy(inner):
         return "a DatabaseProxy without a database"
-    return f"{type(inner).__name__}({inner.database!r})"
+    try:
+        named = name_of(inner) if not inner.deferred and is_on_a_server(inner) else inner.database
+    except ConfigurationError:  # of another engine
+        named = redact(str(inner.database))
+    return f"{type(inner).__name__}({named!r})"

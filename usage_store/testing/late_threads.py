@@ -6,6 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines import name_of
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,16 +20,16 @@ class _Connect:
 
     def __init__(self, database: peewee.Database, threads: set[threading.Thread]) -> None:
         self._database = database
-        self._file = database.database
+        self._database_name = database.database
         self.threads = threads
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Connect as peewee does. Raises ConfigurationError in one of the threads."""
         thread = threading.current_thread()
-        if thread in self.threads and self._database.database == self._file:
+        if thread in self.threads and self._database.database == self._database_name:
             raise ConfigurationError(
-                f"{self._file}: not opened, because this thread ({thread.name}) was started in a test that has ended; "
-                "wait for the thread in the test"
+                f"{name_of(self._database)}: not opened, because this thread ({thread.name}) was started in a test "
+                "that has ended; wait for the thread in the test"
             )
         return type(self._database).connect(self._database, *args, **options)
 

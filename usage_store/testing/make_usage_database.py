@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.errors import ConfigurationError
 from usage_store.errors.rejected_input import shown
-from usage_store.testing.application import application_of
+from usage_store.testing.application import application_of, server_of_tests
 from usage_store.testing.point_application import pointed
-from usage_store.testing.template import Recipe
+from usage_store.testing.template import Recipe, new_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ class MakeUsageDatabase(NamedTuple):
 
         The arguments are what the fixtures `usage_store_database`, `usage_store_models` and `usage_store_migrations`
         return for a test; without them, the settings of the project are used. A relative directory is taken from the
-        folder of the calling file. The file is made at `path`, or in pytest's temporary folder. Raises
+        folder of the calling file. A file of SQLite is made at `path`, or in pytest's temporary folder. Raises
         ConfigurationError, and what the migrations raise.
         """
         caller = sys._getframe(1).f_code.co_filename  # noqa: SLF001  relative directories begin beside this file
@@ -73,21 +73,22 @@ class MakeUsageDatabase(NamedTuple):
             )
             listed = absolute_migrations(defaults.migrations if migrations is None else migrations, folder)
             file = str(Path(path or self.new_folder() / "usage.db").absolute())
-            with copied(self.templates, Recipe(application, listed, self.fill()), file) as found:
+            server = server_of_tests(application.database, defaults.place)
+            with copied(self.templates, Recipe(application, listed, self.fill(), server), file) as found:
                 yield found
 
 
 @contextmanager
 def copied(templates: Templates, recipe: Recipe, path: str) -> Iterator[peewee.Database]:
-    """Copy a template to `path`, and point the application of its recipe at the copy in the block.
+    """Copy a template, and point the application of its recipe at the copy in the block.
 
-    Raises ConfigurationError if there is a file already, and what `pointed()` and the migrations raise.
+    The copy is the file at `path`, or, if the recipe names a server, a new schema there, which is dropped after the
+    block. Raises ConfigurationError if there is a file already, and what `pointed()` and the migrations raise.
     """
-    if os.path.lexists(path):
-        raise ConfigurationError(f"{path}: this file exists already; the database of a test is a new file")
-    templates.of(recipe).copy(path)
-    with pointed(recipe.application, path) as database:
-        yield database
+    with new_place(recipe.server, path) as place:
+        templates.of(recipe).copy(place)
+        with pointed(recipe.application, place, folder=os.path.dirname(path)) as database:  # noqa: PTH120  a str
+            yield database
 
 
 def absolute_migrations(listed: Migrations | str | Path, folder: str) -> tuple[tuple[str, str | None], ...]:

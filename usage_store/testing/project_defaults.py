@@ -49,6 +49,12 @@ class ProjectDefaults:
                 raise ConfigurationError(f"{spec}: must be a Peewee Database or DatabaseProxy, not {shown(found)}")
         return found
 
+    @property
+    def place(self) -> str | None:
+        """The path or URL of the setting `database`; None for `module:name`, and without it."""
+        named = None if self._settings is None else self._settings.database
+        return None if names_an_object(named or "") else named
+
     @cached_property
     def models(self) -> tuple[type[peewee.Model], ...]:
         """The models of `models`."""

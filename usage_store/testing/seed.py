@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from peewee import chunked
+from peewee import SQL, chunked
 
 from usage_store.engines import unwrap
 from usage_store.errors import ConfigurationError
@@ -173,7 +173,7 @@ def _insert(database: peewee.Database, rows: Iterable[Mapping[str, Any]]) -> Non
 
 def _set_times(ids: Iterable[str], start: int) -> None:
     """Set the times that the database has set to now, so that the same arguments write the same bytes."""
-    UsageConfig.update(created_at=start, updated_at=start).where(UsageConfig.is_active).execute()
+    UsageConfig.update(created_at=start, updated_at=start).where(SQL("is_active = 1")).execute()
     for some in chunked(ids, 500):
         UsageSession.update(created_at=start).where(UsageSession.session_id.in_(some)).execute()
 

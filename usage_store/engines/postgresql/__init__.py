@@ -40,7 +40,22 @@ if TYPE_CHECKING:
         plain_connection,
         refuse_readonly,
     )
+    from usage_store.engines.postgresql.connection.point_at_schema import (
+        close_anyway,
+        database_at,
+        options_of,
+        pointed_at,
+    )
     from usage_store.engines.postgresql.connection.write_transaction import in_transaction, write_transaction
+    from usage_store.engines.postgresql.copies.schemas_for_tests import (
+        content_of,
+        drop_schemas,
+        make_schema,
+        new_schema,
+        run_script,
+        schema_of,
+        script_of,
+    )
 
 NAME = "postgresql"
 ON_A_SERVER = True
@@ -71,6 +86,15 @@ _HOMES = {
         "refuse_readonly",
     ),
     "connection.point_at_schema": ("close_anyway", "database_at", "options_of", "pointed_at"),
+    "copies.schemas_for_tests": (
+        "content_of",
+        "drop_schemas",
+        "make_schema",
+        "new_schema",
+        "run_script",
+        "schema_of",
+        "script_of",
+    ),
     "connection.write_transaction": ("in_transaction", "write_transaction"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -84,8 +108,12 @@ __all__ = [
     "Fingerprint",
     "check_version",
     "close_all",
+    "close_anyway",
+    "content_of",
     "damage",
+    "database_at",
     "driver_errors",
+    "drop_schemas",
     "file_of",
     "hear_signals",
     "hidden",
@@ -95,16 +123,23 @@ __all__ = [
     "is_locked",
     "kind_of",
     "lent",
+    "make_schema",
     "name_of",
     "names_a_server",
+    "new_schema",
     "open_database",
+    "options_of",
     "own_tables",
     "owns",
     "plain_connection",
+    "pointed_at",
     "raise_of_a_statement",
     "readable_errors",
     "refuse_readonly",
     "rename_table",
+    "run_script",
+    "schema_of",
+    "script_of",
     "tables_having",
     "tables_with",
     "violations",

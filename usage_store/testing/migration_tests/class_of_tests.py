@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 
 from usage_store.errors import UsageStoreError
 from usage_store.migrate.files.import_by_name import not_ending_the_process
+from usage_store.testing.application import SERVER_OF_TESTS, server_of_tests
 from usage_store.testing.migration_tests.databases.fault import Fault
 from usage_store.testing.migration_tests.databases.only_inside import only_inside
+from usage_store.testing.migration_tests.databases.places import drop_all
 from usage_store.testing.migration_tests.databases.rows_of_a_version import Filling, with_rows
 from usage_store.testing.migration_tests.databases.versions import NotMade, Versions
 from usage_store.testing.migration_tests.databases.what_is_tested import Tested, what_is_tested
@@ -22,9 +25,11 @@ from usage_store.testing.migration_tests.models_agree import compare_with_models
 from usage_store.testing.migration_tests.numbers import wrong_numbers
 from usage_store.testing.migration_tests.processes.in_other_processes import OtherProcess
 from usage_store.testing.migration_tests.up_and_down import up_and_down
+from usage_store.testing.project_defaults import ProjectDefaults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from usage_store.migrate.files.migration import Migration
 
@@ -45,7 +50,8 @@ class MigrationTests:
     `usage_store.testing.fill` takes them. A function `migration_rows(version, database)` of the test module, or a
     method of the class, may write rows before that, into the tables as they are at that version.
 
-    All databases are SQLite files in pytest's temporary folder. No other database is opened. `migrator.dry_run` is True
+    All databases are SQLite files in pytest's temporary folder, or, for a project without a database of SQLite, schemas
+    on the server that `$USAGE_STORE_TEST_POSTGRES` names. No other database is opened. `migrator.dry_run` is True
     for the migrations, so that they can leave alone what is outside the database.
     """
 
@@ -141,7 +147,11 @@ class TestMigrations(MigrationTests):
 
 def _tested(tests: type[MigrationTests], config: pytest.Config, module: Any) -> Tested:
     file = Path(module.__file__)
-    return what_is_tested(tests.directory, tests.table, tests.models, file=file, root=config.rootpath)
+    tested = what_is_tested(tests.directory, tests.table, tests.models, file=file, root=config.rootpath)
+    if not os.environ.get(SERVER_OF_TESTS):
+        return tested
+    defaults = ProjectDefaults(str(file.parent))
+    return tested._replace(server=server_of_tests(defaults.database, defaults.place))
 
 
 @contextmanager
@@ -152,17 +162,23 @@ def _versions(request: pytest.FixtureRequest) -> Iterator[Versions]:
     try:
         if _VERSIONS not in node.stash:
             tested = _tested(request.cls, request.config, request.module)
+            tested = tested._replace(schemas=f"usage_store_test_{uuid.uuid4().hex[:8]}_" if tested.server else "")
+            request.config.add_cleanup(partial(drop_all, tested))
             node.stash[_VERSIONS] = Versions(tested, folders.mktemp("versions"))
     except UsageStoreError:
         pytest.skip(_NUMBERS)
     versions: Versions = node.stash[_VERSIONS]
     try:
-        with not_ending_the_process(), only_inside(str(folders.getbasetemp()), versions.tested.folder):
+        with not_ending_the_process(), _inside(folders, versions.tested):
             yield versions
     except Fault as fault:
         _fail(str(fault))
     except NotMade as error:
         pytest.skip(f"{error.migration.file_name} cannot be applied: see test_up_and_down_with_rows[{error.migration}]")
+
+
+def _inside(folders: pytest.TempPathFactory, tested: Tested) -> AbstractContextManager[None]:
+    return only_inside(str(folders.getbasetemp()), tested.folder, tested.schemas)
 
 
 def _other_process(config: pytest.Config) -> OtherProcess:

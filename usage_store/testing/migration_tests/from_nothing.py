@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from usage_store.errors import UsageStoreError
 from usage_store.testing.migration_tests.advice import why_it_fails
 from usage_store.testing.migration_tests.databases.fault import Fault, fault_if_it_fails
+from usage_store.testing.migration_tests.databases.places import copy_place
 from usage_store.testing.migration_tests.databases.states import left_by_down, snapshot, states
 from usage_store.testing.migration_tests.databases.versions import NotMade, opened
 from usage_store.testing.migration_tests.databases.what_is_tested import said_by
@@ -53,7 +53,7 @@ def _at_once(versions: Versions, path: Path, newest: Path) -> None:
 
 def _back(versions: Versions, works: Callable[[Migration], bool], path: Path, newest: Path) -> None:
     """Undo one migration after the other. Where one cannot be undone, go on with the version before it."""
-    shutil.copyfile(newest, path)
+    copy_place(versions.tested, newest, path)
     told: set[str] = set()
     with ExitStack() as stack:
         runner = stack.enter_context(opened(versions.tested, path))
@@ -65,7 +65,7 @@ def _back(versions: Versions, works: Callable[[Migration], bool], path: Path, ne
                 if works(migration):
                     raise
             stack.close()
-            shutil.copyfile(versions.before(migration), path)
+            copy_place(versions.tested, versions.before(migration), path)
             runner = stack.enter_context(opened(versions.tested, path))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from usage_store.migrate.from_models.load_models import load_models
 from usage_store.testing.migration_tests.advice import used_another_database
 from usage_store.testing.migration_tests.databases.fault import Fault, fault_if_it_fails
+from usage_store.testing.migration_tests.databases.places import copy_place
 from usage_store.testing.migration_tests.databases.versions import opened
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def compare_with_models(versions: Versions, spec: str, folder: Path) -> None:
     Raises Fault, with the SQL that is missing, and NotMade.
     """
     path = folder / "test.db"
-    shutil.copyfile(versions.after(versions.files[-1]), path)
+    copy_place(versions.tested, versions.after(versions.files[-1]), path)
     with (
         opened(versions.tested, path) as runner,
         fault_if_it_fails(f"{spec}: the models cannot be compared with the tables", _why_not),

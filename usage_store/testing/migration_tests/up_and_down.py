@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.interface.schema_differences import changed_tables
 from usage_store.testing.migration_tests.advice import why_it_fails
 from usage_store.testing.migration_tests.databases.fault import Fault, fault_if_it_fails
 from usage_store.testing.migration_tests.databases.forgotten_operations import forgotten_operations
+from usage_store.testing.migration_tests.databases.places import copy_place
 from usage_store.testing.migration_tests.databases.rows_of_a_version import with_rows
 from usage_store.testing.migration_tests.databases.states import left_by_down, numbers_of_rows, snapshot, states
 from usage_store.testing.migration_tests.databases.unusable_objects import unusable_objects
@@ -50,7 +50,7 @@ def up_and_down(versions: Versions, migration: Migration, filling: Filling, fold
         raise Fault(f"{name}: says that it is irreversible, and has a down", (), "Delete one of the two.")
     before, path = folder / "before.db", folder / "test.db"
     with_rows(versions, migration, filling, before)
-    shutil.copyfile(before, path)
+    copy_place(versions.tested, before, path)
     with opened(versions.tested, path) as runner:
         _run(_Case(versions.tested, migration, said, versions.version_before(migration), before), runner)
 

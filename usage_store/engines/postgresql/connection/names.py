@@ -25,7 +25,7 @@ def name_of(database: str | os.PathLike[str] | peewee.PostgresqlDatabase) -> str
     """
     if isinstance(database, str | os.PathLike):
         return url_of(*read_url(os.fspath(database)))
-    return url_of(_settings(database), getattr(database, "schema", None))
+    return url_of(settings_of(database), getattr(database, "schema", None))
 
 
 def url_of(given: Mapping[str, Any], schema: str | None) -> str:
@@ -58,8 +58,8 @@ def _quoted(text: str) -> str:
     return quote(text, safe="/~._-*", errors="backslashreplace")
 
 
-def _settings(database: peewee.PostgresqlDatabase) -> Mapping[str, Any]:
-    """Return libpq's parameters of a database, as peewee gives them to the driver."""
+def settings_of(database: peewee.PostgresqlDatabase) -> Mapping[str, Any]:
+    """Return libpq's parameters of a database, as peewee gives them to the driver. A password may be in them."""
     given: dict[str, Any] = dict(database.connect_params)
     whole = given.pop("conninfo", None) or given.pop("dsn", None)
     if str(database.database).startswith("postgresql://"):

@@ -62,6 +62,13 @@ def read_url(url: str) -> Target:
     return Target(found, schema)
 
 
+def with_schema(url: str, schema: str) -> str:
+    """Return a URL that names this schema, and otherwise the same as a URL that `read_url()` takes."""
+    plain, query = _split(url)
+    query, _ = _without_schema(query)
+    return f"{plain}?{'&'.join([*query, f'schema={schema}'])}"
+
+
 def _split(url: str) -> tuple[str, list[str]]:
     """Return a URL without its query, and the parts of the query. A `?` may stand in a password, as for libpq."""
     start = url.index("://") + 3

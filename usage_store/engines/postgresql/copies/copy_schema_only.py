@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("usage_store.migrate")
 
+FOREIGN_KEY = "foreign key"  # the kind of what a table gets after all tables are made
 _NO_TABLE = "42P01"  # undefined_table
 _FOREIGN_KEY = re.compile(r",?\n  (CONSTRAINT (?:\"(?:[^\"]|\"\")*\"|\S+) FOREIGN KEY .*?)(?=,?\n)")
 # The schemas of the search path but the first, and that one if types of extensions are in it.
@@ -55,17 +56,31 @@ def empty_copy(
 
 
 def _make(scratch: peewee.PostgresqlDatabase, objects: Sequence[SchemaObject]) -> None:
-    """Make objects in their order. An object that fails is tried again after the others, which it may need."""
-    left = [each for object_ in objects for each in _without_keys(object_)]
-    while left:
-        failed = [(each, error) for each in left if (error := _error(scratch, each.sql)) is not None]
-        if len(failed) == len(left):
-            break
-        left = [each for each, _ in failed]
-    for each, error in failed if left else ():
-        if each.kind == "foreign key" and sqlstate(error) == _NO_TABLE:
+    _, failed = made_in_order(scratch, objects)
+    for each, error in failed:
+        if each.kind == FOREIGN_KEY and sqlstate(error) == _NO_TABLE:
             continue  # of a table, or to a table, that is not in the copy
         logger.warning("left out of the empty copy: %s %s (%s)", each.kind, each.name, str(error).splitlines()[0])
+
+
+def made_in_order(
+    scratch: peewee.PostgresqlDatabase, objects: Sequence[SchemaObject]
+) -> tuple[list[SchemaObject], list[tuple[SchemaObject, Exception]]]:
+    """Make objects, foreign keys last. Returns those that were made, in the order that worked, and the others.
+
+    An object that fails is tried again after the others, which it may need. Call it in `nothing_lasts()`.
+    """
+    left = [each for object_ in objects for each in _without_keys(object_)]
+    left.sort(key=lambda each: each.kind == FOREIGN_KEY)
+    made: list[SchemaObject] = []
+    while left:
+        tried = [(each, _error(scratch, each.sql)) for each in left]
+        failed = [(each, error) for each, error in tried if error is not None]
+        made += [each for each, error in tried if error is None]
+        if len(failed) == len(left):
+            return made, failed
+        left = [each for each, _ in failed]
+    return made, []
 
 
 def _without_keys(each: SchemaObject) -> Iterator[SchemaObject]:
@@ -75,7 +90,7 @@ def _without_keys(each: SchemaObject) -> Iterator[SchemaObject]:
         return
     yield each._replace(sql=_FOREIGN_KEY.sub("", each.sql).replace("(,\n", "(\n", 1))
     for key in _FOREIGN_KEY.findall(each.sql):
-        yield SchemaObject("foreign key", f"of {each.name}", each.table, f"ALTER TABLE {each.name} ADD {key}")
+        yield SchemaObject(FOREIGN_KEY, f"of {each.name}", each.table, f"ALTER TABLE {each.name} ADD {key}")
 
 
 def _error(scratch: peewee.PostgresqlDatabase, sql: str) -> Exception | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines.interface.schema_objects import quoted
 from usage_store.errors import CannotFill
 from usage_store.testing.fill_tables import fill
 from usage_store.testing.migration_tests.databases.fault import Fault
+from usage_store.testing.migration_tests.databases.places import copy_place
 from usage_store.testing.migration_tests.databases.versions import opened
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def with_rows(versions: Versions, migration: Migration, filling: Filling, path: 
 
 def _write(versions: Versions, migration: Migration, filling: Filling, path: Path) -> list[CannotFill]:
     """Return why tables could not be filled."""
-    shutil.copyfile(versions.before(migration), path)
+    copy_place(versions.tested, versions.before(migration), path)
     with opened(versions.tested, path) as runner:
         database = runner.database
         if filling.own_rows is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import peewee
 
+from usage_store.engines import engine_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -18,8 +20,11 @@ _OF_THE_CONNECTION = re.compile(r"no such (function|collation sequence|module|to
 def unusable_objects(database: peewee.Database, objects: Mapping[str, SchemaObject]) -> list[str]:
     """Return one line for each view and table that cannot be read or written any more. Reads only.
 
-    Left out is what needs functions that only the application registers.
+    Left out is what needs functions that only the application registers. A server keeps track of what an object needs,
+    so there is nothing to find on it.
     """
+    if engine_of(database).ON_A_SERVER:
+        return []
     lines: dict[str, None] = {}
     for what, statement in _statements(database, objects):
         try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from usage_store.engines import engine_at, open_database
+from usage_store.engines import engine_at
 from usage_store.errors import UsageStoreError
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.files.find_files import discover
+from usage_store.testing.migration_tests.databases.places import copy_place, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ class Versions:
 
     def __init__(self, tested: Tested, folder: Path) -> None:
         self.tested = tested
-        self.files = discover(tested.directory, engine_at("").NAME)
+        self.files = discover(tested.directory, engine_at(tested.server or "").NAME)
         self._folder = folder
         self._made = 0  # files
         self._failed: NotMade | None = None
@@ -66,7 +66,7 @@ class Versions:
         with opened(self.tested, growing) as runner:
             if self._made > 0:
                 self._apply(runner, self.files[self._made - 1])
-        shutil.copyfile(growing, self._folder / f"{self._made}.db")
+        copy_place(self.tested, growing, self._folder / f"{self._made}.db")
         self._made += 1
 
     def _apply(self, runner: MigrationRunner, migration: Migration) -> None:
@@ -79,11 +79,11 @@ class Versions:
 
 @contextmanager
 def opened(tested: Tested, path: Path) -> Iterator[MigrationRunner]:
-    """Open a file of a test for the block, and return its runner. A missing file is created.
+    """Open a database of a test for the block, and return its runner. A missing one is created.
 
     `migrator.dry_run` is True for the migrations, so that they leave alone what is outside the database.
     """
-    database = open_database(path)
+    database = open_place(tested, path)
     try:
         runner = MigrationRunner(database, tested.directory, tested.table, backup=False)
         runner.dry_run = True

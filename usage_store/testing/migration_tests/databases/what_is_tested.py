@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 class Tested(NamedTuple):
     """The migrations that are tested: their folder, their history table, and the models that they should agree with.
 
-    `models` may be None. Modules of the project are imported from `folder`.
+    `models` may be None. Modules of the project are imported from `folder`. `server` is the URL of the server of the
+    databases, or None for files of SQLite; the names of the schemas there begin with `schemas`.
     """
 
     directory: str
     table: str
     models: str | None
     folder: str
+    server: str | None = None
+    schemas: str = ""
 
 
 def what_is_tested(

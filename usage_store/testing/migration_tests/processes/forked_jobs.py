@@ -62,7 +62,7 @@ def _run(told: dict[str, Any]) -> None:
     os.chdir(told["current"])
     sys.path[:] = told["path"]
     folder, tested = Path(told["folder"]), Tested(*told["tested"])
-    with only_inside(str(folder), tested.folder):
+    with only_inside(str(folder), tested.folder, tested.schemas):
         result = _JOBS[told["job"]](tested, folder, **told["arguments"])
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 

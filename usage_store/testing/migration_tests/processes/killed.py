@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.interface.schema_differences import State, not_restored
 from usage_store.errors import UsageStoreError
+from usage_store.testing.migration_tests.databases.places import content, copier
 from usage_store.testing.migration_tests.databases.states import snapshot, states
 from usage_store.testing.migration_tests.databases.versions import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from usage_store.testing.migration_tests.databases.what_is_tested import Tested
 _SECONDS = 300  # after which a process that hangs is ended
@@ -28,30 +28,24 @@ def kill_before_each_statement(tested: Tested, folder: Path, *, database: str, v
     `differences`. If the migration fails without a kill, returns only `error`. Needs fork.
     """
     written: list[str] = []
-    undisturbed = _copied(database, folder / "undisturbed.db")
+    copied = copier(tested, Path(database))
+    undisturbed = copied(folder / "undisturbed.db")
     try:
         _run(tested, undisturbed, version, written.append)
     except UsageStoreError as error:
         return {"error": str(error)}
-    ended: set[tuple[bytes, ...]] = set()
+    ended: set[tuple[bytes | str, ...]] = set()
     for number, sql in enumerate(written, 1):
-        path = _copied(database, folder / "killed.db")
+        path = copied(folder / "killed.db")
         _kill(tested, path, version, number)
-        left = _bytes(path)
+        left = content(tested, path)
         if left in ended:
             continue  # the next run would find exactly what it found before
-        found = _next_run(tested, path, version, undisturbed, database)
+        found = _next_run(tested, path, version, undisturbed, copied)
         if found:
             return {"statements": len(written), "number": number, "before": " ".join(sql.split())[:200], **found}
         ended.add(left)
     return {"statements": len(written)}
-
-
-def _copied(database: str, path: Path) -> Path:
-    for old in path.parent.glob(f"{path.name}*"):
-        old.unlink()
-    shutil.copyfile(database, path)
-    return path
 
 
 def _run(tested: Tested, path: Path, version: int, call: Callable[[str], object] = lambda _: None) -> None:
@@ -83,13 +77,9 @@ def _kill(tested: Tested, path: Path, version: int, number: int) -> None:
         os._exit(0)
 
 
-def _bytes(path: Path) -> tuple[bytes, ...]:
-    """Return the content of the file and of its journals."""
-    files = (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-journal"))
-    return tuple(file.read_bytes() if file.exists() else b"" for file in files)
-
-
-def _next_run(tested: Tested, path: Path, version: int, undisturbed: Path, database: str) -> dict[str, Any] | None:
+def _next_run(
+    tested: Tested, path: Path, version: int, undisturbed: Path, copied: Callable[[Path], Path]
+) -> dict[str, Any] | None:
     try:
         _run(tested, path, version)
     except UsageStoreError as error:
@@ -97,7 +87,7 @@ def _next_run(tested: Tested, path: Path, version: int, undisturbed: Path, datab
     differences = _differences(tested, undisturbed, path)
     if differences:
         # A migration may write the time: then a second undisturbed run differs from the first in the same lines.
-        again = _copied(database, path.with_name("again.db"))
+        again = copied(path.with_name("again.db"))
         _run(tested, again, version)
         differences = [line for line in differences if line not in _differences(tested, undisturbed, again)]
     return {"differences": differences} if differences else None

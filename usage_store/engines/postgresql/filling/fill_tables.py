@@ -1,0 +1,122 @@
+"""Fill the tables of a schema with made-up rows that obey all rules of the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from usage_store.engines.interface.schema_objects import quoted
+from usage_store.engines.postgresql.connection.write_transaction import write_transaction
+from usage_store.engines.postgresql.filling.insert_rows import Inserts
+from usage_store.engines.postgresql.filling.read_tables import FillTable, read_tables
+from usage_store.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import peewee
+
+_PER_SEED = 1_000  # numbers, so that another seed gives other values
+# A migration that is tested may insert rows of its own, with the keys 1, 2, 3.
+_ABOVE_SMALL_KEYS = """
+SELECT setval(s.seqrelid::regclass, 1000) FROM pg_catalog.pg_depend AS d
+JOIN pg_catalog.pg_sequence AS s ON s.seqrelid = d.objid
+WHERE d.refobjid = %s AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass
+  AND d.deptype IN ('a', 'i') AND s.seqincrement > 0 AND s.seqmax > 2000 AND s.seqmin < 1000
+  AND coalesce(pg_sequence_last_value(s.seqrelid::regclass), 0) < 1000
+"""
+
+
+def fill_tables(
+    database: peewee.PostgresqlDatabase,
+    rows: int,
+    values: Mapping[str, Sequence[Any]],
+    *,
+    seed: int = 1,
+    tables: Collection[str] | None = None,
+    leave: Collection[str] = (),
+) -> dict[str, int]:
+    """Add rows to the tables of the schema, and return how many were added to each. Views are left alone.
+
+    `values` gives the values of columns by "table.column". `leave` names tables that get no rows unless `tables` names
+    them. Everything is one transaction. Raises CannotFill if the server accepts no row of a table, and
+    ConfigurationError for an unknown name.
+    """
+    with write_transaction(database):
+        every = {table.name.lower(): table for table in read_tables(database)}
+        wanted = _wanted(every, tables, leave)
+        given = _given(every, values)
+        database.execute_sql("SET CONSTRAINTS ALL DEFERRED")
+        added = {}
+        for table in _parents_first(wanted):
+            database.execute_sql(_ABOVE_SMALL_KEYS, (table.id,)).fetchall()
+            number = _count(database, table) + (seed - 1) * _PER_SEED + 1
+            added[table.name] = Inserts(database, table, given.get(table.name, {}), number).insert(rows)
+        database.execute_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    return {name: added[name] for name in sorted(added)}
+
+
+def _parents_first(tables: Mapping[str, FillTable]) -> list[FillTable]:
+    """Return the tables, parents first. In a circle, the first is the table with the fewest parents that it needs."""
+    left = {table.id: table for table in tables.values()}
+    ordered = []
+    while left:
+        number = min(left, key=lambda each: (*_waits_for(left[each], left), left[each].name))
+        ordered.append(left.pop(number))
+    return ordered
+
+
+def _waits_for(table: FillTable, left: Mapping[int, FillTable]) -> tuple[int, int]:
+    """Count the parents that are left: those of columns that cannot be NULL, and all."""
+    parents = [each for each in table.references if each.parent_id in left and each.parent_id != table.id]
+    needed = [
+        each
+        for each in parents
+        if not any(table.columns[column].nullable for column in each.columns if column in table.columns)
+    ]
+    return len(needed), len(parents)
+
+
+def _wanted(
+    every: Mapping[str, FillTable], tables: Collection[str] | None, leave: Collection[str]
+) -> dict[str, FillTable]:
+    if tables is None:
+        left = {name.lower() for name in leave}
+        return {name: table for name, table in every.items() if name not in left}
+    for name in tables:
+        if name.lower() not in every:
+            raise ConfigurationError(f"there is no table {name!r} to fill; there are: {_names(every)}")
+    return {name.lower(): every[name.lower()] for name in tables}
+
+
+def _names(every: Mapping[str, FillTable]) -> str:
+    return ", ".join(table.name for table in every.values()) or "none"
+
+
+def _given(every: Mapping[str, FillTable], values: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Sequence[Any]]]:
+    found: dict[str, dict[str, Sequence[Any]]] = {}
+    for name, listed in values.items():
+        table, column = _column(every, name)
+        found.setdefault(table.name, {})[column] = listed
+    return found
+
+
+def _column(every: Mapping[str, FillTable], name: str) -> tuple[FillTable, str]:
+    """Split "table.column". The names themselves may contain dots."""
+    parts = name.lower().split(".")
+    pairs = [(".".join(parts[:index]), ".".join(parts[index:])) for index in range(1, len(parts))]
+    for table, column in pairs:
+        if table in every:
+            columns = {each.lower(): each for each in every[table].columns}
+            if column in columns:
+                return every[table], columns[column]
+            raise ConfigurationError(
+                f"values: {every[table].name} has no column {column!r} that can be given a value; there are: "
+                f"{', '.join(columns.values())}"
+            )
+    if not pairs:
+        raise ConfigurationError(f'values: {name!r} names no column; write "table.column"')
+    raise ConfigurationError(f"values: there is no table {pairs[0][0]!r}; there are: {_names(every)}")
+
+
+def _count(database: peewee.PostgresqlDatabase, table: FillTable) -> int:
+    return int(database.execute_sql(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()[0])  # noqa: S608
