@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from usage_store.engines import postgresql, sqlite
 from usage_store.errors import ConfigurationError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.engine import Engine, Missing
     from usage_store.engines.interface.schemas_for_tests import SchemasForTests
 
-ENGINES: tuple[Engine[Any], ...] = (sqlite, cast("Engine[Any]", postgresql))
+ENGINES: tuple[Engine[Any], ...] = (sqlite, postgresql)
 NAMES = tuple(sorted(engine.NAME for engine in ENGINES))  # a migration may have a variant for each
 
 

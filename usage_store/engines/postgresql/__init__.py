@@ -13,8 +13,14 @@ from usage_store.engines.postgresql.connection.driver import driver_errors, name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import peewee
+
+    from usage_store.engines.interface.engine import Engine
+    from usage_store.engines.postgresql import copies, filling, from_models, migrating, schema
+
     # Type checkers read these imports, and everybody else `_HOMES`.
     from usage_store.engines.postgresql.catalogs.checks import damage, violations
+    from usage_store.engines.postgresql.catalogs.has_columns import has_columns, tables_having
     from usage_store.engines.postgresql.catalogs.list_tables import (
         hidden,
         kind_of,
@@ -110,11 +116,15 @@ __all__ = [
     "close_all",
     "close_anyway",
     "content_of",
+    "copies",
     "damage",
     "database_at",
     "driver_errors",
     "drop_schemas",
     "file_of",
+    "filling",
+    "from_models",
+    "has_columns",
     "hear_signals",
     "hidden",
     "in_transaction",
@@ -124,6 +134,7 @@ __all__ = [
     "kind_of",
     "lent",
     "make_schema",
+    "migrating",
     "name_of",
     "names_a_server",
     "new_schema",
@@ -138,6 +149,7 @@ __all__ = [
     "refuse_readonly",
     "rename_table",
     "run_script",
+    "schema",
     "schema_of",
     "script_of",
     "tables_having",
@@ -153,3 +165,9 @@ def __getattr__(name: str) -> Any:
     if name not in ("copies", "filling", "from_models", "migrating", "schema"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+if TYPE_CHECKING:
+    from usage_store.engines import postgresql as _itself
+
+    _: Engine[peewee.PostgresqlDatabase] = _itself
