@@ -13,8 +13,8 @@ import pytest
 import usage_store as store
 from tests.support.databases import fill, overwrite, raw
 from tests.support.migrations import THREE, python, runner_of, write
-from tests.support.snapshots import filled, new_store
 from tests.support.postgresql_servers import for_drivers
+from tests.support.snapshots import filled, new_store
 from tests.support.stores import make_store
 from tests.support.writes import SNAPSHOT, WRITES
 from usage_store import UsageConfig, UsageSession, UsageSnapshot, errors, init_database
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.support.databases import Target
-
     from usage_store.migrate import Step
 
 pytestmark = pytest.mark.quick

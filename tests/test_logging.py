@@ -50,7 +50,10 @@ def test_a_refusal_is_seen_without_a_logging_configuration(store_target: Target,
 
 
 def test_a_refusal_is_seen_once_with_one(store_target: Target, tmp_path: Path) -> None:
-    assert printed(REFUSED, store_target, "configured", cwd=tmp_path) == ("", [f"ERROR usage_store {line}" for line in LINES])
+    assert printed(REFUSED, store_target, "configured", cwd=tmp_path) == (
+        "",
+        [f"ERROR usage_store {line}" for line in LINES],
+    )
 
 
 def test_each_problem_that_validate_database_finds_is_seen(store_target: Target, tmp_path: Path) -> None:

@@ -112,7 +112,9 @@ def test_every_write_raises_one_sentence_that_names_the_file(path: Target, name:
     before = everything_of(path)
     with opened(path, readonly=True), pytest.raises(errors.ReadOnlyDatabase) as caught:
         REFUSED[name]()
-    assert str(caught.value).startswith(f"{name_of(path)}: was opened for reading only, so nothing can be written to it")
+    assert str(caught.value).startswith(
+        f"{name_of(path)}: was opened for reading only, so nothing can be written to it"
+    )
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, peewee.OperationalError)
     assert caught.value.exit_code == 8

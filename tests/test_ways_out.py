@@ -308,7 +308,9 @@ def test_a_block_beside_one_of_another_thread_is_refused_and_changes_nothing(pat
     assert bound() == {None}
 
 
-def test_a_block_beside_one_of_another_asyncio_task_is_refused(path: Target, other: Target, place: Callable[[str], Target]) -> None:
+def test_a_block_beside_one_of_another_asyncio_task_is_refused(
+    path: Target, other: Target, place: Callable[[str], Target]
+) -> None:
     async def holds(began: asyncio.Event, go_on: asyncio.Event) -> None:
         with opened(path):
             store.register_session("s")
@@ -331,7 +333,9 @@ def test_a_block_beside_one_of_another_asyncio_task_is_refused(path: Target, oth
     assert (bound(), UsageModel.blocks) == ({None}, [])
 
 
-def test_a_block_that_a_generator_holds_open_is_none_of_those_who_use_its_thread_later(path: Target, other: Target) -> None:
+def test_a_block_that_a_generator_holds_open_is_none_of_those_who_use_its_thread_later(
+    path: Target, other: Target
+) -> None:
     """A web framework enters a dependency in a thread of a pool, and leaves it in another thread."""
     first, second = opened(path), opened(other)
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as another:

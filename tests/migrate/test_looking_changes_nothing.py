@@ -126,5 +126,7 @@ def test_looking_at_a_schema_changes_nothing(path: Target, directory: Path) -> N
         assert runner.status().pending_count == 1
         assert runner.check() == ((), 1)
         assert runner.validate(full=True).ok
-        assert [step.statements for step in runner.plan()] == [("CREATE TABLE three (id INTEGER PRIMARY KEY, title TEXT)",)]
+        assert [step.statements for step in runner.plan()] == [
+            ("CREATE TABLE three (id INTEGER PRIMARY KEY, title TEXT)",)
+        ]
     assert dump(path) == before

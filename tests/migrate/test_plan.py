@@ -113,7 +113,9 @@ def test_tables_of_the_host_are_there_to_build_on(path: Target, directory: Path)
     script(path, "CREATE TABLE host (a INTEGER); CREATE VIEW v AS SELECT a FROM host; INSERT INTO host VALUES (1)")
     trigger = "CREATE TRIGGER t AFTER INSERT ON host BEGIN SELECT 1; END"
     if isinstance(path, str):
-        trigger = "CREATE TRIGGER t BEFORE UPDATE ON host FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        trigger = (
+            "CREATE TRIGGER t BEFORE UPDATE ON host FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        )
     statements = ("ALTER TABLE host ADD COLUMN b INTEGER", trigger, "UPDATE host SET b = 1")
     write(directory, {"004_host": sql(*statements)})
     assert planned(path, directory)[-1][2] == statements
@@ -140,7 +142,10 @@ def test_a_plan_refuses_what_the_run_would_refuse(path: Target, directory: Path)
 
 @pytest.mark.only_on("sqlite", "files")
 def test_a_plan_attaches_no_file(path: Path, directory: Path) -> None:
-    write(directory, {"004_attach": sql(f"ATTACH '{path.parent / 'other.db'}' AS other", "CREATE TABLE other.t (a INTEGER)")})
+    write(
+        directory,
+        {"004_attach": sql(f"ATTACH '{path.parent / 'other.db'}' AS other", "CREATE TABLE other.t (a INTEGER)")},
+    )
     with pytest.raises(errors.MigrationError, match="ATTACH"):
         planned(path, directory)
     assert not path.with_name("other.db").exists()
@@ -196,4 +201,8 @@ def test_a_migration_is_told_where_it_only_runs_on_a_copy(path: Target, tmp_path
             rehearse(runner)
         runner.migrate()
         runner.validate(replay=True)
-    assert (directory / "001_told.py.told").read_text(encoding="utf-8") == "True False True " if isinstance(path, str) else "True True False True "
+    assert (
+        (directory / "001_told.py.told").read_text(encoding="utf-8") == "True False True "
+        if isinstance(path, str)
+        else "True True False True "
+    )

@@ -13,9 +13,8 @@ from usage_store import errors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from usage_store.migrate.validate import Report
-
     from tests.support.databases import Target
+    from usage_store.migrate.validate import Report
 
 pytestmark = pytest.mark.quick
 
@@ -34,9 +33,7 @@ SCHEMA = {
     ),
     "002_more": sql("ALTER TABLE child ADD COLUMN note TEXT COLLATE NOCASE"),
 }
-TRIGGER = (
-    "CREATE TRIGGER {} BEFORE UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
-)
+TRIGGER = "CREATE TRIGGER {} BEFORE UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
 ON_A_SERVER = {
     "001_tables": sql(*BOTH, "CREATE TABLE log (id INTEGER)", TRIGGER.format("parent_added", "parent")),
     "002_more": sql('ALTER TABLE child ADD COLUMN note TEXT COLLATE "C"'),
@@ -101,7 +98,9 @@ def test_a_changed_object_is_named(path: Target, directory: Path, drift: str, li
     script(path, of_engine(path, drift))
     (problem,) = report(path, directory).problems
     assert isinstance(problem, errors.SchemaDrift)
-    assert str(problem).lower().replace(" using btree", "").replace("( ", "(").replace(" )", ")") == line.lower().replace("( ", "(").replace(" )", ")")
+    assert str(problem).lower().replace(" using btree", "").replace("( ", "(").replace(
+        " )", ")"
+    ) == line.lower().replace("( ", "(").replace(" )", ")")
     assert problem.exit_code == 4
 
 
@@ -154,7 +153,10 @@ def test_another_spelling_of_the_same_is_no_drift(path: Path, directory: Path, o
 
 
 def test_every_difference_is_listed_at_once(path: Target, directory: Path) -> None:
-    script(path, of_engine(path, "DROP INDEX child_parent; DROP TRIGGER parent_added{}; ALTER TABLE child ADD COLUMN extra INT"))
+    script(
+        path,
+        of_engine(path, "DROP INDEX child_parent; DROP TRIGGER parent_added{}; ALTER TABLE child ADD COLUMN extra INT"),
+    )
     assert len(report(path, directory).problems) == 3
 
 

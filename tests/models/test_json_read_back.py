@@ -13,10 +13,9 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.databases import rows
 from tests.support.json_texts import DEEP, JSON_TEXTS, VALUES, mutated, nested
 from tests.support.programs import ROUNDS
-from tests.support.snapshots import compact_old, plain_rows, record
+from tests.support.snapshots import compact_old, plain_rows, record, texts_in
 from usage_store import UsageSession, UsageSnapshot, register_usage_json
 from usage_store.errors import InvalidValue
 from usage_store.migrate import MigrationRunner
@@ -74,7 +73,7 @@ def read_back(database: peewee.Database, path: Target, expected: dict[int, str])
     assert all(found == expected for found in read_in_all_ways(database))
     runner = MigrationRunner(database)
     runner.rollback(1)
-    assert dict(rows(path, "SELECT id, snapshot_data FROM usage_snapshots")) == expected
+    assert dict(texts_in(path)) == {row: text.encode() for row, text in expected.items()}
     assert plain_rows(path) == set(expected)
     runner.migrate()
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
-from tests.support.databases import raw, rows
+from tests.support.databases import raw
 from tests.support.programs import TIMEOUT
+from tests.support.snapshots import texts_in
 from usage_store import (
     UsageSnapshot,
     delete_old_usage_snapshots,
@@ -105,7 +106,7 @@ def test_data_is_parsed_and_recorded_at_is_aware() -> None:
 def test_json_text_is_kept_byte_for_byte(store_target: Target, text: str) -> None:
     UsageSnapshot.record("s", text)
     insert_usage_snapshots([{"session_id": "s", "snapshot_data": text}])
-    assert rows(store_target, "SELECT snapshot_data FROM usage_snapshots") == [(text,)] * 2
+    assert [kept for _, kept in texts_in(store_target)] == [text.encode()] * 2
 
 
 @pytest.mark.parametrize("value", [{"b": [1, 2.5, None], "ü💥": {"a": True}}, [], {}, None, 0, False, 1.5, [[""]]])

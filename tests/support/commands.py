@@ -24,6 +24,7 @@ from usage_store.cli.main import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tests.support.databases import Target
     from tests.support.engines import Place
 
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
@@ -88,11 +89,22 @@ def maintain_command(
     return run_python("-m", "usage_store.maintain", *words, cwd=cwd, before=before, **extra)
 
 
+def own(folder: Path) -> tuple[str, ...]:
+    """Give the options that name the database and the migrations of a folder."""
+    return ("--database", str(app(folder)) if isinstance(app(folder), str) else "app.db", *OWN[2:])
+
+
+def app(folder: Path) -> Target:
+    """Name the database of a folder: its `app.db`, or the schema whose URL is in its `server.url`."""
+    url = folder / "server.url"
+    return url.read_text(encoding="utf-8") if url.exists() else folder / "app.db"
+
+
 def run(
     folder: Path, *words: str, code: int = 0, by: Callable[..., subprocess.CompletedProcess[str]] = command
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on `app.db` and the migrations in `own`, and check that an error is one line."""
-    done = by(*words, *OWN, cwd=folder)
+    done = by(*words, *own(folder), cwd=folder)
     assert done.returncode == code, done.stderr
     if code in (0, 1):
         assert besides_the_file(done) == ""
@@ -109,7 +121,9 @@ def error(folder: Path, *words: str, code: int, by: Callable[..., subprocess.Com
 
 def besides_the_file(done: subprocess.CompletedProcess[str]) -> str:
     """Give what a command says on stderr, but for the line that a database is new, missing or empty."""
-    return re.sub(r"\A(created /.+|/.+: (there is no database yet|the database is empty); .+)\n", "", done.stderr)
+    return re.sub(
+        r"\A(created /.+|(?:/|postgresql:).+: (there is no database yet|the database is empty); .+)\n", "", done.stderr
+    )
 
 
 def output_of(path: Place, *words: str, code: int = 0) -> str:

@@ -28,8 +28,12 @@ DIFFERENCES = {
     "sizes of sessions": Difference("bytes of plain texts and of blocks", "bytes of the texts as compressed"),
     "words of an error": Difference("SQLite's", "the server's"),
     "SQL of a host": Difference("SQLite's functions and triggers", "the server's own"),
-    "stored SQL of a schema": Difference("its text can be rewritten in place", "the server writes it from its catalogs"),
-    "settings of a connection": Difference("PRAGMAs", "settings of the session, which a transaction can have for itself"),
+    "stored SQL of a schema": Difference(
+        "its text can be rewritten in place", "the server writes it from its catalogs"
+    ),
+    "settings of a connection": Difference(
+        "PRAGMAs", "settings of the session, which a transaction can have for itself"
+    ),
     "classes of databases": Difference("Peewee's classes for SQLite", "Peewee's classes for the two drivers"),
     "locks": Difference("one lock for the whole file", "a lock for each row and each table"),
     "rehearsals": Difference("on a copy of the file", "none; the command names what makes a copy"),

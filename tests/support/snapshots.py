@@ -88,6 +88,12 @@ def stored(path: Path) -> dict[int, Any]:
         return dict(connection.execute("SELECT id, snapshot_data FROM usage_snapshots"))
 
 
+def texts_in(path: Target) -> list[tuple[int, bytes]]:
+    """Give the id and the stored text of each snapshot, byte by byte, as another program reads it."""
+    as_bytes = "convert_to(snapshot_data, 'UTF8')" if isinstance(path, str) else "CAST(snapshot_data AS BLOB)"
+    return rows(path, f"SELECT id, {as_bytes} FROM usage_snapshots ORDER BY id")
+
+
 def plain_rows(path: Target) -> set[int]:
     """Give the rows that are not compacted; on a server, none is compacted."""
     plain = "true" if isinstance(path, str) else "typeof(snapshot_data) = 'text'"

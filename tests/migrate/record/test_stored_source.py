@@ -64,7 +64,10 @@ def test_no_command_runs_python_of_the_database_unasked(folder: Path, words: str
 
 
 def test_it_runs_on_request(folder: Path) -> None:
-    plant(folder, b"def up(migrator, db): pass\ndef down(migrator, db): db.execute_sql('CREATE TABLE undone (a INTEGER)')\n")
+    plant(
+        folder,
+        b"def up(migrator, db): pass\ndef down(migrator, db): db.execute_sql('CREATE TABLE undone (a INTEGER)')\n",
+    )
     assert run(folder, "rollback", "--stored-source").stdout.startswith("rolled back 003_harmless")
     assert history(folder / "app.db") == [1, 2]
     assert rows(folder / "app.db", "SELECT * FROM undone") == []
