@@ -172,7 +172,7 @@ def test_a_table_that_others_hold_ends_the_rehearsal_within_a_second(call: Calle
         other.execute("BEGIN")
         other.execute("SELECT * FROM items")
         done = call("rehearse", code=6)
-    assert "001_color.py: others were in its way" in done.stderr
+    assert "001_color.py: others were in its way for 0 s" in done.stderr
 
 
 def test_rows_that_others_write_meanwhile_are_no_differences(call: Caller) -> None:
