@@ -43,8 +43,8 @@ class Run:
 
     `rows_written` is the number of rows inserted, updated and deleted, including rows of the history table.
     `bytes_written` is the number of bytes written to the -wal file or the server's log, which has those of others too.
-    `disk_needed` is `bytes_written` plus the growth of the database, in bytes. `failure` is the error that the
-    migration raised, or None; of one that failed in a transaction, only the time is known. `rewritten` has the tables that the
+    `disk_needed` is `bytes_written` plus the growth of the database, in bytes. `failure` is the error that was raised,
+    or None; of a migration that failed in a transaction, only the time is known. `rewritten` has the tables that the
     server wrote anew; on SQLite it is empty.
     """
 
