@@ -134,7 +134,9 @@ def _rewritten(run: Run) -> Iterator[str]:
 
 
 def _figures(run: Run) -> str:
-    cost = f"{run.seconds * 1000:.1f} ms, {_megabytes(run.bytes_written)} written"
+    cost = f"{run.seconds * 1000:.1f} ms"
+    if run.failure is None or run.bytes_written:
+        cost += f", {_megabytes(run.bytes_written)} written"
     if run.failure is not None:
         return f"{cost}; failed: {' '.join(run.failure.split())}"
     return f"{cost}, {_megabytes(run.disk_needed)} of disk needed"

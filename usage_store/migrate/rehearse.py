@@ -42,9 +42,10 @@ class Run:
     """One run of a migration on the copy, in one direction.
 
     `rows_written` is the number of rows inserted, updated and deleted, including rows of the history table.
-    `bytes_written` is the number of bytes written to the -wal file, or to the log of the server, where those of other
-    users count too. `disk_needed` is `bytes_written` plus the growth of the database, in bytes. `failure` is the error
-    that the migration raised, or None. `rewritten` has the tables that the server wrote anew; on SQLite it is empty.
+    `bytes_written` is the number of bytes written to the -wal file or the server's log, which has those of others too.
+    `disk_needed` is `bytes_written` plus the growth of the database, in bytes. `failure` is the error that was raised,
+    or None; of a migration that failed in a transaction, only the time is known. `rewritten` has the tables that the
+    server wrote anew; on SQLite it is empty.
     """
 
     seconds: float
@@ -243,9 +244,9 @@ class _Stage:
             if isinstance(error, MigrationLocked) and self.place != "copy":
                 raise  # others were in the way, so it tells nothing about the migration
             seconds, failure = time.perf_counter() - started, str(error)
+            if self.place == "transaction":  # which the migration may have ended, so nothing more can be read in it
+                return Run(seconds, (), 0, 0, 0, failure)
         cost = self.meter.read()
-        if failure is not None and self.place == "transaction":
-            return Run(seconds, (), *cost, failure)  # it may have ended the transaction, and the states with it
         self.state = self._read_state()
         rows, anew = self.state.rows, self.meter.rewrites()
         rewritten = tuple(Rewritten(table, rows[table][0], anew[table]) for table in anew if table in rows)

@@ -93,9 +93,3 @@ def test_backup_and_restore_name_the_commands_of_the_server(call: Caller) -> Non
     call()
     assert "made by its own program: pg_dump -Fc --schema=" in call("backup", code=2).stderr
     assert "restored by its own program: pg_restore --clean" in call("restore", "x.dump", code=2).stderr
-
-
-def test_a_rehearsal_names_the_commands_for_a_copy(call: Caller) -> None:
-    assert "needs a copy that you make: load the file of pg_dump -Fc" in call("rehearse", code=2).stderr
-    call()
-    assert call("rehearse").stdout == "nothing to rehearse: nothing is pending\n"

@@ -10,10 +10,11 @@ import pytest
 from tests.support.commands import called
 from tests.support.databases import names, raw, rows, script
 from tests.support.migrations import python, sql, write
-from tests.support.postgresql_servers import own_server
+from tests.support.postgresql_servers import new_schema
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
 BASE = """
@@ -52,12 +53,20 @@ class Caller:
 
 
 @pytest.fixture
-def call(any_postgresql_url: str, tmp_path: Path) -> Caller:
+def call(postgresql_url: str, tmp_path: Path) -> Caller:
+    script(postgresql_url, BASE)
+    return Caller(postgresql_url, tmp_path)
+
+
+@pytest.fixture
+def copy() -> Iterator[str]:
+    with new_schema() as url:
+        yield url
+
+
+def test_each_migration_runs_there_and_back_and_nothing_of_it_stays(any_postgresql_url: str, tmp_path: Path) -> None:
     script(any_postgresql_url, BASE)
-    return Caller(any_postgresql_url, tmp_path)
-
-
-def test_each_migration_runs_there_and_back_and_nothing_of_it_stays(call: Caller) -> None:
+    call = Caller(any_postgresql_url, tmp_path)
     before = rows(call.url, "SELECT *, xmin FROM items ORDER BY id")
     result = call.rehearsed(UP_AND_BACK)
     assert (result["ok"], result["place"], result["notice"]) == (True, "transaction", None)
@@ -65,7 +74,7 @@ def test_each_migration_runs_there_and_back_and_nothing_of_it_stays(call: Caller
     assert names(call.url) == {"items", "parts"}
     assert rows(call.url, "SELECT *, xmin FROM items ORDER BY id") == before
     assert rows(call.url, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
-    call("migrate")
+    call()
 
 
 def test_the_lines_name_the_place_the_locks_and_the_tables_that_are_written_anew(call: Caller) -> None:
@@ -152,7 +161,8 @@ def test_a_migration_outside_of_a_transaction_is_named_as_not_rehearsed(call: Ca
     assert [each["version"] for each in result["migrations"]] == [1, 2]
     assert result["notice"].startswith("not rehearsed: 003_index.py, 004_last.py; 003_index.py has atomic = False")
     assert "notice: not rehearsed: 003_index.py" in call("rehearse").stdout
-    call("migrate", "2")
+    (call.folder / "own" / "001_color.py").unlink()
+    (call.folder / "own" / "002_n.py").unlink()
     assert call("rehearse").stdout.startswith("notice: not rehearsed: 003_index.py")
 
 
@@ -162,49 +172,44 @@ def test_a_table_that_others_hold_ends_the_rehearsal_within_a_second(call: Calle
         other.execute("BEGIN")
         other.execute("SELECT * FROM items")
         done = call("rehearse", code=6)
-    assert "001_color.py: others were in its way" in done.stderr
+    assert "001_color.py: others were in its way for 0 s" in done.stderr
 
 
 def test_rows_that_others_write_meanwhile_are_no_differences(call: Caller) -> None:
-    write(call.folder / "other", {"001_x": sql("SELECT 1")})
-    writes = """
-        import os, psycopg
-        with psycopg.connect(os.environ["OTHER"], autocommit=True) as other:
-            other.execute("INSERT INTO items (name) VALUES ('others')")
-            other.execute("DELETE FROM items WHERE id = 2")
+    others = f"""
+        from tests.support.databases import script
+        script({call.url!r}, "INSERT INTO items (name) VALUES ('of another'); DELETE FROM items WHERE id = 2")
         """
-    del writes
-    files = {
-        "001_parts": python(
-            """
-            from tests.support.databases import raw
-            with raw(URL) as other:
-                other.execute("INSERT INTO items (name) VALUES ('of another')")
-                other.execute("DELETE FROM items WHERE id = 2")
-            """.replace("URL", repr(call.url)),
-            "pass",
-        )
-    }
-    assert call.rehearsed(files)["migrations"][0]["up"]["tables"] == []
+    (migration,) = call.rehearsed({"001_parts": python(others, "pass")})["migrations"]
+    assert (migration["up"]["tables"], migration["restored"]) == ([], True)
 
 
-def test_a_rehearsal_waits_for_the_migration_lock(call: Caller) -> None:
-    write(call.folder / "own", {"001_slow": sql("SELECT pg_sleep(0)")})
-    call("migrate")
+def test_a_rehearsal_and_a_migration_wait_for_each_other(call: Caller) -> None:
+    migrating = f"""
+        from tests.support.commands import called
+        done = called("--database", {call.url!r}, "--directory", "own", "--wait", "0", cwd={str(call.folder)!r})
+        assert done.returncode == 6, done
+        """
+    assert call.rehearsed({"001_wait": python(migrating, "pass")})["ok"]
+
+
+def test_a_rehearsal_on_a_copy_runs_all_of_it_there(call: Caller, copy: str) -> None:
+    script(copy, BASE)
+    index = sql("CREATE INDEX CONCURRENTLY by_n ON items (n)", down=("DROP INDEX by_n",), atomic=False)
+    result = call.rehearsed(UP_AND_BACK | {"003_index": index}, "--in", copy)
+    assert (result["ok"], result["place"], result["notice"]) == (True, "given", None)
+    assert [each["restored"] for each in result["migrations"]] == [True, True, True]
+    assert names(call.url) == {"items", "parts"}
+    assert names(copy) > {"items", "parts"}  # the tables of the runner
+
+
+def test_a_copy_with_another_history_is_refused(call: Caller, copy: str) -> None:
     write(call.folder / "own", UP_AND_BACK)
-
-
-def test_a_rehearsal_on_a_copy_runs_all_of_it_there(call: Caller, postgresql_url: str) -> None:
-    del postgresql_url
-    with own_server(18) as server:
-        script(server.url, BASE)
-        copy = f"{server.url}"
-        index = sql("CREATE INDEX CONCURRENTLY by_n ON items (n)", down=("DROP INDEX by_n",), atomic=False)
-        result = call.rehearsed(UP_AND_BACK | {"003_index": index}, "--in", copy)
-        assert (result["ok"], result["place"], result["notice"]) == (True, "given", None)
-        assert [each["restored"] for each in result["migrations"]] == [True, True, True]
-        assert names(call.url) == {"items", "parts"}
-        assert rows(copy, "SELECT count(*) FROM own_migrations") == [(0,)]
+    assert called("--database", copy, "--directory", "own", cwd=call.folder).returncode == 7  # it has no items
+    script(copy, BASE)
+    assert called("--database", copy, "--directory", "own", cwd=call.folder).returncode == 0
+    done = call("rehearse", "--in", copy, code=2)
+    assert "other migrations are applied there; make a new one" in done.stderr
 
 
 def test_the_database_itself_is_no_copy(call: Caller) -> None:

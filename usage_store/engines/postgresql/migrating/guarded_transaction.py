@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     import peewee
 
 GUARD = "usage_store_guard"
-NEVER_COMMITTED = (
-    "usage_store_never_committed"  # a table of a session that can only roll back
-)
+NEVER_COMMITTED = "usage_store_never_committed"  # a table of a session that can only roll back
 LOCK_TIMEOUT = 1000  # milliseconds: the longest time for which a waiting migration makes others wait behind it
 
 _READ_ONLY = "SET default_transaction_read_only = {}"
