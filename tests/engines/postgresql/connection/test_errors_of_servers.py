@@ -113,6 +113,18 @@ def test_commands_end_with_the_exit_code_of_the_error(
             "the role reader lacks a right in the schema public; .*GRANT.*items.*sqlstate 42501",
         ),
         (
+            "reader",
+            "CREATE SCHEMA more",
+            DatabaseUnreadable,
+            "the role reader has no right CREATE on the database; GRANT CREATE ON DATABASE postgres TO reader gives it",
+        ),
+        (
+            "reader",
+            "ALTER TABLE items ADD COLUMN n int",
+            DatabaseUnreadable,
+            r"the role reader does not own what the statement changes; use the role that made it.*sqlstate 42501",
+        ),
+        (
             "postgres",
             LARGE_SORT,
             DatabaseFull,
