@@ -212,6 +212,13 @@ def test_errors_of_an_applications_database_are_the_same(server: Kept, *, newer:
     assert one_line(caught.value)
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_socket_that_is_not_there_is_no_lost_connection(tmp_path: Path, *, newer: bool) -> None:
+    own = peewee.PostgresqlDatabase("app", host=str(tmp_path), prefer_psycopg3=newer)
+    with pytest.raises(DatabaseUnreadable, match="the server cannot be reached"), connected(own):
+        pass
+
+
 @pytest.mark.parametrize("wrong", ["dbname=app password=wrong1", "postgres://me:wrong1@h/app"])
 @pytest.mark.parametrize("newer", [False, True])
 def test_a_password_in_the_name_of_a_database_is_shown_nowhere(

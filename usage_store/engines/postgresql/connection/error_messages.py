@@ -74,6 +74,7 @@ _SAID = {
 }
 _CONNECTING = (
     "connection failed",
+    "connection is bad",
     "connection to server",
     "connection timeout",
     "could not translate host name",
