@@ -94,7 +94,7 @@ class Attempt:
         parts.append("rolled back" if self.atomic else "it ran with atomic = False, so its effects stay")
         parts += self.left
         parts.append(self._done_before(done))
-        if self.direction == "up" and "already exists" in str(first):
+        if self.direction == "up" and "already exists" in str(first).partition("\n")[0]:
             stamp = f"`usage-store migrate stamp {self.migration.version}`"
             parts.append(f"if the database has it since before its first migration, {stamp} records it as applied")
         kind = DiskFailed if self._is_the_disk(first) else MigrationFailed

@@ -36,7 +36,7 @@ NAMES = {
 }
 
 
-@pytest.fixture(params=NAMES.values(), ids=NAMES)
+@pytest.fixture(params=list(NAMES.values()), ids=list(NAMES))
 def named_url(request: pytest.FixtureRequest, postgresql_url: str) -> Iterator[str]:
     """Give the URL of a schema with an unusual name; another one with the same letters in lower case exists."""
     old = schema_of(postgresql_url)

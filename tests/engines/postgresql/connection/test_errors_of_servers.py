@@ -113,6 +113,18 @@ def test_commands_end_with_the_exit_code_of_the_error(
             "the role reader lacks a right in the schema public; .*GRANT.*items.*sqlstate 42501",
         ),
         (
+            "reader",
+            "CREATE SCHEMA more",
+            DatabaseUnreadable,
+            "the role reader has no right CREATE on the database; GRANT CREATE ON DATABASE postgres TO reader gives it",
+        ),
+        (
+            "reader",
+            "ALTER TABLE items ADD COLUMN n int",
+            DatabaseUnreadable,
+            r"the role reader does not own what the statement changes; use the role that made it.*sqlstate 42501",
+        ),
+        (
             "postgres",
             LARGE_SORT,
             DatabaseFull,
@@ -198,6 +210,13 @@ def test_errors_of_an_applications_database_are_the_same(server: Kept, *, newer:
     ):
         pass
     assert one_line(caught.value)
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_socket_that_is_not_there_is_no_lost_connection(tmp_path: Path, *, newer: bool) -> None:
+    own = peewee.PostgresqlDatabase("app", host=str(tmp_path), prefer_psycopg3=newer)
+    with pytest.raises(DatabaseUnreadable, match="the server cannot be reached"), connected(own):
+        pass
 
 
 @pytest.mark.parametrize("wrong", ["dbname=app password=wrong1", "postgres://me:wrong1@h/app"])

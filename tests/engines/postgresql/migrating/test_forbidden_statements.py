@@ -94,6 +94,16 @@ def settings(database: peewee.Database) -> list[tuple[str, str]]:
             "a % in SQL must be written %%, because the driver takes a single % for the place of a parameter",
             3,
         ),
+        (
+            'db.execute_sql("INSERT INTO first VALUES (?)", (1,))',
+            "the place of a parameter is written %s in SQL for PostgreSQL, not ?",
+            3,
+        ),
+        (
+            'db.execute_sql("VACUUM first")',
+            "VACUUM cannot run inside a transaction block; a migration with atomic = False runs in no transaction",
+            3,
+        ),
         ('db.execute_sql("DELETE FROM app_migrations")', f"app_migrations {OWN}", 3),
         ('db.execute_sql("ALTER TABLE app_migrations ADD COLUMN more text")', f"app_migrations {OWN}", 3),
         ('db.execute_sql("TRUNCATE app_migrations_log")', f"app_migrations_log {OWN}", 3),
@@ -114,6 +124,7 @@ def test_it_is_refused_with_file_and_line_and_nothing_stays(
         f"002_bad.py, line {line}: {reason};" if line else f"002_bad.py: GuardTripped: {reason};"
     )
     assert error.line == line
+    assert "usage-store migrate stamp" not in str(error)
 
 
 @pytest.mark.parametrize("body", ["db.commit()", "db.rollback()", "db.connection().rollback()"])
@@ -174,3 +185,10 @@ def test_it_is_refused_with_the_older_driver_too_and_the_next_run_works(
     assert reason in str(refused(runs, database, f"{MAKE}db.execute_sql({statement!r})"))
     runner = runs(database, _001_first=FIRST, _002_bad=python(MAKE))
     assert [step.migration.version for step in runner.migrate()] == [2]
+
+
+def test_a_question_mark_for_a_parameter_is_named_with_the_older_driver_too(
+    database_of_psycopg2: peewee.Database, runs: Runs
+) -> None:
+    body = 'db.execute_sql("INSERT INTO first VALUES (?)", (1,))'
+    assert "written %s in SQL for PostgreSQL, not ?" in str(refused(runs, database_of_psycopg2, body))

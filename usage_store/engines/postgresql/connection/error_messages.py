@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import peewee
 
 from usage_store.engines.interface.paths_and_urls import redact
+from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.errors import (
@@ -75,6 +76,7 @@ _SAID = {
 }
 _CONNECTING = (
     "connection failed",
+    "connection is bad",
     "connection to server",
     "connection timeout",
     "could not translate host name",
@@ -148,7 +150,7 @@ def is_locked(error: BaseException) -> bool:
 def _translate(error: Exception, name: str, then: str) -> DatabaseError | None:
     state = sqlstate(error) or ""
     if state == _RIGHT:
-        return _made(DatabaseUnreadable, name, _without_right(name), error, state)
+        return _made(DatabaseUnreadable, name, _without_right(name, _line(error)), error, state)
     known = _meaning(state)
     if not state and _is_of_the_connection(error):
         if _line(error).startswith(_CONNECTING):
@@ -184,13 +186,25 @@ def _meaning(state: str) -> tuple[type[DatabaseError], str] | None:
     return next((known for code, known in _KINDS.items() if state.startswith(code)), None) if state else None
 
 
-def _without_right(name: str) -> str:
-    schema = parse_qs(urlsplit(name).query).get("schema", ["public"])[0]
-    role = _role(name)
+def _without_right(name: str, said: str) -> str:
+    """Return what the role lacks. The text of the server is read for the hint alone, as in `_SAID`."""
+    place = urlsplit(name)
+    role, shown = _role(name), _quoted(_role(name).strip()) or "ROLE"
+    if said.startswith("must be owner"):
+        return f"the role{role} does not own what the statement changes; use the role that made it, or a member of that"
+    if " for database " in said:
+        grant = f"GRANT CREATE ON DATABASE {_quoted(unquote(place.path[1:]))} TO {shown}"
+        return f"the role{role} has no right CREATE on the database; {grant} gives it"
+    schema = parse_qs(place.query).get("schema", ["public"])[0]
     return (
         f"the role{role} lacks a right in the schema {schema}; an owner gives it, such as GRANT USAGE ON SCHEMA "
-        f"{schema} TO{role or ' ROLE'}, and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema}"
+        f"{_quoted(schema)} TO {shown}, and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {_quoted(schema)}"
     )
+
+
+def _quoted(name: str) -> str:
+    """Return a name as SQL has it: in double quotes if it needs them."""
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*|", name) else quoted(name)
 
 
 def _role(name: str) -> str:

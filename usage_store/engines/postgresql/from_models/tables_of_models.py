@@ -66,7 +66,8 @@ def wanted_tables(database: peewee.PostgresqlDatabase, models: Sequence[type[pee
 
 def _made(database: peewee.PostgresqlDatabase, schema: str, model: type[peewee.Model]) -> Iterator[str]:
     """Make the table of a model and what belongs to it, and yield the statements."""
-    manager: Any = type(getattr(model, "_schema"))(model, database)  # noqa: B009  not in the stubs; a model may have its own class
+    made: Any = model
+    manager: Any = type(made._schema)(model, database)  # noqa: SLF001  a model may have a class of its own
     sequences = [field for field in model._meta.sorted_fields if field.sequence]
     contexts = [
         *(manager._create_sequence(field) for field in sequences),  # noqa: SLF001  nothing public gives the SQL

@@ -37,7 +37,10 @@ _IMMEDIATE = (
     "transaction: name the constraints that you mean"
 )
 _PERCENT = "a % in SQL must be written %%, because the driver takes a single % for the place of a parameter"
-_UNIQUE, _READ_ONLY, _FAILED, _IN_A_BLOCK = "23505", "25006", "25P02", "2D000"
+_QUESTION = "the place of a parameter is written %s in SQL for PostgreSQL, not ?"
+_OUTSIDE = "{}; a migration with atomic = False runs in no transaction"
+_UNIQUE, _READ_ONLY, _FAILED, _IN_A_BLOCK, _IN_A_TRANSACTION = "23505", "25006", "25P02", "2D000", "25001"
+_SYNTAX = "42601"
 
 
 class Guard:
@@ -113,12 +116,16 @@ class Guard:
             reason = _IMMEDIATE if kinds.names(sql, "CONSTRAINTS") else _ENDS.format(word)
         elif state == _IN_A_BLOCK:
             reason = _ENDS.format("COMMIT or ROLLBACK")
+        elif state == _IN_A_TRANSACTION:
+            reason = _OUTSIDE.format(str(error).partition("\n")[0])
         elif state == _READ_ONLY:
             reason = ROLLED_BACK
         elif state == _FAILED and self.failed is not None:
             reason = self.went_on()
         elif state is None and sql and kinds.has_lone_percent(sql) and not isinstance(error, GuardTripped):
             reason = _PERCENT
+        elif state in (None, _SYNTAX) and kinds.has_question_mark(sql) and not isinstance(error, GuardTripped):
+            reason = _QUESTION
         self.refused = self.refused or reason
         if self.failed is None and state is not None and sql:
             self.failed, self._failed_sql = error, " ".join(sql.split())

@@ -20,6 +20,7 @@ _ADDS = re.compile(r"\s*(CREATE\s+(TABLE|(UNIQUE\s+)?INDEX|SEQUENCE|TYPE|DOMAIN)
 _CREATES_TABLE = re.compile(r'\s*CREATE\s+TABLE\s+(?!IF\b)((?:"[^"]+"|[\w.$])+)', _I)
 _RUNS_OTHERS = re.compile(r"\b(SELECT|WITH|EXECUTE|CALL|PARTITION|INHERITS)\b|;\s*\S", _I)
 _MAY_LOSE = re.compile(r"\b(DROP|TRUNCATE)\b", _I)
+_QUESTION_MARK = re.compile(r"[(,=<>]\s*\?\s*(?:[,);]|$)", re.MULTILINE)
 _LONE_PERCENT = re.compile(r"(?<!%)(?:%%)*%(?![%s(])")
 
 
@@ -88,6 +89,11 @@ def names(sql: str, name: str) -> bool:
 def has_lone_percent(sql: str) -> bool:
     """Return whether a text has a `%` that the drivers take for a placeholder."""
     return _LONE_PERCENT.search(sql) is not None
+
+
+def has_question_mark(sql: str) -> bool:
+    """Return whether a text has a `?` where SQLite takes a parameter, and no place for one that the drivers know."""
+    return "%" not in sql and _QUESTION_MARK.search(sql) is not None
 
 
 _TARGETS = re.compile(
