@@ -71,7 +71,7 @@ def test_a_migration_that_writes_where_it_should_only_speak_is_refused(path: Tar
     before = dump(path)
     database = open_database(path, readonly=True)
     try:
-        with pytest.raises(errors.UsageStoreError, match="read.?only"):
+        with pytest.raises(errors.UsageStoreError, match=r"read.?only"):
             MigrationRunner(database, directory).status(notices=True)
     finally:
         database.close()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from _pytest.mark import ParameterSet
 
-    Place = Path | Url
+    Place = Path | "Url"
 
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"

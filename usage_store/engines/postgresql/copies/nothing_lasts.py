@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # A deferred rule is checked at COMMIT. These two rows break it, so that a COMMIT fails and undoes everything.
 _GUARD = (
-    f"CREATE TEMPORARY TABLE {GUARD_OF_COPIES} (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) "
+    f"CREATE TEMPORARY TABLE {GUARD_OF_COPIES} (n int UNIQUE DEFERRABLE INITIALLY DEFERRED) "  # noqa: S608
     f"ON COMMIT DROP; INSERT INTO {GUARD_OF_COPIES} VALUES (1), (1)"
 )
 _STATEMENT = "usage_store_statement"
