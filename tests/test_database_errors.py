@@ -280,7 +280,7 @@ def test_what_validate_finds_wrong_with_the_file_is_of_the_database(used: Path) 
 
 
 def lock_held(runner: MigrationRunner) -> None:
-    with raw(runner.database.database) as other:
+    with raw(Path(runner.database.database)) as other:
         other.execute("BEGIN IMMEDIATE")
         runner.migrate()
 

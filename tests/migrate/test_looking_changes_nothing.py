@@ -17,8 +17,6 @@ from usage_store.migrate import MigrationRunner
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import peewee
-
     from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
@@ -111,7 +109,7 @@ def test_what_a_dead_writer_left_in_its_wal_is_seen_and_kept(path: Path, directo
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{dead}{suffix}")
     before = dump(path)
-    database: peewee.SqliteDatabase = open_database(dead, readonly=True)
+    database = open_database(dead, readonly=True)
     assert MigrationRunner(database, directory).validate().ok
     assert database.execute_sql("SELECT title FROM parent").fetchone() == ("in the WAL",)
     database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import peewee
@@ -95,7 +96,7 @@ def test_the_usage_tables_come_and_go_without_a_trace_on_a_host_with_events(tmp_
 def test_data_that_a_migration_moves_there_and_back_is_restored_exactly(usage_database: peewee.Database) -> None:
     seed_usage(usage_database, snapshots=300)
     assert isinstance(usage_database, peewee.SqliteDatabase)
-    with raw(usage_database.database) as other:
+    with raw(Path(usage_database.database)) as other:
         other.execute("CREATE TABLE host_notes (note TEXT)")
         other.execute("INSERT INTO host_notes VALUES ('mine')")
     here = write(

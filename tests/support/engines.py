@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from _pytest.mark import ParameterSet
 
-    Place = Path | "Url"
-
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
@@ -34,6 +32,9 @@ class Url(str):
 
     __slots__ = ("parent",)
     parent: Path
+
+
+Place = Path | Url
 
 
 def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:

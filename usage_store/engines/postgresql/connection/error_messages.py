@@ -120,10 +120,9 @@ def raise_of_a_statement(error: Exception, name: str, *, readonly: bool = False,
 
 def raise_for(error: Exception, database: peewee.PostgresqlDatabase) -> NoReturn:
     """Raise for what a statement on a database raised, in the words that fit how the database was opened."""
-    ours = hasattr(database, "readonly")
-    raise_of_a_statement(
-        error, name_of(database), readonly=ours and bool(database.readonly), then=AGAIN if ours else _CLOSE
-    )
+    readonly: bool | None = getattr(database, "readonly", None)  # only those that this package opens have it
+    then = _CLOSE if readonly is None else AGAIN
+    raise_of_a_statement(error, name_of(database), readonly=bool(readonly), then=then)
 
 
 def raise_of_connecting(error: Exception, name: str) -> NoReturn:
