@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import peewee
 import pytest
@@ -20,9 +19,6 @@ from usage_store.errors import ConfigurationError, MissingMigration, NotEnoughDi
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.rehearse import Rehearsal, rehearse
 from usage_store.testing import seed_usage
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.only_on("sqlite", "rehearsals")
 
