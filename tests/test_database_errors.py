@@ -40,7 +40,7 @@ MODELS: dict[str, Callable[[], object]] = {
 }
 OPENED: dict[str, Callable[[Target], Any]] = {
     "a path": str,
-    "an object": lambda path: with_short_waits(path),
+    "an object": lambda path: with_short_waits(path),  # noqa: PLW0108  it is defined below
 }
 
 
@@ -222,7 +222,7 @@ def test_what_reads_many_snapshots_of_a_damaged_file_raises_corrupt_database(use
 def test_an_error_that_is_not_the_database_s_stays_peewee_s(used: Target) -> None:
     with closing(bound_to(used, "a path")) as database:
         kind = peewee.ProgrammingError if isinstance(used, str) else peewee.OperationalError
-        with pytest.raises(kind, match="no such table|does not exist") as caught:
+        with pytest.raises(kind, match=r"no such table|does not exist") as caught:
             database.execute_sql("SELECT * FROM nowhere")
         assert type(caught.value) is kind
         with pytest.raises(peewee.IntegrityError):
@@ -280,7 +280,7 @@ def test_what_validate_finds_wrong_with_the_file_is_of_the_database(used: Path) 
 
 
 def lock_held(runner: MigrationRunner) -> None:
-    with raw(runner.database.database) as other:
+    with raw(Path(runner.database.database)) as other:
         other.execute("BEGIN IMMEDIATE")
         runner.migrate()
 

@@ -17,8 +17,6 @@ from usage_store.migrate import MigrationRunner
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import peewee
-
     from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
@@ -71,7 +69,7 @@ def test_a_migration_that_writes_where_it_should_only_speak_is_refused(path: Tar
     before = dump(path)
     database = open_database(path, readonly=True)
     try:
-        with pytest.raises(errors.UsageStoreError, match="read.?only"):
+        with pytest.raises(errors.UsageStoreError, match=r"read.?only"):
             MigrationRunner(database, directory).status(notices=True)
     finally:
         database.close()
@@ -111,7 +109,7 @@ def test_what_a_dead_writer_left_in_its_wal_is_seen_and_kept(path: Path, directo
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{dead}{suffix}")
     before = dump(path)
-    database: peewee.SqliteDatabase = open_database(dead, readonly=True)
+    database = open_database(dead, readonly=True)
     assert MigrationRunner(database, directory).validate().ok
     assert database.execute_sql("SELECT title FROM parent").fetchone() == ("in the WAL",)
     database.close()

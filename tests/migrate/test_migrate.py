@@ -210,7 +210,7 @@ def test_playhouse_operations_work(path: Target, directory: Path) -> None:
     assert rows(path, "SELECT * FROM one") == [(1, "a", 3), (2, "b", 3)]
     assert rows(path, "SELECT * FROM three") == [(7,)]
     assert rows(path, "SELECT count(*) FROM second") == [(0,)]
-    with pytest.raises(Exception, match="(?i)not.null"):
+    with pytest.raises(Exception, match=r"(?i)not.null"):
         script(path, "INSERT INTO one VALUES (3, NULL, 3)")
 
 

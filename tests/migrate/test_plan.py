@@ -166,6 +166,7 @@ def test_a_broken_file_or_history_is_refused_as_by_the_run(path: Target, directo
         planned(path, directory, 0)
 
 
+@pytest.mark.only_on("sqlite", "migrations of the usage tables")
 def test_the_usage_tables_plan_says_what_their_migrations_do(usage_database: peewee.Database) -> None:
     runner = MigrationRunner(usage_database)
     follow, compact, tables = runner.plan(0)

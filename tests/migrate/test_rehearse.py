@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import peewee
 import pytest
@@ -19,9 +19,6 @@ from usage_store.errors import ConfigurationError, MissingMigration, NotEnoughDi
 from usage_store.migrate import MigrationRunner
 from usage_store.migrate.rehearse import Rehearsal, rehearse
 from usage_store.testing import seed_usage
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.only_on("sqlite", "rehearsals")
 
@@ -95,7 +92,7 @@ def test_the_usage_tables_come_and_go_without_a_trace_on_a_host_with_events(tmp_
 def test_data_that_a_migration_moves_there_and_back_is_restored_exactly(usage_database: peewee.Database) -> None:
     seed_usage(usage_database, snapshots=300)
     assert isinstance(usage_database, peewee.SqliteDatabase)
-    with raw(usage_database.database) as other:
+    with raw(Path(usage_database.database)) as other:
         other.execute("CREATE TABLE host_notes (note TEXT)")
         other.execute("INSERT INTO host_notes VALUES ('mine')")
     here = write(

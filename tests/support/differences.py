@@ -37,6 +37,7 @@ DIFFERENCES = {
     "classes of databases": Difference("Peewee's classes for SQLite", "Peewee's classes for the two drivers"),
     "locks": Difference("one lock for the whole file", "a lock for each row and each table"),
     "rehearsals": Difference("on a copy of the file", "none; the command names what makes a copy"),
+    "migrations of the usage tables": Difference("make blocks of compacted rows", "make notes of sessions that ended"),
     "files": Difference("a database is a file with a path and permissions", "a database is a schema on a server"),
     "steps of maintenance": Difference("each engine has its own", "each engine has its own"),
 }

@@ -1,7 +1,7 @@
 """Say on which engines a test runs.
 
 A test that asks for `store_target` or `usage_database` runs on SQLite and on the newest PostgreSQL server. In a folder
-of one engine, or with the marker `only_on`, it runs on that engine. With the marker `each_server`, it runs on the
+of one engine, in one of `ON_FILES`, or with the marker `only_on`, it runs on that engine. With the marker `each_server`, it runs on the
 older PostgreSQL servers too, marked long.
 """
 
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
     from _pytest.mark import ParameterSet
 
-    Place = Path | Url
-
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
-CONVERTED: tuple[str, ...] = ("models/",)  # files and folders whose tests of `usage_database` run on both engines
+# Folders whose tests, as they are written, know SQLite only: its statements, its files, its steps of maintenance.
+ON_FILES = ("migrate/files/", "migrate/record/", "maintenance/", "docs/", "testing/")
 
 
 class Url(str):
@@ -34,6 +33,9 @@ class Url(str):
 
     __slots__ = ("parent",)
     parent: Path
+
+
+Place = Path | Url
 
 
 def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
@@ -46,9 +48,8 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     for engine in ("sqlite", "postgresql"):
         if engine in path.relative_to(TESTS).parts:
             only = engine
-    if "usage_database" in metafunc.fixturenames and only is None:
-        inside = path.relative_to(TESTS).as_posix()
-        only = None if inside.startswith(CONVERTED) else SQLITE
+    if path.relative_to(TESTS).as_posix().startswith(ON_FILES):
+        only = SQLITE
     chosen: list[str | ParameterSet] = [each for each in (SQLITE, *NEW) if only is None or each.startswith(only)]
     if any(metafunc.definition.iter_markers("each_server")) and only != SQLITE:
         chosen += [pytest.param(each, marks=pytest.mark.long) for each in OLDER]
