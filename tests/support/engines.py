@@ -1,8 +1,8 @@
 """Say on which engines a test runs.
 
 A test that asks for `store_target` or `usage_database` runs on SQLite and on the newest PostgreSQL server. In a folder
-of one engine, in one of `ON_FILES`, or with the marker `only_on`, it runs on that engine. With the marker `each_server`, it runs on the
-older PostgreSQL servers too, marked long.
+of one engine, in one of `ON_FILES`, or with the marker `only_on`, it runs on that engine. With the marker
+`each_server`, it runs on the older PostgreSQL servers too, marked long.
 """
 
 from __future__ import annotations
