@@ -56,7 +56,7 @@ OBJECTS = [
     pytest_plugin,
 ]
 YOURS = {"check", "down", "notices", "up", "usage_json"}  # what the reader writes, and a function of SQL
-CALL = re.compile(r"(?<![\w-])usage-store(?![\w-])([^;|&<>()#\n]*)")
+CALL = re.compile(r"(?<![\w-])usage-store(?![\w\[-])([^;|&<>()#\n]*)")
 PLACEHOLDERS = {"RUNNER": "playhouse", "SOURCE": "playhouse", "OCTAL": "600", "COMMAND": "", "...": ""}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+SERVER = "DATABASE_URL"  # where examples for PostgreSQL find their database
 PYTEST = "python -m pytest -q -p no:cacheprovider -p usage_store.pytest_plugin"
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")]
@@ -27,7 +29,8 @@ def session(tmp_path: Path) -> Callable[[], Session]:
     def start() -> Session:
         folder = tmp_path / f"folder{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
-        return Session(folder, tmp_path, environment)
+        server = {name: os.environ[name] for name in (SERVER,) if name in os.environ}
+        return Session(folder, tmp_path, {**environment, **server})
 
     return start
 
@@ -54,8 +57,13 @@ def run_page(blocks: Sequence[Block], session: Callable[[], Session]) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "README.md"])
-def test_a_page_prints_what_its_examples_print(page: str, session: Callable[[], Session]) -> None:
-    run_page(blocks_of(page), session)
+def test_a_page_prints_what_its_examples_print(
+    page: str, session: Callable[[], Session], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = blocks_of(page)
+    if any(SERVER in block.text for block in blocks):
+        monkeypatch.setenv(SERVER, request.getfixturevalue("postgresql_url"))
+    run_page(blocks, session)
 
 
 RIGHT = """
