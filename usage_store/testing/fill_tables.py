@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     import peewee
 
-_COMPUTED = ("usage_snapshot_blocks", "usage_store_state")  # the package makes these rows from those of other tables
+# The package makes the rows of these tables from those of other tables.
+_COMPUTED = ("usage_sessions_ended", "usage_snapshot_blocks", "usage_store_state")
 
 
 def fill(
