@@ -143,7 +143,7 @@ def test_max_bytes_limits_the_size_and_a_larger_limit_deletes_nothing(tmp_path: 
         (("--budget", "-1"), "budget: -1.0 is not allowed"),
         (("--compact-after-days", "nan"), "compact_after_days: nan is not allowed"),
         (("--keep",), "--keep is not an option of `python -m usage_store.maintain`"),
-        (("--database", "postgresql://me:secret@host/db"), "postgresql://me:***@host/db"),
+        (("--database", "mysql://me:secret@host/db"), "mysql://me:***@host/db"),
         (("postgresql://me:secret@host/db",), "postgresql://me:***@host/db"),
         (("--max-bytes", "postgresql://me:secret@host/db"), "postgresql://me:***@host/db"),
         (("--database", ""), "empty string"),
@@ -171,10 +171,10 @@ def test_a_file_that_is_no_database_exits_with_8(tmp_path: Path) -> None:
 
 
 def test_no_password_is_shown_to_programs_either(tmp_path: Path) -> None:
-    result = maintain_command("--json", USAGE_STORE_DATABASE="postgresql://me:secret@host/db", cwd=tmp_path)
+    result = maintain_command("--json", USAGE_STORE_DATABASE="mysql://me:secret@host/db", cwd=tmp_path)
     assert result.returncode == json.loads(result.stdout)["exit_code"] == 2
     assert "secret" not in result.stdout + result.stderr
-    assert "postgresql://me:***@host/db" in result.stdout
+    assert "mysql://me:***@host/db" in result.stdout
 
 
 @needs_setpriv

@@ -192,6 +192,8 @@ class OurServer(peewee.PostgresqlDatabase):
 class _CloseAtEndOfThread:
     """Closes the connection of the thread that makes this object, when that thread ends and Python frees its locals."""
 
+    _process: int | None = None  # until `__init__` has ended, which a signal handler may interrupt
+
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._process = os.getpid()
