@@ -135,7 +135,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: dict[str, Path]) ->
         names = set(archive.namelist())
     inside = {name for name in names if name.startswith("usage_store/")}
     migrations = {f"usage_store/{name}" for name in _sources(built, "migrations")}
-    data = {"usage_store/py.typed", "usage_store/migrations/_schemas.sqlite.json"}
+    schemas = {f"usage_store/migrations/_schemas.{engine}.json" for engine in ("postgresql", "sqlite")}
+    data = {"usage_store/py.typed", *schemas}
     assert inside == _sources(built, "usage_store") | migrations | data
     assert "usage_store/migrations/001_add_usage_tracking_tables.py" in inside
     (about,) = {name.split("/")[0] for name in names - inside}
