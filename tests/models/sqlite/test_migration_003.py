@@ -92,7 +92,7 @@ def test_a_version_without_003_rolls_it_back_from_the_log(path: Path, tmp_path: 
 
 
 def test_migration_003_imports_nothing_from_the_package() -> None:
-    source = next((ROOT / "migrations").glob("003_*.py")).read_text(encoding="utf-8")
+    source = next((ROOT / "migrations").glob("003_follow_events_and_references.py")).read_text(encoding="utf-8")
     assert "usage_store" in source
     assert "import usage_store" not in source
     assert "from usage_store" not in source
