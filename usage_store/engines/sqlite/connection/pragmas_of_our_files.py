@@ -210,6 +210,8 @@ class _CloseAtEndOfThread:
     with the lock of a transaction that the thread left open, and from Python 3.13 on, sqlite3 then warns.
     """
 
+    _owner: tuple[int, int] | None = None  # until `__init__` has ended, which a signal handler may interrupt
+
     def __init__(self, database: SqliteFile) -> None:
         self._database = ref(database)
         self._connection: FileConnection = database._state.conn  # noqa: SLF001  peewee has no public way
