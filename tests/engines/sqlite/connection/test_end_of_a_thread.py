@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 from tests.support.databases import raw
 from tests.support.programs import forked
 from usage_store import UsageSession, init_database, register_session
+from usage_store.engines.sqlite.connection.pragmas_of_our_files import _CloseAtEndOfThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 pytestmark = [
     pytest.mark.quick,
@@ -89,3 +92,23 @@ def test_a_child_does_not_close_the_connections_of_its_parents_threads(path: Pat
     end.set()
     thread.join()
     assert sorted(each.session_id for each in UsageSession.select()) == ["after", "before"]
+
+
+def test_an_interrupt_while_a_thread_connects_is_the_only_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", others.append)
+    database = init_database(path)
+
+    def interrupt(frame: FrameType, _event: str, _argument: object) -> None:
+        if frame.f_code is _CloseAtEndOfThread.__init__.__code__:
+            raise KeyboardInterrupt
+
+    tracing = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            database.connect()
+    finally:
+        sys.settrace(tracing)
+    gc.collect()
+    assert others == []
