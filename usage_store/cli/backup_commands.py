@@ -73,7 +73,10 @@ def _copied() -> Callable[[int, int], None]:
 
 
 def rehearse(arguments: argparse.Namespace) -> Outcome:
-    """Rehearse the pending migrations. The exit code is 7 if one fails, 4 if a `down` does not restore everything."""
+    """Rehearse the pending migrations.
+
+    The exit code is 7 if one fails, 4 if a `down` does not restore everything, and 1 if one cannot be rehearsed.
+    """
     with opened(arguments, readonly=True) as runner, ExitStack() as stack:
         copy = None
         if arguments.copy is not None:
@@ -81,8 +84,15 @@ def rehearse(arguments: argparse.Namespace) -> Outcome:
             stack.enter_context(closing(copy))
         rehearsal = rehearsals.rehearse(runner, arguments.target, copy=copy, on_progress=_copied())
         where = name_of(runner.database if copy is None else copy)
-    code = MigrationFailed.exit_code if rehearsal.failures else 0 if rehearsal.ok else SchemaDrift.exit_code
-    return Outcome(code, list(_lines(rehearsal, where)), _data(rehearsal))
+    return Outcome(_code(rehearsal), list(_lines(rehearsal, where)), _data(rehearsal))
+
+
+def _code(rehearsal: Rehearsal) -> int:
+    if rehearsal.failures:
+        return MigrationFailed.exit_code
+    if not rehearsal.ok:
+        return SchemaDrift.exit_code
+    return 1 if rehearsal.left_out else 0
 
 
 def _data(rehearsal: Rehearsal) -> dict[str, Any]:
@@ -93,7 +103,8 @@ def _data(rehearsal: Rehearsal) -> dict[str, Any]:
         result = {"restored": each.restored, "differences": list(each.differences)}
         migrations.append({**named, "up": asdict(each.up), "down": down, **result})
     whole = {"ok": rehearsal.ok, "database_bytes": rehearsal.database_bytes, "notice": rehearsal.notice}
-    return {**whole, "place": rehearsal.place, "migrations": migrations}
+    left_out = [each.version for each in rehearsal.left_out]
+    return {**whole, "place": rehearsal.place, "migrations": migrations, "left_out": left_out}
 
 
 def _lines(rehearsal: Rehearsal, where: str) -> Iterator[str]:

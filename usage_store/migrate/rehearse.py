@@ -79,12 +79,14 @@ class Rehearsal:
 
     If a migration has no `down`, the rollback stops there, and `notice` says so. `place` says where they ran: on a copy
     that was deleted, in the database itself in a transaction that was rolled back, or on the copy that was given.
+    `left_out` are the migrations that cannot run there; `notice` says why.
     """
 
     database_bytes: int
     migrations: tuple[Rehearsed, ...]
     notice: str | None = None
     place: Place = "copy"
+    left_out: tuple[Migration, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -94,7 +96,7 @@ class Rehearsal:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed and each `down` that ran restored everything."""
+        """Whether nothing failed and each `down` that ran restored everything. It says nothing about `left_out`."""
         return not self.failures and all(each.restored is not False for each in self.migrations)
 
 
@@ -116,7 +118,7 @@ def rehearse(
 
     On PostgreSQL, they run in the database itself, on a second connection, in a transaction that is rolled back. The
     tables that they change stay locked for others until the end. A migration with `atomic = False` cannot run in a
-    transaction: the rehearsal stops before it, and `notice` says so. With `copy`, a copy that you have made by pg_dump,
+    transaction: the rehearsal stops before it, and `left_out` and `notice` say so. With `copy`, a copy that you have made by pg_dump,
     all of them run there and are committed.
 
     Raises the first problem of `status()`; NotEnoughDisk if less is free than three times the size of the database (for
@@ -189,16 +191,18 @@ class _Stage:
 
     def perform(self, target: int | None) -> Rehearsal:
         total = self.copies.size(self.runner.database)
-        plan, left_out = self._runnable(_pending(self.runner, target))
+        pending = _pending(self.runner, target)
+        plan, why = self._runnable(pending)
+        left_out = tuple(pending[len(plan) :])
         states, ups = [self.state], list[Run]()
         for migration in plan:
             ups.append(self._step("up", migration.version))
             states.append(self.state)
             if ups[-1].failure is not None:
-                return Rehearsal(total, tuple(_rehearsed(plan, ups, {})), left_out, self.place)
+                return Rehearsal(total, tuple(_rehearsed(plan, ups, {})), why, self.place, left_out)
         downs, notice = self._roll_back(plan, states)
-        notices = "; ".join(line for line in (left_out, notice) if line)
-        return Rehearsal(total, tuple(_rehearsed(plan, ups, downs)), notices or None, self.place)
+        notices = "; ".join(line for line in (why, notice) if line)
+        return Rehearsal(total, tuple(_rehearsed(plan, ups, downs)), notices or None, self.place, left_out)
 
     def _runnable(self, plan: list[Migration]) -> tuple[list[Migration], str | None]:
         """Return the migrations before the first one that cannot run in a transaction, and a line about the others."""

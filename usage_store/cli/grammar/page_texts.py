@@ -110,9 +110,10 @@ PAGES: Mapping[tuple[str, ...], Page] = {
         "Rehearse the pending migrations, all or up to VERSION, and print the time and the disk space that they take, "
         "and whether `down` restores every row. The database is not changed. The Python of the migrations runs on a "
         "copy. On PostgreSQL it runs in the database itself, in a transaction that is rolled back: the tables that it "
-        "changes are locked until the end.",
+        "changes are locked until the end. A migration with `atomic = False` cannot run there, and is left out with "
+        "all after it.",
         "--database usage.db",
-        (3, 4, 5, 7),
+        (1, 3, 4, 5, 7),
     ),
     ("migrate", "create"): Page(
         "Write a new migration into DIR, with the next number, and print its path. DIR must be given by --directory or "
