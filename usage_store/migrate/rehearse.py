@@ -118,8 +118,8 @@ def rehearse(
 
     On PostgreSQL, they run in the database itself, on a second connection, in a transaction that is rolled back. The
     tables that they change stay locked for others until the end. A migration with `atomic = False` cannot run in a
-    transaction: the rehearsal stops before it, and `left_out` and `notice` say so. With `copy`, a copy that you have made by pg_dump,
-    all of them run there and are committed.
+    transaction: the rehearsal stops before it, and `left_out` and `notice` say so. With `copy`, a copy that you have
+    made by pg_dump, all of them run there and are committed.
 
     Raises the first problem of `status()`; NotEnoughDisk if less is free than three times the size of the database (for
     the copy, and for the -wal of a rebuild, which may take twice that size); CorruptDatabase; MigrationLocked if others

@@ -62,11 +62,32 @@ def test_another_history_and_another_schema_do_not_wait(database: peewee.Databas
             pass
 
 
-def test_a_lock_that_a_migration_gave_up_stops_the_run(database: peewee.Database, runs: Runs) -> None:
-    gives_up = sql("SELECT pg_advisory_unlock_all()", down=None)
-    with pytest.raises(DatabaseLocked, match="this session gave up the migration lock"):
-        runs(database, _001_t=gives_up, _002_t=T).migrate()
-    assert not database.table_exists("t")
+GIVES_UP = "DO $$ BEGIN EXECUTE 'SELECT pg_advisory_un' || 'lock_all()'; END $$"
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [("SELECT pg_advisory_unlock_all()", "002_bad.py, line "), (GIVES_UP, "002_bad.py: GuardTripped: ")],
+)
+def test_a_migration_that_gave_up_the_lock_is_not_recorded(
+    database: peewee.Database, runs: Runs, statement: str, place: str, *, atomic: bool
+) -> None:
+    body = f'db.execute_sql("CREATE TABLE u (id integer)")\ndb.execute_sql("{statement}")'
+    bad = python(body, atomic=atomic)
+    with pytest.raises(MigrationFailed, match="the migration gave up an advisory lock that it has not taken") as caught:
+        runs(database, _001_t=T, _002_bad=bad, _003_last=sql("CREATE TABLE last (id integer)")).migrate()
+    assert str(caught.value).startswith(place)
+    assert caught.value.exit_code == 7
+    assert database.table_exists("u") is not atomic
+    assert not database.table_exists("last")
+    assert database.execute_sql("SELECT version FROM app_migrations").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_migration_may_give_up_a_lock_of_its_own(database: peewee.Database, runs: Runs, *, atomic: bool) -> None:
+    own = sql("SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)", down=None, atomic=atomic)
+    assert len(runs(database, _001_own=own, _002_t=T).migrate()) == 2
 
 
 def test_an_open_transaction_of_the_application_is_refused(database: peewee.Database, runs: Runs) -> None:

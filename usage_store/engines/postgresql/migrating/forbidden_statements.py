@@ -19,9 +19,10 @@ from usage_store.engines.postgresql.migrating.watched.own_tables import changed,
 from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
 from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import (
     changed_for_the_session,
+    gave_up,
     outlives,
     put_back,
-    read_settings,
+    read_session,
 )
 from usage_store.errors import GuardTripped
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     import peewee
+
+    from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import Session
 
 ROLLED_BACK = "a statement of the migration rolled back the transaction of the runner"
 _ENDS = "{} inside a migration: the runner commits, together with the history row"
@@ -61,12 +64,12 @@ class Guard:
         self._asking = False
         self._statements: list[str] = []
         self._states: dict[str, tuple[Any, ...]] = {}
-        self._settings: dict[str, str] = {}
+        self._session: Session
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch the connection during the block."""
-        self._settings = read_settings(self._database)
+        self._session = read_session(self._database)
         self._states = read_own(self._database, self._own)
         with seeing(self._database, self._before, self._after):
             try:
@@ -101,6 +104,7 @@ class Guard:
             self._refuse(outlives(" ".join(text.split())))
         if not has_failed(self._database):
             self.failed = None
+            self._check_locks(text)
             with self._unseen():
                 self.losses.after(text)
                 if any(kinds.names(text, name) for name in self._own):
@@ -143,6 +147,13 @@ class Guard:
         if reason is not None:
             self._refuse(reason)
 
+    def _check_locks(self, text: str) -> None:
+        if kinds.gives_up_locks(text):
+            with self._unseen():
+                reason = gave_up(self._session, read_session(self._database))
+            if reason is not None:
+                self._refuse(reason)
+
     def _refuse(self, reason: str) -> None:
         self.refused = self.refused or reason
         raise GuardTripped(reason)
@@ -166,12 +177,11 @@ class Guard:
             return self.went_on()
         if not is_intact(self._database):
             return ROLLED_BACK
-        after = read_settings(self._database)
-        reason = changed_for_the_session(self._settings, after, self._statements)
+        reason = changed_for_the_session(self._session, read_session(self._database), self._statements)
         if reason is not None:
             return reason
         put_back(
-            self._database, self._settings, self._statements, ("lock_timeout",)
+            self._database, self._session.settings, self._statements, ("lock_timeout",)
         )  # first, so that names mean what they meant before
         return self._passed_over() or changed(self._states, read_own(self._database, self._own))
 

@@ -22,6 +22,7 @@ from usage_store.engines.postgresql.migrating.watched.left_invalid import Invali
 from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import reached_from, read_schema
 from usage_store.engines.postgresql.migrating.watched.own_tables import changed, kept, kept_of, read_own
 from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
+from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import gave_up, read_session
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -58,6 +59,7 @@ class OutsideGuard(Guard):
         self._there = read_schema(self._database)
         self._invalid = read_invalid(self._database)
         self._states = kept_of(read_own(self._database, self._own))
+        self._session = read_session(self._database)
         self._wait_for_locks(LOCK_TIMEOUT)
         with seeing(self._database, self._before, self._after):
             try:
@@ -91,6 +93,8 @@ class OutsideGuard(Guard):
                 self._wait_for_locks(LOCK_TIMEOUT)
         if error is None:
             self._tries = 0
+            if not has_failed(self._database):
+                self._check_locks(sql)
             return False
         self._explain(sql, error)
         pause = retry_after(error, self._tries)
@@ -141,7 +145,7 @@ class OutsideGuard(Guard):
         if self.refused is None:
             left = self._left_invalid()
             own = changed(self._states, kept_of(read_own(self._database, self._own)))
-            self.refused = "; ".join(map(str, left)) or own
+            self.refused = "; ".join(map(str, left)) or own or gave_up(self._session, read_session(self._database))
         return self.refused
 
 

@@ -133,6 +133,11 @@ def is_concurrent(sql: str) -> bool:
     return names(sql, "CONCURRENTLY")
 
 
+def gives_up_locks(sql: str) -> bool:
+    """Return whether a text has a function that gives up advisory locks."""
+    return "advisory_unlock" in sql.lower()
+
+
 def reads(sql: str) -> bool:
     """Return whether a statement begins as one that only reads."""
     return re.match(r"\s*(SELECT|SHOW|EXPLAIN|VALUES)\b", sql, _I) is not None

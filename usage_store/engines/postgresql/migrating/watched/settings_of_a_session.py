@@ -1,8 +1,8 @@
-"""Compare settings that a migration may change with those before it, and put them back."""
+"""Compare settings and locks that a migration may change with those before it, and put the settings back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import sets_locally
 
@@ -36,6 +36,27 @@ _SETTINGS = (
     "xmloption",
 )
 _READ = "SELECT " + ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
+_READ_LOCKS = """ARRAY(
+  SELECT format('%%s %%s %%s', classid, objid, objsubid) FROM pg_catalog.pg_locks
+  WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+)"""
+_GAVE_UP = (
+    "the migration gave up an advisory lock that it has not taken: without the lock of the runner, another run could "
+    "start meanwhile; give up only your own, by pg_advisory_unlock(KEY)"
+)
+
+
+class Session(NamedTuple):
+    """The settings of a session that matter to the runner and to the application, and its advisory locks."""
+
+    settings: Mapping[str, str]
+    locks: frozenset[str]
+
+
+def read_session(database: peewee.PostgresqlDatabase) -> Session:
+    """Return the settings and the advisory locks of the session. Reads only."""
+    *values, locks = database.execute_sql(f"{_READ}, {_READ_LOCKS}").fetchone()
+    return Session(dict(zip(_SETTINGS, values, strict=True)), frozenset(locks))
 
 
 def read_settings(database: peewee.PostgresqlDatabase) -> dict[str, str]:
@@ -43,17 +64,20 @@ def read_settings(database: peewee.PostgresqlDatabase) -> dict[str, str]:
     return dict(zip(_SETTINGS, database.execute_sql(_READ).fetchone(), strict=True))
 
 
-def changed_for_the_session(
-    before: Mapping[str, str], after: Mapping[str, str], statements: Collection[str]
-) -> str | None:
-    """Return the reason to refuse a migration that left a setting changed, or None.
+def changed_for_the_session(before: Session, after: Session, statements: Collection[str]) -> str | None:
+    """Return the reason to refuse a migration that left a setting changed or gave up a lock, or None.
 
     A setting that one of the statements says to be LOCAL may differ, because the server puts it back.
     """
-    for name, value in after.items():
-        if before[name] != value and not any(sets_locally(sql, name) for sql in statements):
+    for name, value in after.settings.items():
+        if before.settings[name] != value and not any(sets_locally(sql, name) for sql in statements):
             return outlives(name)
-    return None
+    return gave_up(before, after)
+
+
+def gave_up(before: Session, after: Session) -> str | None:
+    """Return the reason to refuse a migration that gave up an advisory lock of the session, or None."""
+    return None if before.locks <= after.locks else _GAVE_UP
 
 
 def outlives(what: str) -> str:
