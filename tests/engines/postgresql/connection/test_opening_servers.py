@@ -11,8 +11,10 @@ from playhouse.pool import PooledPostgresqlDatabase
 from playhouse.postgres_ext import PooledPsycopg3Database, Psycopg3Database
 
 from tests.support.postgresql_servers import for_drivers, schema_of
+from usage_store import init_database
 from usage_store.engines import connected, engine_of, lent, name_of, open_database
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, ReadOnlyDatabase
+from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +83,22 @@ def test_a_database_in_another_encoding_is_refused(server: Kept) -> None:
     own = OWN["psycopg2"](for_drivers(server.url.replace("/postgres?", "/bytes?")))
     with pytest.raises(ConfigurationError, match="SQL_ASCII"), connected(own):
         pass
+
+
+def test_a_search_path_that_leads_to_the_servers_own_tables_is_refused(server: Kept) -> None:
+    with pytest.raises(ConfigurationError, match="the schema pg_catalog belongs to the server itself"):
+        open_database(f"{server.url}&options=-csearch_path%3Dpg_catalog")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+@pytest.mark.parametrize("newer", [False, True])
+def test_an_own_connection_in_another_encoding_is_refused(postgresql_url: str, encoding: str, *, newer: bool) -> None:
+    own = peewee.PostgresqlDatabase(for_drivers(postgresql_url), prefer_psycopg3=newer, encoding=encoding)
+    message = rf"^postgresql://.*: the client_encoding of the connection is {encoding}, .* the usage tables need UTF8"
+    for call in (init_database, lambda found: MigrationRunner(found, "migrations").migrate()):
+        with pytest.raises(ConfigurationError, match=message):
+            call(own)
+        assert own.is_closed()
 
 
 @pytest.mark.parametrize(("number", "shown"), [(140011, "14.11"), (90624, "9")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -19,12 +20,18 @@ SELECT current_user, current_schema(), current_setting('search_path'),
 
 
 def check_version(database: peewee.PostgresqlDatabase) -> None:
-    """Raise ConfigurationError if the server is older than PostgreSQL 15, or the database is not in UTF8.
+    """Raise ConfigurationError for a server before PostgreSQL 15, and a database or connection that is not in UTF8.
 
-    Asks the server nothing: it tells both when a connection begins.
+    Asks the server nothing: it tells all of this when a connection begins.
     """
     info: Any = database.connection().info
     check_server(info.server_version, info.parameter_status("server_encoding"))
+    encoding = info.parameter_status("client_encoding")
+    if encoding not in (None, "UTF8"):
+        raise ConfigurationError(
+            f"{name_of(database)}: the client_encoding of the connection is {encoding}, which cannot carry every text; "
+            "the usage tables need UTF8: leave out client_encoding, $PGCLIENTENCODING and peewee's `encoding`"
+        )
 
 
 def check_server(version: int, encoding: str | None) -> None:

@@ -14,7 +14,7 @@ from usage_store.engines.postgresql.connection.driver import required_driver
 from usage_store.engines.postgresql.connection.error_messages import AGAIN, LOST, raise_for, raise_of_connecting
 from usage_store.engines.postgresql.connection.forks import GATE, Inherited, watch
 from usage_store.engines.postgresql.connection.names import url_of
-from usage_store.engines.postgresql.connection.read_url import with_defaults
+from usage_store.engines.postgresql.connection.read_url import refuse_schema, with_defaults
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class OurServer(peewee.PostgresqlDatabase):
             )
         if schema is None:
             raise DatabaseUnreadable(f"{self.database}: {no_schema(role, self.schema or path)}")
+        refuse_schema(schema)
 
     def _refuse_settings_behind_a_pooler(self) -> None:
         wanted = "?schema=" if self.schema is not None else "reading only" if self.readonly else None

@@ -83,7 +83,15 @@ def _without_schema(query: list[str]) -> tuple[list[str], str | None]:
         raise _refused("names several schemas; allowed: one")
     if named == [""]:
         raise _refused("schema has no value; name a schema, or leave the parameter out")
+    if named:
+        refuse_schema(named[0])
     return [each for each in query if not each.startswith("schema=") and each], named[0] if named else None
+
+
+def refuse_schema(name: str) -> None:
+    """Raise ConfigurationError for the name of a schema in which the server keeps tables of its own."""
+    if name.startswith("pg_") or name == "information_schema":
+        raise ConfigurationError(f"the schema {name} belongs to the server itself; name one of your own ({_EXAMPLE})")
 
 
 def _check(found: dict[str, Any]) -> None:
