@@ -15,6 +15,7 @@ from tests.support.events import apply, events_table, newest, sessions
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.migrations_folder import usage_tables
 from usage_store.models.postgresql.rows import follow_events
+from usage_store.run_maintenance import maintain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,6 +168,26 @@ def test_parts_of_a_partitioned_table_are_followed_too(host: Any, store: peewee.
     host.execute("TRUNCATE events")
     assert sessions(host) == {}
     assert notices(store) == []
+
+
+@pytest.mark.parametrize(
+    "leaves",
+    ["ALTER TABLE events DETACH PARTITION events_old", "DROP TABLE events_old", "TRUNCATE events_old"],
+)
+def test_sessions_of_a_part_that_leaves_stay_until_they_are_forgotten(
+    host: Any, store: peewee.PostgresqlDatabase, leaves: str
+) -> None:
+    host.execute(events_table(key="", how=" PARTITION BY RANGE (timestamp)") + ";" + PARTS)
+    apply(store, 1, 2, 3)
+    host.execute("INSERT INTO events (session_id, timestamp) VALUES ('a', 1), ('b', 1), ('b', 101)")
+    host.execute("INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp) VALUES ('a', '{}', 1)")
+    host.execute(leaves)
+    assert sessions(host) == {"a": 1, "b": 0}, "the server runs no trigger for such a statement"
+    host.execute("UPDATE usage_sessions SET created_at = 1")
+    host.execute("DELETE FROM events WHERE timestamp = 101")
+    assert sessions(host) == {"a": 1}, "the session had no other event"
+    done = maintain(store, retention_days=1, forget_sessions_after_days=2)
+    assert (done.pruned, done.forgotten, sessions(host)) == (1, 1, {})
 
 
 @pytest.mark.parametrize(
