@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.applications import write
 from tests.support.databases import raw
-from tests.support.postgresql_servers import own_server
+from tests.support.postgresql_servers import own_server, schema_of
 from tests.support.programs import run_python
+from usage_store.engines import schemas_for_tests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,4 +148,31 @@ def test_each_test_has_a_schema_of_its_own_and_nothing_is_left(
     application(tmp_path, database)
     printed = run(tmp_path, USAGE_STORE_TEST_POSTGRES=server_alone)
     assert "5 passed" in printed, printed
+    assert schemas(server_alone) == []
+
+
+KILLED = """
+import os, signal, sys
+from usage_store.engines import schemas_for_tests
+server = sys.argv[1]
+engine = schemas_for_tests(server)
+with engine.new_schema(server), engine.names_for_schemas(server) as name:
+    engine.make_schema(server, name + "_0123456789abcdef")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+NOT_OURS = ("usage_store_test_mine", "usage_store_test_0123456789ab")
+
+
+def test_what_a_killed_run_left_is_dropped_by_the_next_one_and_nothing_else(server_alone: str, tmp_path: Path) -> None:
+    engine = schemas_for_tests(server_alone)
+    with raw(server_alone) as host, engine.new_schema(server_alone) as living:
+        for name in NOT_OURS:
+            host.execute(f"CREATE SCHEMA {name}")
+        run_python("-c", KILLED, server_alone, cwd=tmp_path)
+        kept = {*NOT_OURS, schema_of(living)}
+        assert len(set(schemas(server_alone)) - kept) == 2
+        with engine.new_schema(server_alone) as following:
+            assert set(schemas(server_alone)) == {*kept, schema_of(following)}
+        for name in NOT_OURS:
+            host.execute(f"DROP SCHEMA {name}")
     assert schemas(server_alone) == []

@@ -14,6 +14,9 @@ class SchemasForTests(Protocol):
     def new_schema(self, server: str) -> AbstractContextManager[str]:
         """Make a schema on the server of a URL for the block, give its URL, and drop it with all that is in it."""
 
+    def names_for_schemas(self, server: str) -> AbstractContextManager[str]:
+        """Give the beginning of names for schemas in the block, and drop the schemas with such names after it."""
+
     def make_schema(self, server: str, name: str) -> str:
         """Make a schema on the server of a URL if it is not there, and return its URL."""
 

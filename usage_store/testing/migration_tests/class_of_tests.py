@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -16,7 +15,7 @@ from usage_store.migrate.files.import_by_name import not_ending_the_process
 from usage_store.testing.application import SERVER_OF_TESTS, server_of_tests
 from usage_store.testing.migration_tests.databases.fault import Fault
 from usage_store.testing.migration_tests.databases.only_inside import only_inside
-from usage_store.testing.migration_tests.databases.places import drop_all
+from usage_store.testing.migration_tests.databases.places import with_schemas
 from usage_store.testing.migration_tests.databases.rows_of_a_version import Filling, with_rows
 from usage_store.testing.migration_tests.databases.versions import NotMade, Versions
 from usage_store.testing.migration_tests.databases.what_is_tested import Tested, what_is_tested
@@ -162,8 +161,9 @@ def _versions(request: pytest.FixtureRequest) -> Iterator[Versions]:
     try:
         if _VERSIONS not in node.stash:
             tested = _tested(request.cls, request.config, request.module)
-            tested = tested._replace(schemas=f"usage_store_test_{uuid.uuid4().hex[:8]}_" if tested.server else "")
-            request.config.add_cleanup(partial(drop_all, tested))
+            stack = ExitStack()
+            request.config.add_cleanup(stack.close)
+            tested = stack.enter_context(with_schemas(tested))
             node.stash[_VERSIONS] = Versions(tested, folders.mktemp("versions"))
     except UsageStoreError:
         pytest.skip(_NUMBERS)

@@ -28,6 +28,14 @@ _FIRST = ("type", "sequence", "function", "procedure", "table")  # what is there
 _LATER_BODIES = "SET check_function_bodies = off"  # a function may use tables that are made after it
 _BATCH = 500  # rows in a statement
 _WAIT = 2  # seconds that a schema's end waits for a lock of its test
+_BEGINNING = "usage_store_test_"
+_MARK = "made by a test run of usage-store, which drops it"
+_KEY = "hashtextextended(%s, 0)"
+_LEFT = f"""
+SELECT DISTINCT left(nspname::text, {len(_BEGINNING) + 12}) FROM pg_catalog.pg_namespace
+WHERE nspname ~ '^{_BEGINNING}[0-9a-f]{{12}}(_[0-9a-f]{{16}})?$' AND pg_has_role(nspowner, 'USAGE')
+  AND obj_description(oid, 'pg_namespace') = '{_MARK}'
+"""  # noqa: S608
 _SCHEMAS = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE starts_with(nspname, %s)"
 _END_HOLDERS = """
 SELECT pg_terminate_backend(pid) FROM (
@@ -90,17 +98,34 @@ def new_schema(server: str) -> Iterator[str]:
     A connection that still holds a lock in the schema after the block is ended. Raises what `open_database()` raises,
     and DatabaseUnreadable if the role may not create a schema.
     """
-    name = f"usage_store_test_{uuid.uuid4().hex[:12]}"
-    try:
+    with names_for_schemas(server) as name:
         yield make_schema(server, name)
-    finally:
-        drop_schemas(server, name)
+
+
+@contextmanager
+def names_for_schemas(server: str) -> Iterator[str]:
+    """Give the beginning of names for schemas in the block, and drop the schemas with such names after it.
+
+    First, the schemas of test runs that were killed are dropped. A run that is alive is known by a connection of its
+    own, which holds a lock.
+    """
+    name = f"{_BEGINNING}{uuid.uuid4().hex[:12]}"
+    with _connected(server) as living:
+        living.execute(f"SELECT pg_advisory_lock({_KEY})", (name,))
+        for (left,) in living.execute(_LEFT).fetchall():
+            if living.execute(f"SELECT pg_try_advisory_lock({_KEY})", (left,)).fetchone() == (True,):
+                _drop(living, left)
+                living.execute(f"SELECT pg_advisory_unlock({_KEY})", (left,))
+        try:
+            yield name
+        finally:
+            drop_schemas(server, name)
 
 
 def make_schema(server: str, name: str) -> str:
     """Make a schema on the server of a URL if it is not there, and return its URL."""
     with _connected(server) as connection:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name}")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name}; COMMENT ON SCHEMA {name} IS '{_MARK}'")
     return with_schema(server, name)
 
 
@@ -110,15 +135,19 @@ def drop_schemas(server: str, beginning: str) -> None:
     A connection that still holds a lock in such a schema is ended.
     """
     with _connected(server) as connection:
-        connection.execute(f"SET client_min_messages = error; SET lock_timeout = '{_WAIT}s'")
-        for (name,) in connection.execute(_SCHEMAS, (beginning,)).fetchall():
-            try:
-                connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
-            except driver_errors() as error:
-                if not is_locked(error):
-                    raise
-                connection.execute(_END_HOLDERS, (name,))
-                connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+        _drop(connection, beginning)
+
+
+def _drop(connection: Any, beginning: str) -> None:
+    connection.execute(f"SET client_min_messages = error; SET lock_timeout = '{_WAIT}s'")
+    for (name,) in connection.execute(_SCHEMAS, (beginning,)).fetchall():
+        try:
+            connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+        except driver_errors() as error:
+            if not is_locked(error):
+                raise
+            connection.execute(_END_HOLDERS, (name,))
+            connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
 @contextmanager
@@ -146,7 +175,7 @@ def script_of(url: str) -> Script:
             raise ConfigurationError(f"{found[0]}: an object of this kind cannot be copied into the schema of a test")
         objects = read_objects(database)
         rows = [*_rows(database), *_counters(database)]
-        name = f"usage_store_test_{uuid.uuid4().hex[:12]}"
+        name = f"{_BEGINNING}{uuid.uuid4().hex[:12]}"
         objects = [each._replace(sql=each.sql.replace(SCHEMA, name)) for each in objects]
         with nothing_lasts(database):
             _run(database, f"CREATE SCHEMA {name}; SET LOCAL search_path = {name}; {_LATER_BODIES}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from usage_store.engines import open_database, schemas_for_tests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import peewee
@@ -62,10 +63,17 @@ def content(tested: Tested, path: Path) -> tuple[bytes | str, ...]:
     return engine.content_of(engine.make_schema(tested.server, _schema(tested, path)))
 
 
-def drop_all(tested: Tested) -> None:
-    """Drop the schemas of a run of tests. Files are left to pytest."""
-    if tested.server is not None:
-        schemas_for_tests(tested.server).drop_schemas(tested.server, tested.schemas)
+@contextmanager
+def with_schemas(tested: Tested) -> Iterator[Tested]:
+    """Give names for the schemas of a run of tests in the block, and drop the schemas after it.
+
+    Files are left to pytest.
+    """
+    if tested.server is None:
+        yield tested
+        return
+    with schemas_for_tests(tested.server).names_for_schemas(tested.server) as name:
+        yield tested._replace(schemas=f"{name}_")
 
 
 def _schema(tested: Tested, path: Path) -> str:
