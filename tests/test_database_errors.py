@@ -101,7 +101,7 @@ def test_every_error_has_one_subject() -> None:
             assert found, name
             if len(found) > 1:
                 both.add(name)
-    assert both == {"MigrationLocked", "DiskFailed"}  # those of a run
+    assert both == {"MigrationLocked", "DiskFailed", "DatabaseFailed"}  # those of a run
 
 
 def test_storage_errors_are_the_errors_of_peewee_that_they_were() -> None:
@@ -118,7 +118,7 @@ def test_storage_errors_are_the_errors_of_peewee_that_they_were() -> None:
 )
 def test_peewee_lets_our_error_pass_where_it_translates_those_of_a_driver(name: str) -> None:
     error = getattr(errors, name)
-    if error in (errors.DatabaseError, errors.DiskFailed):
+    if error in (errors.DatabaseError, errors.DiskFailed, errors.DatabaseFailed):
         return
     with pytest.raises(error) as caught, peewee.__exception_wrapper__:  # type: ignore[attr-defined]
         raise error("x")

@@ -24,6 +24,7 @@ MADE: dict[str, Any] = {
 WITH_OPTIONS: dict[str, Any] = {
     "EditedMigration": {"version": 3, "diff": "-a\n+b"},
     "MigrationFailed": {"version": 3, "line": 7, "statement": "DROP TABLE t", "applied": (STEP,)},
+    "DatabaseFailed": {"version": 3, "line": 7, "statement": "DROP TABLE t", "applied": (STEP,)},
     "DiskFailed": {"version": 3, "line": 7, "statement": "DROP TABLE t", "applied": (STEP,)},
 }
 

@@ -45,7 +45,7 @@ from usage_store.errors.migration_errors import (
     SchemaDrift,
     UnknownColumn,
 )
-from usage_store.errors.raised_by_a_run import DiskFailed, MigrationLocked
+from usage_store.errors.raised_by_a_run import DatabaseFailed, DiskFailed, MigrationLocked
 from usage_store.errors.rejected_input import (
     InvalidValue,
     NoActiveConfiguration,
@@ -62,6 +62,7 @@ __all__ = [
     "CorruptDatabase",
     "DamagedSnapshot",
     "DatabaseError",
+    "DatabaseFailed",
     "DatabaseFull",
     "DatabaseLocked",
     "DatabaseNewer",

@@ -26,6 +26,12 @@ class DiskFailed(MigrationFailed, database_errors.DatabaseFull):
     exit_code = 8
 
 
+class DatabaseFailed(MigrationFailed, database_errors.DatabaseUnreadable):
+    """The server refused or ended a migration: a right is missing, or the connection was lost. It was rolled back."""
+
+    exit_code = 8
+
+
 class DatabaseUnreadable(database_errors.DatabaseUnreadable, MigrationError):
     """The same error, met by a run."""
 

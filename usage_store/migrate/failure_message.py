@@ -6,7 +6,15 @@ from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from usage_store.errors import DatabaseUnreadable, DiskFailed, GuardTripped, MigrationFailed
+from usage_store.errors import (
+    DatabaseError,
+    DatabaseFailed,
+    DatabaseLocked,
+    DatabaseUnreadable,
+    DiskFailed,
+    GuardTripped,
+    MigrationFailed,
+)
 from usage_store.errors.raised_by_a_run import MigrationLocked
 from usage_store.migrate.files.migration import file_name_of, line_in
 
@@ -33,10 +41,12 @@ class Attempt:
         self.refused: str | None = None
         self.left: tuple[str, ...] = ()  # what it left behind, although it failed
         self._failed: peewee.QueryEvent | None = None
+        self._database: peewee.Database | None = None
 
     @contextmanager
     def noting(self, database: peewee.Database) -> Iterator[None]:
         """Remember the last statement that fails in the block."""
+        self._database = database
         database.query_hooks.append(self._note)
         try:
             yield
@@ -87,7 +97,9 @@ class Attempt:
         first = self.error or error
         line = line_in(first, file_name_of(self.migration))
         where = self.migration.file_name if line is None else f"{self.migration.file_name}, line {line}"
-        parts = [f"{where}: {self.refused or f'{type(first).__name__}: {_line(first)}'}"]
+        blamed = None if self.refused else self._of_the_server(first)
+        told = blamed or first
+        parts = [f"{where}: {self.refused or f'{type(told).__name__}: {_line(told)}'}"]
         statement = self._statement()
         if statement is not None:
             parts.append(f"statement: {statement}")
@@ -97,10 +109,26 @@ class Attempt:
         if self.direction == "up" and "already exists" in str(first).partition("\n")[0]:
             stamp = f"`usage-store migrate stamp {self.migration.version}`"
             parts.append(f"if the database has it since before its first migration, {stamp} records it as applied")
-        kind = DiskFailed if self._is_the_disk(first) else MigrationFailed
+        kind = DiskFailed if self._is_the_disk(first) else DatabaseFailed if blamed else MigrationFailed
         return kind(
             "; ".join(parts), version=self.migration.version, line=line, statement=statement, applied=tuple(done)
         )
+
+    def _of_the_server(self, error: BaseException) -> DatabaseError | None:
+        """Return the error of a server that is to blame for an error of a statement, or None."""
+        if not self.engine.ON_A_SERVER or self._database is None:
+            return None
+        if isinstance(error, Exception) and getattr(error, "orig", None) is not None:
+            try:
+                self.engine.raise_of_a_statement(error, self.engine.name_of(self._database))
+            except DatabaseLocked:
+                return None
+            except DatabaseError as known:
+                return known
+            except Exception as same:
+                if same is not error:
+                    raise
+        return None
 
     def _is_the_disk(self, error: BaseException) -> bool:
         if self.error is not None and getattr(error, "orig", None) is not None:
