@@ -23,6 +23,7 @@ from usage_store.engines import name_of
 from usage_store.engines.sqlite.connection.open_file import open_database
 from usage_store.engines.sqlite.copies.restore_backup import restore
 from usage_store.migrate import MigrationRunner
+from usage_store.models.postgresql.maintenance import short_transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,8 +128,11 @@ def test_peewee_lets_our_error_pass_where_it_translates_those_of_a_driver(name: 
 
 @pytest.mark.parametrize("how", OPENED)
 @pytest.mark.parametrize("name", WRITES)
-def test_a_function_on_a_locked_database_raises_database_locked(used: Target, name: str, how: str) -> None:
+def test_a_function_on_a_locked_database_raises_database_locked(
+    used: Target, name: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     on_a_server = isinstance(used, str)
+    monkeypatch.setattr(short_transactions, "_PATIENCE", 0)  # of functions that delete, which try for five seconds
     with closing(bound_to(used, how)) as database, raw(used) as other:
         other.execute(_ALL_TABLES if on_a_server else "BEGIN IMMEDIATE")
         with pytest.raises(errors.DatabaseLocked) as caught:
@@ -262,7 +266,7 @@ def test_restoring_into_a_locked_database_raises_database_locked(locked: Path, t
 @pytest.mark.only_on("sqlite", "locks")
 def test_converting_a_locked_database_raises_database_locked(locked: Path) -> None:
     with closing(open_database(locked, timeout=0)) as database, pytest.raises(errors.DatabaseLocked):
-        convert_original(database)
+        convert_original(database, wait=0)
 
 
 @pytest.mark.only_on("sqlite", "files")

@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import psycopg
 
 NEWEST = 18
 TIMEOUT = 60  # seconds; only a server that hangs takes so long
@@ -144,7 +146,7 @@ def new_schema(version: int = NEWEST) -> Iterator[str]:
     with skipped_without(version):
         server = server_url(version)
     name = f"t_{uuid.uuid4().hex[:12]}"
-    execute(server, f"CREATE SCHEMA {name}")
+    run_sql(server, f"CREATE SCHEMA {name}")
     try:
         yield f"{server}{'&' if '?' in server else '?'}schema={name}"
     finally:
@@ -153,12 +155,44 @@ def new_schema(version: int = NEWEST) -> Iterator[str]:
 
 def drop_schema(server: str, name: str) -> None:
     """Drop a schema, and end the sessions that a failed test has left in a transaction on its tables."""
-    execute(
+    run_sql(
         server,
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_class ON pg_class.oid = relation "
         f"WHERE relnamespace = '{name}'::regnamespace AND pid <> pg_backend_pid() GROUP BY pid",
     )
-    execute(server, f"SET lock_timeout = '10s'; SET client_min_messages = error; DROP SCHEMA {name} CASCADE")
+    run_sql(server, f"SET lock_timeout = '10s'; SET client_min_messages = error; DROP SCHEMA {name} CASCADE; RESET ALL")
+
+
+def run_sql(url: str, sql: str) -> None:
+    """Run SQL in one transaction, on a connection that stays open: a new one needs more time than most statements.
+
+    The schema that the URL names is not set there.
+    """
+    import psycopg
+
+    server = server_of(url)
+    connection = _connection(server, os.getpid())
+    try:
+        connection.execute(sql.encode())
+    except psycopg.OperationalError:
+        if not connection.closed:
+            raise
+        _connection.cache_clear()  # a test has ended all sessions
+        _connection(server, os.getpid()).execute(sql.encode())
+
+
+@cache
+def _connection(server: str, process: int) -> psycopg.Connection[Any]:
+    import psycopg
+
+    connection = psycopg.connect(for_drivers(server), autocommit=True)
+
+    def close() -> None:
+        if os.getpid() == process:  # a fork would end the session of its parent
+            connection.close()
+
+    atexit.register(close)
+    return connection
 
 
 def execute(url: str, sql: str) -> None:
@@ -172,6 +206,12 @@ def execute(url: str, sql: str) -> None:
 def schema_of(url: str) -> str:
     """Return the schema that a URL names."""
     return dict(parse_qsl(urlsplit(url).query)).get("schema", "public")
+
+
+def server_of(url: str) -> str:
+    """Return a URL without the schema that it names."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query=urlencode([each for each in parse_qsl(parts.query) if each[0] != "schema"])))
 
 
 def for_drivers(url: str) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from tests.support.databases import opened
-from tests.support.postgresql_servers import NEWEST, execute, for_drivers, new_schema, programs, schema_of
+from tests.support.postgresql_servers import NEWEST, for_drivers, new_schema, programs, run_sql, schema_of
 from tests.support.snapshots import new_store
 from usage_store.migrate import MigrationRunner
 
@@ -26,7 +26,7 @@ def make_store(target: Target) -> None:
         migrate(target)
     else:
         name, dumped = _dumped()
-        execute(target, dumped.replace(name, schema_of(target)))
+        run_sql(target, dumped.replace(name, schema_of(target)))
 
 
 def migrate(target: Target) -> None:
@@ -46,4 +46,4 @@ def _dumped() -> tuple[str, str]:
         words = ["--schema", name, "--no-owner", "--inserts", for_drivers(url)]
         done = subprocess.run([folder / "pg_dump", *words], check=True, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(_NOT_FOR_ALL)]
-    return name, "\n".join(lines)
+    return name, "\n".join([*lines, "RESET ALL"])

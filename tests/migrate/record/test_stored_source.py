@@ -117,7 +117,17 @@ from usage_store.cli.main import main
 code = main(["migrate", *sys.argv[1:]])
 print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
-BOMB = zlib.compress(bytes(2**30), 9)
+
+
+def bomb(megabytes: int = 1024) -> bytes:
+    """Compress so many megabytes of zeros, of which each one but the first has the same bytes."""
+    packer, megabyte, flush = zlib.compressobj(9), bytes(2**20), zlib.Z_FULL_FLUSH
+    first, other = (packer.compress(megabyte) + packer.flush(flush) for _ in range(2))
+    checksum = (megabytes * 2**20 % 65521 << 16 | 1).to_bytes(4, "big")  # Adler-32 of zeros
+    return first + other * (megabytes - 1) + packer.flush()[:-4] + checksum
+
+
+BOMB = bomb()
 
 
 def ended(folder: Path, *words: str) -> tuple[int, str]:
