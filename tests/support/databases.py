@@ -118,6 +118,11 @@ def rows(target: Target, query: str) -> list[Any]:
         return list(connection.execute(query).fetchall())
 
 
+def is_there(target: Target) -> bool:
+    """Tell whether anything has made the database: the file, or an object in the schema."""
+    return bool(names(target)) if isinstance(target, str) else target.exists()
+
+
 def names(target: Target) -> set[str]:
     """List the tables, indexes, triggers and views that users created."""
     return {name for (name,) in rows(target, _NAMES if isinstance(target, str) else _NAMES_IN_A_FILE)}
