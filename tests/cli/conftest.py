@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.engines import empty_place
+from tests.support.engines import folder_with_place
 from tests.support.migrations import table, write
 from tests.support.snapshots import filled
 
@@ -26,10 +26,8 @@ def folder(tmp_path: Path) -> Path:
 def anywhere(server: str, tmp_path: Path) -> Iterator[Path]:
     """Give the same for each engine: on a server, the file `server.url` holds the URL of an empty schema."""
     write(tmp_path / "own", {"001_one": table("one"), "002_two": table("two")})
-    with empty_place(server, tmp_path / "app.db") as place:
-        if isinstance(place, str):
-            (tmp_path / "server.url").write_text(place, encoding="utf-8")
-        yield tmp_path
+    with folder_with_place(server, tmp_path) as folder:
+        yield folder
 
 
 @pytest.fixture

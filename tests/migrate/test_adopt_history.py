@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import peewee
 import pytest
 from playhouse.migrations import Runner
 
-from tests.support.commands import OWN, command
-from tests.support.databases import dump, opened, rows, script
+from tests.support.commands import called, command
+from tests.support.databases import dump, is_there, names, opened, own, rows, script
+from tests.support.engines import differs
 from tests.support.migrations import history, runner_of, table, write
 from tests.support.programs import READY, together
 from usage_store import errors
@@ -22,9 +23,11 @@ from usage_store import errors
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.engines import Place
     from usage_store.migrate import Migration
 
 OURS = {"schema_migrations", "schema_migration_log", "sqlite_sequence"}
+OF_OURS = re.compile(r"(idx_)?(schema_migrations|schema_migration_log)(_|\.|$)")  # their columns, rules and indexes
 
 PLAYHOUSE_FILES = {
     "0001_users": """\
@@ -83,14 +86,14 @@ class Other:
     """A folder with `app.db`, which another migration tool has migrated, and the folder `own` with its files."""
 
     source: Literal["playhouse", "peewee_migrate"]
-    path: Path
+    path: Place
     directory: Path
     table: str
     time: str
 
     def run(self, last: str | None = None) -> None:
         """Apply the files with the other tool itself: all files, or the files up to one."""
-        with closing(peewee.SqliteDatabase(str(self.path))) as database:
+        with closing(own(self.path)) as database:
             if self.source == "playhouse":
                 Runner(database, self.directory, self.table).up(last)
             else:
@@ -98,36 +101,47 @@ class Other:
 
                 Router(database, self.directory, migrate_table=self.table).run(last)
 
+    def options(self) -> tuple[str | Path, ...]:
+        return ("--database", self.path, "--directory", self.directory, "--table", "schema_migrations")
+
     def adopt(self) -> tuple[Migration, ...]:
         with runner_of(self.path, self.directory) as runner:
             return runner.adopt(self.source)
 
     def record(self, name: str, time: str = "2024-07-01 12:00:00") -> None:
         """Add a row to the history table, in the form of the other tool."""
-        script(self.path, f"INSERT INTO {self.table} (name, {self.time}) VALUES ('{name}', '{time}')")
+        kept = f"'{time}'"
+        if "+" in time and differs(self.path, "types of columns"):
+            kept = f"timestamptz {kept} AT TIME ZONE 'UTC'"  # what a session in UTC stores
+        script(self.path, f"INSERT INTO {self.table} (name, {self.time}) VALUES ('{name}', {kept})")
 
 
-def playhouse(folder: Path) -> Other:
-    directory = write(folder / "own", PLAYHOUSE_FILES)
-    return Other("playhouse", folder / "app.db", directory, "schema_migration", "applied")
+def of_playhouse(path: Place) -> Other:
+    directory = write(path.parent / "own", PLAYHOUSE_FILES)
+    return Other("playhouse", path, directory, "schema_migration", "applied")
 
 
-def peewee_migrate(folder: Path) -> Other:
+def of_peewee_migrate(path: Place) -> Other:
     if importlib.util.find_spec("peewee_migrate") is None:
         pytest.skip("peewee-migrate is not installed")
-    directory = write(folder / "own", PEEWEE_MIGRATE_FILES)
-    return Other("peewee_migrate", folder / "app.db", directory, "migratehistory", "migrated_at")
+    directory = write(path.parent / "own", PEEWEE_MIGRATE_FILES)
+    return Other("peewee_migrate", path, directory, "migratehistory", "migrated_at")
 
 
-@pytest.fixture(params=[playhouse, peewee_migrate])
-def other(request: pytest.FixtureRequest, tmp_path: Path) -> Other:
-    made: Other = request.param(tmp_path)
+@pytest.fixture(params=[of_playhouse, of_peewee_migrate], ids=["playhouse", "peewee_migrate"])
+def other(request: pytest.FixtureRequest, path: Place) -> Other:
+    made: Other = request.param(path)
     return made
 
 
-def without_ours(path: Path) -> dict[str, list[Any]]:
+@pytest.fixture
+def playhouse(path: Place) -> Other:
+    return of_playhouse(path)
+
+
+def without_ours(path: Place) -> dict[str, list[Any]]:
     found = dump(path)
-    schema = [row for row in found.pop("schema") if row[2] not in OURS]
+    schema = [row for row in found.pop("schema") if not OF_OURS.match(row[1]) and row[2] not in OURS]
     return {"schema": schema, **{name: rest for name, rest in found.items() if name not in OURS}}
 
 
@@ -160,7 +174,8 @@ def test_the_log_keeps_the_source_of_each_adopted_file_as_a_stamp(other: Other) 
 
 def test_the_times_are_those_of_the_other_history(other: Other) -> None:
     other.run()
-    written = [datetime.fromisoformat(time) for (time,) in rows(other.path, f"SELECT {other.time} FROM {other.table}")]
+    kept = rows(other.path, f"SELECT CAST({other.time} AS TEXT) FROM {other.table} ORDER BY id")
+    written = [datetime.fromisoformat(time) for (time,) in kept]
     assert [migration.applied_at for migration in other.adopt()] == [int(time.timestamp()) for time in written]
     assert abs(written[0].timestamp() - datetime.now(UTC).timestamp()) < 600
 
@@ -190,8 +205,8 @@ def test_what_the_other_runner_has_not_applied_stays_pending(other: Other) -> No
         assert [column.name for column in runner.database.get_columns("users")] == ["id", "name", "karma"]
 
 
-def test_a_name_that_was_recorded_twice_counts_once_at_its_first_time(tmp_path: Path) -> None:
-    other = peewee_migrate(tmp_path)
+def test_a_name_that_was_recorded_twice_counts_once_at_its_first_time(path: Place) -> None:
+    other = of_peewee_migrate(path)
     other.run()
     script(other.path, f"DELETE FROM {other.table}")
     for time in ("2024-07-01 12:00:00", "2024-07-01 14:30:00.250000+02:00", "2025-01-01 00:00:00"):
@@ -203,15 +218,11 @@ def test_a_name_that_was_recorded_twice_counts_once_at_its_first_time(tmp_path: 
     assert rows(other.path, f"SELECT count(*) FROM {other.table}") == [(4,)]
 
 
-def test_times_of_playhouse_are_local(tmp_path: Path) -> None:
-    other = playhouse(tmp_path)
+def test_times_of_playhouse_are_local(playhouse: Other, tmp_path: Path) -> None:
+    other = playhouse
     other.run()
     script(other.path, f"UPDATE {other.table} SET applied = '2024-07-01 12:00:00.5'")
-    done = command(
-        *("adopt", "playhouse", *OWN),
-        cwd=tmp_path,
-        TZ="EST5EDT,M3.2.0,M11.1.0",
-    )
+    done = command("adopt", "playhouse", *other.options(), cwd=tmp_path, TZ="EST5EDT,M3.2.0,M11.1.0")
     assert done.stdout.splitlines()[0] == "adopted 0001_users, applied 2024-07-01 16:00:00 UTC"
     assert rows(other.path, "SELECT DISTINCT applied_at FROM schema_migrations") == [(1719849600,)]
 
@@ -248,8 +259,8 @@ def test_a_history_of_ours_that_is_not_empty_is_refused(other: Other) -> None:
     refused(other, errors.HistoryError, "schema_migrations already records 001_users", "with --table")
 
 
-def test_two_files_of_one_number_are_refused_until_one_is_renamed_in_both_places(tmp_path: Path) -> None:
-    other = playhouse(tmp_path)
+def test_two_files_of_one_number_are_refused_until_one_is_renamed_in_both_places(playhouse: Other) -> None:
+    other = playhouse
     write(other.directory, {"0002_posts": table("posts")})
     other.run()
     refused(other, errors.DuplicateVersion, "0002_karma.py and 0002_posts.py both have version 2; renumber one")
@@ -268,15 +279,16 @@ def test_a_table_that_is_missing_or_no_history_is_refused(other: Other) -> None:
 
 
 @pytest.mark.parametrize("time", ["soon", ""])
-def test_a_time_that_is_none_is_refused(tmp_path: Path, time: str) -> None:
-    other = playhouse(tmp_path)
+@pytest.mark.only_on("sqlite", "types of columns")
+def test_a_time_that_is_none_is_refused(playhouse: Other, time: str) -> None:
+    other = playhouse
     other.run()
     script(other.path, f"UPDATE {other.table} SET applied = '{time}' WHERE name = '0002_karma'")
     refused(other, errors.HistoryError, f"of 0002_karma, applied is '{time}', which is not a time; correct that row")
 
 
-def test_a_source_that_nobody_knows_is_refused(tmp_path: Path) -> None:
-    with runner_of(tmp_path / "app.db", write(tmp_path / "own", {"001_one": table("one")})) as runner:
+def test_a_source_that_nobody_knows_is_refused(path: Place) -> None:
+    with runner_of(path, write(path.parent / "own", {"001_one": table("one")})) as runner:
         with pytest.raises(errors.ConfigurationError, match=r"'alembic'.*allowed: playhouse, peewee_migrate"):
             runner.adopt("alembic")  # type: ignore[arg-type]
         with pytest.raises(errors.TransactionOpen), runner.database.atomic():
@@ -289,51 +301,39 @@ def test_an_error_half_way_leaves_nothing(other: Other) -> None:
     second.unlink()
     second.symlink_to("nowhere")
     refused(other, errors.LoadError, f"{second.name}: No such file or directory")
-    assert not OURS & {name for _, name, *_ in dump(other.path)["schema"]}
+    assert not OURS & names(other.path)
 
 
-def test_of_several_at_once_one_adopts_and_the_others_are_told(tmp_path: Path) -> None:
-    other = playhouse(tmp_path)
+def test_of_several_at_once_one_adopts_and_the_others_are_told(playhouse: Other, tmp_path: Path) -> None:
+    other = playhouse
     other.run()
     code = f"import sys\nfrom usage_store.cli.main import main\n{READY}sys.exit(main(['migrate', *sys.argv[1:]]))"
-    ended = together(
-        4,
-        code,
-        "adopt",
-        "playhouse",
-        "--database",
-        other.path,
-        "--directory",
-        other.directory,
-        "--table",
-        "schema_migrations",
-        cwd=tmp_path,
-    )
+    ended = together(4, code, "adopt", "playhouse", *other.options(), cwd=tmp_path)
     assert sorted(end.code for end in ended) == [0, 3, 3, 3]
     assert history(other.path) == [1, 2]
 
 
-def test_the_command_says_what_it_adopted_and_from_which_table(tmp_path: Path) -> None:
-    other = playhouse(tmp_path)
+def test_the_command_says_what_it_adopted_and_from_which_table(playhouse: Other, tmp_path: Path) -> None:
+    other = playhouse
     other.run()
     script(other.path, f'ALTER TABLE {other.table} RENAME TO "their ""own"""')
-    words = ("adopt", "playhouse", *OWN)
-    failed = command(*words, cwd=tmp_path)
+    words = ("adopt", "playhouse", *other.options())
+    failed = called(*words, cwd=tmp_path)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("error: schema_migration: no such table")
-    done = command(*words, "--from-table", 'their "own"', "--json", cwd=tmp_path)
+    done = called(*words, "--from-table", 'their "own"', "--json", cwd=tmp_path)
     assert [migration["name"] for migration in json.loads(done.stdout)] == ["users", "karma"]
-    assert command("check", *words[2:], cwd=tmp_path).returncode == 0
+    assert called("check", *words[2:], cwd=tmp_path).returncode == 0
 
 
-def test_the_command_says_so_when_there_is_nothing_to_adopt(tmp_path: Path) -> None:
-    other = playhouse(tmp_path)
-    words = ("adopt", "playhouse", *OWN)
-    assert command(*words, cwd=tmp_path).returncode == 8
-    assert not other.path.exists()
+def test_the_command_says_so_when_there_is_nothing_to_adopt(playhouse: Other, tmp_path: Path) -> None:
+    other = playhouse
+    words = ("adopt", "playhouse", *other.options())
+    assert called(*words, cwd=tmp_path).returncode == (2 if differs(other.path, "files") else 8)
+    assert not is_there(other.path)
     other.run()
     script(other.path, f"DELETE FROM {other.table}")
     before = dump(other.path)
-    done = command(*words, cwd=tmp_path)
+    done = called(*words, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "nothing to adopt\n", "")
     assert dump(other.path) == before

@@ -9,17 +9,26 @@ import peewee
 import pytest
 from playhouse.migrations import Runner
 
-from tests.support.databases import rows, script
+from tests.support.databases import names, own, refusals, rows, script
 from tests.support.migrations import runner_of, write
 from usage_store import errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.engines import Place
+
 PEOPLE = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT) STRICT;
 CREATE TABLE journal (name TEXT);
 CREATE TRIGGER note AFTER INSERT ON people BEGIN INSERT INTO journal VALUES (new.name); END;
+"""
+PEOPLE_ON_A_SERVER = """
+CREATE TABLE people (id integer PRIMARY KEY, name text);
+CREATE TABLE journal (name text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN INSERT INTO journal VALUES (new.name); RETURN NULL; END';
+CREATE TRIGGER note AFTER INSERT ON people FOR EACH ROW EXECUTE FUNCTION note();
 """
 NOT_NULL = """
 def up(migrator, db):
@@ -39,46 +48,45 @@ def migrate(migrator, database, fake=False):
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    script(tmp_path / "app.db", PEOPLE)
-    return tmp_path / "app.db"
+def people(path: Place) -> Place:
+    script(path, PEOPLE_ON_A_SERVER if isinstance(path, str) else PEOPLE)
+    return path
 
 
-def objects(path: Path) -> tuple[set[str], bool]:
-    """Give the names of the tables and triggers, and whether `people` is a STRICT table."""
-    names = {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE type IN ('table', 'trigger')")}
-    [(strict,)] = rows(path, "SELECT strict FROM pragma_table_list WHERE name = 'people'")
-    return names, bool(strict)
+def is_strict(path: Place) -> bool:
+    """Tell whether `people` is a table of exact types, as all are on a server."""
+    query = "SELECT strict FROM pragma_table_list WHERE name = 'people'"
+    return isinstance(path, str) or rows(path, query) == [(1,)]
 
 
-def test_playhouse_loses_a_trigger_and_strict_where_a_column_becomes_not_null(path: Path, tmp_path: Path) -> None:
-    with closing(peewee.SqliteDatabase(str(path))) as database:
+@pytest.mark.only_on("sqlite", "rebuilt tables")
+def test_playhouse_loses_a_trigger_and_strict_where_a_column_becomes_not_null(people: Place, tmp_path: Path) -> None:
+    with closing(own(people)) as database:
         Runner(database, str(write(tmp_path / "own", {"001_not_null": NOT_NULL}))).up()
-    names, strict = objects(path)
-    assert ("note" in names, strict) == (False, False)
+    assert ("note" in names(people), is_strict(people)) == (False, False)
 
 
-def test_this_runner_keeps_both(path: Path, tmp_path: Path) -> None:
-    with runner_of(path, write(tmp_path / "own", {"001_not_null": NOT_NULL})) as runner:
+def test_this_runner_keeps_both(people: Place, tmp_path: Path) -> None:
+    with runner_of(people, write(tmp_path / "own", {"001_not_null": NOT_NULL})) as runner:
         runner.migrate()
-    names, strict = objects(path)
-    assert ("note" in names, strict) == (True, True)
-    assert ("name", 1) in rows(path, 'SELECT name, "notnull" FROM pragma_table_info("people")')
+    assert ("note" in names(people), is_strict(people)) == (True, True)
+    with pytest.raises(refusals(), match=r"(?i)not.null"):
+        script(people, "INSERT INTO people (id) VALUES (1)")
 
 
-def test_peewee_migrate_leaves_half_of_a_migration_that_commits_and_fails(path: Path, tmp_path: Path) -> None:
+def test_peewee_migrate_leaves_half_of_a_migration_that_commits_and_fails(people: Place, tmp_path: Path) -> None:
     router = pytest.importorskip("peewee_migrate").Router
     files = write(tmp_path / "own", {"001_commits": COMMITS + AS_PEEWEE_MIGRATE_HAS_IT})
-    with closing(peewee.SqliteDatabase(str(path))) as database, pytest.raises(peewee.OperationalError):
+    with closing(own(people)) as database, pytest.raises(peewee.DatabaseError):
         router(database, files).run()
-    assert "half" in objects(path)[0]
-    assert rows(path, "SELECT name FROM migratehistory") == []
+    assert "half" in names(people)
+    assert rows(people, "SELECT name FROM migratehistory") == []
 
 
-def test_this_runner_refuses_the_commit_and_leaves_nothing(path: Path, tmp_path: Path) -> None:
+def test_this_runner_refuses_the_commit_and_leaves_nothing(people: Place, tmp_path: Path) -> None:
     with (
-        runner_of(path, write(tmp_path / "own", {"001_commits": COMMITS})) as runner,
+        runner_of(people, write(tmp_path / "own", {"001_commits": COMMITS})) as runner,
         pytest.raises(errors.MigrationFailed, match="COMMIT inside a migration"),
     ):
         runner.migrate()
-    assert objects(path) == ({"people", "journal", "note"}, True)
+    assert (names(people), is_strict(people)) == ({"people", "journal", "note"}, True)

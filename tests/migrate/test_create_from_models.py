@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from usage_store.engines.sqlite.connection.open_file import open_database
+from tests.support.databases import opened
+from tests.support.stores import migrate
 from usage_store.errors import ConfigurationError
-from usage_store.migrate import MigrationRunner
 from usage_store.migrate.create_from_models import Generated, generate, write
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 
 @pytest.mark.quick
@@ -32,7 +33,7 @@ def test_without_anything_to_run_no_file_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_usage_models_need_no_migration_after_their_own(tmp_path: Path) -> None:
-    with closing(open_database(tmp_path / "usage.db")) as database:
-        MigrationRunner(database).migrate()
+def test_the_usage_models_need_no_migration_after_their_own(store_target: Target) -> None:
+    migrate(store_target)
+    with opened(store_target) as database:
         assert generate(database, MODELS) == Generated()

@@ -45,6 +45,13 @@ def own(target: Target, **options: Any) -> Any:
     return peewee.SqliteDatabase(str(target), **options)
 
 
+def written(target: Target) -> str:
+    """Give the Python of a module of an application that makes its own database, after `from peewee import *`."""
+    if isinstance(target, str):
+        return f"PostgresqlDatabase({for_drivers(target)!r}, prefer_psycopg3=True)"
+    return f"SqliteDatabase({str(target)!r})"
+
+
 def close_for_good(database: Any) -> None:
     """Close a database, also the connections that a pool keeps open."""
     getattr(database, "close_all", database.close)()
@@ -116,6 +123,11 @@ def rows(target: Target, query: str) -> list[Any]:
     """Query as another program."""
     with raw(target) as connection:
         return list(connection.execute(query).fetchall())
+
+
+def is_there(target: Target) -> bool:
+    """Tell whether anything has made the database: the file, or an object in the schema."""
+    return bool(names(target)) if isinstance(target, str) else target.exists()
 
 
 def names(target: Target) -> set[str]:

@@ -26,6 +26,13 @@ DIFFERENCES = {
     "writers": Difference("one writer at a time, others wait", "writers wait only for each other's rows"),
     "compaction": Difference("old snapshots are compacted into blocks", "the server compresses each text"),
     "sizes of sessions": Difference("bytes of plain texts and of blocks", "bytes of the texts as compressed"),
+    "types of columns": Difference(
+        "a column takes a value of any type, which is named with its row",
+        "a column has one type: a table with other types is none of ours",
+    ),
+    "names of tables": Difference("in any case of letters", "exact"),
+    "rebuilt tables": Difference("Peewee makes a table anew to change a column", "the server changes the column"),
+    "broken views": Difference("a table of a view can be dropped", "the server refuses to drop it"),
     "words of an error": Difference("SQLite's", "the server's"),
     "SQL of a host": Difference("SQLite's functions and triggers", "the server's own"),
     "stored SQL of a schema": Difference(
@@ -36,7 +43,7 @@ DIFFERENCES = {
     ),
     "classes of databases": Difference("Peewee's classes for SQLite", "Peewee's classes for the two drivers"),
     "locks": Difference("one lock for the whole file", "a lock for each row and each table"),
-    "rehearsals": Difference("on a copy of the file", "none; the command names what makes a copy"),
+    "rehearsals": Difference("on a copy of the file", "inside the database, as a line on stderr says"),
     "migrations of the usage tables": Difference("make blocks of compacted rows", "make notes of sessions that ended"),
     "files": Difference("a database is a file with a path and permissions", "a database is a schema on a server"),
     "steps of maintenance": Difference("each engine has its own", "each engine has its own"),

@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
 # Folders whose tests, as they are written, know SQLite only: its statements, its files, its steps of maintenance.
-ON_FILES = ("migrate/files/", "migrate/record/", "maintenance/", "docs/", "testing/")
+ON_FILES = ("migrate/files/", "maintenance/", "docs/", "testing/")
 
 
 class Url(str):
@@ -85,3 +85,18 @@ def empty_place(server: str, path: Path) -> Iterator[Place]:
             place = Url(url)
             place.parent = path.parent
             yield place
+
+
+@contextmanager
+def folder_with_place(server: str, folder: Path) -> Iterator[Path]:
+    """Give a folder with an empty place: `app.db`, or on a server the URL of an empty schema in its `server.url`."""
+    with empty_place(server, folder / "app.db") as place:
+        if isinstance(place, str):
+            (folder / "server.url").write_text(place, encoding="utf-8")
+        yield folder
+
+
+def differs(place: Place, difference: str) -> bool:
+    """Return whether a place is on a server, where a line of the table of differences holds."""
+    assert difference in DIFFERENCES
+    return isinstance(place, str)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import chdir, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.cli.open_for_command import blamed, file_of, opened, typed_options
+from usage_store.cli.open_for_command import blamed, opened, place_of, typed_options
 from usage_store.cli.project.other_programs_tables import tables_of_others
 from usage_store.errors import SchemaDrift
 from usage_store.errors.rejected_input import listed
@@ -69,7 +69,7 @@ def imported(arguments: argparse.Namespace) -> Imported:
         before = _schema(runner)
     is_set = "models" in arguments.settings_used
     with chdir(arguments.settings.folder) if is_set else nullcontext(), blamed(arguments, "models"):
-        models, notices = load_models(arguments.models).bound_to(file_of(arguments))
+        models, notices = load_models(arguments.models).bound_to(place_of(arguments))
         return Imported(arguments.models, models, before, notices)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.cli.output import complain
 from usage_store.cli.progress import Progress
-from usage_store.engines import engine_of, is_on_a_server, lent, name_of, open_database
+from usage_store.engines import engine_of, is_on_a_server, lent, open_database
 from usage_store.engines import file_of as file_of_database
+from usage_store.engines import place_of as place_of_database
 from usage_store.engines.interface.paths_and_urls import default_target, names_an_object, redact
 from usage_store.errors import ConfigurationError, DatabaseUnreadable, UsageStoreError
 from usage_store.migrate import MigrationRunner
@@ -150,8 +151,7 @@ def file_of(arguments: argparse.Namespace) -> str:
 def place_of(arguments: argparse.Namespace) -> str:
     """Return the absolute path of the database's file, its URL on a server, or an empty text for one in memory."""
     with blamed(arguments, "database"):
-        target = _target(arguments)
-        return name_of(target) if is_on_a_server(target) else file_of_database(target)
+        return place_of_database(_target(arguments))
 
 
 def named(arguments: argparse.Namespace) -> str:

@@ -112,6 +112,11 @@ def file_of(database: str | os.PathLike[str] | peewee.Database | peewee.Database
     return engine_of(database).file_of(inner(database))
 
 
+def place_of(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> str:
+    """Return the file of `file_of()`, or on a server the URL of `name_of()`; it is empty for a database in memory."""
+    return name_of(database) if is_on_a_server(database) else file_of(database)
+
+
 def name_of(database: str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy) -> str:
     """Return how messages name a path, URL or database: by its path or URL, without a password. Opens nothing."""
     if isinstance(database, str | os.PathLike):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.databases import is_there, own, written
+from usage_store.engines import name_of
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.from_models.load_models import load_models
 from usage_store.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.support.databases import Target
 
 SOURCE = """
 from peewee import *
@@ -141,16 +146,28 @@ def test_a_module_of_nothing_but_bases_is_refused(package: str, tmp_path: Path) 
         load_models(f"{package}.only").in_use(())
 
 
-def test_an_import_that_opens_a_database_file_is_refused_and_opens_none(package: str, tmp_path: Path) -> None:
-    source = "from peewee import *\ndb = SqliteDatabase('{}')\nclass T(Model):\n    a = TextField()\n"
-    source += "    class Meta: database = db\ndb.create_tables([T])\nT.create(a='x')\ndb.close()\n"
-    (tmp_path / package / "makes.py").write_text(source.format(tmp_path / "app.db"))
-    with pytest.raises(
-        ConfigurationError, match=rf"^{package}.makes: the import opens the database {tmp_path}/app.db, "
-    ):
+MAKES = """
+from peewee import *
+db = {}
+class T(Model):
+    a = TextField()
+    class Meta: database = db
+db.create_tables([T])
+T.create(a='x')
+db.close()
+"""
+
+
+def test_an_import_that_opens_a_database_is_refused_and_opens_none(package: str, store_target: Target) -> None:
+    (Path(package) / "makes.py").write_text(MAKES.format(written(store_target)))
+    place = re.escape(name_of(own(store_target)))
+    with pytest.raises(ConfigurationError, match=rf"^{package}.makes: the import opens the database {place}, which "):
         load_models(f"{package}.makes")
-    assert not (tmp_path / "app.db").exists()
-    (tmp_path / package / "in_memory.py").write_text(source.format(":memory:"))
+    assert not is_there(store_target)
+
+
+def test_an_import_may_open_a_database_in_memory(package: str, tmp_path: Path) -> None:
+    (Path(package) / "in_memory.py").write_text(MAKES.format("SqliteDatabase(':memory:')"))
     (model,) = load_models(f"{package}.in_memory").sure
     model._meta.database.init(str(tmp_path / "later.db"))
     assert model._meta.database.connect(), "after the import, it may be opened"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import dump, names, script
+from tests.support.engines import differs
 from tests.support.migrations import history, migrate_all, runner_of, table, write
 from usage_store import errors
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.quick
 
-ANY_TYPES = "CREATE TABLE schema_migrations (version, name, applied_at)"
+LOOSE = "CREATE TABLE schema_migrations (version {}, name TEXT, applied_at {}); INSERT INTO schema_migrations VALUES"
+TEXTS, NUMBERS = LOOSE.format("TEXT", "TEXT"), LOOSE.format("INTEGER", "INTEGER")
 
 
 def check(
@@ -101,26 +103,32 @@ def test_every_problem_is_listed(path: Path, directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "message"),
+    ("sql", "message", "types"),
     [
-        ("CREATE TABLE schema_migrations (id INTEGER, what TEXT)", "not a history table (columns id, what)"),
-        ("CREATE VIEW schema_migrations AS SELECT 'a' AS version", "not a history table"),
-        (f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES ('20240101', 'a', 1)", "version '20240101' is not an in"),
-        (f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (-1, 'a', 1)", "version -1 is not an integer from 1"),
-        (f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (0, 'a', 1)", "version 0 is not an integer from 1"),
-        (f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (1.5, 'a', 1)", "version 1.5 is not an integer from 1"),
-        (f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (NULL, 'a', 1)", "version None is not an integer from 1"),
-        (f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (1, NULL, 1)", "version 1 has name None"),
-        (f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (1, 'one', 'now')", "applied_at 'now'"),
+        ("CREATE TABLE schema_migrations (id INTEGER, what TEXT)", "not a history table (columns id, what)", ""),
+        ("CREATE VIEW schema_migrations AS SELECT 'a' AS version", "not a history table", ""),
+        (f"{TEXTS} ('20240101', 'a', 1)", "version '20240101' is not an integer from 1", "version text"),
+        (f"{NUMBERS} (-1, 'a', 1)", "version -1 is not an integer from 1", ""),
+        (f"{NUMBERS} (0, 'a', 1)", "version 0 is not an integer from 1", ""),
+        (
+            f"{LOOSE.format('DOUBLE PRECISION', 'BIGINT')} (1.5, 'a', 1)",
+            "version 1.5 is not an integer",
+            "version double",
+        ),
+        (f"{NUMBERS} (NULL, 'a', 1)", "version None is not an integer from 1", ""),
+        (f"{NUMBERS} (1, NULL, 1)", "version 1 has name None", ""),
+        (f"{LOOSE.format('BIGINT', 'TEXT')} (1, 'one', 'now')", "applied_at 'now'", "version bigint"),
     ],
 )
-def test_a_table_that_is_not_a_history(path: Path, directory: Path, sql: str, message: str) -> None:
+def test_a_table_that_is_not_a_history(path: Path, directory: Path, sql: str, message: str, types: str) -> None:
     script(path, sql)
+    if types and differs(path, "types of columns"):
+        message = f"not a history table (columns of other types: {types}"
     check(path, directory, errors.HistoryError, 3, message)
 
 
 def test_the_same_version_twice_in_a_foreign_history(path: Path, directory: Path) -> None:
-    script(path, f"{ANY_TYPES}; INSERT INTO schema_migrations VALUES (1, 'one', 1), (1, 'one', 2)")
+    script(path, f"{NUMBERS} (1, 'one', 1), (1, 'one', 2)")
     check(path, directory, errors.HistoryError, 3, "version 1", "two rows")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import called
-from tests.support.databases import script
+from tests.support.databases import raw
 from tests.support.migrations import migrate_all, runner_of, sql, table, write
 from usage_store import errors
 
@@ -84,12 +84,13 @@ def test_a_directory_whose_newest_file_declares_more_keeps_its_history(path: Pat
 def test_an_edit_back_to_what_ran_is_none_whatever_was_noted_of_another_file(path: Path) -> None:
     directory = write(path.parent / "own", {"001_one": ONE, "002_two": table("two")})
     migrate_all(path, directory)
-    script(
-        path,
-        "INSERT INTO schema_migration_log (version, name, action, logged_at, seconds, checksum, source, fingerprint, "
-        "package_version) SELECT version, 'other', 'stamp', 1, 0.0, 'other', x'00', fingerprint, package_version "
-        "FROM schema_migration_log WHERE version = 2",
-    )
+    with raw(path) as connection:
+        connection.execute(
+            "INSERT INTO schema_migration_log (version, name, action, logged_at, seconds, checksum, source, "
+            "fingerprint, package_version) SELECT version, 'other', 'stamp', 1, 0.0, 'other', ?, fingerprint, "
+            "package_version FROM schema_migration_log WHERE version = 2",
+            (b"\0",),
+        )
     with runner_of(path, directory) as runner:
         status = runner.status()
         assert (status.problems, status.notices) == ((), ())

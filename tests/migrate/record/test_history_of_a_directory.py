@@ -140,7 +140,7 @@ def test_a_file_that_was_edited_is_still_this_directorys(path: Path) -> None:
 def test_a_history_is_found_again_after_its_folder_was_renamed_or_its_table_was_named(
     path: Path, words: tuple[str, ...]
 ) -> None:
-    write(path.parent / "old_name", {"001_users": sql("CREATE TABLE IF NOT EXISTS users (a)")})
+    write(path.parent / "old_name", {"001_users": sql("CREATE TABLE IF NOT EXISTS users (a TEXT)")})
     output_of(path, "--directory", "old_name", *words)
     (path.parent / "old_name").rename(path.parent / "new_name")
     write(path.parent / "new_name", {"002_jobs": table("jobs")})
@@ -152,8 +152,9 @@ def test_a_history_is_found_again_after_its_folder_was_renamed_or_its_table_was_
 def test_a_table_that_only_looks_like_a_history_is_not_taken_for_one(path: Path) -> None:
     script(
         path,
-        "CREATE TABLE notes (version INTEGER, name TEXT, applied_at INTEGER); CREATE TABLE note_log (version);"
-        "INSERT INTO notes VALUES (1, 'users', 1); CREATE TABLE \"odd ' name\" (version, name, applied_at)",
+        "CREATE TABLE notes (version INTEGER, name TEXT, applied_at INTEGER); CREATE TABLE note_log (version TEXT);"
+        "INSERT INTO notes VALUES (1, 'users', 1);"
+        'CREATE TABLE "odd \' name" (version TEXT, name TEXT, applied_at TEXT)',
     )
     write(path.parent / "jobs", {"001_users": table("users")})
     assert output_of(path, "--directory", "jobs").startswith("applied 001_users")

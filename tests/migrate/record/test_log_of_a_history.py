@@ -92,6 +92,7 @@ def test_a_rollback_and_a_stamp_rename_it_too(path: Path, words: list[str]) -> N
     assert called("check", *options, cwd=path.parent).returncode in (0, 1)
 
 
+@pytest.mark.only_on("sqlite", "broken views")
 def test_an_old_log_is_renamed_beside_a_view_that_is_broken(path: Path) -> None:
     directory = with_old_log(path, "jobs", "job_log")
     script(path, "CREATE TABLE gone (a INTEGER); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone")

@@ -11,6 +11,7 @@ import pytest
 from tests.support.brought_schemas import PATH, PATH_OF_POSTGRESQL, content, content_of_postgresql
 from tests.support.databases import opened, raw, rows, script
 from tests.support.migrations import migrate_all, python, runner_of, sql, table, write
+from tests.support.postgresql_servers import for_drivers
 from tests.support.programs import ROOT, run_python
 from usage_store import errors, init_database, link_events
 from usage_store.migrate import MigrationRunner
@@ -68,7 +69,7 @@ def test_what_migrations_change_and_undo_is_what_is_expected(path: Path, directo
             "ALTER TABLE one ADD COLUMN size INT",
             "CREATE INDEX one_size ON one (size)",
             "DROP TABLE two",
-            down=["DROP INDEX one_size", "ALTER TABLE one DROP COLUMN size", "CREATE TABLE two (back)"],
+            down=["DROP INDEX one_size", "ALTER TABLE one DROP COLUMN size", "CREATE TABLE two (back TEXT)"],
         )
     }
     write(directory, more)
@@ -80,12 +81,12 @@ def test_what_migrations_change_and_undo_is_what_is_expected(path: Path, directo
         script(path, "CREATE INDEX one_size ON one (size); DROP TABLE two")
         runner.rollback()
         assert runner.validate().problems == ()
-        script(path, "ALTER TABLE two ADD COLUMN hand")
+        script(path, "ALTER TABLE two ADD COLUMN hand TEXT")
         assert [str(each) for each in runner.validate().problems] == ["two.hand is not from a migration"]
 
 
 def test_what_a_migration_does_with_the_rows_makes_no_difference(path: Path, directory: Path) -> None:
-    write(directory, {"004_rows": python("db.execute_sql(f'CREATE TABLE made_{len(db.get_tables())} (a)')")})
+    write(directory, {"004_rows": python("db.execute_sql(f'CREATE TABLE made_{len(db.get_tables())} (a TEXT)')")})
     migrate_all(path, directory)
     found = report(path, directory)
     assert (found.problems, found.notices) == ((), ())
@@ -95,7 +96,7 @@ def test_the_records_of_an_old_log_are_named_as_not_compared(path: Path, directo
     migrate_all(path, directory)
     script(path, "CREATE TABLE host (a INTEGER)")
     script(path, f"ALTER TABLE {LOG} DROP COLUMN ddl")
-    script(path, "ALTER TABLE two ADD COLUMN by_hand")
+    script(path, "ALTER TABLE two ADD COLUMN by_hand TEXT")
     found = report(path, directory)
     assert found.problems == ()
     (notice,) = found.notices
@@ -122,9 +123,9 @@ def test_what_plain_sql_made_before_the_record_is_still_asked_for(path: Path, di
 def test_after_a_log_without_ddl_new_migrations_are_compared(path: Path, directory: Path) -> None:
     migrate_all(path, directory)
     script(path, f"ALTER TABLE {LOG} DROP COLUMN ddl")
-    write(directory, {"004_four": sql("CREATE TABLE four (a INTEGER)", "ALTER TABLE one ADD COLUMN more")})
+    write(directory, {"004_four": sql("CREATE TABLE four (a INTEGER)", "ALTER TABLE one ADD COLUMN more TEXT")})
     migrate_all(path, directory)
-    script(path, "ALTER TABLE one DROP COLUMN more; ALTER TABLE four ADD COLUMN b")
+    script(path, "ALTER TABLE one DROP COLUMN more; ALTER TABLE four ADD COLUMN b TEXT")
     found = report(path, directory)
     assert [str(problem) for problem in found.problems] == ["one.more is missing", "four.b is not from a migration"]
     assert "not compared: table three, table two; the log has no schema for 001_one to 003_three" in found.notices[0]
@@ -133,7 +134,7 @@ def test_after_a_log_without_ddl_new_migrations_are_compared(path: Path, directo
 def test_a_replay_compares_with_what_the_migrations_make_and_records_it(path: Path, directory: Path) -> None:
     migrate_all(path, directory)
     forget(path)
-    script(path, "ALTER TABLE two ADD COLUMN by_hand")
+    script(path, "ALTER TABLE two ADD COLUMN by_hand TEXT")
     assert problems(path, directory) == []
     assert problems(path, directory, replay=True) == ["two.by_hand is not from a migration"]
     assert rows(path, f"SELECT action, version FROM {LOG} ORDER BY id DESC LIMIT 1") == [("stamp", 3)]
@@ -169,7 +170,7 @@ def test_a_replay_that_fails_on_empty_tables_is_said_and_records_nothing(path: P
 
 
 def test_stamping_and_adopting_record_nothing(path: Path, directory: Path) -> None:
-    script(path, "CREATE TABLE one (another); CREATE TABLE two (shape); CREATE TABLE three (than)")
+    script(path, "CREATE TABLE one (another TEXT); CREATE TABLE two (shape TEXT); CREATE TABLE three (than TEXT)")
     with runner_of(path, directory) as runner:
         runner.stamp(3)
         found = runner.validate()
@@ -185,7 +186,7 @@ def test_a_row_taken_out_of_the_history_by_hand_takes_its_objects_along(path: Pa
 
 
 def test_what_an_older_package_did_after_recorded_runs_is_not_guessed(path: Path, directory: Path) -> None:
-    write(directory, {"004_alter": sql("ALTER TABLE one ADD COLUMN size")})
+    write(directory, {"004_alter": sql("ALTER TABLE one ADD COLUMN size TEXT")})
     migrate_all(path, directory)
     forget(path, "4")
     found = report(path, directory)
@@ -215,12 +216,15 @@ def test_indexes_and_triggers_that_a_migration_calls_optional_may_be_missing(pat
 )
 def test_nothing_that_stands_in_a_record_is_run(path: Path, directory: Path, tmp_path: Path, planted: str) -> None:
     migrate_all(path, directory)
+    if isinstance(path, str):
+        script(path, "CREATE FUNCTION evil() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$")
     ddl = json.dumps({"made": [["table", "one", "one", planted.format(other=tmp_path / "other.db")]]})
     with raw(path) as connection:
         connection.execute(f"UPDATE {LOG} SET ddl = ? WHERE version = 1", (ddl,))
     called: list[int] = []
     with runner_of(path, directory) as runner:
-        runner.database.register_function(lambda: called.append(1), "evil", 0)
+        if not isinstance(path, str):
+            runner.database.register_function(lambda: called.append(1), "evil", 0)
         found = runner.validate()
     assert called == []
     assert not (tmp_path / "other.db").exists()
@@ -255,6 +259,16 @@ def test_the_drift_of_usage_tables_from_before_the_record_is_seen_at_once(tmp_pa
     ]
 
 
+OTHER_TRIGGER = """
+DROP TRIGGER usage_events_moved;
+CREATE TRIGGER usage_events_moved AFTER UPDATE ON events BEGIN SELECT 1; END;
+"""
+OTHER_TRIGGER_ON_A_SERVER = """
+DROP TRIGGER usage_events_moved ON events;
+CREATE TRIGGER usage_events_moved AFTER UPDATE ON events EXECUTE FUNCTION usage_events_deleted();
+"""
+
+
 def test_linking_events_records_the_triggers(path: Path) -> None:
     init_database(path)
     script(path, "CREATE TABLE events (id INTEGER PRIMARY KEY, session_id TEXT)")
@@ -262,11 +276,12 @@ def test_linking_events_records_the_triggers(path: Path) -> None:
     with opened(path) as database:
         assert MigrationRunner(database).log.is_current()
     assert problems(path) == []
-    with raw(path) as connection:
-        connection.execute("DROP TRIGGER usage_events_moved")
-        connection.execute("CREATE TRIGGER usage_events_moved AFTER UPDATE ON events BEGIN SELECT 1; END")
+    script(path, OTHER_TRIGGER_ON_A_SERVER if isinstance(path, str) else OTHER_TRIGGER)
     (problem,) = problems(path)
-    assert problem.startswith("trigger usage_events_moved is `create trigger usage_events_moved after update on events")
+    assert problem.lower().startswith(
+        f"trigger usage_events_moved{' on events' if isinstance(path, str) else ''} is `create trigger "
+        "usage_events_moved after update on events"
+    )
     script(path, "DROP TABLE events")
     assert problems(path) == []
 
@@ -281,7 +296,9 @@ def test_the_schemas_for_postgresql_are_what_the_migrations_make_on_each_server(
 
 def test_what_was_on_a_table_before_a_migration_changed_it_is_left_alone(path: Path, directory: Path) -> None:
     script(path, "CREATE TABLE host (a INTEGER); CREATE INDEX host_a ON host (a)")
-    write(directory, {"004_host": sql("ALTER TABLE host ADD COLUMN ours", "CREATE INDEX host_ours ON host (ours)")})
+    write(
+        directory, {"004_host": sql("ALTER TABLE host ADD COLUMN ours TEXT", "CREATE INDEX host_ours ON host (ours)")}
+    )
     migrate_all(path, directory)
     assert problems(path, directory) == []
     script(path, "CREATE INDEX another ON host (a); DROP INDEX host_ours")
@@ -292,7 +309,7 @@ def test_indexes_from_before_the_record_are_not_taken_for_somebody_elses(path: P
     write(directory, {"004_index": sql("CREATE INDEX one_title ON one (title)")})
     migrate_all(path, directory)
     forget(path)
-    write(directory, {"005_more": sql("ALTER TABLE one ADD COLUMN more")})
+    write(directory, {"005_more": sql("ALTER TABLE one ADD COLUMN more TEXT")})
     migrate_all(path, directory)
     assert problems(path, directory) == []
 
@@ -301,7 +318,8 @@ def test_what_a_migration_outside_a_transaction_makes_is_recorded_though_others_
     path: Path, directory: Path
 ) -> None:
     migrate_all(path, directory)
-    other = "import sqlite3; c = sqlite3.connect(db.database); c.execute(\"INSERT INTO one (title) VALUES ('x')\"); "
+    driver, database = ("psycopg", for_drivers(path)) if isinstance(path, str) else ("sqlite3", str(path))
+    other = f"import {driver}; c = {driver}.connect({database!r}); c.execute(\"INSERT INTO one VALUES (1, 'x')\"); "
     index = "db.execute_sql('CREATE INDEX one_title ON one (title)')"
     write(directory, {"004_index": python(f"{other}c.commit(); c.close()\n{index}", atomic=False), "005_e": table("e")})
     migrate_all(path, directory)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import called
-from tests.support.databases import dump, rows, script
+from tests.support.databases import dump, is_there, raw, rows, script
 from tests.support.migrations import history, migrate_all, runner_of, sql, table, write
 from tests.support.programs import TIMEOUT
 from usage_store import __version__, errors
@@ -122,7 +122,7 @@ def test_check_is_an_exit_code(path: Path, directory: Path) -> None:
         return on(path, directory, "check").returncode
 
     assert check() == 1
-    assert not path.exists()
+    assert not is_there(path)
     migrate_all(path, directory)
     assert check() == 0
     script(path, "CREATE TABLE the_hosts (a INTEGER)")
@@ -166,15 +166,29 @@ def test_an_error_speaks_json_too(path: Path, directory: Path) -> None:
     assert said["applied"] == ["001_one", "002_two"]
 
 
+LOOSE = pytest.mark.only_on("sqlite", "types of columns")
+
+
 @pytest.mark.parametrize(
-    "damage", ["source = 'text'", "source = x'00'", "checksum = NULL, source = x''", "version = 1.5"]
+    ("column", "damage"),
+    [
+        ("source", b"text"),
+        ("source", b"\0"),
+        ("source", b""),
+        pytest.param("source", "text", marks=LOOSE),
+        pytest.param("version", 1.5, marks=LOOSE),
+        ("name", None),
+    ],
 )
-def test_a_damaged_line_is_named_and_what_needs_it_is_refused(path: Path, directory: Path, damage: str) -> None:
+def test_a_damaged_line_is_named_and_what_needs_it_is_refused(
+    path: Path, directory: Path, column: str, damage: object
+) -> None:
     migrate_all(path, directory)
     script(
         path, "ALTER TABLE schema_migration_log RENAME TO old; CREATE TABLE schema_migration_log AS SELECT * FROM old"
     )
-    script(path, f"UPDATE schema_migration_log SET {damage}, checksum = 'other' WHERE id = 1")
+    with raw(path) as connection:
+        connection.execute(f"UPDATE schema_migration_log SET {column} = ?, checksum = 'other' WHERE id = 1", (damage,))
     before = dump(path)
     with (
         runner_of(path, directory) as runner,
@@ -183,7 +197,7 @@ def test_a_damaged_line_is_named_and_what_needs_it_is_refused(path: Path, direct
         runner.log.entries()
     done = on(path, directory, "log")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
-    if "version" not in damage:
+    if column == "source":
         with runner_of(path, directory) as runner:
             status = runner.status()
         assert (status.current_version, [type(problem) for problem in status.problems]) == (2, [errors.HistoryError])

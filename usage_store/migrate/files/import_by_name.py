@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from usage_store.engines import file_of
+from usage_store.engines import place_of
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.look_at_databases import before_each
 
@@ -26,19 +26,19 @@ def import_module(name: str, *, may_connect: bool = True) -> ModuleType:
 
     What the module prints goes to stderr, because stdout is for the result of the command. Raises ConfigurationError
     for any error that the import raises, except KeyboardInterrupt. Without `may_connect`, it is also an error if the
-    import connects a Peewee database to a file; that file is neither created nor opened.
+    import connects a Peewee database that is not in memory; that database is neither created nor opened.
     """
     try:
         with (
             importable(str(Path.cwd())),
             redirect_stdout(sys.stderr),
             not_ending_the_process(),
-            nullcontext() if may_connect else before_each("connect", _refuse_a_file),
+            nullcontext() if may_connect else before_each("connect", _refuse_if_kept),
         ):
             return importlib.import_module(name)
     except KeyboardInterrupt:
         raise
-    except _OpensAFile as error:
+    except _OpensADatabase as error:
         raise ConfigurationError(f"{name}: {error}") from error
     except BaseException as error:  # includes SystemExit, which must not end the program as a success
         reason = " ".join(str(error).split())
@@ -82,15 +82,15 @@ def not_ending_the_process() -> Iterator[None]:
         os._exit = end
 
 
-class _OpensAFile(ConfigurationError):
-    """An import connects a database to a file."""
+class _OpensADatabase(ConfigurationError):
+    """An import connects a database that is not in memory."""
 
 
-def _refuse_a_file(database: peewee.Database) -> None:
+def _refuse_if_kept(database: peewee.Database) -> None:
     """Raise an error for a database that is not in memory."""
     name = _name_of(database)
     if name:
-        raise _OpensAFile(
+        raise _OpensADatabase(
             f"the import opens the database {name}, which an import must not do; connect, and create tables, in a "
             "function that the application calls when it starts"
         )
@@ -100,6 +100,6 @@ def _name_of(database: peewee.Database) -> str:
     if database.deferred:
         return ""
     try:
-        return file_of(database)
-    except ConfigurationError:  # of another kind, such as PostgreSQL
+        return place_of(database)
+    except ConfigurationError:  # of another kind, such as MySQL
         return str(database.database)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
-from usage_store.engines import file_of
+from usage_store.engines import place_of
 from usage_store.errors import ConfigurationError
 from usage_store.migrate.files.import_by_name import import_module
 
@@ -25,15 +25,16 @@ class Models(NamedTuple):
     sure: tuple[type[peewee.Model], ...]
     bases: tuple[type[peewee.Model], ...] = ()
 
-    def bound_to(self, file: str) -> tuple[Models, list[str]]:
-        """Return the models without those of other files, and one line for each model that was left out. Opens nothing.
+    def bound_to(self, place: str) -> tuple[Models, list[str]]:
+        """Return the models without those of other databases, and one line for each that was left out. Opens nothing.
 
-        `file` is an absolute path. If no model is bound to it, no model is left out.
+        `place` is the absolute path of a file, or the URL of a database as messages show it. If no model is bound to
+        it, no model is left out.
         """
-        homes = {model: _file(model) for model in (*self.sure, *self.bases)}
-        if file not in homes.values():
+        homes = {model: _place(model) for model in (*self.sure, *self.bases)}
+        if place not in homes.values():
             return self, []
-        away = [model for model, home in homes.items() if home not in ("", file)]
+        away = [model for model, home in homes.items() if home not in ("", place)]
         here = (tuple(model for model in models if model not in away) for models in self)
         return Models(*here), [f"{model.__name__} is left out: it is bound to {homes[model]}" for model in away]
 
@@ -62,8 +63,8 @@ def load_models(spec: str) -> Models:
     Modules of the current folder can be imported too. A module without NAME stands for the models that it or its
     submodules define, and for the through models of their many-to-many fields. In a module, a model that other models
     derive from, or that has no field of its own, may be only a base class. NAME is a model or an iterable of models,
-    and all of these are taken. Raises ConfigurationError if the import fails or connects a database to a file, and if
-    there is no model.
+    and all of these are taken. Raises ConfigurationError if the import fails or connects a database that is not in
+    memory, and if there is no model.
     """
     name, _, attribute = spec.partition(":")
     if not name:
@@ -145,11 +146,11 @@ def _table(model: type[peewee.Model]) -> str:
     return str(model._meta.table_name).lower()
 
 
-def _file(model: type[peewee.Model]) -> str:
-    """Return the file of the database to which a model is bound; it is empty if there is none, or none yet."""
+def _place(model: type[peewee.Model]) -> str:
+    """Return the file or URL of the database to which a model is bound; it is empty if there is none, or none yet."""
     database: Any = model._meta.database
     try:
-        return file_of(database) if database is not None else ""
+        return place_of(database) if database is not None else ""
     except ConfigurationError:  # deferred, or a proxy without a database
         return ""
 

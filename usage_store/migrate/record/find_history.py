@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from usage_store.engines import engine_of
 from usage_store.errors import ConfigurationError
@@ -82,12 +82,17 @@ def _require_empty(database: peewee.Database, table: str, project: Project, file
     sql = f'SELECT {version}, {name} FROM "{table}" LIMIT 1'  # noqa: S608
     row = database.execute_sql(sql).fetchone()
     if row is not None:
-        version, name = (bytes(value or b"").decode(errors="replace") for value in row)
+        version, name = map(_readable, row)
         raise ConfigurationError(
             f"{table} is the history of other migrations: it records version {version}, {name!r}, and no migration of "
             f"{project.directory}; name another history table with --table NAME, or restore the missing files; if it "
             f"is the history of this directory, use --table {table}"
         )
+
+
+def _readable(value: Any) -> str:
+    """Return a value that was read as `ANY_VALUE` as text; bytes that are not UTF-8 become replacement characters."""
+    return value if isinstance(value, str) else bytes(value or b"").decode(errors="replace")
 
 
 def rows_of(table: str) -> str:
