@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Maintained(NamedTuple):
     """The result of `maintain()`: what was done or, with `dry_run`, what would be done.
 
-    `pruned` snapshots were deleted because of their age, `evicted` ones because of the size of the database. `compacted`
+    `pruned` snapshots were deleted because of their age, `evicted` ones because of the size of all. `compacted`
     snapshots were compressed. `forgotten` sessions had no snapshots and no events and were deleted. `bytes_before` and
     `bytes_after` are the size of the file and its -wal, or of the usage tables on a server; with `dry_run`,
     `bytes_after` is an estimate. `longest_lock` is the longest time for which other writers were locked out, `seconds`
@@ -63,8 +63,8 @@ def maintain(
     """Delete snapshots older than `retention_days`, compact those older than `compact_after_days`, free disk space.
 
     If the file and its -wal are larger than `max_bytes`, the oldest snapshots are deleted, too. On PostgreSQL, the
-    bytes of the snapshots that are there count, nothing is compacted, and the server uses free space again. Sessions without
-    snapshots and events are deleted when they are `forget_sessions_after_days` old. None leaves a step out.
+    bytes of the snapshots that are there count, nothing is compacted, and the server uses free space again. Sessions
+    without snapshots and events are deleted when they are `forget_sessions_after_days` old. None leaves a step out.
 
     The work is done in transactions of about 10 ms, and others can write between them. It ends when everything is done
     or after `budget` seconds. You may also interrupt it at any time. The next call continues.
