@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 class Maintained(NamedTuple):
     """The result of `maintain()`: what was done or, with `dry_run`, what would be done.
 
-    `pruned` snapshots were deleted because of their age, `evicted` ones because of the size of the file. `compacted`
+    `pruned` snapshots were deleted because of their age, `evicted` ones because of the size of all. `compacted`
     snapshots were compressed. `forgotten` sessions had no snapshots and no events and were deleted. `bytes_before` and
-    `bytes_after` are the size of the file and its -wal; with `dry_run`, `bytes_after` is an estimate. `longest_lock` is
-    the longest time for which other writers were locked out, `seconds` the time of the whole call, both in seconds.
-    Each line of `left` names something that is left to do.
+    `bytes_after` are the size of the file and its -wal, or of the usage tables on a server; with `dry_run`,
+    `bytes_after` is an estimate. `longest_lock` is the longest time for which other writers were locked out, `seconds`
+    the time of the whole call, both in seconds. Each line of `left` names something that is left to do.
     """
 
     pruned: int
@@ -62,14 +62,16 @@ def maintain(
 ) -> Maintained:
     """Delete snapshots older than `retention_days`, compact those older than `compact_after_days`, free disk space.
 
-    If the file and its -wal are larger than `max_bytes`, the oldest snapshots are deleted, too. Sessions without
-    snapshots and events are deleted when they are `forget_sessions_after_days` old. None leaves a step out.
+    If the file and its -wal are larger than `max_bytes`, the oldest snapshots are deleted, too. On PostgreSQL, the
+    bytes of the snapshots that are there count, nothing is compacted, and the server uses free space again. Sessions
+    without snapshots and events are deleted when they are `forget_sessions_after_days` old. None leaves a step out.
 
     The work is done in transactions of about 10 ms, and others can write between them. It ends when everything is done
     or after `budget` seconds. You may also interrupt it at any time. The next call continues.
 
     Files created by this package shrink by themselves. Another file keeps its size until `rewrite=True` runs VACUUM on
-    it once, which blocks all other connections while it rewrites the file. `dry_run=True` only reads. `renumber=True`
+    it once, which blocks all other connections while it rewrites the file. On PostgreSQL, VACUUM blocks nobody.
+    `dry_run=True` only reads. `renumber=True`
     gives the blocks of version 2 numbers that no other store has. Blocks whose count of references is wrong are
     corrected in any case.
 

@@ -31,6 +31,7 @@ _COMMAND = re.compile(r"((?:[^\n]*\\\n)*[^\n]*\n)(.*)", re.DOTALL)  # its lines 
 _MEASURED = {
     r"\([\d.]+ ms\)": "(0 ms)",
     r"in [\d.]+ s, longest lock \d+ ms": "in 0 s, longest lock 0 ms",
+    r"in [\d.]+ s, [\d,]+ a second": "in 0 s, 0 a second",
     r"[\d,]+ bytes (now|before), (about )?[\d,]+ after": "0 bytes 0 after",
     r"in [\d.]+s\b": "in 0s",
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d": "0000-00-00 00:00:00",

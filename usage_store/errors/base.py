@@ -21,7 +21,7 @@ class ConfigurationError(UsageStoreError):
 
 
 class CannotFill(ConfigurationError):
-    """No row can be made up for a table that SQLite accepts; nothing was written.
+    """No row can be made up for a table that the database accepts; nothing was written.
 
     `column` is None if no value of a column would help.
     """

@@ -1,6 +1,6 @@
 """Errors of the database itself: locked, full, corrupt, read-only, unreadable, replaced.
 
-Those that SQLite reports are peewee's errors, too: `except peewee.OperationalError` catches them.
+Those that the database reports are peewee's errors, too: `except peewee.OperationalError` catches them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class DatabaseUnreadable(_DatabaseError, peewee.OperationalError):
 
 
 class CorruptDatabase(DatabaseUnreadable):
-    """SQLite found damage in the file."""
+    """SQLite or the server found damage in its files."""
 
 
 class DatabaseFull(DatabaseUnreadable):
@@ -41,7 +41,10 @@ class NotEnoughDisk(DatabaseFull):
 
 
 class ReadOnlyDatabase(DatabaseUnreadable):
-    """The database was opened with `readonly=True`, or this user may not write to the file. Nothing was written."""
+    """The database was opened only to read, this user may not write the file, or the server accepts no writes.
+
+    Nothing was written.
+    """
 
 
 class DatabaseLocked(_DatabaseError, peewee.OperationalError):
@@ -55,7 +58,10 @@ class DatabaseReplaced(_DatabaseError):
 
 
 class ForkedConnection(_DatabaseError):
-    """The database was open when this process was forked. SQLite's locks do not survive a fork."""
+    """The file was open when this process was forked, or the connection to the server was in a transaction.
+
+    SQLite's locks do not survive a fork, and the server's session belongs to the parent process.
+    """
 
 
 class DamagedSnapshot(_DatabaseError):

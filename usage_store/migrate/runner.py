@@ -194,11 +194,11 @@ class MigrationRunner:
     def validate(self, *, full: bool = False, replay: bool = False, notices: bool = False) -> Report:
         """Check integrity, foreign keys, history and schema, and run the runner's `checks`.
 
-        Reads only, except with `replay`. `full` runs SQLite's integrity_check, which takes minutes on large files,
-        instead of quick_check. The schema is compared with the schema in the log. With `replay`, the applied migrations
-        run again on empty tables, the schema is compared with theirs, and theirs is recorded in the log. With
-        `notices`, the function `notices(db)` of each migration that has one is called. Both run Python of the
-        migrations.
+        Reads only, except with `replay`. `full` runs SQLite's integrity_check instead of quick_check, or the server's
+        amcheck, which take minutes on large databases. The schema is compared with the schema in the log. With
+        `replay`, the applied migrations run again on empty tables, the schema is compared with theirs, and theirs is
+        recorded in the log. With `notices`, the function `notices(db)` of each migration that has one is called. Both
+        run Python of the migrations.
         """
         from usage_store.migrate.validate import validate  # noqa: PLC0415  see above
 

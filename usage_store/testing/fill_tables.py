@@ -42,7 +42,7 @@ def fill(
     this package keeps its own records. Views and virtual tables are left alone. Rows of a table that is not filled
     can be a parent.
 
-    Raises CannotFill if SQLite accepts no row of a table. The error names the table, a column and SQLite's reason.
+    Raises CannotFill if the database accepts no row of a table. The error names the table, a column and the reason.
     Raises ConfigurationError for wrong arguments. Nothing is written in both cases.
     """
     if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
@@ -91,7 +91,7 @@ def _called(name: str, function: Callable[[int], Any], number: int) -> Any:
 
 
 def _stored(name: str, value: Any) -> Any:
-    """Return a value as Peewee stores it in SQLite."""
+    """Return a value in a form that Peewee stores in each database."""
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
     if isinstance(value, uuid.UUID):
@@ -100,4 +100,4 @@ def _stored(name: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, Mapping | list | tuple):
         return json.dumps(value)
-    raise ConfigurationError(f"values: {name!r} has a value of type {type(value).__name__}, which SQLite cannot store")
+    raise ConfigurationError(f"values: {name!r} has a value of type {type(value).__name__}, which no column can store")

@@ -116,7 +116,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--no-backup": {
         "dest": "backup",
         "action": "store_false",
-        "help": "do not copy the database first; without this option, a database with rows is copied before a "
+        "help": "do not copy the database first; without this option, an SQLite database with rows is copied before a "
         "migration that says that it deletes something, and before each rollback",
     },
     "--mode": {
@@ -138,13 +138,13 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "dest": "full",
         "action": "store_false",
         "default": False,
-        "help": "check the file with SQLite's quick_check; this is the default",
+        "help": "do a short check: SQLite's quick_check, and none of a server's files; this is the default",
     },
     "--full": {
         "dest": "full",
         "action": "store_true",
-        "help": "check the file with SQLite's integrity_check and read every snapshot, which takes minutes on a large "
-        "file",
+        "help": "check the file with SQLite's integrity_check, or the tables with the server's amcheck, and read every "
+        "snapshot, which takes minutes on a large database",
     },
     "--replay": {
         "action": "store_true",

@@ -54,7 +54,7 @@ WORDS: Mapping[str, str] = {
     "evict": "delete the oldest snapshots because the database is too large",
     "compact": "compress many snapshots together into one block; they are read as before",
     "block": "a row that holds many compressed snapshots",
-    "vacuum": "let SQLite write the whole file anew, without unused space",
+    "vacuum": "write the whole file anew, without unused space; on PostgreSQL, make deleted space usable again",
     "renumber": "give new numbers to blocks",
     "snapshot": "one JSON record of the usage of a session at one time",
     "session": "one run of a coding agent",
@@ -62,7 +62,7 @@ WORDS: Mapping[str, str] = {
 
 PAGES: Mapping[tuple[str, ...], Page] = {
     (): Page(
-        "Keep usage snapshots of coding agents in a SQLite database, and change its tables by migrations.",
+        "Keep usage snapshots of coding agents in SQLite or PostgreSQL, and change tables by migrations.",
         "migrate --database usage.db",
         (1, 3, 4, 5, 7),
     ),
@@ -88,7 +88,7 @@ PAGES: Mapping[tuple[str, ...], Page] = {
     ),
     ("migrate", "rollback"): Page(
         "Undo the newest applied migration, or all above VERSION, newest first, by their function `down`. Each is one "
-        "transaction. The database is copied to a backup first if it has rows.",
+        "transaction. An SQLite database with rows is copied to a backup first; for PostgreSQL, a line names pg_dump.",
         "2 --database usage.db",
         (3, 4, 5, 7),
     ),
@@ -144,13 +144,14 @@ PAGES: Mapping[tuple[str, ...], Page] = {
     ),
     ("migrate", "backup"): Page(
         "Copy the database to a backup in its folder. Other processes may go on reading and writing. The database is "
-        "not changed.",
+        "not changed. For PostgreSQL, the command only names the line of pg_dump.",
         "--database usage.db",
         (3,),
     ),
     ("migrate", "restore"): Page(
         "Replace the content of the database by that of a backup. What was there before is kept in a backup of its "
-        "own. Other processes may keep the database open.",
+        "own. Other processes may keep the database open. For PostgreSQL, the command only names the line of "
+        "pg_restore.",
         "usage.db.v3.20260102T030405Z.backup",
     ),
     ("maintain",): Page(
