@@ -18,37 +18,34 @@ def unfit_rows(source: Store, target: Store, after: int, on_progress: Progress) 
     Reads only.
     """
     sessions = source.sessions()
-    for session_id in sessions:
-        why = _why_not(target, session_id, "null", is_json=True)
-        if why is not None:
-            yield f"session {session_id!r}: {why}"
+    refused = {session_id: why for session_id in sessions if (why := _why_not(target, session_id, "null"))}
+    for session_id, why in refused.items():
+        yield f"session {session_id!r}: {why}"
     total, _ = source.count(after)
-    doubtful = source.rows.not_json(source.database, after)
-    for done, row in enumerate(source.snapshots(after), 1):
-        why = unfit(target, row, sessions, is_json=row[0] not in doubtful)
-        if why is not None:
-            yield f"snapshot {row[0]}: {why}"
-        if done % 1000 == 0 or done == total:
-            on_progress("snapshots checked", done, max(total, done))
+    done = 0
+    for looked_at, rows in source.rows.doubtful(source.database, after, sessions.keys() - refused.keys()):
+        for row in rows:
+            why_not = unfit(target, row, sessions)
+            if why_not is not None:
+                yield f"snapshot {row[0]}: {why_not}"
+        done += looked_at
+        on_progress("snapshots checked", done, max(total, done))
 
 
-def unfit(target: Store, row: tuple[Any, ...], sessions: Container[str], *, is_json: bool = False) -> str | None:
-    """Return why `target` cannot hold a snapshot, or None if it can. Reads only.
-
-    `is_json` says that the source has taken the text for JSON.
-    """
+def unfit(target: Store, row: tuple[Any, ...], sessions: Container[str]) -> str | None:
+    """Return why `target` cannot hold a snapshot, or None if it can. Reads only."""
     _, session_id, text, *_ = row
     if isinstance(text, bytes):
         return text[1:].decode(errors="replace")  # the reason why it cannot be read
     if session_id not in sessions:
         return f"its session {session_id!r} is not registered"
-    return _why_not(target, session_id, text, is_json=is_json)
+    return _why_not(target, session_id, text)
 
 
-def _why_not(target: Store, session_id: str, text: str, *, is_json: bool) -> str | None:
+def _why_not(target: Store, session_id: str, text: str) -> str | None:
     try:
         session_id.encode()
         text.encode()
     except UnicodeEncodeError:
         return "its session id or its text is not UTF-8"
-    return target.rows.unfit(target.database, session_id, text, is_json=is_json)
+    return target.rows.unfit(target.database, session_id, text)

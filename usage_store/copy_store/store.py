@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines import name_of, unwrap
 from usage_store.models.fields.allowed_values import CONFIG_RULES
+from usage_store.models.fields.snapshot_hash import snapshot_hash
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ class Store:
             yield from page
 
     def hashes(self) -> Iterator[tuple[int, str, int]]:
-        """Yield id, session id and hash of every snapshot. Reads only."""
-        for page in self.rows.hashes(self.database):
-            yield from page
+        """Yield id, session id and hash of every snapshot by their ids. Reads only."""
+        for page in self.rows.pages(self.database, BEFORE_ALL):
+            for row in page:
+                yield row[0], row[1], snapshot_hash(row)
 
     def count(self, after: int = BEFORE_ALL) -> tuple[int, int]:
         """Return how many snapshots have ids above `after`, and the highest id. Reads only."""

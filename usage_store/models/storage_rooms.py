@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import peewee
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType
 
@@ -129,20 +129,20 @@ class Steps(Protocol):
 class CopyRows(Protocol[D]):
     """The functions that read and write whole stores: every row with its id."""
 
-    def not_json(self, database: D, after: int) -> frozenset[int]:
-        """Return the ids above `after` of snapshots whose texts the database does not know to be JSON. Reads only."""
+    def doubtful(
+        self, database: D, after: int, sessions: Container[str]
+    ) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+        """Yield how many snapshots were looked at, and those of them that another database may refuse. Reads only.
 
-    def unfit(self, database: D, session_id: str, text: str, *, is_json: bool) -> str | None:
-        """Return why this database cannot hold a session id or a text, or None if it can. Reads only.
-
-        `is_json` says that another database has taken the text for JSON.
+        They are the rows with ids above `after` whose session is not one of `sessions`, or whose text is not known to
+        be JSON, cannot be read, or has the character NUL. The values after the text are of no use.
         """
+
+    def unfit(self, database: D, session_id: str, text: str) -> str | None:
+        """Return why this database cannot hold a session id or a text, or None if it can. Reads only."""
 
     def pages(self, database: D, after: int) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the snapshots with ids above `after` by id, in lists of rows as `recent()` returns them. Reads only."""
-
-    def hashes(self, database: D) -> Iterator[list[tuple[int, str, int]]]:
-        """Yield id, session id and `snapshot_hash()` of every snapshot by id, in lists. Reads only."""
 
     def sessions(self, database: D) -> dict[str, int]:
         """Return the sessions with the times of their registration (seconds, UTC). Reads only."""
