@@ -1,6 +1,7 @@
 """Run one PostgreSQL server in a new folder until the standard input ends, and then leave nothing behind.
 
-This is a program of its own: `python -I -S keep_server.py PROGRAMS NAME=VALUE ...`. It prints `ready URL` or
+This is a program of its own: `python -I -S keep_server.py PROGRAMS NAME=VALUE ...`, with settings of the server, or
+`standby_of=FOLDER` for a standby of the server whose socket is in that folder. It prints `ready URL` or
 `failed REASON`. It reads `stop` and `start`, and answers each with a line. The system ends its input when the test
 run ends, however the run ends.
 """
@@ -21,6 +22,8 @@ from typing import Any
 TIMEOUT = 60  # seconds; only a server that never starts takes so long
 LONGEST = 103 - len("/.s.PGSQL.5432")  # the path of a socket has at most 103 bytes on macOS, and 107 on Linux
 INITDB = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+STANDBY = "standby_of="
+COPYING = ("-U", "postgres", "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
 
 
 class Failed(Exception):
@@ -39,8 +42,13 @@ class Server:
             self.how.update(somebody(self.folder))
             self.programs = self.readable(installed)
             self.port = 5432 if os.name == "posix" else free_port()
-            self.settings = [f"port={self.port}", *self.where_to_listen(), *settings]
-            self.run("initdb", "-D", self.folder / "data", *INITDB)
+            primary = [each.removeprefix(STANDBY) for each in settings if each.startswith(STANDBY)]
+            given = [each for each in settings if not each.startswith(STANDBY)]
+            self.settings = [f"port={self.port}", *self.where_to_listen(), *given]
+            if primary:
+                self.run("pg_basebackup", "-D", self.folder / "data", "-h", primary[0], *COPYING)
+            else:
+                self.run("initdb", "-D", self.folder / "data", *INITDB)
             self.start()
         except BaseException:
             self.remove()

@@ -27,6 +27,7 @@ from usage_store.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NO_WRITES = "the server accepts no writes here: it is a standby, or the session is read-only"
 OPENED_TO_READ = "was opened for reading only, so nothing can be written to it"
 LOST = "the connection to the server was lost"
 AGAIN = "the next call connects again"
@@ -43,7 +44,7 @@ _NO_DATABASE = "no such database"
 _BUSY = "the server is starting, stopping or recovering; try again later"
 # SQLSTATEs or their beginnings (postgresql.org/docs/current/errcodes-appendix.html); the first one that fits counts.
 _KINDS: dict[str, tuple[type[DatabaseError], str]] = {
-    "25006": (ReadOnlyDatabase, "the server accepts no writes here: it is a standby, or the session is read-only"),
+    "25006": (ReadOnlyDatabase, NO_WRITES),
     "25P03": (DatabaseUnreadable, LOST),
     "25P04": (DatabaseUnreadable, LOST),
     "08": (DatabaseUnreadable, LOST),

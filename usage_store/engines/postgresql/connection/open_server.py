@@ -10,7 +10,7 @@ import peewee
 
 from usage_store.engines.postgresql.connection.check_server import is_pooled
 from usage_store.engines.postgresql.connection.driver import driver_errors
-from usage_store.engines.postgresql.connection.error_messages import OPENED_TO_READ, raise_of_connecting
+from usage_store.engines.postgresql.connection.error_messages import NO_WRITES, OPENED_TO_READ, raise_of_connecting
 from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.engines.postgresql.connection.our_connections import OurServer
 from usage_store.engines.postgresql.connection.read_url import read_url
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.engine import Missing
 
 _READ_ONLY = "default_transaction_read_only"
+_MAY_WRITE = "SELECT current_setting('transaction_read_only'), pg_is_in_recovery()"
 
 
 def open_database(
@@ -123,9 +124,17 @@ def close_all(database: peewee.PostgresqlDatabase) -> None:
 
 def refuse_readonly(database: peewee.PostgresqlDatabase) -> None:
     """Raise ReadOnlyDatabase if the connection may only read, as on a standby. Reads only."""
-    (readonly,) = database.execute_sql("SELECT current_setting('transaction_read_only')").fetchone()
+    readonly, standby = database.execute_sql(_MAY_WRITE).fetchone()
     if readonly == "on":
-        raise ReadOnlyDatabase(f"{name_of(database)}: {OPENED_TO_READ}")
+        by_us = getattr(database, "readonly", False) and not standby
+        raise ReadOnlyDatabase(f"{name_of(database)}: {OPENED_TO_READ if by_us else NO_WRITES}")
+
+
+def refuse_standby(database: peewee.PostgresqlDatabase) -> None:
+    """Raise ReadOnlyDatabase if the server is a standby, which makes not even temporary tables. Reads only."""
+    _, standby = database.execute_sql(_MAY_WRITE).fetchone()
+    if standby:
+        raise ReadOnlyDatabase(f"{name_of(database)}: {NO_WRITES}")
 
 
 def file_of(database: str | os.PathLike[str] | peewee.PostgresqlDatabase) -> str:  # noqa: ARG001  the interface's

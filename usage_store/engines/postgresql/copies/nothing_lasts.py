@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.open_server import refuse_standby
 from usage_store.engines.postgresql.migrating.guarded_transaction import NEVER_COMMITTED
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def nothing_lasts(database: peewee.PostgresqlDatabase) -> Iterator[None]:
     A COMMIT in the block fails and undoes everything, and nothing can be written after a ROLLBACK. Outside of
     `atomic()`, statements that cannot run in a transaction are run in another way: indexes are made without
     CONCURRENTLY, BEGIN and COMMIT become savepoints, and VACUUM and the like are left out.
+
+    Raises ReadOnlyDatabase on a standby.
     """
+    refuse_standby(database)
     database.execute_sql("SET default_transaction_read_only = on")
     with suppress(_Undo), database.transaction():
         database.execute_sql("SET TRANSACTION READ WRITE")

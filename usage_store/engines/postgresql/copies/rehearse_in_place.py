@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.names import name_of
+from usage_store.engines.postgresql.connection.open_server import refuse_standby
 from usage_store.engines.postgresql.copies.nothing_lasts import nothing_lasts
 from usage_store.engines.postgresql.copies.second_connection import second_connection
 from usage_store.errors import ConfigurationError
@@ -48,6 +49,7 @@ def whole_copy(
     and a warning says so. The block does not see what others commit meanwhile. Values that sequences give are not
     taken back. `hold` makes the context manager that holds the migration lock of the second connection.
     """
+    refuse_standby(database)
     logger.warning(
         "rehearsing inside %s: nothing is committed, but others wait until the end for each table that a migration "
         "changes",

@@ -11,6 +11,7 @@ import peewee
 from usage_store.engines.interface.models_and_tables import stored_models
 from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
+from usage_store.engines.postgresql.connection.open_server import refuse_standby
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
 from usage_store.engines.postgresql.from_models.read_tables import Schema, read_schema
 from usage_store.engines.postgresql.schema.write_values import named, with_values
@@ -38,8 +39,9 @@ def wanted_tables(database: peewee.PostgresqlDatabase, models: Sequence[type[pee
     """Make the tables of models as temporary tables, read them, and roll back.
 
     Others see nothing of it, and no lock is taken that others could wait for. The models are bound to the database
-    meanwhile. Raises ConfigurationError for models that the server refuses.
+    meanwhile. Raises ConfigurationError for models that the server refuses, and ReadOnlyDatabase on a standby.
     """
+    refuse_standby(database)
     ((schema,),) = database.execute_sql("SELECT current_schema()").fetchall()
     fields: dict[str, dict[str, Any]] = {}
     statements: dict[str, list[str]] = {}
