@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.postgresql.connection.forks import watch
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def prepare(database: peewee.PostgresqlDatabase) -> None:
-    """Do nothing: the functions of the queries are in the schema."""
+    """Have the connections of a database left alone in each forked child of this process."""
+    watch(database)
 
 
 def while_running(database: peewee.PostgresqlDatabase) -> AbstractContextManager[None]:  # noqa: ARG001
