@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle
-from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, NEVER_COMMITTED, is_intact
+from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, GUARDS, NEVER_COMMITTED
+from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state
 from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
 from usage_store.engines.postgresql.migrating.watched.left_invalid import read_invalid
 from usage_store.engines.postgresql.migrating.watched.lost_rows import Losses
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     import peewee
+
+    from usage_store.engines.postgresql.migrating.state_of_a_transaction import State
+    from usage_store.engines.postgresql.migrating.watched.kept_schema import KeptSchema
 
 ROLLED_BACK = "a statement of the migration rolled back the transaction of the runner"
 _ENDS = "{} inside a migration: the runner commits, together with the history row"
@@ -49,12 +53,15 @@ class Guard:
     `failed` is the error of a statement that ended the transaction, as long as no savepoint has mended it.
     """
 
-    def __init__(self, database: peewee.PostgresqlDatabase, own: Collection[str]) -> None:
+    def __init__(
+        self, database: peewee.PostgresqlDatabase, own: Collection[str], kept: KeptSchema, start: State | None = None
+    ) -> None:
         self.refused: str | None = None
         self.failed: BaseException | None = None
         self.left: tuple[str, ...] = ()  # what a migration outside a transaction left behind when it failed
-        self.losses = Losses(database)
-        self.only_created = True
+        self.losses = Losses(database, kept, in_a_rehearsal=start is None or start.is_rehearsal)
+        self.end: State | None = None
+        self.start = start
         self._failed_sql = ""
         self._database = database
         self._own = own
@@ -66,8 +73,11 @@ class Guard:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch the connection during the block."""
-        self._settings = read_settings(self._database)
-        self._states = read_own(self._database, self._own)
+        if self.start is None:
+            self._settings = read_settings(self._database)
+            self._states = read_own(self._database, self._own)
+        else:
+            self._settings, self._states = self.start.settings, self.start.own
         with seeing(self._database, self._before, self._after):
             try:
                 yield
@@ -83,7 +93,6 @@ class Guard:
             self._refuse(self.refused or ROLLED_BACK)
         if kinds.only_creates(sql) or has_failed(self._database):
             return
-        self.only_created = self.only_created and kinds.only_adds(sql)
         with self._unseen():
             self.losses.before(sql)
 
@@ -164,23 +173,27 @@ class Guard:
     def _fault(self) -> str | None:
         if has_failed(self._database):
             return self.went_on()
-        if not is_intact(self._database):
+        if is_idle(self._database):
             return ROLLED_BACK
-        after = read_settings(self._database)
-        reason = changed_for_the_session(self._settings, after, self._statements)
+        end = self.end = read_state(self._database, self._own)
+        if end.guards != GUARDS:
+            return ROLLED_BACK
+        reason = changed_for_the_session(self._settings, end.settings, self._statements)
         if reason is not None:
             return reason
-        put_back(
-            self._database, self._settings, self._statements, ("lock_timeout",)
-        )  # first, so that names mean what they meant before
-        return self._passed_over() or changed(self._states, read_own(self._database, self._own))
+        before = end.settings
+        put_back(self._database, self._settings, self._statements, ("lock_timeout",), before)
+        if before["search_path"] != self._settings["search_path"]:  # names mean again what they meant before
+            end = self.end = read_state(self._database, self._own)
+        return self._passed_over() or changed(self._states, end.own)
 
     def _passed_over(self) -> str | None:
         """Return the invalid index that a CREATE INDEX IF NOT EXISTS took for done, or None."""
         asked = [sql for sql in self._statements if kinds.names(sql, "EXISTS") and kinds.names(sql, "INDEX")]
         if not asked:
             return None
-        found = [each for each in read_invalid(self._database) if any(kinds.names(sql, each.name) for sql in asked)]
+        names = {name for sql in asked for name in kinds.words(sql)}
+        found = read_invalid(self._database, names)
         return str(found[0]) if found else None
 
 

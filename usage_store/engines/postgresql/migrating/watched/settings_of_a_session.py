@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import sets_locally
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import peewee
 
@@ -35,12 +35,17 @@ _SETTINGS = (
     "bytea_output",
     "xmloption",
 )
-_READ = "SELECT " + ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
+READ = "SELECT ARRAY[" + ", ".join(f"current_setting('{name}')" for name in _SETTINGS) + "]"
 
 
 def read_settings(database: peewee.PostgresqlDatabase) -> dict[str, str]:
     """Return the settings that matter to the runner and to the application. Reads only."""
-    return dict(zip(_SETTINGS, database.execute_sql(_READ).fetchone(), strict=True))
+    return settings_from(database.execute_sql(READ).fetchone()[0])
+
+
+def settings_from(values: Sequence[str]) -> dict[str, str]:
+    """Return the settings by their names from the values that `READ` gives."""
+    return dict(zip(_SETTINGS, values, strict=True))
 
 
 def changed_for_the_session(
@@ -66,11 +71,13 @@ def put_back(
     before: Mapping[str, str],
     statements: Collection[str] = (),
     local_only: Collection[str] = (),
+    now: Mapping[str, str] | None = None,
 ) -> None:
     """Give the settings that differ their values of before, and those that the statements set for the transaction.
 
-    The values of `local_only` are put back for this transaction alone, because they were set for it alone.
+    The values of `local_only` are put back for this transaction alone, because they were set for it alone. `now` are
+    the present settings, if the caller has read them.
     """
-    for name, value in read_settings(database).items():
+    for name, value in (read_settings(database) if now is None else now).items():
         if value != before[name] or any(sets_locally(sql, name) for sql in statements):
             database.execute_sql("SELECT set_config(%s, %s, %s)", (name, before[name], name in local_only))
