@@ -116,6 +116,7 @@ class Execution:
                 raise attempt.in_the_way(first, self._wait, self.done) from first
             logger.info("%s was in the way of others and was rolled back; it is repeated", loaded.migration)
             self._followed = False
+            self._watch.look()  # what was rolled back is not there
             return pause
         if ran:
             self._tell(Step(loaded.migration, self.direction, time.perf_counter() - started))
@@ -143,7 +144,7 @@ class Execution:
             faults = self._watch.faults(loaded.deletes, loaded.drops, undoing=self.direction == "down")
             if faults:
                 raise GuardTripped("; ".join(faults))
-            self._finish(loaded, started, only_added=self._watch.only_added)
+            self._finish(loaded, started, partly=self._watch.knows_changes)
         return True
 
     def _outside(self, loaded: Loaded, attempt: Attempt, started: float) -> bool:
@@ -168,7 +169,7 @@ class Execution:
                 raise GuardTripped("; ".join(faults))
             if not self._wanted(loaded.migration):
                 raise GuardTripped("another run ended the same migration meanwhile, so it may have run twice")
-            self._finish(loaded, started, only_added=False)
+            self._finish(loaded, started, partly=False)
         return True
 
     def _begin(self) -> AbstractContextManager[None]:
@@ -208,7 +209,7 @@ class Execution:
         self.migrator.on_progress = lambda done, total: self.on_progress(f"rows in {attempt.migration}", done, total)
         attempt.call(module, self.migrator, self._database)
 
-    def _finish(self, loaded: Loaded, started: float, *, only_added: bool) -> None:
+    def _finish(self, loaded: Loaded, started: float, *, partly: bool) -> None:
         records, migration = self.records, loaded.migration
         made = not self.done and not records.exist()
         if made:
@@ -219,7 +220,7 @@ class Execution:
         else:
             records.history.forget(migration)
             self._versions.discard(migration.version)
-        fingerprint = self._fingerprint.read(only_added=only_added and not made)
+        fingerprint = self._fingerprint.read(partly=partly and not made)
         self._followed = True
         ddl = None
         if migration.version not in self._brought:

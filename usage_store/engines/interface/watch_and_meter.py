@@ -34,10 +34,10 @@ class SchemaHash(Protocol):
     def changes(self) -> Changes:
         """The difference of the objects between the last two calls of `read()`."""
 
-    def read(self, *, only_added: bool = False) -> str:
+    def read(self, *, partly: bool = False) -> str:
         """Return the hash of the schema as it is now. Reads only.
 
-        `only_added` is the caller's promise that objects were only added since the last call.
+        `partly` is the caller's promise that since the last call only that was changed which the watch knows of.
         """
 
 
@@ -63,8 +63,8 @@ class Watch(Protocol):
         """The first thing that was refused in the last block, or None."""
 
     @property
-    def only_added(self) -> bool:
-        """Whether the last block left alone everything that existed before: no writes, no DROP, no ALTER."""
+    def knows_changes(self) -> bool:
+        """Whether the fingerprint can follow the changes of the last block, and need not read everything."""
 
     def look(self) -> None:
         """Remember the state of the file, and which foreign keys are already broken. Reads only."""

@@ -8,6 +8,11 @@ changes no result: storage, compression, tablespaces, owners, rights, comments, 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # What is set here is over at the end of the transaction. Names of other schemas are then written out, and names of
 # this schema are not, also if a temporary table has the same name. Compiling the query would take longer than running.
 # The planner knows no sizes of common table expressions, and nested loops over them would take a thousand times longer.
@@ -35,12 +40,13 @@ _OF_ITS_OWN = """NOT EXISTS (
 """
 
 _COMMON = f"""
-WITH s AS (SELECT oid, nspname, quote_ident(nspname) AS quoted FROM pg_namespace WHERE nspname = current_schema()),
+s AS (SELECT oid, nspname, quote_ident(nspname) AS quoted FROM pg_namespace WHERE nspname = current_schema()),
 relations AS (
   SELECT c.*, quote_ident(c.relname) AS quoted FROM pg_class AS c JOIN s ON c.relnamespace = s.oid
-  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {_OF_ITS_OWN.format("pg_class", "c.oid")}),
+  WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {_OF_ITS_OWN.format("pg_class", "c.oid")}
+  @c@),
 owned AS (
-  SELECT d.objid, d.refobjid, d.refobjsubid, d.deptype FROM pg_depend AS d
+  SELECT d.objid, d.refobjid, d.refobjsubid, d.deptype FROM @depend@ AS d
   JOIN pg_class AS c ON c.oid = d.objid AND c.relkind = 'S'
   WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
     AND d.deptype IN ('a', 'i')),
@@ -102,7 +108,7 @@ policies AS (
 """
 
 _TABLES = """
-SELECT 4, c.oid, 'table', c.relname::text, '', c.relname::text, '',
+SELECT 4, c.oid, c.oid, 'table', c.relname::text, '', c.relname::text, '',
   'CREATE ' || CASE WHEN c.relpersistence = 'u' THEN 'UNLOGGED ' ELSE '' END ||
   CASE WHEN c.relkind = 'f' THEN 'FOREIGN ' ELSE '' END || 'TABLE ' || c.quoted || E' (\\n' ||
   coalesce(n.lines || coalesce(k.lines, ''), ltrim(k.lines, E',\\n'), '') || E'\\n)' ||
@@ -122,7 +128,7 @@ WHERE c.relkind IN ('r', 'p', 'f')
 """
 # The text of the server begins with `CREATE INDEX name ON schema.table USING`. Its beginning is replaced.
 _INDEXES = """
-SELECT 6, x.oid, 'index', x.relname::text, '', c.relname::text, '',
+SELECT 6, x.oid, c.oid, 'index', x.relname::text, '', c.relname::text, '',
   'CREATE ' || x.kind || quote_ident(x.relname) || ' ON ' || c.quoted || replace(
     substr(pg_get_indexdef(x.oid), length('CREATE ' || x.kind || quote_ident(x.relname) || ' ON ' ||
       CASE WHEN x.relkind = 'I' THEN 'ONLY ' ELSE '' END || s.quoted || '.' || c.quoted) + 1),
@@ -133,17 +139,18 @@ FROM s CROSS JOIN relations AS c JOIN pg_index AS i ON i.indrelid = c.oid AND i.
 JOIN LATERAL (SELECT oid, relname, relkind, reloptions,
   CASE WHEN i.indisunique THEN 'UNIQUE INDEX ' ELSE 'INDEX ' END AS kind
   FROM pg_class WHERE pg_class.oid = i.indexrelid AND NOT relispartition) AS x ON true
-WHERE NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))
+WHERE NOT EXISTS (SELECT 1 FROM pg_constraint AS k
+  WHERE k.conrelid = i.indrelid AND k.conindid = x.oid AND k.contype IN ('p', 'u', 'x'))
 """
 _VIEWS = """
-SELECT 5, c.oid, 'view', c.relname::text, '', c.relname::text, current_setting('server_version_num'),
+SELECT 5, c.oid, c.oid, 'view', c.relname::text, '', c.relname::text, current_setting('server_version_num'),
   CASE c.relkind WHEN 'v' THEN 'CREATE VIEW ' ELSE 'CREATE MATERIALIZED VIEW ' END || c.quoted ||
   CASE WHEN c.relkind = 'v' THEN coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') ELSE '' END ||
   E' AS\\n' || rtrim(pg_get_viewdef(c.oid), ';') || coalesce(r.lines, '')
 FROM relations AS c LEFT JOIN rules AS r ON r.ev_class = c.oid WHERE c.relkind IN ('v', 'm')
 """
 _TRIGGERS = """
-SELECT 7, t.oid, 'trigger', t.tgname::text, ' on ', c.relname::text, '',
+SELECT 7, t.oid, c.oid, 'trigger', t.tgname::text, ' on ', c.relname::text, '',
   regexp_replace(pg_get_triggerdef(t.oid), '^(.*?) ON ' || s.escaped || '[.]', '\\1 ON ') ||
   CASE t.tgenabled WHEN 'O' THEN '' ELSE E';\\nALTER TABLE ' || c.quoted || CASE t.tgenabled WHEN 'D' THEN ' DISABLE '
     WHEN 'R' THEN ' ENABLE REPLICA ' ELSE ' ENABLE ALWAYS ' END || 'TRIGGER ' || quote_ident(t.tgname) END
@@ -151,7 +158,8 @@ FROM (SELECT regexp_replace(quoted, '([^a-zA-Z0-9_])', '[\\1]', 'g') AS escaped 
 CROSS JOIN relations AS c JOIN pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgparentid = 0
 """
 _FUNCTIONS = f"""
-SELECT 3, f.oid, f.kind, f.proname::text, '(' || pg_get_function_identity_arguments(f.oid) || ')', '', s.nspname::text,
+SELECT 3, f.oid, NULL, f.kind, f.proname::text, '(' || pg_get_function_identity_arguments(f.oid) || ')', '',
+  s.nspname::text,
   'CREATE OR REPLACE ' || upper(f.kind) || ' ' || rtrim(
     substr(pg_get_functiondef(f.oid), length('CREATE OR REPLACE ' || f.kind || ' ' || s.quoted || '.') + 1), E'\\n')
 FROM s JOIN (SELECT oid, proname, pronamespace, CASE prokind WHEN 'p' THEN 'procedure' ELSE 'function' END AS kind
@@ -159,15 +167,15 @@ FROM s JOIN (SELECT oid, proname, pronamespace, CASE prokind WHEN 'p' THEN 'proc
 WHERE {_OF_ITS_OWN.format("pg_proc", "f.oid")}
 """
 _SEQUENCES = f"""
-SELECT 1, c.oid, 'sequence', c.relname::text, '', c.relname::text, '',
+SELECT 1, c.oid, c.oid, 'sequence', c.relname::text, '', c.relname::text, '',
   'CREATE SEQUENCE ' || quote_ident(c.relname) ||
   CASE WHEN q.seqtypid = 20 THEN '' ELSE ' AS ' || format_type(q.seqtypid, NULL) END || {_SEQUENCE}
 FROM s JOIN pg_class AS c ON c.relnamespace = s.oid AND c.relkind = 'S' JOIN pg_sequence AS q ON q.seqrelid = c.oid
 WHERE NOT EXISTS (SELECT 1 FROM owned WHERE owned.objid = c.oid)
-AND {_OF_ITS_OWN.format("pg_class", "c.oid")}
+AND {_OF_ITS_OWN.format("pg_class", "c.oid")} @c@
 """
 _TYPES = f"""
-SELECT 2, t.oid, 'type', t.typname::text, '', t.typname::text, '',
+SELECT 2, t.oid, NULL, 'type', t.typname::text, '', t.typname::text, '',
   CASE t.typtype
   WHEN 'e' THEN 'CREATE TYPE ' || quote_ident(t.typname) || ' AS ENUM (' || coalesce((
     SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum AS e
@@ -193,7 +201,18 @@ WHERE (t.typtype IN ('e', 'd', 'r')
 AND {_OF_ITS_OWN.format("pg_type", "t.oid")}
 """
 
-_PARTS = (_SEQUENCES, _TYPES, _FUNCTIONS, _TABLES, _INDEXES, _VIEWS, _TRIGGERS)
-# Columns: the order of kinds, the number of the object, its kind, name and the end of its name, its table, something
-# about the server, and its DDL. An object that is dropped meanwhile has none.
-OBJECTS = f"{_COMMON}{'UNION ALL'.join(_PARTS)}ORDER BY 1, 2"
+_OF_RELATIONS = (_SEQUENCES, _TABLES, _INDEXES, _VIEWS, _TRIGGERS)
+# The number of the relation leads the server into its index, no matter what it knows of the size of this catalog.
+_DEPEND = """(SELECT d.* FROM near CROSS JOIN LATERAL (
+  SELECT * FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = near.oid OFFSET 0) AS d)"""
+
+
+def _query(parts: Iterable[str], depend: str = "pg_depend", condition: str = "") -> str:
+    return f"{_COMMON}{'UNION ALL'.join(parts)}".replace("@depend@", depend).replace("@c@", condition)
+
+
+# Columns: the order of kinds, the number of the object and of its relation, its kind, name and the end of its name, its
+# table, something about the server, and its DDL. An object that is dropped meanwhile has none.
+OBJECTS = f"WITH {_query((*_OF_RELATIONS, _TYPES, _FUNCTIONS))}ORDER BY 1, 2"
+# The same for the relations that `near`, a common table expression before it, lists; without types and functions.
+OBJECTS_OF_RELATIONS = _query(_OF_RELATIONS, _DEPEND, "AND c.oid = ANY (ARRAY(SELECT oid FROM near))")

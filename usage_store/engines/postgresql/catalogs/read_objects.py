@@ -27,7 +27,17 @@ def read_objects(database: peewee.PostgresqlDatabase) -> list[SchemaObject]:
     else in the list: indexes of constraints, sequences of columns, indexes and triggers that partitions have from their
     table. Aggregates, operators and other rare kinds are left out, too.
     """
-    return [_object(*row) for row in _rows(database) if row[-1] is not None]
+    return [each for _, each in read_with_relations(database)]
+
+
+def read_with_relations(database: peewee.PostgresqlDatabase) -> list[tuple[int | None, SchemaObject]]:
+    """List the same objects, each with the number of the relation that it is or belongs to, if any. Reads only."""
+    return objects_of(_rows(database))
+
+
+def objects_of(rows: Sequence[Sequence[Any]]) -> list[tuple[int | None, SchemaObject]]:
+    """Return the objects that rows of the query describe, each with the number of its relation."""
+    return [(relation, _object(*row)) for _, _, relation, *row in rows if row[-1] is not None]
 
 
 def spelled(name: str) -> str:
@@ -50,9 +60,7 @@ def _last_result(cursor: Any) -> Sequence[Sequence[Any]]:
     return cursor.fetchall()  # type: ignore[no-any-return]
 
 
-def _object(
-    _place: int, _number: int, kind: str, name: str, ending: str, table: str, beside: str, sql: str
-) -> SchemaObject:
+def _object(kind: str, name: str, ending: str, table: str, beside: str, sql: str) -> SchemaObject:
     if kind == "trigger":
         return SchemaObject(kind, f"{spelled(name)}{ending}{spelled(table)}", table, sql)
     if kind in ("function", "procedure"):

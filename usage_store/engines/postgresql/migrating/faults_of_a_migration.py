@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 from usage_store.engines.postgresql.migrating.forbidden_statements import Guard
 from usage_store.engines.postgresql.migrating.losses_outside import OutsideGuard
+from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state, touched
+from usage_store.engines.postgresql.migrating.watched.kept_schema import KeptSchema
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     import peewee
 
-    from usage_store.engines.interface.watch_and_meter import SchemaHash
+    from usage_store.engines.postgresql.catalogs.schema_hash import Fingerprint
+    from usage_store.engines.postgresql.migrating.state_of_a_transaction import State
 
 _SNAPSHOT = """
-SELECT pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) AS x),
-  pg_current_xact_id_if_assigned()::text::bigint
+SELECT pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) AS x)
 FROM pg_current_snapshot() AS s
 """
 
@@ -31,12 +33,14 @@ class Watch:
 
     violations: tuple[str, ...] = ()
 
-    def __init__(self, database: peewee.PostgresqlDatabase, fingerprint: SchemaHash) -> None:
-        del fingerprint
+    def __init__(self, database: peewee.PostgresqlDatabase, fingerprint: Fingerprint) -> None:
         self.own: Collection[str] = ()
         self._database = database
-        self._guard = Guard(database, ())
-        self._only_added = False
+        self._fingerprint = fingerprint
+        self._kept = KeptSchema(database)
+        self._guard = Guard(database, (), self._kept)
+        self._knows_changes = False
+        self._start: State | None = None
         self._seen: tuple[int, list[str]] | None = None  # the newest transaction, and those that were still running
 
     @property
@@ -55,37 +59,44 @@ class Watch:
         return self._guard.left
 
     @property
-    def only_added(self) -> bool:
-        """Whether the last block left alone everything that existed before: only CREATE statements ran."""
-        return self._only_added
+    def knows_changes(self) -> bool:
+        """Whether the fingerprint was told what the last block may have changed."""
+        return self._knows_changes
 
     def look(self) -> None:
-        """Remember which transactions have ended. Reads only."""
-        newest, running, _ = self._database.execute_sql(_SNAPSHOT).fetchone()
-        self._seen = newest, running
+        """Remember which transactions have ended, and nothing of the schema that they may have changed. Reads only."""
+        self._seen = tuple(self._database.execute_sql(_SNAPSHOT).fetchone())
+        self._kept.forget()
 
     def others_wrote(self) -> bool:
-        """Return whether another transaction of this server may have ended since `look()`. Reads only."""
-        newest, running, _ = self._database.execute_sql(_SNAPSHOT).fetchone()
-        return self._seen != (newest, running)
+        """Return whether another transaction of this server may have ended since `look()`. Reads only.
+
+        Call it in the transaction of the migration: its state is the one that the block begins with.
+        """
+        self._start = read_state(self._database, self.own)
+        return self._seen != (self._start.newest, self._start.running)
 
     def remember(self) -> None:
         """Forget the migration before. What this one may lose is read when a statement may lose something."""
-        self._only_added = False
+        self._knows_changes = False
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Refuse transaction control and settings of the session in the block, and remember what it may lose."""
-        self._guard = Guard(self._database, self.own)
+        start, self._start = self._start, None
+        self._guard = Guard(self._database, self.own, self._kept, start)
         with self._guard.watching():
             yield
 
     @contextmanager
     def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
         """Refuse losses that `deletes` does not declare in the block, which runs in no transaction of the runner."""
-        self._guard = OutsideGuard(self._database, self.own, deletes, undoing=undoing)
-        with self._guard.watching():
-            yield
+        self._guard = OutsideGuard(self._database, self.own, deletes, self._kept, undoing=undoing)
+        try:
+            with self._guard.watching():
+                yield
+        finally:
+            self._kept.forget()
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Return the reasons why the transaction of the last `inside()` block must not be committed.
@@ -96,15 +107,15 @@ class Watch:
         fault = self._guard.fault()
         if fault is not None:
             return [fault]
-        losses = self._guard.losses.find(deletes, drops, undoing=undoing)
-        self._only_added = self._guard.only_created
-        self._expect_own_transaction()
+        start, end = self._guard.start, self._guard.end
+        changed = None if start is None or end is None else touched(start, end)
+        relations = None if changed is None else changed.relations
+        losses = self._guard.losses.find(deletes, drops, undoing=undoing, relations=relations)
+        self._fingerprint.touched(changed)
+        self._kept.touched(relations)
+        self._knows_changes = changed is not None
+        self._seen = None if start is None or end is None else _expected(start, end)
         return losses
-
-    def _expect_own_transaction(self) -> None:
-        """Expect that the next transaction that ends is this one, so that it does not count as another's."""
-        newest, running, own = self._database.execute_sql(_SNAPSHOT).fetchone()
-        self._seen = (own + 1, running) if self._seen == (newest, running) and own == newest else None
 
     def faults_outside(self) -> list[str]:
         """Return the reasons why the last `outside()` block must not be recorded as applied. Reads only.
@@ -113,3 +124,10 @@ class Watch:
         """
         fault = self._guard.fault()
         return [] if fault is None else [fault]
+
+
+def _expected(start: State, end: State) -> tuple[int, list[str]] | None:
+    """Return what `look()` will find if the next transaction that ends is this one; None if it may be another."""
+    if (start.newest, start.running) != (end.newest, end.running) or end.number != end.newest:
+        return None
+    return end.newest + 1, end.running

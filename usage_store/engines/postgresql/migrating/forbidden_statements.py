@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle
-from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, NEVER_COMMITTED, is_intact
+from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, GUARDS, NEVER_COMMITTED
+from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state
 from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
+from usage_store.engines.postgresql.migrating.watched.advisory_locks import gave_up, read_locks
 from usage_store.engines.postgresql.migrating.watched.left_invalid import read_invalid
 from usage_store.engines.postgresql.migrating.watched.lost_rows import Losses
 from usage_store.engines.postgresql.migrating.watched.own_tables import changed, read_own
 from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
 from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import (
     changed_for_the_session,
-    gave_up,
     outlives,
     put_back,
-    read_session,
+    read_settings,
 )
 from usage_store.errors import GuardTripped
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     import peewee
 
-    from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import Session
+    from usage_store.engines.postgresql.migrating.state_of_a_transaction import State
+    from usage_store.engines.postgresql.migrating.watched.kept_schema import KeptSchema
 
 ROLLED_BACK = "a statement of the migration rolled back the transaction of the runner"
 _ENDS = "{} inside a migration: the runner commits, together with the history row"
@@ -52,25 +54,32 @@ class Guard:
     `failed` is the error of a statement that ended the transaction, as long as no savepoint has mended it.
     """
 
-    def __init__(self, database: peewee.PostgresqlDatabase, own: Collection[str]) -> None:
+    def __init__(
+        self, database: peewee.PostgresqlDatabase, own: Collection[str], kept: KeptSchema, start: State | None = None
+    ) -> None:
         self.refused: str | None = None
         self.failed: BaseException | None = None
         self.left: tuple[str, ...] = ()  # what a migration outside a transaction left behind when it failed
-        self.losses = Losses(database)
-        self.only_created = True
+        self.losses = Losses(database, kept, in_a_rehearsal=start is None or start.is_rehearsal)
+        self.end: State | None = None
+        self.start = start
         self._failed_sql = ""
         self._database = database
         self._own = own
         self._asking = False
         self._statements: list[str] = []
         self._states: dict[str, tuple[Any, ...]] = {}
-        self._session: Session
+        self._settings: dict[str, str] = {}
+        self._locks: Collection[str] = ()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch the connection during the block."""
-        self._session = read_session(self._database)
-        self._states = read_own(self._database, self._own)
+        if self.start is None:
+            self._settings, self._locks = read_settings(self._database), read_locks(self._database)
+            self._states = read_own(self._database, self._own)
+        else:
+            self._settings, self._states, self._locks = self.start.settings, self.start.own, self.start.locks
         with seeing(self._database, self._before, self._after):
             try:
                 yield
@@ -86,7 +95,6 @@ class Guard:
             self._refuse(self.refused or ROLLED_BACK)
         if kinds.only_creates(sql) or has_failed(self._database):
             return
-        self.only_created = self.only_created and kinds.only_adds(sql)
         with self._unseen():
             self.losses.before(sql)
 
@@ -150,7 +158,7 @@ class Guard:
     def _check_locks(self, text: str) -> None:
         if kinds.gives_up_locks(text):
             with self._unseen():
-                reason = gave_up(self._session, read_session(self._database))
+                reason = gave_up(self._locks, read_locks(self._database))
             if reason is not None:
                 self._refuse(reason)
 
@@ -175,22 +183,28 @@ class Guard:
     def _fault(self) -> str | None:
         if has_failed(self._database):
             return self.went_on()
-        if not is_intact(self._database):
+        if is_idle(self._database):
             return ROLLED_BACK
-        reason = changed_for_the_session(self._session, read_session(self._database), self._statements)
+        end = self.end = read_state(self._database, self._own)
+        if end.guards != GUARDS:
+            return ROLLED_BACK
+        reason = changed_for_the_session(self._settings, end.settings, self._statements)
+        reason = reason or gave_up(self._locks, end.locks)
         if reason is not None:
             return reason
-        put_back(
-            self._database, self._session.settings, self._statements, ("lock_timeout",)
-        )  # first, so that names mean what they meant before
-        return self._passed_over() or changed(self._states, read_own(self._database, self._own))
+        before = end.settings
+        put_back(self._database, self._settings, self._statements, ("lock_timeout",), before)
+        if before["search_path"] != self._settings["search_path"]:  # names mean again what they meant before
+            end = self.end = read_state(self._database, self._own)
+        return self._passed_over() or changed(self._states, end.own)
 
     def _passed_over(self) -> str | None:
         """Return the invalid index that a CREATE INDEX IF NOT EXISTS took for done, or None."""
         asked = [sql for sql in self._statements if kinds.names(sql, "EXISTS") and kinds.names(sql, "INDEX")]
         if not asked:
             return None
-        found = [each for each in read_invalid(self._database) if any(kinds.names(sql, each.name) for sql in asked)]
+        names = {name for sql in asked for name in kinds.words(sql)}
+        found = read_invalid(self._database, names)
         return str(found[0]) if found else None
 
 

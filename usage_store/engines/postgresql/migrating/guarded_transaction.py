@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from usage_store.engines.postgresql.catalogs.changed_objects import make_reader, remove_reader
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle, write_transaction
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
 GUARD = "usage_store_guard"
 NEVER_COMMITTED = "usage_store_never_committed"  # a table of a session that can only roll back
+GUARDS = 2  # the rows of that table in a transaction that the runner has begun
 LOCK_TIMEOUT = 1000  # milliseconds: the longest time for which a waiting migration makes others wait behind it
 
 _READ_ONLY = "SET default_transaction_read_only = {}"
+# The counts of rows that this session has written are collected at the end of this statement, and begin at 0 again.
+_BEFORE = "SELECT set_config('default_transaction_read_only', 'on', false), pg_stat_force_next_flush()"
 _BEGUN = (
     f"SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; "  # noqa: S608
     f"INSERT INTO pg_temp.{GUARD} VALUES (1), (1)"
@@ -36,17 +40,18 @@ SELECT string_agg(name, ', '), string_agg(name, ', ') FILTER (WHERE condeferred)
   WHERE c.condeferrable AND n.oid <> pg_catalog.pg_my_temp_schema()
 ) AS c
 """
-_COUNT = f"SELECT count(*) FROM pg_temp.{GUARD}"  # noqa: S608
 
 
 def make_guard(database: peewee.PostgresqlDatabase) -> None:
-    """Create the temporary table that guards transactions, once in a session."""
+    """Create the temporary table that guards transactions, and what else a session needs, once in a session."""
+    make_reader(database)
     if database.execute_sql(f"SELECT to_regclass('pg_temp.{GUARD}')").fetchone() == (None,):
         database.execute_sql(f"CREATE TEMPORARY TABLE {GUARD} (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
 
 
 def remove_guard(database: peewee.PostgresqlDatabase) -> None:
-    """Drop the temporary table."""
+    """Drop what `make_guard()` created."""
+    remove_reader(database)
     database.execute_sql(f"DROP TABLE IF EXISTS pg_temp.{GUARD}")
 
 
@@ -69,7 +74,7 @@ def transaction(
                 _check_deferred(database)
         return
     with ends():
-        database.execute_sql(_READ_ONLY.format("on"))
+        database.execute_sql(_BEFORE)
     try:
         with write_transaction(database, ends):
             database.execute_sql(_BEGUN)
@@ -95,14 +100,6 @@ def _check_deferred(database: peewee.PostgresqlDatabase) -> None:
     for names, when in ((deferrable, "IMMEDIATE"), (deferred, "DEFERRED")):
         if names is not None:
             database.execute_sql(f"SET CONSTRAINTS {names.replace('%', '%%')} {when}")
-
-
-def is_intact(database: peewee.PostgresqlDatabase) -> bool:
-    """Return whether the transaction of `transaction()` is still open and was not replaced by another. Reads only."""
-    if is_idle(database):
-        return False
-    count: int = database.execute_sql(_COUNT).fetchone()[0]
-    return count == 2  # noqa: PLR2004  as many as the transaction inserted
 
 
 def roll_back_if_open(database: peewee.PostgresqlDatabase) -> bool:

@@ -18,15 +18,16 @@ from usage_store.engines.postgresql.migrating.forbidden_statements import Guard
 from usage_store.engines.postgresql.migrating.guarded_transaction import LOCK_TIMEOUT
 from usage_store.engines.postgresql.migrating.repeat_a_migration import retry_after
 from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
+from usage_store.engines.postgresql.migrating.watched.advisory_locks import gave_up, read_locks
 from usage_store.engines.postgresql.migrating.watched.left_invalid import Invalid, read_invalid
-from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import reached_from, read_schema
+from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import reached_from
 from usage_store.engines.postgresql.migrating.watched.own_tables import changed, kept, kept_of, read_own
 from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
-from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import gave_up, read_session
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from usage_store.engines.postgresql.migrating.watched.kept_schema import KeptSchema
     from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import Schema
 
 _MOST_TRIES = 20  # of one statement that does not get its lock
@@ -44,10 +45,17 @@ class OutsideGuard(Guard):
     """
 
     def __init__(
-        self, database: peewee.PostgresqlDatabase, own: Collection[str], deletes: Collection[str], *, undoing: bool
+        self,
+        database: peewee.PostgresqlDatabase,
+        own: Collection[str],
+        deletes: Collection[str],
+        kept: KeptSchema,
+        *,
+        undoing: bool,
     ) -> None:
-        super().__init__(database, own)
+        super().__init__(database, own, kept)
         self._declared = {name.lower() for name in deletes}
+        self._kept = kept
         self._undoing = undoing
         self._tries = 0
         self._there: Schema
@@ -56,10 +64,10 @@ class OutsideGuard(Guard):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch the connection during the block. What is left invalid after an error is noted in `left`."""
-        self._there = read_schema(self._database)
+        self._there = self._kept.read()
         self._invalid = read_invalid(self._database)
         self._states = kept_of(read_own(self._database, self._own))
-        self._session = read_session(self._database)
+        self._locks = read_locks(self._database)
         self._wait_for_locks(LOCK_TIMEOUT)
         with seeing(self._database, self._before, self._after):
             try:
@@ -145,7 +153,7 @@ class OutsideGuard(Guard):
         if self.refused is None:
             left = self._left_invalid()
             own = changed(self._states, kept_of(read_own(self._database, self._own)))
-            self.refused = "; ".join(map(str, left)) or own or gave_up(self._session, read_session(self._database))
+            self.refused = "; ".join(map(str, left)) or own or gave_up(self._locks, read_locks(self._database))
         return self.refused
 
 

@@ -35,19 +35,19 @@ class Fingerprint:
         self._added: list[_Row] | None = None
         self._newest = 0
 
-    def read(self, *, only_added: bool = False) -> str:
+    def read(self, *, partly: bool = False) -> str:
         """Return the fingerprint of the schema as it is now. Reads only.
 
-        `only_added` is the caller's promise that objects were only added since the last call; then only those are read.
+        `partly` is the caller's promise that objects were only added since the last call; then only those are read.
         """
-        if not only_added:
+        if not partly:
             self._sum = self._last = 0
             self._added = None
         rows = self.added()
         for row in rows:
             self._sum += int.from_bytes(hashlib.sha256(repr(list(row)).encode()).digest())
         self._last, self._added = self._newest, None
-        if only_added:
+        if partly:
             self._made, self._gone = rows, []
             self._rows.update(dict.fromkeys(rows))
         else:
@@ -59,7 +59,7 @@ class Fingerprint:
     def added(self) -> list[_Row]:
         """Return type, name, table and DDL of each object that was added since `read()`. Reads only.
 
-        The result is right only if nothing else was changed. A following `read(only_added=True)` uses this result, and
+        The result is right only if nothing else was changed. A following `read(partly=True)` uses this result, and
         misses objects that were added after it.
         """
         if self._added is None:

@@ -54,7 +54,7 @@ class Watch:
         return self._guard.refused
 
     @property
-    def only_added(self) -> bool:
+    def knows_changes(self) -> bool:
         """Whether the last block left alone everything that existed before: no writes, no DROP, no ALTER."""
         return self._only_added
 

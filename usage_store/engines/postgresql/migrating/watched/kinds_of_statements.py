@@ -86,6 +86,13 @@ def names(sql: str, name: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql, _I) is not None
 
 
+def words(sql: str) -> set[str]:
+    """Return all words of a text that may be names of the server: as they are, in lower case, and what is in quotes."""
+    found = set(re.findall(r"[\w$]+", sql))
+    quoted = {name.replace('""', '"').replace("%%", "%") for name in re.findall(r'"((?:[^"]|"")+)"', sql)}
+    return found | {word.lower() for word in found} | quoted
+
+
 def has_lone_percent(sql: str) -> bool:
     """Return whether a text has a `%` that the drivers take for a placeholder."""
     return _LONE_PERCENT.search(sql) is not None

@@ -20,21 +20,24 @@ from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import
     only_adds,
     savepoint,
     without_comments,
+    words,
 )
 from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import (
     Schema,
     count_values,
     has_all,
+    numbers_of,
     reached_from,
     read_schema,
     read_written,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     import peewee
 
+    from usage_store.engines.postgresql.migrating.watched.kept_schema import KeptSchema
     from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import Table
 
     Loss = tuple[set[str], str]  # the names that would declare the loss (one is enough), and its message
@@ -43,10 +46,15 @@ _EVERYTHING = ("SCHEMA", "OWNED", "EXTENSION", "TYPE", "DOMAIN")  # a DROP of th
 
 
 class Losses:
-    """Compare the rows and objects before a migration with those after it. Use one for each migration."""
+    """Compare the rows and objects before a migration with those after it. Use one for each migration.
 
-    def __init__(self, database: peewee.PostgresqlDatabase) -> None:
+    `kept` is the schema as it is before the migration. In a rehearsal, the transaction did something before it.
+    """
+
+    def __init__(self, database: peewee.PostgresqlDatabase, kept: KeptSchema, *, in_a_rehearsal: bool) -> None:
         self._database = database
+        self._kept = kept
+        self._in_a_rehearsal = in_a_rehearsal
         self._before: Schema | None = None
         self._start: dict[int, tuple[int, int]] | None = None
         self._undone: dict[int, tuple[int, int]] = {}  # what was rolled back to a savepoint
@@ -64,12 +72,12 @@ class Losses:
     def before(self, sql: str) -> None:
         """Remember what the next statement may lose. Reads only."""
         if self._start is None:
-            self._start = read_written(self._database)
+            self._start = read_written(self._database, also_undone=self._in_a_rehearsal)
         if only_adds(sql):
             return
         text = without_comments(sql)
         if self._before is None:
-            there = read_schema(self._database)
+            there = self._kept.read()
             older = {oid: table for oid, table in there.tables.items() if table.name not in self._created}
             self._before = Schema(older, there.parts)
         self._statements.append(text)
@@ -93,29 +101,31 @@ class Losses:
             last = len(known) - 1 - known[::-1].index(name)
             if word == "ROLLBACK":
                 there = self._savepoints[last][1]
-                for oid, counts in self._written().items():
+                for oid, counts in self._written(also_undone=True).items():
                     self._undone[oid] = _sum(self._undone.get(oid), _difference(counts, there.get(oid)))
             del self._savepoints[last + (word == "ROLLBACK") :]
 
-    def _written(self) -> dict[int, tuple[int, int]]:
-        """Return the rows that the migration inserted and deleted, without what was taken back."""
+    def _written(self, *, also_undone: bool = False) -> dict[int, tuple[int, int]]:
+        """Return the rows that the migration inserted and deleted, without what was noted as taken back."""
         start = self._start
         if start is None:
             return {}
         return {
             oid: _difference(_difference(counts, start.get(oid)), self._undone.get(oid))
-            for oid, counts in read_written(self._database).items()
+            for oid, counts in read_written(self._database, also_undone=also_undone).items()
         }
 
     def _count(self, before: Schema, text: str) -> None:
-        now, written = read_schema(self._database), self._written()
-        named = {oid for oid, table in now.tables.items() if names(text, table.name)}
+        named = numbers_of(self._database, words(text))
         if any(names(text, word) for word in _EVERYTHING):
-            named = set(now.tables)
-        elif named:
-            named = reached_from(self._database, named) if names(text, "CASCADE") or names(text, "TRUNCATE") else named
-        for oid in named & before.tables.keys() & now.tables.keys():
-            table = now.tables[oid]
+            named = set(before.tables)
+        elif named and (names(text, "CASCADE") or names(text, "TRUNCATE")):
+            named = reached_from(self._database, named)
+        named &= before.tables.keys()
+        if not named:
+            return
+        written = self._written()
+        for oid, table in read_schema(self._database, named).tables.items():
             rows, values = count_values(self._database, table)
             inserted, deleted = written.get(oid, (0, 0))
             self._counted.setdefault(oid, rows + deleted - inserted)
@@ -126,25 +136,41 @@ class Losses:
                     kept = any(has_all(self._database, table, name, other) for other in made)
                     self._filled[oid, old] = bool(values.get(name)) and not kept
 
-    def find(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
+    def find(
+        self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool, relations: Collection[int] | None
+    ) -> list[str]:
         """Return a message for each loss that is not declared. Reads only.
+
+        `relations` are the numbers of those that the transaction has changed, besides writing rows of them; None means
+        that it may have changed any.
 
         For `down` (`undoing`), some losses are no faults: dropped tables and columns, and rows that a DELETE statement
         deleted. To remove them is the purpose of `down`.
         """
-        if self._before is None and not any(deleted for _, deleted in self._written().values()):
+        written = self._written() if self._start is not None else {}
+        if self._before is None and not any(deleted for _, deleted in written.values()):
             return []
-        after = read_schema(self._database)
+        changed = None if relations is None else {*relations, *written}
+        after = read_schema(self._database, changed)
         before = self._before or after  # without a look, only triggers of an INSERT have deleted rows
+        if changed is not None:
+            before = _only(before, changed)
         became = _follow(before, after)
-        losses = [*self._rows(before, after, became, undoing=undoing)]
+        losses = [*self._rows(before, after, became, written, undoing=undoing)]
         if not undoing:
             losses += self._columns(before, after, became)
         parts = self._parts(before, after, became, undoing=undoing)
         return [*_undeclared(losses, deletes), *_undeclared(parts, drops)]
 
-    def _rows(self, before: Schema, after: Schema, became: dict[int, int | None], *, undoing: bool) -> Iterator[Loss]:
-        written = self._written()
+    def _rows(
+        self,
+        before: Schema,
+        after: Schema,
+        became: dict[int, int | None],
+        written: dict[int, tuple[int, int]],
+        *,
+        undoing: bool,
+    ) -> Iterator[Loss]:
         for oid, table in before.tables.items():
             now = became[oid]
             if now is None:
@@ -227,6 +253,14 @@ def _follow(before: Schema, after: Schema) -> dict[int, int | None]:
     """
     new = {table.name: oid for oid, table in after.tables.items() if oid not in before.tables}
     return {oid: oid if oid in after.tables else new.get(table.name) for oid, table in before.tables.items()}
+
+
+def _only(schema: Schema, relations: Collection[int]) -> Schema:
+    """Return the part of a schema that some relations make up."""
+    return Schema(
+        {oid: schema.tables[oid] for oid in relations if oid in schema.tables},
+        {key: each for key, each in schema.parts.items() if each.table in relations or key[1] in relations},
+    )
 
 
 def _dropped(table: Table, count: int | None) -> str:

@@ -22,36 +22,60 @@ SELECT c.oid::bigint, c.relname::text, c.relfilenode::bigint, c.reltuples > 0 OR
   ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull)
 FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r'
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r' {}
 """
 _PARTS = """
 SELECT c.oid::bigint, 'index', c.relname::text, i.indrelid::bigint
 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid) {}
 UNION ALL
 SELECT t.oid::bigint, 'trigger', t.tgname::text, t.tgrelid::bigint
 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal {}
 UNION ALL
 SELECT k.oid::bigint, 'constraint', k.conname::text, k.conrelid::bigint
 FROM pg_catalog.pg_constraint AS k
 WHERE k.connamespace = quote_ident(current_schema())::regnamespace AND k.conrelid <> 0
-  AND k.contype IN ('c', 'f', 'p', 'u', 'x')
+  AND k.contype IN ('c', 'f', 'p', 'u', 'x') {}
+"""
+_NUMBERS = "%s::oid[]"
+_ONLY_TABLES = f"AND c.oid = ANY ({_NUMBERS})"
+_ONLY_PARTS = (
+    f"AND (i.indrelid = ANY ({_NUMBERS}) OR i.indexrelid = ANY ({_NUMBERS}))",
+    f"AND t.tgrelid = ANY ({_NUMBERS})",
+    f"AND k.conrelid = ANY ({_NUMBERS})",
+)
+_NAMED = """
+SELECT oid::bigint FROM pg_catalog.pg_class
+WHERE relname = ANY (%s::text[]) AND relnamespace = quote_ident(current_schema())::regnamespace
 """
 # These counts are of the session: they go on from earlier transactions until the server has collected them.
 _WRITTEN = """
 SELECT relid::bigint, n_tup_ins, n_tup_del FROM pg_catalog.pg_stat_xact_user_tables
 WHERE schemaname = current_schema() AND n_tup_ins + n_tup_del > 0
 """
+# Whoever writes rows of a table keeps a lock on it until the transaction ends, or is rolled back to a savepoint.
+_WRITTEN_AND_LOCKED = """
+SELECT c.oid::bigint, w.inserted, w.deleted FROM (
+  SELECT DISTINCT relation FROM pg_catalog.pg_locks
+  WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode NOT IN ('AccessShareLock', 'RowShareLock')) AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation CROSS JOIN LATERAL (
+  SELECT pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_deleted(c.oid)) AS w (inserted, deleted)
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'm')
+  AND w.inserted + w.deleted > 0
+"""
 _REACHED = """
 WITH RECURSIVE reached (oid) AS (
   SELECT unnest(%s::bigint[])::oid
   UNION
-  SELECT e.child FROM reached AS r JOIN (
-    SELECT conrelid, confrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confdeltype = ANY(%s::"char"[])
-    UNION ALL SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits
-  ) AS e (child, parent) ON e.parent = r.oid
+  SELECT e.child FROM reached AS r CROSS JOIN LATERAL (
+    SELECT k.conrelid FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_constraint AS k ON k.oid = d.objid
+    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = r.oid
+      AND d.classid = 'pg_catalog.pg_constraint'::regclass AND k.contype = 'f' AND k.confrelid = r.oid
+      AND k.confdeltype = ANY(%s::"char"[])
+    UNION ALL SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = r.oid
+  ) AS e (child)
 ) SELECT oid::bigint FROM reached
 """
 
@@ -83,24 +107,36 @@ class Schema(NamedTuple):
     parts: Mapping[tuple[str, int], Part]
 
 
-def read_schema(database: peewee.PostgresqlDatabase) -> Schema:
-    """Read the schema as this transaction sees it. Reads only."""
+def read_schema(database: peewee.PostgresqlDatabase, only: Collection[int] | None = None) -> Schema:
+    """Read the schema as this transaction sees it. Reads only.
+
+    With `only`, the tables with these numbers and their parts are read, and the indexes with these numbers. The number
+    of other tables makes that no slower.
+    """
+    numbers = [] if only is None else [list(only)]
+    some = ("",) * 4 if only is None else (_ONLY_TABLES, *_ONLY_PARTS)
     tables = {}
-    for oid, name, storage, may_have_rows, numbers, columns, stored, required in database.execute_sql(
-        _TABLES
-    ).fetchall():
-        named = dict(zip(numbers, columns, strict=True))
+    rows = database.execute_sql(_TABLES.format(some[0]), numbers).fetchall()
+    for oid, name, storage, may_have_rows, columns_by_number, columns, stored, required in rows:
+        named = dict(zip(columns_by_number, columns, strict=True))
         tables[oid] = Table(oid, name, storage, may_have_rows, named, stored, required)
-    rows = database.execute_sql(_PARTS).fetchall()
+    rows = database.execute_sql(_PARTS.format(*some[1:]), numbers * 4).fetchall()
     return Schema(tables, {(kind, oid): Part(kind, name, table) for oid, kind, name, table in rows})
 
 
-def read_written(database: peewee.PostgresqlDatabase) -> dict[int, tuple[int, int]]:
+def numbers_of(database: peewee.PostgresqlDatabase, names: Collection[str]) -> set[int]:
+    """Return the numbers of the relations of the schema that have one of these names. Reads only."""
+    return {oid for (oid,) in database.execute_sql(_NAMED, (list(names),)).fetchall()}
+
+
+def read_written(database: peewee.PostgresqlDatabase, *, also_undone: bool = True) -> dict[int, tuple[int, int]]:
     """Return how many rows this session inserted and deleted in each table. Reads only.
 
-    Rows that were rolled back to a savepoint count as well.
+    Rows that were rolled back to a savepoint count as well. Without `also_undone`, a table is left out if all that this
+    transaction did to it was rolled back. That is quicker: only the tables are looked at that it has locked.
     """
-    return {oid: (inserted, deleted) for oid, inserted, deleted in database.execute_sql(_WRITTEN).fetchall()}
+    sql = _WRITTEN if also_undone else _WRITTEN_AND_LOCKED
+    return {oid: (inserted, deleted) for oid, inserted, deleted in database.execute_sql(sql).fetchall()}
 
 
 def reached_from(database: peewee.PostgresqlDatabase, tables: Collection[int], *, deleting: bool = False) -> set[int]:

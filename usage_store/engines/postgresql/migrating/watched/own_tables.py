@@ -5,30 +5,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Sequence
 
     import peewee
 
 # ANALYZE of another session changes other columns of pg_class, so the row is not compared as a whole.
 _STATE = """
-SELECT n.name, to_regclass(quote_ident(n.name))::bigint, c.oid::bigint, c.relkind::text, c.relfilenode::bigint,
-  c.relowner::bigint, c.relacl::text, c.reloptions::text,
-  c.relrowsecurity, c.relhastriggers, c.relhasrules, c.relchecks,
+SELECT ARRAY[n.name, to_regclass(quote_ident(n.name))::bigint::text, c.oid::text, c.relkind::text, c.relfilenode::text,
+  c.relowner::text, c.relacl::text, c.reloptions::text,
+  c.relrowsecurity::text, c.relhastriggers::text, c.relhasrules::text, c.relchecks::text,
   (SELECT string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attnotnull), ',' ORDER BY a.attnum)
    FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0),
-  pg_stat_get_xact_tuples_inserted(c.oid),
-  pg_stat_get_xact_tuples_updated(c.oid),
-  pg_stat_get_xact_tuples_deleted(c.oid)
-FROM unnest(%s::text[]) AS n (name)
+  pg_stat_get_xact_tuples_inserted(c.oid)::text,
+  pg_stat_get_xact_tuples_updated(c.oid)::text,
+  pg_stat_get_xact_tuples_deleted(c.oid)::text]
+FROM (VALUES {}) AS n (name)
 LEFT JOIN pg_catalog.pg_class AS c ON c.relname = n.name
   AND c.relnamespace = quote_ident(current_schema())::regnamespace
 """
 
 
+def query_of(own: Collection[str]) -> str:
+    """Return the query for the states of these tables.
+
+    The names are part of its text: with an array as a parameter, the server would plan a prepared query each time.
+    """
+    names = ", ".join("('{}')".format(name.replace("'", "''").replace("%", "%%")) for name in own)
+    return _STATE.format(names or "(NULL)")
+
+
 def read_own(database: peewee.PostgresqlDatabase, own: Collection[str]) -> dict[str, tuple[Any, ...]]:
     """Return what a migration must not change of these tables, by their names. Reads only."""
-    rows = database.execute_sql(_STATE, (list(own),)).fetchall()
-    return {name: tuple(state) for name, *state in rows}
+    return states_of([row for (row,) in database.execute_sql(query_of(own)).fetchall()])
+
+
+def states_of(rows: Iterable[Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+    """Return the states by the names of their tables from the rows of the query."""
+    return {name: tuple(state) for name, *state in rows if name is not None}
 
 
 def changed(before: dict[str, tuple[Any, ...]], after: dict[str, tuple[Any, ...]]) -> str | None:

@@ -1,13 +1,13 @@
-"""Compare settings and locks that a migration may change with those before it, and put the settings back."""
+"""Compare settings that a migration may change with those before it, and put them back."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import sets_locally
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import peewee
 
@@ -35,49 +35,30 @@ _SETTINGS = (
     "bytea_output",
     "xmloption",
 )
-_READ = "SELECT " + ", ".join(f"current_setting('{name}')" for name in _SETTINGS)
-_READ_LOCKS = """ARRAY(
-  SELECT format('%%s %%s %%s', classid, objid, objsubid) FROM pg_catalog.pg_locks
-  WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
-)"""
-_GAVE_UP = (
-    "the migration gave up an advisory lock that it has not taken: without the lock of the runner, another run could "
-    "start meanwhile; give up only your own, by pg_advisory_unlock(KEY)"
-)
-
-
-class Session(NamedTuple):
-    """The settings of a session that matter to the runner and to the application, and its advisory locks."""
-
-    settings: Mapping[str, str]
-    locks: frozenset[str]
-
-
-def read_session(database: peewee.PostgresqlDatabase) -> Session:
-    """Return the settings and the advisory locks of the session. Reads only."""
-    *values, locks = database.execute_sql(f"{_READ}, {_READ_LOCKS}").fetchone()
-    return Session(dict(zip(_SETTINGS, values, strict=True)), frozenset(locks))
+READ = "SELECT ARRAY[" + ", ".join(f"current_setting('{name}')" for name in _SETTINGS) + "]"
 
 
 def read_settings(database: peewee.PostgresqlDatabase) -> dict[str, str]:
     """Return the settings that matter to the runner and to the application. Reads only."""
-    return dict(zip(_SETTINGS, database.execute_sql(_READ).fetchone(), strict=True))
+    return settings_from(database.execute_sql(READ).fetchone()[0])
 
 
-def changed_for_the_session(before: Session, after: Session, statements: Collection[str]) -> str | None:
-    """Return the reason to refuse a migration that left a setting changed or gave up a lock, or None.
+def settings_from(values: Sequence[str]) -> dict[str, str]:
+    """Return the settings by their names from the values that `READ` gives."""
+    return dict(zip(_SETTINGS, values, strict=True))
+
+
+def changed_for_the_session(
+    before: Mapping[str, str], after: Mapping[str, str], statements: Collection[str]
+) -> str | None:
+    """Return the reason to refuse a migration that left a setting changed, or None.
 
     A setting that one of the statements says to be LOCAL may differ, because the server puts it back.
     """
-    for name, value in after.settings.items():
-        if before.settings[name] != value and not any(sets_locally(sql, name) for sql in statements):
+    for name, value in after.items():
+        if before[name] != value and not any(sets_locally(sql, name) for sql in statements):
             return outlives(name)
-    return gave_up(before, after)
-
-
-def gave_up(before: Session, after: Session) -> str | None:
-    """Return the reason to refuse a migration that gave up an advisory lock of the session, or None."""
-    return None if before.locks <= after.locks else _GAVE_UP
+    return None
 
 
 def outlives(what: str) -> str:
@@ -90,11 +71,13 @@ def put_back(
     before: Mapping[str, str],
     statements: Collection[str] = (),
     local_only: Collection[str] = (),
+    now: Mapping[str, str] | None = None,
 ) -> None:
     """Give the settings that differ their values of before, and those that the statements set for the transaction.
 
-    The values of `local_only` are put back for this transaction alone, because they were set for it alone.
+    The values of `local_only` are put back for this transaction alone, because they were set for it alone. `now` are
+    the present settings, if the caller has read them.
     """
-    for name, value in read_settings(database).items():
+    for name, value in (read_settings(database) if now is None else now).items():
         if value != before[name] or any(sets_locally(sql, name) for sql in statements):
             database.execute_sql("SELECT set_config(%s, %s, %s)", (name, before[name], name in local_only))
