@@ -35,6 +35,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     hide_drivers(hidden=item.get_closest_marker("postgresql") is None)
 
 
+@pytest.fixture
+def drivers() -> None:
+    """Show the drivers of servers to the processes of a test that needs them and no server."""
+    hide_drivers(hidden=False)
+
+
 @pytest.fixture(autouse=True)
 def _models_given_back() -> Iterator[None]:
     """Close the database that a test has bound the models to, and unbind them, without upkeep between inserts."""
