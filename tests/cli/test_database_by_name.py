@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import command, maintain_command
+from tests.support.commands import called, command, maintain_command
 from tests.support.databases import files_of, names, rows, script
 from tests.support.migrations import sql, table, write
 from tests.support.programs import run_python
@@ -58,7 +58,7 @@ def application(tmp_path: Path) -> Path:
 
 
 def run(application: Path, name: str, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = command(*words, "--database", f"package.db:{name}", *DIRECTORY, cwd=application)
+    done = called(*words, "--database", f"package.db:{name}", *DIRECTORY, cwd=application)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -66,7 +66,8 @@ def run(application: Path, name: str, *words: str, code: int = 0) -> subprocess.
 
 @pytest.mark.parametrize("name", ["database", "pooled", "proxy", "Settings.database"])
 def test_migrations_run_on_the_application_s_own_object(application: Path, name: str) -> None:
-    assert run(application, name).stdout.startswith("applied 001_one")
+    done = command("--database", f"package.db:{name}", *DIRECTORY, cwd=application)
+    assert done.stdout.startswith("applied 001_one"), done.stderr
     assert rows(application / "app.db", "SELECT a FROM one") == [(42,)]
     assert run(application, name, "status").stdout.startswith("version 2 of 2")
     assert run(application, name, "rollback", "0").stdout.startswith("rolled back 002_two")
@@ -138,7 +139,7 @@ def test_a_name_without_a_database_object_is_an_error_of_one_line(application: P
     (application / "raises.py").write_text("raise GeneratorExit\n")
     (application / "broken.py").write_text("1 +\n")
     for words in (["status"], [], ["create", "x", "--from", spec.partition(":")[0]]):
-        done = command(*words, "--database", spec, *DIRECTORY, cwd=application)
+        done = called(*words, "--database", spec, *DIRECTORY, cwd=application)
         assert done.returncode == 2
         assert re.fullmatch(r"error: .+\n", done.stderr)
         if "--from" not in words:

@@ -355,7 +355,7 @@ def test_a_missing_file_is_the_same_by_path_and_by_url(folder: Path) -> None:
 def test_an_unforeseen_error_is_one_line_and_exits_with_70(folder: Path, raised: str, said: str) -> None:
     body = f"class Odd(BaseException): pass\ndb.execute_sql('CREATE TABLE half (a)')\nraise {raised}"
     write(folder / "own", {"003_odd": python(body)})
-    message = error(folder, code=70)
+    message = error(folder, code=70, by=command)
     assert message.startswith(f"error: {said}")
     assert "003_odd.py, line 4); nobody foresaw it, --verbose shows the traceback" in message
     assert "half" not in dump(folder / "app.db")
