@@ -31,6 +31,7 @@ DIFFERENCES = {
         "a column has one type: a table with other types is none of ours",
     ),
     "names of tables": Difference("in any case of letters", "exact"),
+    "kinds of tables": Difference("virtual tables too", "partitioned, inherited and foreign tables too"),
     "rebuilt tables": Difference("Peewee makes a table anew to change a column", "the server changes the column"),
     "broken views": Difference("a table of a view can be dropped", "the server refuses to drop it"),
     "words of an error": Difference("SQLite's", "the server's"),

@@ -96,7 +96,7 @@ def folder_with_place(server: str, folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def differs(place: Place, difference: str) -> bool:
+def differs(place: Path | str, difference: str) -> bool:
     """Return whether a place is on a server, where a line of the table of differences holds."""
     assert difference in DIFFERENCES
     return isinstance(place, str)
