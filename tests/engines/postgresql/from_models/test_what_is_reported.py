@@ -24,7 +24,7 @@ def t(meta: dict[str, Any] | None = None, **fields: Any) -> type[Model]:
 GOES = {
     "DEFAULT": ("(id serial PRIMARY KEY, a text DEFAULT 'x  y')", ".a: DEFAULT 'x  y'::text"),
     "COLLATE": ('(id serial PRIMARY KEY, a text COLLATE "C")', ".a: COLLATE C"),
-    "CHECK": ("(id serial PRIMARY KEY, a text CHECK (a <> ''))", ": CHECK (a <> ''::text)"),
+    "CHECK": ("(id serial PRIMARY KEY, a text CHECK (a <> ''))", ": CHECK ((a <> ''::text))"),
     "UNIQUE": ("(id serial PRIMARY KEY, a text UNIQUE)", ": UNIQUE (a)"),
     "UNIQUE of two": ("(id serial PRIMARY KEY, a text, UNIQUE (a, id))", ": UNIQUE (a, id)"),
     "EXCLUDE": ("(id serial PRIMARY KEY, a text, EXCLUDE (a WITH =))", ": EXCLUDE USING btree (a WITH =)"),
