@@ -101,6 +101,11 @@ def own(folder: Path) -> tuple[str, ...]:
     return ("--database", str(app(folder)) if isinstance(app(folder), str) else "app.db", *OWN[2:])
 
 
+def where(folder: Path) -> tuple[str, ...]:
+    """Give the same without the history table."""
+    return own(folder)[:4]
+
+
 def app(folder: Path) -> Target:
     """Name the database of a folder: its `app.db`, or the schema whose URL is in its `server.url`."""
     url = folder / "server.url"
