@@ -23,6 +23,7 @@ _FAR = (
     *("pg_proc", "pg_enum", "pg_range", "pg_collation", "pg_namespace", "pg_extension", "pg_foreign_server"),
     *("pg_authid", "pg_operator", "pg_opclass", "pg_language", "pg_ts_config", "pg_ts_dict", "pg_cast", "pg_am"),
 )
+_FAR_CLASSES = ", ".join(f"'pg_catalog.{catalog}'::regclass" for catalog in _FAR)
 _WRITTEN = "pg_stat_get_xact_tuples_{}('pg_catalog.{}'::regclass)"
 _ALL_WRITTEN = ("inserted", "updated", "deleted")
 _FIRST_OF_USERS = 16_384  # the server's own objects have lower numbers
@@ -33,7 +34,8 @@ def _sum(catalog: str) -> str:
 
 
 # A change of a relation holds a stronger lock on it than any that reads or writes rows, until the transaction ends.
-# The same holds for a drop of other objects. Whoever writes to a catalog by SQL keeps a lock on the catalog.
+# Whoever changes the members of an extension keeps a lock on both, and whoever writes to a catalog by SQL keeps one on
+# the catalog.
 _QUERY = f"""
 WITH locks AS MATERIALIZED (
   SELECT locktype, classid, objid, objsubid, relation,
@@ -47,7 +49,8 @@ SELECT pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_
   (SELECT array_agg(state) FROM ({{}}) AS own (state)),
   ARRAY(SELECT DISTINCT relation::bigint FROM locks
     WHERE locktype = 'relation' AND changes AND relation >= {_FIRST_OF_USERS}),
-  current_setting('track_counts') = 'off' OR EXISTS (SELECT FROM locks WHERE (locktype = 'object' AND changes)
+  current_setting('track_counts') = 'off' OR EXISTS (SELECT FROM locks WHERE
+    (locktype = 'object' AND (classid = 'pg_catalog.pg_extension'::regclass OR (changes AND classid IN ({_FAR_CLASSES}))))
     OR (locktype = 'relation' AND writes AND relation < {_FIRST_OF_USERS})),
   {" + ".join(_sum(catalog) for catalog in _FAR)},
   {_sum("pg_constraint")},
