@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from usage_store.engines.postgresql.catalogs.changed_objects import Touched
+from usage_store.engines.postgresql.catalogs.changed_objects import CHANGED, Touched, found_in
 from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, NEVER_COMMITTED
 from usage_store.engines.postgresql.migrating.watched.own_tables import query_of, states_of
 from usage_store.engines.postgresql.migrating.watched.settings_of_a_session import READ, settings_from
@@ -41,23 +41,26 @@ WITH locks AS MATERIALIZED (
   SELECT locktype, classid, objid, objsubid, relation,
     mode NOT IN ('AccessShareLock', 'RowShareLock') AS writes,
     mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') AS changes
-  FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND granted)
-SELECT pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) AS x),
+  FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND granted),
+changed AS MATERIALIZED (
+  SELECT DISTINCT relation FROM locks
+  WHERE locktype = 'relation' AND changes AND relation >= {_FIRST_OF_USERS})
+SELECT pg_backend_pid(),
+  EXISTS (SELECT FROM locks WHERE locktype = 'advisory' AND objsubid = 1 AND classid = {{high}} AND objid = {{low}}),
+  pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) AS x),
   pg_current_xact_id_if_assigned()::text::bigint,
   (SELECT count(*) FROM pg_temp.{GUARD}), to_regclass('pg_temp.{NEVER_COMMITTED}') IS NOT NULL,
   ({READ}),
-  (SELECT array_agg(state) FROM ({{}}) AS own (state)),
-  ARRAY(SELECT DISTINCT relation::bigint FROM locks
-    WHERE locktype = 'relation' AND changes AND relation >= {_FIRST_OF_USERS}),
-  current_setting('track_counts') = 'off' OR EXISTS (SELECT FROM locks WHERE
-    (locktype = 'object' AND (classid = 'pg_catalog.pg_extension'::regclass OR (changes AND classid IN ({_FAR_CLASSES}))))
-    OR (locktype = 'relation' AND writes AND relation < {_FIRST_OF_USERS})),
+  (SELECT array_agg(state) FROM ({{own}}) AS own (state)),
+  ARRAY(SELECT relation::bigint FROM changed), {{objects}},
+  current_setting('track_counts') = 'off' OR EXISTS (SELECT FROM locks WHERE CASE locktype
+    WHEN 'object' THEN classid = 'pg_catalog.pg_extension'::regclass OR (changes AND classid IN ({_FAR_CLASSES}))
+    WHEN 'relation' THEN writes AND relation < {_FIRST_OF_USERS} END),
   {" + ".join(_sum(catalog) for catalog in _FAR)},
   {_sum("pg_constraint")},
   {_WRITTEN.format("inserted", "pg_type")} - 2 * (
-    SELECT count(*) FROM (SELECT DISTINCT relation FROM locks WHERE locktype = 'relation' AND changes) AS l
-    JOIN pg_catalog.pg_class AS c ON c.oid = l.relation JOIN pg_catalog.pg_type AS t ON t.oid = c.reltype
-    WHERE age(t.xmin) <= 0),
+    SELECT count(*) FROM changed JOIN pg_catalog.pg_class AS c ON c.oid = relation
+    JOIN pg_catalog.pg_type AS t ON t.oid = c.reltype WHERE age(t.xmin) <= 0),
   {_WRITTEN.format("updated", "pg_type")},
   {_WRITTEN.format("deleted", "pg_type")}
 FROM pg_current_snapshot() AS s
@@ -67,6 +70,8 @@ FROM pg_current_snapshot() AS s
 class State(NamedTuple):
     """The state of a session in a transaction. The counts are those of the session so far."""
 
+    pid: int
+    holds_lock: bool  # of the migrations
     newest: int  # no transaction from this number on has begun yet
     running: list[str]
     number: int | None  # of this transaction
@@ -75,6 +80,7 @@ class State(NamedTuple):
     settings: dict[str, str]
     own: dict[str, tuple[Any, ...]]
     relations: list[int]  # that were changed
+    objects: str | None  # of these relations, and of others whose texts may name them
     everything: bool  # whether more may have been changed than counts and relations say
     far: int
     constraints: int
@@ -83,10 +89,19 @@ class State(NamedTuple):
     types_gone: int
 
 
-def read_state(database: peewee.PostgresqlDatabase, own: Collection[str]) -> State:
-    """Read the state of the open transaction, with the tables of the runner. Reads only."""
-    row = list(database.execute_sql(_QUERY.format(query_of(own))).fetchone())
-    row[5], row[6] = settings_from(row[5]), states_of(row[6] or [])
+def read_state(
+    database: peewee.PostgresqlDatabase, own: Collection[str], key: int = 0, *, at_the_end: bool = False
+) -> State:
+    """Read the state of the open transaction, with the tables of the runner. Reads only.
+
+    `key` is that of the migration lock. The objects of the changed relations are only read with `at_the_end`. The
+    values are part of the text: with parameters, the server would plan a prepared query each time.
+    """
+    high, low = divmod(key % 2**64, 2**32)
+    objects = CHANGED.format("SELECT relation::bigint FROM changed") if at_the_end else "NULL"
+    sql = _QUERY.format(high=high, low=low, own=query_of(own), objects=objects)
+    row = list(database.execute_sql(sql).fetchone())
+    row[7], row[8] = settings_from(row[7]), states_of(row[8] or [])
     return State(*row)
 
 
@@ -99,4 +114,5 @@ def touched(before: State, after: State) -> Touched | None:
         after.types_made - before.types_made,
         after.types_gone - before.types_gone,
         after.constraints != before.constraints,
+        found_in(after.objects),
     )
