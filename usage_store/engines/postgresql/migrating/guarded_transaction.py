@@ -34,6 +34,11 @@ _BEGUN = (
     f"SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; "  # noqa: S608
     f"INSERT INTO pg_temp.{GUARD} VALUES (1), (1)"
 )
+# Each savepoint in which something is written has a number like a transaction. This takes the highest of them.
+NUMBERED = (
+    "SAVEPOINT usage_store_number; "  # noqa: S608
+    f"UPDATE pg_temp.{GUARD} SET n = n; RELEASE SAVEPOINT usage_store_number"
+)
 _UNGUARDED = f"DELETE FROM pg_temp.{GUARD}"  # noqa: S608
 _ENDED = f"{_UNGUARDED}; {_READ_ONLY.format('off')}"
 _DEFERRABLE = """
