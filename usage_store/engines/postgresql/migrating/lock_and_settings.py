@@ -33,14 +33,14 @@ _INTERVAL = "500ms"
 # An advisory lock with a key of 64 bits is shown in pg_locks as two halves, with objsubid 1.
 _IS_OURS = """
 SELECT EXISTS (
-  SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND objsubid = 1
+  SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
   AND classid = {high} AND objid = {low}
 ), pg_backend_pid()
 """
 _HOLDER = """
 SELECT l.pid, a.application_name, a.backend_start::timestamp(0)::text
 FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = {high} AND l.objid = {low}
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid = {high} AND l.objid = {low}
 AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 """
 
