@@ -17,7 +17,6 @@ from usage_store import close_database, init_database, insert_usage_snapshot, ma
 if TYPE_CHECKING:
     from usage_store import Maintained
 
-DAY = 86_400
 # Of each of 40 sessions: 50 snapshots that are too old, and 5 that are not; 400 more sessions have none.
 FILL = """
 INSERT INTO usage_sessions (session_id, created_at) SELECT 's' || g, 1 FROM generate_series(1, 440) AS g;
