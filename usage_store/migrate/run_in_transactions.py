@@ -46,13 +46,14 @@ class Execution:
         self.done: list[Step] = []
         self._told: set[str] = set()
         self._database, self._engine = records.database, records.engine
+        self._name = self._engine.name_of(self._database)
         self._alone = alone
         self._back_up = back_up
         self._wait = wait  # seconds for which a migration is repeated that was in the way of others
         self.migrator: Any = self._engine.schema.migrator_for(self._database)
         self._fingerprint = self._engine.Fingerprint(self._database)
         self._followed = False  # whether the fingerprint has read the schema as it was before this migration
-        self._watch = self._engine.migrating.Watch(self._database, self._fingerprint)
+        self._watch = self._engine.migrating.Watch(self._database, self._fingerprint, alone)
         self._watch.look()  # first, so that writes of others from now on are noticed later
         self.applied = records.history.applied()
         self._watch.own = records.tables()
@@ -178,7 +179,7 @@ class Execution:
     @contextmanager
     def _begin_and_commit(self) -> Iterator[None]:
         """Report an error of BEGIN or COMMIT as an error of the database. Errors between them are the migration's."""
-        with migration_errors_too(), self._engine.readable_errors(self._engine.name_of(self._database)):
+        with migration_errors_too(), self._engine.readable_errors(self._name):
             yield
 
     def _check_lock(self) -> None:

@@ -33,8 +33,10 @@ class Migrating(Protocol[D]):
     ) -> AbstractContextManager[Alone]:
         """Hold the lock for the block, so that no other run uses the history `table`, and set up the connection."""
 
-    def Watch(self, database: D, fingerprint: SchemaHash) -> Watch:  # noqa: N802  a class
-        """Make the object that watches the migrations of one run."""
+    def Watch(  # noqa: N802  a class
+        self, database: D, fingerprint: SchemaHash, alone: Alone | None = None
+    ) -> Watch:
+        """Make the object that watches the migrations of one run, in the block of `alone()` or on a copy."""
 
     def before_each_write(self, database: D, call: Callable[[str], object]) -> AbstractContextManager[None]:
         """Call a function with the SQL of each statement of this connection in the block that may write, before it."""

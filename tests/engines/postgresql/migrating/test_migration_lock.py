@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,7 @@ from tests.support.migrations import python, sql
 from tests.support.postgresql_servers import schema_of
 from usage_store.engines import engine_of
 from usage_store.engines.postgresql.migrating.lock_and_settings import key_of
+from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state
 from usage_store.errors import DatabaseLocked, MigrationFailed, TransactionOpen
 from usage_store.errors.raised_by_a_run import MigrationLocked
 
@@ -79,15 +80,21 @@ def test_a_session_that_does_not_hold_the_lock_is_told_so(
     database: peewee.Database, postgresql_url: str, instead: str, *, taken: bool
 ) -> None:
     key = f"({key_of(schema_of(postgresql_url), 'app_migrations')}::bigint)"
+
+    def check(ours: Any) -> None:
+        with database.atomic():
+            state = read_state(database, (), ours.key)  # type: ignore[arg-type]
+            ours.require(state.pid, held=state.holds_lock)
+
     with opened(postgresql_url) as other, alone(database) as ours:
-        ours.check_lock()
+        check(ours)
         database.execute_sql("SELECT pg_advisory_unlock_all()")
         database.execute_sql(instead.format(key=key))
         with (
             alone(other) if taken else nullcontext(),
             pytest.raises(DatabaseLocked, match="gave up the migration lock"),
         ):
-            ours.check_lock()
+            check(ours)
         database.execute_sql("SELECT pg_advisory_unlock_all()")
 
 

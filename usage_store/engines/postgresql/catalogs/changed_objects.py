@@ -8,14 +8,13 @@ temporary schema, which ends with the session.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from usage_store.engines.postgresql.catalogs.object_queries import OBJECTS_OF_RELATIONS
 from usage_store.engines.postgresql.catalogs.read_objects import objects_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     import peewee
 
     from usage_store.engines.interface.schema_objects import SchemaObject
@@ -26,12 +25,15 @@ class Touched(NamedTuple):
 
     `relations` are the numbers of relations. `types` is how many types were made besides those of relations, and `gone`
     how many types were dropped, those of relations included. `constraints` says whether any constraint was changed.
+    `found` has the objects of these relations, and others whose texts may name them, with the relation of each. It is
+    None if other objects may have been changed, too.
     """
 
     relations: frozenset[int]
     types: int
     gone: int
     constraints: bool
+    found: list[tuple[int | None, SchemaObject]] | None
 
 
 _FUNCTION = "usage_store_objects"
@@ -88,11 +90,16 @@ _CREATE = (
     "SET search_path = {}, pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan "
     "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $usage_store$ {} $usage_store$"
 )
-_READ = f"SELECT * FROM pg_temp.{_FUNCTION}(%s::bigint[])"
+# A part of a query: the objects of the relations that a query gives, or NULL for none. Needs `make_reader()`, and a
+# transaction that wrote something before it changed the relations.
+CHANGED = f"""
+(SELECT json_agg(json_build_array(place, number, relation, kind, name, ending, tbl, beside, ddl))::text
+ FROM pg_temp.{_FUNCTION}(ARRAY({{}})))
+"""
 
 
 def make_reader(database: peewee.PostgresqlDatabase) -> None:
-    """Create the function of this session that `read_changed` calls, if it is missing."""
+    """Create the function of this session that `CHANGED` calls, if it is missing."""
     schema, has_plans, is_there = database.execute_sql(_LANGUAGE).fetchone()
     if is_there or schema is None:
         return
@@ -106,13 +113,7 @@ def remove_reader(database: peewee.PostgresqlDatabase) -> None:
     database.execute_sql(f"DROP FUNCTION IF EXISTS pg_temp.{_FUNCTION}(bigint[])")
 
 
-def read_changed(
-    database: peewee.PostgresqlDatabase, relations: Collection[int]
-) -> list[tuple[int | None, SchemaObject]] | None:
-    """Return the objects of these relations, and of others whose texts may name them, with their relations. Reads only.
-
-    Returns None if all objects have to be read. Needs the function of `make_reader()`, and a transaction that wrote
-    something before it changed the relations.
-    """
-    rows = database.execute_sql(_READ, (list(relations),)).fetchall()
+def found_in(text: str | None) -> list[tuple[int | None, SchemaObject]] | None:
+    """Return the objects in what `CHANGED` gives, with their relations, or None if all objects have to be read."""
+    rows = json.loads(text or "[]")
     return None if any(row[3] == _EVERYTHING for row in rows) else objects_of(rows)

@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.schema_objects import Changes, SchemaObject, changes_between
-from usage_store.engines.postgresql.catalogs.changed_objects import read_changed
 from usage_store.engines.postgresql.catalogs.read_objects import read_with_relations
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Fingerprint:
         `partly` is the caller's promise that since the last call nothing changed but what `touched()` was told.
         """
         touched, self._touched = self._touched, None
-        found = self._read_changed(touched) if partly and touched is not None else None
+        found = self._objects_in(touched) if partly and touched is not None else None
         if found is None or touched is None:
             before, after = self._kept, _by_relation(read_with_relations(self._database))
             self._kept = after
@@ -58,15 +57,14 @@ class Fingerprint:
         self._changes = changes_between(_by_key(before), _by_key(after))
         return f"{self._sum % 2**256:064x}"
 
-    def _read_changed(self, touched: Touched) -> Found | None:
+    def _objects_in(self, touched: Touched) -> Found | None:
         """Return the objects that may have changed, or None if all have to be read."""
-        if touched.types or (touched.constraints and self._has_domains()):
+        if touched.found is None or touched.types or (touched.constraints and self._has_domains()):
             return None
-        found = read_changed(self._database, touched.relations) if touched.relations else []
-        there = {relation for relation, _ in found or ()}
+        there = {relation for relation, _ in touched.found}
         gone = [self._kept[each][0] for each in touched.relations - there if each in self._kept]
         types = _TYPES_OF_A_TABLE * sum(each.kind in ("table", "view") for each in gone)
-        return found if types == touched.gone else None
+        return touched.found if types == touched.gone else None
 
     def _has_domains(self) -> bool:
         return any(each.sql.startswith("CREATE DOMAIN ") for each in self._kept.get(None, ()))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from usage_store.engines.postgresql.migrating.forbidden_statements import Guard
+from usage_store.engines.postgresql.migrating.lock_and_settings import Alone
 from usage_store.engines.postgresql.migrating.losses_outside import OutsideGuard
 from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state, touched
 from usage_store.engines.postgresql.migrating.watched.kept_schema import KeptSchema
@@ -33,10 +34,13 @@ class Watch:
 
     violations: tuple[str, ...] = ()
 
-    def __init__(self, database: peewee.PostgresqlDatabase, fingerprint: Fingerprint) -> None:
+    def __init__(
+        self, database: peewee.PostgresqlDatabase, fingerprint: Fingerprint, alone: Alone | None = None
+    ) -> None:
         self.own: Collection[str] = ()
         self._database = database
         self._fingerprint = fingerprint
+        self._alone = alone or Alone()
         self._kept = KeptSchema(database)
         self._guard = Guard(database, (), self._kept)
         self._knows_changes = False
@@ -71,9 +75,11 @@ class Watch:
     def others_wrote(self) -> bool:
         """Return whether another transaction of this server may have ended since `look()`. Reads only.
 
-        Call it in the transaction of the migration: its state is the one that the block begins with.
+        Call it in the transaction of the migration: its state is the one that the block begins with. Raises
+        DatabaseLocked if this session does not hold the migration lock.
         """
-        self._start = read_state(self._database, self.own)
+        self._start = read_state(self._database, self.own, self._alone.key)
+        self._alone.require(self._start.pid, held=self._start.holds_lock)
         return self._seen != (self._start.newest, self._start.running)
 
     def remember(self) -> None:

@@ -186,7 +186,7 @@ class Guard:
             return self.went_on()
         if is_idle(self._database):
             return ROLLED_BACK
-        end = self.end = read_state(self._database, self._own)
+        end = self.end = read_state(self._database, self._own, at_the_end=True)
         if end.guards != GUARDS:
             return ROLLED_BACK
         reason = changed_for_the_session(self._settings, end.settings, self._statements)
@@ -196,7 +196,7 @@ class Guard:
         before = end.settings
         put_back(self._database, self._settings, self._statements, ("lock_timeout",), before)
         if any(before[name] != self._settings[name] for name in _MEANING):  # names mean again what they meant before
-            end = self.end = read_state(self._database, self._own)
+            end = self.end = read_state(self._database, self._own, at_the_end=True)
         return self._passed_over() or changed(self._states, end.own)
 
     def _passed_over(self) -> str | None:

@@ -31,12 +31,6 @@ _POOLED = (
 _NOTICES_DEATH = "client_connection_check_interval"  # the server ends a statement whose client has died
 _INTERVAL = "500ms"
 # An advisory lock with a key of 64 bits is shown in pg_locks as two halves, with objsubid 1.
-_IS_OURS = """
-SELECT EXISTS (
-  SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objsubid = 1
-  AND classid = {high} AND objid = {low}
-), pg_backend_pid()
-"""
 _HOLDER = """
 SELECT l.pid, a.application_name, a.backend_start::timestamp(0)::text
 FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
@@ -45,11 +39,30 @@ AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current
 """
 
 
-class Alone(NamedTuple):
-    """Two functions for a run that holds the migration lock: `set_up` and `check_lock`."""
+def _nothing() -> None:
+    """Do nothing."""
 
-    set_up: Callable[[], None]
-    check_lock: Callable[[], None]
+
+class Alone(NamedTuple):
+    """What a run has that holds the migration lock. Without a key, as in a rehearsal, nothing is required of it.
+
+    `set_up` takes the lock and makes the settings again. The lock of `key` must belong to the session `pid`: the watch
+    asks for it in the transaction of each migration, together with everything else, so `check_lock` does nothing.
+    """
+
+    set_up: Callable[[], None] = _nothing
+    check_lock: Callable[[], None] = _nothing
+    run: _Run | None = None
+
+    @property
+    def key(self) -> int:
+        """The key of the lock."""
+        return 0 if self.run is None else self.run.key
+
+    def require(self, pid: int, *, held: bool) -> None:
+        """Raise DatabaseLocked if this session does not hold the lock, ConfigurationError if it is another session."""
+        if self.run is not None:
+            self.run.require(pid, held=held)
 
 
 @contextmanager
@@ -63,9 +76,6 @@ def alone(
     asked for again and again outside a transaction: a session that waits inside a statement would deadlock with CREATE
     INDEX CONCURRENTLY.
 
-    Gives two functions. `set_up` takes the lock and makes the settings again, after a migration that connected anew.
-    `check_lock`, called inside each transaction, raises DatabaseLocked if this session does not hold the lock.
-
     In the transaction of a rehearsal, whose connection has all of this already, nothing is done.
 
     Raises TransactionOpen, ConfigurationError for a pooler, and DatabaseLocked if the lock is not had in `wait`
@@ -76,7 +86,7 @@ def alone(
             raise TransactionOpen(
                 "a transaction is open, and migrations need transactions of their own; commit it or roll it back first"
             )
-        yield Alone(_nothing, _nothing)  # the rehearsal holds the lock
+        yield Alone()  # the rehearsal holds the lock
         return
     refuse_readonly(database)
     if kind_of(database, table) is None:  # the run has to create it
@@ -84,14 +94,10 @@ def alone(
     run = _Run(database, table, wait, on_wait)
     run.set_up()
     try:
-        yield Alone(run.set_up, run.check_lock)
+        yield Alone(run.set_up, run=run)
     finally:
         with suppress(peewee.PeeweeException, *driver_errors()):  # a session that ended has given up all of it
             run.give_up()
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 class _Run:
@@ -100,7 +106,7 @@ class _Run:
     ) -> None:
         self._database, self._table, self._wait, self._on_wait = database, table, wait, on_wait
         self._connection: Any = None
-        self._key = 0
+        self.key = 0
         self._pid = 0
         self._before = "0"
         self._settings: dict[str, str] = {}
@@ -113,7 +119,7 @@ class _Run:
             schema, pid, before = self._ask(
                 f"SELECT current_schema(), pg_backend_pid(), current_setting('{_NOTICES_DEATH}')"
             )
-            self._key, self._pid, self._before = key_of(schema, self._table), pid, before
+            self.key, self._pid, self._before = key_of(schema, self._table), pid, before
             self._acquire(f"{schema}.{self._table}")
             self._connection = connection
             self._settings = read_settings(self._database)
@@ -122,8 +128,7 @@ class _Run:
             self._ask(f"SELECT set_config('{_NOTICES_DEATH}', '{_INTERVAL}', false)")
         make_guard(self._database)
 
-    def check_lock(self) -> None:
-        held, pid = self._ask(_IS_OURS)
+    def require(self, pid: int, *, held: bool) -> None:
         if pid != self._pid:
             raise ConfigurationError(_POOLED)
         if not held:
@@ -141,8 +146,8 @@ class _Run:
             self._ask("SELECT pg_advisory_unlock({key})")
 
     def _ask(self, sql: str) -> tuple[Any, ...]:
-        high, low = divmod(self._key % 2**64, 2**32)
-        row: tuple[Any, ...] = self._database.execute_sql(sql.format(key=self._key, high=high, low=low)).fetchone()
+        high, low = divmod(self.key % 2**64, 2**32)
+        row: tuple[Any, ...] = self._database.execute_sql(sql.format(key=self.key, high=high, low=low)).fetchone()
         return row
 
     def _acquire(self, name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from usage_store.engines.postgresql.catalogs.changed_objects import Touched
+from usage_store.engines.postgresql.catalogs.changed_objects import CHANGED, Touched, found_in
 from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, NEVER_COMMITTED
 from usage_store.engines.postgresql.migrating.watched.advisory_locks import HELD
 from usage_store.engines.postgresql.migrating.watched.own_tables import query_of, states_of
@@ -24,6 +24,7 @@ _FAR = (
     *("pg_proc", "pg_enum", "pg_range", "pg_collation", "pg_namespace", "pg_extension", "pg_foreign_server"),
     *("pg_authid", "pg_operator", "pg_opclass", "pg_language", "pg_ts_config", "pg_ts_dict", "pg_cast", "pg_am"),
 )
+_FAR_CLASSES = ", ".join(f"'pg_catalog.{catalog}'::regclass" for catalog in _FAR)
 _WRITTEN = "pg_stat_get_xact_tuples_{}('pg_catalog.{}'::regclass)"
 _ALL_WRITTEN = ("inserted", "updated", "deleted")
 _FIRST_OF_USERS = 16_384  # the server's own objects have lower numbers
@@ -34,29 +35,34 @@ def _sum(catalog: str) -> str:
 
 
 # A change of a relation holds a stronger lock on it than any that reads or writes rows, until the transaction ends.
-# The same holds for a drop of other objects. Whoever writes to a catalog by SQL keeps a lock on the catalog.
+# Whoever changes the members of an extension keeps a lock on both, and whoever writes to a catalog by SQL keeps one on
+# the catalog.
 _QUERY = f"""
 WITH locks AS MATERIALIZED (
   SELECT locktype, classid, objid, objsubid, relation,
     mode NOT IN ('AccessShareLock', 'RowShareLock') AS writes,
     mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') AS changes
-  FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND granted)
-SELECT pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) AS x),
+  FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND granted),
+changed AS MATERIALIZED (
+  SELECT DISTINCT relation FROM locks
+  WHERE locktype = 'relation' AND changes AND relation >= {_FIRST_OF_USERS})
+SELECT pg_backend_pid(),
+  EXISTS (SELECT FROM locks WHERE locktype = 'advisory' AND objsubid = 1 AND classid = {{high}} AND objid = {{low}}),
+  pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) AS x),
   pg_current_xact_id_if_assigned()::text::bigint,
   (SELECT count(*) FROM pg_temp.{GUARD}), to_regclass('pg_temp.{NEVER_COMMITTED}') IS NOT NULL,
   ({READ}),
-  (SELECT array_agg(state) FROM ({{}}) AS own (state)),
+  (SELECT array_agg(state) FROM ({{own}}) AS own (state)),
   ARRAY(SELECT {HELD} FROM locks WHERE locktype = 'advisory'),
-  ARRAY(SELECT DISTINCT relation::bigint FROM locks
-    WHERE locktype = 'relation' AND changes AND relation >= {_FIRST_OF_USERS}),
-  current_setting('track_counts') = 'off' OR EXISTS (SELECT FROM locks WHERE (locktype = 'object' AND changes)
-    OR (locktype = 'relation' AND writes AND relation < {_FIRST_OF_USERS})),
+  ARRAY(SELECT relation::bigint FROM changed), {{objects}},
+  current_setting('track_counts') = 'off' OR EXISTS (SELECT FROM locks WHERE CASE locktype
+    WHEN 'object' THEN classid = 'pg_catalog.pg_extension'::regclass OR (changes AND classid IN ({_FAR_CLASSES}))
+    WHEN 'relation' THEN writes AND relation < {_FIRST_OF_USERS} END),
   {" + ".join(_sum(catalog) for catalog in _FAR)},
   {_sum("pg_constraint")},
   {_WRITTEN.format("inserted", "pg_type")} - 2 * (
-    SELECT count(*) FROM (SELECT DISTINCT relation FROM locks WHERE locktype = 'relation' AND changes) AS l
-    JOIN pg_catalog.pg_class AS c ON c.oid = l.relation JOIN pg_catalog.pg_type AS t ON t.oid = c.reltype
-    WHERE age(t.xmin) <= 0),
+    SELECT count(*) FROM changed JOIN pg_catalog.pg_class AS c ON c.oid = relation
+    JOIN pg_catalog.pg_type AS t ON t.oid = c.reltype WHERE age(t.xmin) <= 0),
   {_WRITTEN.format("updated", "pg_type")},
   {_WRITTEN.format("deleted", "pg_type")}
 FROM pg_current_snapshot() AS s
@@ -66,6 +72,8 @@ FROM pg_current_snapshot() AS s
 class State(NamedTuple):
     """The state of a session in a transaction. The counts are those of the session so far."""
 
+    pid: int
+    holds_lock: bool  # of the migrations
     newest: int  # no transaction from this number on has begun yet
     running: list[str]
     number: int | None  # of this transaction
@@ -75,6 +83,7 @@ class State(NamedTuple):
     own: dict[str, tuple[Any, ...]]
     locks: list[str]  # the advisory ones that the session holds
     relations: list[int]  # that were changed
+    objects: str | None  # of these relations, and of others whose texts may name them
     everything: bool  # whether more may have been changed than counts and relations say
     far: int
     constraints: int
@@ -83,10 +92,19 @@ class State(NamedTuple):
     types_gone: int
 
 
-def read_state(database: peewee.PostgresqlDatabase, own: Collection[str]) -> State:
-    """Read the state of the open transaction, with the tables of the runner. Reads only."""
-    row = list(database.execute_sql(_QUERY.format(query_of(own))).fetchone())
-    row[5], row[6] = settings_from(row[5]), states_of(row[6] or [])
+def read_state(
+    database: peewee.PostgresqlDatabase, own: Collection[str], key: int = 0, *, at_the_end: bool = False
+) -> State:
+    """Read the state of the open transaction, with the tables of the runner. Reads only.
+
+    `key` is that of the migration lock. The objects of the changed relations are only read with `at_the_end`. The
+    values are part of the text: with parameters, the server would plan a prepared query each time.
+    """
+    high, low = divmod(key % 2**64, 2**32)
+    objects = CHANGED.format("SELECT relation::bigint FROM changed") if at_the_end else "NULL"
+    sql = _QUERY.format(high=high, low=low, own=query_of(own), objects=objects)
+    row = list(database.execute_sql(sql).fetchone())
+    row[7], row[8] = settings_from(row[7]), states_of(row[8] or [])
     return State(*row)
 
 
@@ -99,4 +117,5 @@ def touched(before: State, after: State) -> Touched | None:
         after.types_made - before.types_made,
         after.types_gone - before.types_gone,
         after.constraints != before.constraints,
+        found_in(after.objects),
     )

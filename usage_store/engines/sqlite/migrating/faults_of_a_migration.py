@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import peewee
 
+    from usage_store.engines.interface.watch_and_meter import Alone
     from usage_store.engines.sqlite.file.schema_hash import Fingerprint
 
 
@@ -30,7 +31,8 @@ class Watch:
     migration.
     """
 
-    def __init__(self, database: peewee.SqliteDatabase, fingerprint: Fingerprint) -> None:
+    def __init__(self, database: peewee.SqliteDatabase, fingerprint: Fingerprint, alone: Alone | None = None) -> None:
+        del alone  # whose `check_lock` the runner calls
         self.own: Collection[str] = ()
         self.failed: BaseException | None = None  # SQLite goes on after a statement that failed
         self.left: tuple[str, ...] = ()  # a statement of SQLite leaves nothing behind when it fails

@@ -13,6 +13,7 @@ _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _ENDS = re.compile(r"\s*(COMMIT|END|ABORT|ROLLBACK|PREPARE\s+TRANSACTION)\b(?!.*\bTO\b)", _I | re.DOTALL)
 _BEGINS = re.compile(r"\s*(BEGIN|START\s+TRANSACTION)\b", _I)
 _SETS = re.compile(r"\s*(SET\s+(?!LOCAL\b|CONSTRAINTS\b|TRANSACTION\b)|RESET\b|DISCARD\b|UNLISTEN\s+\*)", _I)
+_MAY_SET = re.compile(r"\bSET\b|\bset_config\b", _I)
 _SAVEPOINT = re.compile(
     r'\s*(SAVEPOINT|RELEASE|ROLLBACK)\b(?:.*\bTO\b)?(?:\s+SAVEPOINT)?\s+"?([^\s";]+)', _I | re.DOTALL
 )
@@ -44,6 +45,11 @@ def begins_transaction(sql: str) -> str | None:
 def sets_for_the_session(sql: str) -> bool:
     """Return whether a statement sets something that outlives its transaction."""
     return _SETS.match(sql) is not None
+
+
+def may_set(sql: str) -> bool:
+    """Return whether a text may set a setting."""
+    return _MAY_SET.search(sql) is not None
 
 
 def sets_locally(sql: str, setting: str) -> bool:

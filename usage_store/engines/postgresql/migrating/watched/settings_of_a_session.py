@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import sets_locally
+from usage_store.engines.postgresql.migrating.watched.kinds_of_statements import may_set, sets_locally
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -78,6 +78,7 @@ def put_back(
     The values of `local_only` are put back for this transaction alone, because they were set for it alone. `now` are
     the present settings, if the caller has read them.
     """
+    setting = [sql for sql in statements if may_set(sql)]
     for name, value in (read_settings(database) if now is None else now).items():
-        if value != before[name] or any(sets_locally(sql, name) for sql in statements):
+        if value != before[name] or any(sets_locally(sql, name) for sql in setting):
             database.execute_sql("SELECT set_config(%s, %s, %s)", (name, before[name], name in local_only))
