@@ -12,6 +12,7 @@ from tests.support.clock import Clock
 from tests.support.databases import opened
 from tests.support.engines import empty_place, is_left_out, needs_postgresql, servers_of
 from tests.support.postgresql_servers import new_schema
+from tests.support.programs import hide_drivers
 from tests.support.stores import make_store
 from usage_store.models import MODELS, UsageSnapshot
 from usage_store.models.storage_interface import storage_of
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Hide the drivers of servers from the processes of a test that needs no server."""
+    hide_drivers(hidden=item.get_closest_marker("postgresql") is None)
+
+
+@pytest.fixture
+def drivers() -> None:
+    """Show the drivers of servers to the processes of a test that needs them and no server."""
+    hide_drivers(hidden=False)
 
 
 @pytest.fixture(autouse=True)

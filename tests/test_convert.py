@@ -87,6 +87,7 @@ DIFFERENCES_WITH_REFERENCES = [
 KILL_BEFORE_EACH_STATEMENT = """
 import os, shutil, signal, sys
 from usage_store.engines.sqlite.connection.open_file import open_database
+from usage_store.engines.sqlite.migrating.before_each_write import before_each_write
 from usage_store.convert import convert_original
 
 k, ended = 0, -1
@@ -97,8 +98,8 @@ while ended != 0:
     if not child:
         left = iter(range(k - 1, -1, -1))
         database = open_database(copy)
-        database.connection().set_trace_callback(lambda sql: next(left, None) == 0 and os.kill(os.getpid(), 9))
-        convert_original(database)
+        with before_each_write(database, lambda sql: next(left, None) == 0 and os.kill(os.getpid(), 9)):
+            convert_original(database)
         os._exit(0)
     ended = os.waitpid(child, 0)[1]
     assert ended in (0, signal.SIGKILL)
@@ -249,5 +250,5 @@ def test_a_kill_before_any_statement_leaves_the_old_or_the_new_and_never_half(pa
             converted = convert_original(database)
         assert converted == (Converted(2, 3, 3) if found[-1] == old else None)
         assert _dump(killed) == new
-    assert found.count(old) > 20
-    assert found[-1] == new
+    assert found == [old] * len(found)  # the last write is the COMMIT, and after it comes no death
+    assert len(found) > 10

@@ -106,9 +106,9 @@ def test_backup_and_restore_say_where_the_files_are(folder: Path) -> None:
     kept = list_backups(folder / "app.db")[1].path
     assert ended.stdout == f"restored {backup.path.name}; what was there is kept as {kept}\n"
     assert rows(folder / "app.db", "SELECT x FROM a") == [(1,), (2,)]
-    as_json = json.loads(command(*OWN, "backup", "--json", cwd=folder).stdout)
+    as_json = json.loads(called(*OWN, "backup", "--json", cwd=folder).stdout)
     assert (as_json["version"], as_json["bytes"]) == (2, Path(as_json["backup"]).stat().st_size)
-    as_json = json.loads(command(*OWN, "restore", as_json["backup"], "--json", cwd=folder).stdout)
+    as_json = json.loads(called(*OWN, "restore", as_json["backup"], "--json", cwd=folder).stdout)
     assert rows(Path(as_json["kept"]), "SELECT x FROM a") == [(1,), (2,)]
 
 
@@ -134,9 +134,9 @@ def test_restore_waits_for_a_writer_and_says_so(folder: Path) -> None:
 
 
 def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder: Path) -> None:
-    assert command(*OWN, "rehearse", cwd=folder).stdout == "nothing to rehearse: nothing is pending\n"
+    assert called(*OWN, "rehearse", cwd=folder).stdout == "nothing to rehearse: nothing is pending\n"
     write(folder / "own", {"003_more": MORE.replace("x = 2", "x > 1")})
-    ended = command(*OWN, "rehearse", cwd=folder)
+    ended = called(*OWN, "rehearse", cwd=folder)
     lines = ended.stdout.splitlines()
     assert ended.returncode == 4
     assert lines[0].startswith("rehearsed on a copy of 0.0")
@@ -144,11 +144,11 @@ def test_rehearse_prints_what_each_migration_did_and_exits_by_how_it_went(folder
     assert lines[2].startswith("  up    ")
     assert lines[3] == "        a: 3 rows, had 2"
     assert lines[5] == "        not restored: a: 1 rows, should be 2"
-    as_json = json.loads(command(*OWN, "rehearse", "3", "--json", cwd=folder).stdout)
+    as_json = json.loads(called(*OWN, "rehearse", "3", "--json", cwd=folder).stdout)
     assert (as_json["ok"], as_json["migrations"][0]["version"]) == (False, 3)
     assert as_json["migrations"][0]["up"]["tables"] == [{"table": "a", "before": 2, "after": 3}]
     write(folder / "own", {"003_more": sql("nonsense")})
-    ended = command(*OWN, "rehearse", cwd=folder)
+    ended = called(*OWN, "rehearse", cwd=folder)
     assert ended.returncode == 7
     assert "failed: 003_more.py, line 2: OperationalError" in ended.stdout
     assert history(folder / "app.db") == [1, 2]

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import besides_the_file, called
-from tests.support.databases import rows, script
+from tests.support.commands import app, besides_the_file, called, where
+from tests.support.databases import is_there, rows, script, written
+from tests.support.databases import own as own_database
+from tests.support.engines import differs, folder_with_place
 from tests.support.migrations import write
+from tests.support.postgresql_servers import for_drivers
+from usage_store.engines import name_of
 from usage_store.migrate.files.migrations_folder import usage_tables
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
+
+    from tests.support.databases import Target
 
 MODELS = """
 from peewee import *
-database = SqliteDatabase("app.db")
+database = {}
 class Base(Model):
     class Meta:
         database = database
@@ -29,11 +37,17 @@ class Note(Base):
 
 
 @pytest.fixture
-def create(tmp_path: Path) -> Any:
+def place(server: str, tmp_path: Path) -> Iterator[Target]:
+    """Give an empty place for the database of `tmp_path`."""
+    with folder_with_place(server, tmp_path):
+        yield app(tmp_path)
+
+
+@pytest.fixture
+def create(place: Target, tmp_path: Path) -> Any:
     def run(*words: str, source: str = MODELS) -> subprocess.CompletedProcess[str]:
-        (tmp_path / "models.py").write_text(source)
-        where = ("--database", "app.db", "--directory", "own")
-        return called("create", "change", "--from", "models", *where, *words, cwd=tmp_path)
+        (tmp_path / "models.py").write_text(source.format(written(place)))
+        return called("create", "change", "--from", "models", *where(tmp_path), *words, cwd=tmp_path)
 
     return run
 
@@ -41,20 +55,23 @@ def create(tmp_path: Path) -> Any:
 def stamped(folder: Path) -> None:
     """Let the tables of the database be those of a first migration."""
     write(folder / "own", {"001_first": "def up(migrator, db):\n    pass\n"})
-    assert called("stamp", "1", "--database", "app.db", "--directory", "own", cwd=folder).returncode == 0
+    assert called("stamp", "1", *where(folder), cwd=folder).returncode == 0
 
 
-def test_the_path_is_printed_on_stdout_and_todo_lines_and_notices_on_stderr(create: Any, tmp_path: Path) -> None:
-    script(tmp_path / "app.db", "CREATE TABLE note (id INTEGER PRIMARY KEY, title TEXT NOT NULL DEFAULT 'x')")
-    script(tmp_path / "app.db", "CREATE TABLE b (x); CREATE TABLE a (x); CREATE VIRTUAL TABLE doc USING fts5(x)")
-    script(
-        tmp_path / "app.db", "CREATE TABLE other_migrations (version, name, applied_at); CREATE TABLE usage_config (x)"
-    )
+def test_the_path_is_printed_on_stdout_and_todo_lines_and_notices_on_stderr(
+    create: Any, place: Target, tmp_path: Path
+) -> None:
+    script(place, f"CREATE TABLE note (id {own_key(place)}, title TEXT NOT NULL DEFAULT 'x')")
+    doc = "CREATE TABLE doc (x INT)" if differs(place, "kinds of tables") else "CREATE VIRTUAL TABLE doc USING fts5(x)"
+    script(place, f"CREATE TABLE b (x INT); CREATE TABLE a (x INT); {doc}")
+    script(place, "CREATE TABLE other_migrations (version BIGINT, name TEXT, applied_at BIGINT)")
+    script(place, "CREATE TABLE usage_config (x INT)")
     stamped(tmp_path)
     done = create()
+    default = "'x'::text" if differs(place, "stored SQL of a schema") else "'x'"
     todo = (
-        "note.title: DEFAULT 'x' is dropped, because the model does not state it; state it in the model, or delete "
-        "this line"
+        f"note.title: DEFAULT {default} is dropped, because the model does not state it; state it in the model, or "
+        "delete this line"
     )
     notice = "tables without a model, which stay as they are: a, b, doc"
     assert (done.returncode, done.stdout) == (0, "own/002_change.py\n")
@@ -64,8 +81,10 @@ def test_the_path_is_printed_on_stdout_and_todo_lines_and_notices_on_stderr(crea
     assert json.loads(create("--json").stdout) == told
 
 
-def test_no_file_is_written_if_only_a_person_can_write_the_migration(create: Any, tmp_path: Path) -> None:
-    script(tmp_path / "app.db", "CREATE VIEW note AS SELECT 1 AS id")
+def test_no_file_is_written_if_only_a_person_can_write_the_migration(
+    create: Any, place: Target, tmp_path: Path
+) -> None:
+    script(place, "CREATE VIEW note AS SELECT 1 AS id")
     for words in ((), ("--json",)):
         done = create(*words)
         assert done.returncode == 2
@@ -76,26 +95,32 @@ def test_no_file_is_written_if_only_a_person_can_write_the_migration(create: Any
     assert json.loads(done.stdout)["written"] is False
 
 
-def test_many_tables_without_a_model_are_not_all_named(create: Any, tmp_path: Path) -> None:
-    script(tmp_path / "app.db", "; ".join(f"CREATE TABLE t{number} (x)" for number in range(10, 35)))
+def test_many_tables_without_a_model_are_not_all_named(create: Any, place: Target) -> None:
+    script(place, "; ".join(f"CREATE TABLE t{number} (x INT)" for number in range(10, 35)))
     assert create().stderr.endswith(": " + ", ".join(f"t{number}" for number in range(10, 30)) + " and 5 more\n")
 
 
 @pytest.mark.parametrize("statement", ["database.create_tables([Note])", "database.connect()"])
-def test_a_module_that_opens_a_database_on_import_is_refused(create: Any, tmp_path: Path, statement: str) -> None:
-    for name in ("app.db", "production.db"):
-        done = create(source=MODELS.replace("app.db", name) + statement + "\n")
+def test_a_module_that_opens_a_database_on_import_is_refused(
+    create: Any, place: Target, second_target: Target, tmp_path: Path, statement: str
+) -> None:
+    for target in (place, second_target):
+        done = create(source=MODELS.replace("{}", written(target)) + statement + "\n")
         assert done.returncode == 2
-        assert done.stderr.startswith(f"error: models: the import opens the database {tmp_path}/{name}, which an ")
-        assert [path.name for path in tmp_path.iterdir() if path.suffix != ".py" and path.is_file()] == []
+        name = name_of(own_database(target))
+        assert done.stderr.startswith(f"error: models: the import opens the database {name}, which an import ")
+        assert not is_there(target)
         assert not (tmp_path / "own").exists()
-    in_memory = MODELS.replace("app.db", ":memory:") + statement + "\n"
+    in_memory = MODELS.replace("{}", "SqliteDatabase(':memory:')") + statement + "\n"
     assert create(source=in_memory).returncode == 0
 
 
-def test_a_module_that_changes_the_database_with_another_driver_is_noticed(create: Any, tmp_path: Path) -> None:
-    source = "import sqlite3\n" + MODELS + "sqlite3.connect('app.db').execute('CREATE TABLE note (title)')\n"
-    done = create(source=source)
+def test_a_module_that_changes_the_database_with_another_driver_is_noticed(
+    create: Any, place: Target, tmp_path: Path
+) -> None:
+    driver, name = ("psycopg", for_drivers(place)) if isinstance(place, str) else ("sqlite3", "app.db")
+    other = f"connection = {driver}.connect({name!r})\nconnection.execute('CREATE TABLE note (title TEXT)')\n"
+    done = create(source=f"import {driver}\n{MODELS}{other}connection.commit()\nconnection.close()\n")
     assert done.returncode == 2
     assert done.stderr.startswith("error: importing models changed the database (note), so there is no difference to ")
     assert not (tmp_path / "own").exists()
@@ -130,53 +155,66 @@ def test_the_folder_of_the_usage_tables_own_migrations_is_refused(tmp_path: Path
     assert called("create", "x", "--directory", "app_migrations", cwd=tmp_path).returncode == 0
 
 
-def test_a_table_cannot_be_renamed_to_two_names(create: Any, tmp_path: Path) -> None:
-    script(tmp_path / "app.db", "CREATE TABLE old (id INTEGER PRIMARY KEY, title TEXT NOT NULL)")
+def test_a_table_cannot_be_renamed_to_two_names(create: Any, place: Target, tmp_path: Path) -> None:
+    script(place, f"CREATE TABLE old (id {own_key(place)}, title TEXT NOT NULL)")
     stamped(tmp_path)
     done = create("--rename", "old:note", "--rename", "old:other")
     assert (done.returncode, done.stderr) == (2, "error: --rename: old cannot get two names, note and other\n")
     assert create("--rename", "old:note", "--rename", "old:note").returncode == 0
 
 
-FIRST = """CREATE TABLE "note" ("id" INTEGER NOT NULL PRIMARY KEY, "title" TEXT NOT NULL);
-CREATE TABLE log (x); CREATE TABLE other (x);
+FIRST = """CREATE TABLE "note" ("id" {} NOT NULL PRIMARY KEY, "title" TEXT NOT NULL);
+CREATE TABLE log (x INT); CREATE TABLE other (x INT);
 CREATE INDEX titles ON note (title);
-CREATE TRIGGER noted AFTER INSERT ON note BEGIN INSERT INTO log VALUES (new.id); END;
+{}
 INSERT INTO note (title) VALUES ('kept')"""
+TRIGGER = "CREATE TRIGGER noted AFTER INSERT ON note BEGIN INSERT INTO log VALUES (new.id); END;"
+TRIGGER_ON_A_SERVER = """
+CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN INSERT INTO log VALUES (new.id); RETURN NULL; END';
+CREATE TRIGGER noted AFTER INSERT ON note FOR EACH ROW EXECUTE FUNCTION noted();
+"""
 
 
-def test_the_first_migration_of_a_database_with_tables_makes_them_as_they_are(create: Any, tmp_path: Path) -> None:
-    script(tmp_path / "app.db", FIRST)
+def own_key(place: Target) -> str:
+    return "serial PRIMARY KEY" if isinstance(place, str) else "INTEGER PRIMARY KEY"
+
+
+def test_the_first_migration_of_a_database_with_tables_makes_them_as_they_are(
+    create: Any, place: Target, second_target: Target, tmp_path: Path
+) -> None:
+    on_a_server = isinstance(place, str)
+    script(place, FIRST.format(*(("serial", TRIGGER_ON_A_SERVER) if on_a_server else ("INTEGER", TRIGGER))))
     done = create("--json")
     told = json.loads(done.stdout)
     assert (told["written"], told["path"]) == (True, "own/001_change.py")
     first, without_model = told["notices"]
     assert first == (
         "the database has these tables already, and this first migration makes them as they are there; `usage-store "
-        f"migrate stamp 1 --database {tmp_path}/app.db --directory own` records it as applied; the models differ in 1: "
-        "after that, `create` again writes the difference"
+        f"migrate stamp 1 --database {shlex.quote(str(place))} --directory own` records it as "
+        "applied; the models differ in 1: after that, `create` again writes the difference"
     )
     assert without_model == "tables without a model, which stay as they are: log, other"
-    where = ("--database", "app.db", "--directory", "own")
-    failed = called(*where, cwd=tmp_path)
+    words = where(tmp_path)
+    failed = called(*words, cwd=tmp_path)
     assert failed.returncode == 7
     assert (
         "; if the database has it since before its first migration, `usage-store migrate stamp 1` rec" in failed.stderr
     )
-    assert called("stamp", "1", *where, cwd=tmp_path).returncode == 0
+    assert called("stamp", "1", *words, cwd=tmp_path).returncode == 0
     assert create().stdout == "own/002_change.py\n"
-    assert called("--no-backup", *where, cwd=tmp_path).returncode == 0
-    assert called("check", "--models", "models", *where, cwd=tmp_path).returncode == 0
-    assert rows(tmp_path / "app.db", "SELECT title FROM note") == [("kept",)]
-    new = ("--database", "new.db", "--directory", "own")
+    assert called("--no-backup", *words, cwd=tmp_path).returncode == 0
+    assert called("check", "--models", "models", *words, cwd=tmp_path).returncode == 0
+    assert rows(place, "SELECT title FROM note") == [("kept",)]
+    new = ("--database", str(second_target), "--directory", "own")
     assert called(*new, cwd=tmp_path).returncode == 0
     assert called("check", "--models", "models", *new, cwd=tmp_path).returncode == 0
-    assert called("validate", "--replay", *where, cwd=tmp_path).stdout.endswith("valid\n")
+    assert called("validate", "--replay", *words, cwd=tmp_path).stdout.endswith("valid\n")
 
 
 def test_without_tables_of_the_models_the_first_migration_makes_them_as_the_models_say(
-    create: Any, tmp_path: Path
+    create: Any, place: Target, tmp_path: Path
 ) -> None:
-    script(tmp_path / "app.db", "CREATE TABLE other (x)")
+    script(place, "CREATE TABLE other (x INT)")
     assert create().stderr == "notice: tables without a model, which stay as they are: other\n"
     assert 'CREATE TABLE "note"' in (tmp_path / "own" / "001_change.py").read_text()

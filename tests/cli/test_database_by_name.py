@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import command, maintain_command
+from tests.support.commands import app, called, command, maintain_command
 from tests.support.databases import files_of, names, rows, script
+from tests.support.engines import folder_with_place
 from tests.support.migrations import sql, table, write
+from tests.support.postgresql_servers import for_drivers
 from tests.support.programs import run_python
 from usage_store.engines.interface.paths_and_urls import names_an_object
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
 
 APPLICATION = """
 import sys
@@ -39,26 +42,47 @@ text = "app.db"
 class Settings:
     database = database
 """
+ON_A_SERVER = """
+from peewee import DatabaseProxy, PostgresqlDatabase
+from playhouse.pool import PooledPostgresqlDatabase
+
+database = PostgresqlDatabase({url!r}, prefer_psycopg3=True)
+pooled = PooledPostgresqlDatabase({url!r}, prefer_psycopg3=True)
+proxy = DatabaseProxy()
+proxy.initialize(database)
+usage = database
+
+
+class Settings:
+    database = database
+"""
+DOUBLED = "CREATE FUNCTION doubled(integer) RETURNS integer LANGUAGE sql AS 'SELECT $1 * 2'"
 MIGRATIONS = {
-    "001_one": sql("CREATE TABLE one (a)", "INSERT INTO one VALUES (doubled(21))", down=["DROP TABLE one"]),
+    "001_one": sql("CREATE TABLE one (a INTEGER)", "INSERT INTO one VALUES (doubled(21))", down=["DROP TABLE one"]),
     "002_two": table("two"),
 }
 DIRECTORY = ("--directory", "own")
 
 
 @pytest.fixture
-def application(tmp_path: Path) -> Path:
-    """Return a folder with an application, and migrations in `own` that need the application's SQL function."""
+def application(server: str, tmp_path: Path) -> Iterator[Path]:
+    """Give a folder with an application, and migrations in `own` that need the application's SQL function."""
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "db.py").write_text(APPLICATION)
     write(tmp_path / "own", MIGRATIONS)
-    return tmp_path
+    with folder_with_place(server, tmp_path) as folder:
+        place = app(folder)
+        if isinstance(place, str):
+            script(place, DOUBLED)
+            (package / "db.py").write_text(ON_A_SERVER.format(url=for_drivers(place)))
+        else:
+            (package / "db.py").write_text(APPLICATION)
+        yield folder
 
 
 def run(application: Path, name: str, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = command(*words, "--database", f"package.db:{name}", *DIRECTORY, cwd=application)
+    done = called(*words, "--database", f"package.db:{name}", *DIRECTORY, cwd=application)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -66,29 +90,37 @@ def run(application: Path, name: str, *words: str, code: int = 0) -> subprocess.
 
 @pytest.mark.parametrize("name", ["database", "pooled", "proxy", "Settings.database"])
 def test_migrations_run_on_the_application_s_own_object(application: Path, name: str) -> None:
-    assert run(application, name).stdout.startswith("applied 001_one")
-    assert rows(application / "app.db", "SELECT a FROM one") == [(42,)]
+    done = command("--database", f"package.db:{name}", *DIRECTORY, cwd=application)
+    assert done.stdout.startswith("applied 001_one"), done.stderr
+    assert rows(app(application), "SELECT a FROM one") == [(42,)]
     assert run(application, name, "status").stdout.startswith("version 2 of 2")
     assert run(application, name, "rollback", "0").stdout.startswith("rolled back 002_two")
-    assert "one" not in names(application / "app.db")
+    assert "one" not in names(app(application))
 
 
 def test_every_command_accepts_the_name_of_an_object(application: Path) -> None:
     run(application, "database")
     for words in (["status"], ["check"], ["log"], ["validate"], ["plan"], ["rehearse"], ["stamp", "2"]):
         run(application, "database", *words)
+    assert command("--usage-tables", "--database", "package.db:usage", cwd=application).returncode == 0
+    done = maintain_command("--database", "package.db:usage", cwd=application)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.only_on("sqlite", "files")
+def test_backup_and_convert_accept_the_name_of_an_object_and_restore_does_not(application: Path) -> None:
+    run(application, "database")
     found = re.match(r"backed up version 2 to (.+) \(", run(application, "database", "backup").stdout)
     assert found is not None
     assert rows(Path(found[1]), "SELECT a FROM one") == [(42,)]
     done = run(application, "database", "restore", found[1], code=2)
     assert done.stderr.startswith("error: package.db:database: restore replaces a file; give its path or URL")
     assert command("--database", "package.db:usage", cwd=application).returncode == 0
-    done = maintain_command("--database", "package.db:usage", cwd=application)
-    assert (done.returncode, done.stderr) == (0, "")
     done = run_python("-m", "usage_store.convert", "package.db:usage", cwd=application)
     assert (done.returncode, done.stdout) == (0, "nothing to convert\n")
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_commands_that_only_read_do_not_create_a_missing_database(application: Path) -> None:
     before = files_of(application)
     for name, file in (("database", "app.db"), ("by_uri", "a b.db")):
@@ -103,6 +135,8 @@ def test_commands_that_only_read_do_not_create_a_missing_database(application: P
 
 def test_commands_that_only_read_cannot_write_through_the_object(application: Path) -> None:
     run(application, "database")
+    on_a_server = isinstance(app(application), str)
+    setting = "SHOW default_transaction_read_only" if on_a_server else "PRAGMA query_only"
     looks = application / "looks.py"
     looks.write_text(
         "from package.db import database\n"
@@ -112,12 +146,15 @@ def test_commands_that_only_read_cannot_write_through_the_object(application: Pa
         "        lent_one.execute_sql('DELETE FROM one')\n"
         "    except Exception as error:\n"
         "        print(type(error).__name__)\n"
-        "print(database.is_closed(), database.connect(), database.pragma('query_only'))\n"
+        f"print(database.is_closed(), database.connect(), *database.execute_sql({setting!r}).fetchone())\n"
     )
-    assert run_python("looks.py", cwd=application).stdout == "OperationalError\nTrue True 0\n"
-    assert rows(application / "app.db", "SELECT a FROM one") == [(42,)]
+    assert run_python("looks.py", cwd=application).stdout == (
+        "InternalError\nTrue True off\n" if on_a_server else "OperationalError\nTrue True 0\n"
+    )
+    assert rows(app(application), "SELECT a FROM one") == [(42,)]
 
 
+@pytest.mark.only_on("sqlite", "classes of databases")
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
@@ -138,7 +175,7 @@ def test_a_name_without_a_database_object_is_an_error_of_one_line(application: P
     (application / "raises.py").write_text("raise GeneratorExit\n")
     (application / "broken.py").write_text("1 +\n")
     for words in (["status"], [], ["create", "x", "--from", spec.partition(":")[0]]):
-        done = command(*words, "--database", spec, *DIRECTORY, cwd=application)
+        done = called(*words, "--database", spec, *DIRECTORY, cwd=application)
         assert done.returncode == 2
         assert re.fullmatch(r"error: .+\n", done.stderr)
         if "--from" not in words:
@@ -156,6 +193,7 @@ def test_a_path_is_not_taken_for_the_name_of_an_object(tmp_path: Path, monkeypat
     assert not names_an_object("db:database"), "a file of that very name"
 
 
+@pytest.mark.only_on("sqlite", "files")
 def test_an_environment_variable_cannot_name_code_to_run(application: Path) -> None:
     done = command("status", *DIRECTORY, cwd=application, USAGE_STORE_DATABASE="exits:database")
     assert done.returncode == 0

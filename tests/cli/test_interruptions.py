@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.databases import dump, fill, names, script
-from tests.support.migrations import history, migrate_all, python, table, write
-from tests.support.programs import Ended, finish, line_of, run_python, running, start
+from tests.support.commands import app, besides_the_file, own
+from tests.support.databases import dump, fill, names, rows, script
+from tests.support.engines import differs
+from tests.support.migrations import THREE, history, migrate_all, python, runner_of, table, write
+from tests.support.postgresql_servers import drop_schema, schema_of
+from tests.support.programs import TIMEOUT, Ended, finish, line_of, run_python, running, start
 from tests.support.snapshots import filled
 from tests.test_convert import ORIGINAL
 from usage_store.engines.sqlite.copies.back_up import back_up
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 OWN = ("--database", "app.db", "--directory", "own", "--table", "schema_migrations")
 HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's job may not have
@@ -48,11 +54,18 @@ def run(folder, stop):
 
     shutil.copytree("prepared", folder)
     os.chdir(folder)
+    given = words
+    if Path("server.url").exists():  # a schema of its own
+        import psycopg
+        server, schema = Path("server.url").read_text().split()
+        with psycopg.connect(server) as connection:
+            connection.execute(f"CREATE SCHEMA {schema}_{folder}")
+        given = [*words, "--database", f"{server}{'&' if '?' in server else '?'}schema={schema}_{folder}"]
     os.dup2(os.open("said", os.O_CREAT | os.O_WRONLY), 2)
     os.dup2(2, 1)
     sys.setprofile(look)
     try:
-        code = main(words)
+        code = main(given)
     except KeyboardInterrupt:  # before it listens; `python -m` ends so
         code = 130
     finally:
@@ -80,7 +93,8 @@ for stop in range(1, all_of_them, max(1, all_of_them // int(points))):
 
 def at_each_step(folder: Path, number: int, words: str, points: int = 40) -> dict[str, int]:
     """Interrupt a command at many of its steps, each time in a copy of a folder. Return the exit codes by copy."""
-    where = OWN if words.startswith("migrate") else ()
+    on_a_server = (folder / "prepared" / "server.url").exists()
+    where = OWN[2 * on_a_server :] if words.startswith("migrate") else ()
     done = run_python("-c", AT_EACH_STEP, str(int(number)), str(points), *words.split(), *where, cwd=folder)
     assert done.returncode == 0, done.stderr
     usual, *codes = done.stdout.splitlines()
@@ -143,6 +157,33 @@ def test_ctrl_c_at_any_step_is_130_and_leaves_nothing_half_done(prepared: Path, 
             assert found in allowed, stop
 
 
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
+)
+def test_a_signal_at_any_step_leaves_whole_migrations_on_a_server(
+    tmp_path: Path, postgresql_url: str, number: signal.Signals, code: int
+) -> None:
+    server, schema = postgresql_url.rpartition("schema=")[0][:-1], schema_of(postgresql_url)
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "server.url").write_text(f"{server}\n{schema}")
+    write(tmp_path / "prepared" / "own", THREE)
+    codes = at_each_step(tmp_path, number, "migrate", points=12)
+    assert set(codes.values()) <= {0, code, 130, -number}  # the last two before and after it listens
+    assert list(codes.values()).count(code) > 6
+    for stop in ("undisturbed", *codes):
+        url = f"{postgresql_url}_{stop}"
+        assert "Traceback" not in (tmp_path / stop / "said").read_text()
+        found = names(url)
+        applied = history(url) if "schema_migrations" in found else []
+        assert applied == [1, 2, 3][: len(applied)]
+        assert [name in found for name in ("one", "two", "three")] == [each in applied for each in (1, 2, 3)]
+    unfinished = next(f"{postgresql_url}_{stop}" for stop in reversed(codes) if codes[stop] == code)
+    migrate_all(unfinished, tmp_path / "prepared" / "own", wait=5)
+    assert history(unfinished) == [1, 2, 3]
+    for stop in ("undisturbed", *codes):
+        drop_schema(server, f"{schema}_{stop}")
+
+
 def test_sigterm_leaves_no_copies(prepared: Path) -> None:
     for words in ("migrate backup", "migrate rehearse"):
         codes = at_each_step(prepared, signal.SIGTERM, words, points=15)
@@ -160,9 +201,12 @@ LONG = f"""
 import os
 
 def up(migrator, db):
-    db.execute_sql("CREATE TABLE long (a)")
-    db.connection().create_function("at_it", 0, lambda: os.write(1, b"at it\\n"))
-    db.execute_sql("INSERT INTO long {ENDLESS}")
+    db.execute_sql("CREATE TABLE long (a INT)")
+    if hasattr(db.connection(), "create_function"):
+        db.connection().create_function("at_it", 0, lambda: os.write(1, b"at it\\n"))
+        db.execute_sql("INSERT INTO long {ENDLESS}")
+    os.write(1, b"at it\\n")
+    db.execute_sql("INSERT INTO long SELECT 1 FROM pg_sleep(1000)")
 
 
 def down(migrator, db):
@@ -172,41 +216,56 @@ MIGRATE = "import sys; from usage_store.cli.main import main; sys.exit(main(['mi
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_ends_a_statement_that_never_ends(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    write(tmp_path / "own", {"001_one": table("one"), "002_long": LONG})
-    process = start(HEARD + MIGRATE, *OWN, cwd=tmp_path)
+def test_ctrl_c_ends_a_statement_that_never_ends(anywhere: Path, number: signal.Signals, code: int) -> None:
+    write(anywhere / "own", {"002_two": LONG})
+    (anywhere / "own" / "002_two.py").rename(anywhere / "own" / "002_long.py")
+    process = start(HEARD + MIGRATE, *own(anywhere), cwd=anywhere)
     with running(process):
         assert line_of(process).startswith("applied 001_one")
         assert line_of(process) == "at it\n"
         process.send_signal(number)
-        assert finish(process, "") == Ended(code, "", f"created {tmp_path}/app.db\n")
-    assert history(tmp_path / "app.db") == [1]
-    assert "long" not in names(tmp_path / "app.db")
-    assert not (tmp_path / "app.db-migrate").exists()
+        said = "" if differs(app(anywhere), "files") else f"created {anywhere}/app.db\n"
+        assert finish(process, "") == Ended(code, "", said)
+    assert history(app(anywhere)) == [1]
+    assert "long" not in names(app(anywhere))
+    assert not (anywhere / "app.db-migrate").exists()
+    if isinstance(app(anywhere), str):
+        await_its_end(app(anywhere))
 
 
-def test_ctrl_c_ends_the_wait_for_a_lock(tmp_path: Path) -> None:
-    write(tmp_path / "own", {"001_waits": python("print('at it', flush=True); input()")})
-    first = start(HEARD + MIGRATE, *OWN, cwd=tmp_path)
+def await_its_end(url: Target) -> None:
+    """Wait until the server runs the statement no more."""
+    running = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%FROM pg_sleep(1000)'"
+    ends = time.monotonic() + TIMEOUT / 10
+    while rows(url, running):
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_ctrl_c_ends_the_wait_for_a_lock(anywhere: Path) -> None:
+    write(anywhere / "own", {"003_waits": python("print('at it', flush=True); input()")})
+    with runner_of(app(anywhere), anywhere / "own") as runner:
+        runner.migrate(2)
+    first = start(HEARD + MIGRATE, *own(anywhere), cwd=anywhere)
     with running(first):
         assert line_of(first) == "at it\n"
-        second = start(HEARD + "import os; os.dup2(1, 2)\n" + MIGRATE, *OWN, cwd=tmp_path)
+        second = start(HEARD + "import os; os.dup2(1, 2)\n" + MIGRATE, *own(anywhere), cwd=anywhere)
         with running(second):
             assert line_of(second).startswith("another process is migrating this database")
             second.send_signal(signal.SIGINT)
             assert finish(second, "") == Ended(130, "", "")
         assert finish(first).code == 0
-    assert history(tmp_path / "app.db") == [1]
+    assert history(app(anywhere)) == [1, 2, 3]
 
 
-def test_a_command_started_with_ctrl_c_ignored_keeps_ignoring_it(tmp_path: Path) -> None:
+def test_a_command_started_with_ctrl_c_ignored_keeps_ignoring_it(anywhere: Path) -> None:
     """A background job of a shell ignores Ctrl-C, and so does a command under nohup."""
-    write(tmp_path / "own", {"001_one": python("import os, signal; os.kill(os.getpid(), signal.SIGINT)")})
+    write(anywhere / "own", {"001_one": python("import os, signal; os.kill(os.getpid(), signal.SIGINT)")})
     ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    assert run_python("-c", ignored + MIGRATE, *OWN, cwd=tmp_path).returncode == 0
+    assert run_python("-c", ignored + MIGRATE, *own(anywhere), cwd=anywhere).returncode == 0
 
 
-def test_a_process_that_a_migration_forks_is_ended_by_sigterm(tmp_path: Path) -> None:
+def test_a_process_that_a_migration_forks_is_ended_by_sigterm(anywhere: Path) -> None:
     forks = """
 import os, signal, time
 child = os.fork()
@@ -218,7 +277,7 @@ if child == 0:
         print("lived on", flush=True)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
 """
-    write(tmp_path / "own", {"001_forks": python(forks)})
-    done = run_python("-m", "usage_store.migrate", *OWN, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, f"created {tmp_path}/app.db\n")
-    assert done.stdout.startswith("applied 001_forks")
+    write(anywhere / "own", {"001_one": python(forks)})
+    done = run_python("-m", "usage_store.migrate", *own(anywhere), cwd=anywhere)
+    assert (done.returncode, besides_the_file(done)) == (0, "")
+    assert done.stdout.startswith("applied 001_one")

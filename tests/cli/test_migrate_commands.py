@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import OWN, app, command, error, run
+from tests.support.commands import OWN, app, called, command, error, run
 from tests.support.databases import dump, files_of, rows, script
 from tests.support.migrations import history, table, write
 from usage_store.engines import name_of
@@ -24,7 +24,7 @@ SQL = "CREATE TABLE {} (id INTEGER PRIMARY KEY, title TEXT)"
 
 @pytest.mark.quick
 def test_migrate_prints_each_step_with_its_time(anywhere: Path) -> None:
-    assert re.fullmatch(f"applied 001_one {TIME}\napplied 002_two {TIME}\n", run(anywhere).stdout)
+    assert re.fullmatch(f"applied 001_one {TIME}\napplied 002_two {TIME}\n", run(anywhere, by=command).stdout)
     assert run(anywhere).stdout == "nothing to migrate: at version 2\n"
     assert history(app(anywhere)) == [1, 2]
 
@@ -111,7 +111,7 @@ def test_create_writes_the_next_file(folder: Path) -> None:
 
 def test_without_options_it_is_usage_db_and_the_usage_tables(tmp_path: Path) -> None:
     for words in ((), ("status",), ("validate",), ("plan",), ("rollback", "--no-backup")):
-        done = command(*words, cwd=tmp_path)
+        done = called(*words, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "" if words else f"created {tmp_path}/usage.db\n")
         assert [path.name for path in tmp_path.iterdir()] == ["usage.db"]
     command(cwd=tmp_path, USAGE_STORE_DATABASE="other.db")
@@ -168,7 +168,7 @@ def test_only_a_full_validation_compares_indexes_with_their_tables(folder: Path)
         "WHERE name = 'of_host'",
     )
     assert run(folder, "validate").stdout == run(folder, "validate", "--quick").stdout == "valid\n"
-    assert "missing from index of_host" in command(*OWN, "validate", "--full", cwd=folder).stdout
+    assert "missing from index of_host" in called(*OWN, "validate", "--full", cwd=folder).stdout
 
 
 def test_invalid_times_in_the_history_are_shown_without_an_error(anywhere: Path) -> None:

@@ -93,6 +93,7 @@ def test_a_text_without_a_password_is_shown_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
+@pytest.mark.usefixtures("drivers")
 @pytest.mark.parametrize("option", ["--database", "--verbose", "environment", "forgotten"])
 def test_no_password_is_shown(tmp_path: Path, option: str) -> None:
     url = "postgres://me:hunter2@host/db"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import OWN, called, command, maintain_command
+from tests.support.commands import OWN, called, called_as, command
 from tests.support.databases import files_of, script
-from tests.support.programs import run_python
 from usage_store import init_database
 from usage_store.errors import DatabaseUnreadable
 
@@ -31,10 +30,10 @@ def test_a_command_that_creates_the_database_names_it_once(folder: Path, words: 
 
 
 def test_a_restored_database_that_was_missing_is_named(folder: Path) -> None:
-    command(*OWN, cwd=folder)
-    backup = json.loads(command("backup", "--json", *OWN, cwd=folder).stdout)["backup"]
-    assert command("restore", backup, *OWN, cwd=folder).stderr == ""
-    done = command("restore", backup, "--database", "other.db", *OWN[2:], cwd=folder)
+    called(*OWN, cwd=folder)
+    backup = json.loads(called("backup", "--json", *OWN, cwd=folder).stdout)["backup"]
+    assert called("restore", backup, *OWN, cwd=folder).stderr == ""
+    done = called("restore", backup, "--database", "other.db", *OWN[2:], cwd=folder)
     assert (done.returncode, done.stderr) == (0, f"created {folder}/other.db\n")
 
 
@@ -44,7 +43,7 @@ def test_commands_that_only_read_name_a_missing_database_and_create_none(folder:
     (folder / "models.py").write_text(MODEL)
     (folder / "application.py").write_text("import peewee\ndatabase = peewee.SqliteDatabase('app.db')\n")
     directory = "new" if words.startswith("create") else "own"
-    done = command(*words.split(), "--database", url, "--directory", directory, cwd=folder)
+    done = called(*words.split(), "--database", url, "--directory", directory, cwd=folder)
     assert done.returncode == (1 if words == "check" else 0)
     named = url if ":database" in url else f"{folder}/app.db"
     creates = f"`usage-store migrate --database {named} --directory {directory}` creates it"
@@ -53,10 +52,10 @@ def test_commands_that_only_read_name_a_missing_database_and_create_none(folder:
 
 
 def test_the_command_that_a_message_names_can_be_copied(folder: Path) -> None:
-    missing = command("log", "--database", "my app.db", "--directory", "own", cwd=folder).stderr
+    missing = called("log", "--database", "my app.db", "--directory", "own", cwd=folder).stderr
     named = missing.partition("`usage-store migrate ")[2].partition("`")[0]
-    assert command(*shlex.split(named), cwd=folder).returncode == 0
-    assert command("log", "--database", "my app.db", "--directory", "own", cwd=folder).returncode == 0
+    assert called(*shlex.split(named), cwd=folder).returncode == 0
+    assert called("log", "--database", "my app.db", "--directory", "own", cwd=folder).returncode == 0
 
 
 def test_a_missing_folder_is_to_be_made_before_the_database(folder: Path) -> None:
@@ -74,7 +73,7 @@ def test_a_missing_folder_is_to_be_made_before_the_database(folder: Path) -> Non
 @pytest.mark.parametrize("words", ["log", "validate", "rollback", "backup", "rehearse", "adopt playhouse"])
 def test_commands_that_need_a_database_name_the_missing_one(folder: Path, words: str) -> None:
     before = files_of(folder)
-    done = command(*words.split(), *OWN, cwd=folder)
+    done = called(*words.split(), *OWN, cwd=folder)
     assert (done.returncode, done.stdout) == (8, "")
     creates = f"`usage-store migrate --database {folder}/app.db {' '.join(OWN[2:])}` creates it"
     assert done.stderr == f"error: {folder}/app.db: no such database; {creates}\n"
@@ -86,35 +85,35 @@ def test_an_empty_database_is_named(folder: Path, words: str) -> None:
     (folder / "models.py").write_text(MODEL)
     (folder / "app.db").touch()
     directory = "new" if words.startswith("create") else "own"
-    done = command(*words.split(), "--database", "app.db", "--directory", directory, cwd=folder)
+    done = called(*words.split(), "--database", "app.db", "--directory", directory, cwd=folder)
     assert done.returncode == (1 if words == "check" else 0)
     creates = f"`usage-store migrate --database {folder}/app.db --directory {directory}` creates its tables"
     assert done.stderr == f"{folder}/app.db: the database is empty; {creates}\n"
     script(folder / "app.db", "CREATE TABLE something (a)")
-    assert "empty" not in command(*words.split(), "--database", "app.db", "--directory", "own", cwd=folder).stderr
+    assert "empty" not in called(*words.split(), "--database", "app.db", "--directory", "own", cwd=folder).stderr
 
 
 def test_a_message_says_that_the_database_is_from_the_environment(folder: Path) -> None:
     file = f"{folder}/by_name.db (from $USAGE_STORE_DATABASE)"
     named = {"USAGE_STORE_DATABASE": "by_name.db"}
     assert (
-        command("log", cwd=folder, **named).stderr
+        called("log", cwd=folder, **named).stderr
         == f"error: {file}: no such database; `usage-store migrate` creates it\n"
     )
-    assert command(cwd=folder, **named).stderr == f"created {file}\n"
-    assert command("status", cwd=folder, **named).stdout.startswith(f"version 3 of 3, 0 pending in {file}\n")
-    assert command("status", "--database", "by_name.db", cwd=folder, **named).stdout.startswith(
+    assert called(cwd=folder, **named).stderr == f"created {file}\n"
+    assert called("status", cwd=folder, **named).stdout.startswith(f"version 3 of 3, 0 pending in {file}\n")
+    assert called("status", "--database", "by_name.db", cwd=folder, **named).stdout.startswith(
         f"version 3 of 3, 0 pending in {folder}/by_name.db\n"
     )
 
 
 def test_status_and_check_name_the_database_for_programs(folder: Path) -> None:
     for words in ("status", "check"):
-        told = json.loads(command(words, "--json", *OWN, cwd=folder).stdout)
+        told = json.loads(called(words, "--json", *OWN, cwd=folder).stdout)
         assert told["database"] == f"{folder}/app.db"
-        told = json.loads(command(words, "--json", "--database", ":memory:", *OWN[2:], cwd=folder).stdout)
+        told = json.loads(called(words, "--json", "--database", ":memory:", *OWN[2:], cwd=folder).stdout)
         assert told["database"] is None
-    done = command("status", "--database", ":memory:", *OWN[2:], cwd=folder)
+    done = called("status", "--database", ":memory:", *OWN[2:], cwd=folder)
     assert (done.stdout.splitlines()[0], done.stderr) == ("version 0 of 2, 2 pending in the database in memory", "")
 
 
@@ -123,10 +122,10 @@ def test_maintain_and_convert_name_the_database_that_is_missing_empty_or_not_mig
     script(tmp_path / "other.db", "CREATE TABLE host_notes (note TEXT)")
     for name, code in (("missing.db", 8), ("empty.db", 2), ("other.db", 2)):
         for done in (
-            maintain_command("--database", name, cwd=tmp_path),
-            maintain_command("--database", name, "--dry-run", cwd=tmp_path),
-            run_python("-m", "usage_store.convert", name, cwd=tmp_path),
-            run_python("-m", "usage_store.convert", "--database", name, cwd=tmp_path),
+            called_as("maintain", "--database", name, cwd=tmp_path),
+            called_as("maintain", "--database", name, "--dry-run", cwd=tmp_path),
+            called_as("convert", name, cwd=tmp_path),
+            called_as("convert", "--database", name, cwd=tmp_path),
         ):
             assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done
             assert done.stderr.startswith(f"error: {tmp_path}/{name}: ")
@@ -137,5 +136,5 @@ def test_maintain_and_convert_name_the_database_that_is_missing_empty_or_not_mig
 def test_a_usage_error_creates_no_database(folder: Path) -> None:
     before = files_of(folder)
     for words in (["--directory", "gone"], ["--table", "a b"], ["stamp", "1", "--directory", "gone"]):
-        assert command("--database", "app.db", *words, cwd=folder).returncode == 2
+        assert called("--database", "app.db", *words, cwd=folder).returncode == 2
     assert files_of(folder) == before

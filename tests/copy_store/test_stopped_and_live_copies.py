@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import peewee
 import pytest
 
 from tests.copy_store.conftest import ROWS, content, fill
 from tests.support.databases import opened, rows, script
 from tests.support.programs import run_python
+from usage_store import close_database, init_database
 from usage_store.copy_store import copy_rows, copy_store
+from usage_store.copy_store.compare_stores import compared
+from usage_store.errors import DatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,23 +23,39 @@ if TYPE_CHECKING:
     from tests.copy_store.conftest import Target
 
 KILLED = """
-import os, signal, sys
+import itertools, os, signal, sys, threading
 from usage_store.copy_store import copy_rows, copy_store
+from usage_store.models.storage_interface import storage_called
 copy_rows._ROWS = 50
-source, target, moment, number = sys.argv[1:]
+source, target, engine, moment, number = sys.argv[1:]
+written = storage_called(engine).copy_rows
+put, parts, second_is_there = written.put_snapshots, itertools.count(), threading.Event()
 
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-if moment == "rows":
-    part = copy_rows._Copy._part
-    def counted(self, rows):
-        for row in part(self, rows):
-            if self._done == int(number):
+def counted(database, rows):
+    seen = rows[0][0] - 1
+    def dying():
+        for done, row in enumerate(rows, seen):
+            if done == int(number):
                 die()
             yield row
-    copy_rows._Copy._part = counted
+    put(database, dying())
+
+def first_after_second(database, rows):
+    if rows[0][0] == 1:
+        second_is_there.wait()
+        die()
+    put(database, rows)
+    second_is_there.set()
+    threading.Event().wait()
+
+if moment == "rows":
+    written.WRITERS, written.put_snapshots = 1, counted
+elif moment == "first part":
+    written.put_snapshots = first_after_second
 elif moment == "compared":
     copy_rows.compared = lambda *_: die()
 else:
@@ -44,16 +64,19 @@ copy_store(source, target)
 """
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+MOMENTS = [("sessions", 0, 0), ("rows", 0, 0), ("rows", 49, 0), ("rows", 120, 100), ("compared", 0, ROWS)]
+
+
 @pytest.mark.parametrize(
-    ("moment", "number", "there"),
-    [("sessions", 0, 0), ("rows", 0, 0), ("rows", 49, 0), ("rows", 120, 100), ("compared", 0, ROWS)],
+    ("engine", "moment", "number", "there"),
+    [(engine, *moment) for engine in ("sqlite", "postgresql") for moment in MOMENTS]
+    + [("postgresql", "first part", 0, 50)],  # the second is there
 )
 def test_a_copy_that_was_killed_goes_on(
     compacted: Path, places: Callable[[str], Target], engine: str, moment: str, number: int, there: int
 ) -> None:
     target = places(engine)
-    done = run_python("-c", KILLED, compacted, target, moment, str(number), cwd=compacted.parent)
+    done = run_python("-c", KILLED, compacted, target, engine, moment, str(number), cwd=compacted.parent)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert rows(target, "SELECT count(*) FROM usage_snapshots") == [(there,)]
     with opened(compacted) as one, opened(target) as other:
@@ -107,3 +130,31 @@ def test_a_row_that_became_visible_late_is_named_and_brought_by_resume(
         second = copy_store(one, other, resume=True)
         assert (second.ok, second.copied) == (True, 2)
     assert content(target) == content(source)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_row_that_goes_from_the_target_before_the_end_of_the_copy_is_missed(
+    compacted: Path, places: Callable[[str], Target], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = places(engine)
+
+    def delete_and_compare(*given: Any) -> Any:
+        script(target, "DELETE FROM usage_snapshots WHERE id = 2")
+        return compared(*given)
+
+    monkeypatch.setattr(copy_rows, "compared", delete_and_compare)
+    assert copy_store(compacted, target).differences == ("session two: 149 snapshots in the target, 150 in the source",)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_target_that_refuses_a_row_ends_the_copy_with_its_error(
+    compacted: Path, places: Callable[[str], Target], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = places(engine)
+    init_database(target)
+    close_database()
+    script(target, "CREATE UNIQUE INDEX one_a_second ON usage_snapshots (timestamp)")
+    monkeypatch.setattr(copy_rows, "_ROWS", 50)
+    with pytest.raises((DatabaseError, peewee.IntegrityError), match=r"one_a_second|usage_snapshots\.timestamp"):
+        copy_store(compacted, target)
+    assert rows(target, "SELECT count(*) FROM usage_snapshots") == [(0,)]

@@ -63,12 +63,12 @@ def is_migration(path: Path) -> bool:
     return re.match(r"\d+_", path.name) is not None
 
 
-def run(*command: str | Path, folder: Path, **extra: str) -> str:
+def run(*words: str | Path, folder: Path) -> str:
     """Run a type checker that finds this checkout like an installed package."""
     done = subprocess.run(
-        [sys.executable, "-m", *map(str, command)],
+        [sys.executable, *map(str, words)],
         cwd=folder,
-        env=environment(**extra),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -86,17 +86,36 @@ def cache_of_mypy() -> str:
     return folder
 
 
+# One process checks one page after the other, because its start takes most of the time of a page.
+PAGE_BY_PAGE = """
+import json, os, sys
+from mypy import api
+
+for folder, arguments in json.loads(sys.argv[1]):
+    os.chdir(folder)
+    os.environ["MYPYPATH"] = os.pathsep.join([sys.argv[2], folder])
+    out, err, code = api.run(arguments)
+    if code not in (0, 1):
+        print(out, err, file=sys.stderr)
+        sys.exit(code)
+    for line in out.splitlines():
+        print(json.dumps([folder, json.loads(line)]))
+"""
+
+
 def mypy(places: Mapping[Path, Block], folder: Path) -> Iterator[tuple[Path, int, str]]:
     """Check each page separately, because two pages may have files of the same name."""
+    runs = []
     for page in sorted({path.relative_to(folder).parts[0] for path in places}):
         names = [path.relative_to(folder / page) for path in places if path.is_relative_to(folder / page)]
         modules = [".".join(name.with_suffix("").parts) for name in names if is_migration(name)]
         settings = folder / page / "mypy.ini"
         settings.write_text(MYPY + "".join(MIGRATION.format(module=module) for module in modules), encoding="utf-8")
-        options = "--config-file", settings, "--cache-dir", cache_of_mypy(), "--output", "json"
-        told = run("mypy", *options, *names, folder=folder / page, MYPYPATH=f"{ROOT}:{folder / page}")
-        for found in map(json.loads, filter(None, told.splitlines())):
-            yield folder / page / found["file"], found["line"], f"{found['message']} [{found['code']}]"
+        options = ("--config-file", settings, "--cache-dir", cache_of_mypy(), "--output", "json")
+        runs.append([str(folder / page), [*map(str, options), *map(str, names)]])
+    for line in run("-c", PAGE_BY_PAGE, json.dumps(runs), ROOT, folder=folder).splitlines():
+        inside, found = json.loads(line)
+        yield Path(inside, found["file"]), found["line"], f"{found['message']} [{found['code']}]"
 
 
 def pyright(places: Mapping[Path, Block], folder: Path) -> Iterator[tuple[Path, int, str]]:
@@ -104,7 +123,7 @@ def pyright(places: Mapping[Path, Block], folder: Path) -> Iterator[tuple[Path, 
     pages = sorted({path.relative_to(folder).parts[0] for path in places})
     settings = {"executionEnvironments": [{"root": page, "extraPaths": [page, str(ROOT)]} for page in pages]}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
-    told = run("pyright", "--outputjson", "--pythonpath", sys.executable, "--project", folder, folder=folder)
+    told = run("-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "--project", folder, folder=folder)
     for found in json.loads(told)["generalDiagnostics"]:
         yield Path(found["file"]), found["range"]["start"]["line"] + 1, " ".join(found["message"].split())
 

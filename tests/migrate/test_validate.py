@@ -98,9 +98,10 @@ def test_a_changed_object_is_named(path: Target, directory: Path, drift: str, li
     script(path, of_engine(path, drift))
     (problem,) = report(path, directory).problems
     assert isinstance(problem, errors.SchemaDrift)
-    assert str(problem).lower().replace(" using btree", "").replace("( ", "(").replace(
-        " )", ")"
-    ) == line.lower().replace("( ", "(").replace(" )", ")")
+    if isinstance(path, str):  # the server's own way to write an index
+        line = line.replace("create index", "CREATE INDEX").replace(" on child (", " ON child USING btree (")
+        line = line.replace("( ", "(").replace(" )", ")").replace("desc", "DESC")
+    assert str(problem) == line
     assert problem.exit_code == 4
 
 

@@ -45,6 +45,11 @@ def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedP
 
     Modules of the application that it imported are forgotten afterwards.
     """
+    return called_as("migrate", *words, cwd=cwd, **extra)
+
+
+def called_as(name: str, *words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m usage_store.NAME` in the same way."""
     known = set(sys.modules)
     with (
         chdir(cwd),
@@ -54,19 +59,21 @@ def called(*words: str | Path, cwd: Path, **extra: str) -> subprocess.CompletedP
         _shown_as_by_default(err),
     ):
         try:
-            code = main([str(word) for word in words], door=("migrate",))
+            code = main([str(word) for word in words], door=(name,))
         except SystemExit as ended:  # argparse raises it
             code = int(ended.code or 0)
-    for name in sys.modules.keys() - known:
-        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tempfile.gettempdir()):
-            del sys.modules[name]
-    return _listed(subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue()), words)
+    for module in sys.modules.keys() - known:
+        if Path(getattr(sys.modules[module], "__file__", None) or "/").is_relative_to(tempfile.gettempdir()):
+            del sys.modules[module]
+    return _listed(subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue()), words, name)
 
 
-def _listed(done: subprocess.CompletedProcess[str], words: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+def _listed(
+    done: subprocess.CompletedProcess[str], words: Sequence[str | Path], name: str = "migrate"
+) -> subprocess.CompletedProcess[str]:
     """Give back a command that ended with an exit code that its help lists, or by a signal."""
-    pages = [PAGES[command] for word in words if (command := ("migrate", str(word))) in PAGES]
-    listed = (pages or [PAGES["migrate",]])[0].exit_codes
+    pages = [PAGES[command] for word in words if (command := (name, str(word))) in PAGES]
+    listed = (pages or [PAGES[name,]])[0].exit_codes
     assert done.returncode in (*listed, 143) or done.returncode < 0, (words, done)
     return done
 
@@ -94,6 +101,11 @@ def own(folder: Path) -> tuple[str, ...]:
     return ("--database", str(app(folder)) if isinstance(app(folder), str) else "app.db", *OWN[2:])
 
 
+def where(folder: Path) -> tuple[str, ...]:
+    """Give the same without the history table."""
+    return own(folder)[:4]
+
+
 def app(folder: Path) -> Target:
     """Name the database of a folder: its `app.db`, or the schema whose URL is in its `server.url`."""
     url = folder / "server.url"
@@ -101,7 +113,7 @@ def app(folder: Path) -> Target:
 
 
 def run(
-    folder: Path, *words: str, code: int = 0, by: Callable[..., subprocess.CompletedProcess[str]] = command
+    folder: Path, *words: str, code: int = 0, by: Callable[..., subprocess.CompletedProcess[str]] = called
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on `app.db` and the migrations in `own`, and check that an error is one line."""
     done = by(*words, *own(folder), cwd=folder)
@@ -111,7 +123,7 @@ def run(
     return done
 
 
-def error(folder: Path, *words: str, code: int, by: Callable[..., subprocess.CompletedProcess[str]] = command) -> str:
+def error(folder: Path, *words: str, code: int, by: Callable[..., subprocess.CompletedProcess[str]] = called) -> str:
     """Run a command that fails, and give its one line of error."""
     done = run(folder, *words, code=code, by=by)
     assert re.fullmatch(r"error: .+\n", besides_the_file(done))

@@ -154,7 +154,7 @@ TIMES = ("applied_at", "logged_at", "seconds")
 def dump(target: Target) -> dict[str, list[Any]]:
     """Give everything in a database: the schema as written, and the rows of every table without times."""
     with raw(target) as connection:
-        return _contents_of_a_schema(connection) if isinstance(target, str) else contents(connection)
+        return contents(connection)
 
 
 def _contents_of_a_schema(connection: Any) -> dict[str, list[Any]]:
@@ -194,8 +194,10 @@ def dump_without_log(path: Path) -> dict[str, list[Any]]:
     return found
 
 
-def contents(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+def contents(connection: Any) -> dict[str, list[Any]]:
     """Give the same as a connection sees it."""
+    if not isinstance(connection, sqlite3.Connection):
+        return _contents_of_a_schema(connection)
     schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
     found = {"schema": schema}
     for kind, name, *_ in schema:

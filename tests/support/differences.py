@@ -32,6 +32,7 @@ DIFFERENCES = {
         "a column takes a value of any type, which is named with its row",
         "a column has one type: a table with other types is none of ours",
     ),
+    "kinds of tables": Difference("virtual tables too", "partitioned, inherited and foreign tables too"),
     "rebuilt tables": Difference("Peewee makes a table anew to change a column", "the server changes the column"),
     "broken views": Difference("a table of a view can be dropped", "the server refuses to drop it"),
     "foreign keys": Difference("a connection can switch them off", "they always hold"),

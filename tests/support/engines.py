@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
 # Folders whose tests, as they are written, know SQLite only: its statements, its files, its steps of maintenance.
-ON_FILES = ("migrate/files/", "maintenance/", "docs/", "testing/")
+ON_FILES = ("migrate/files/", "docs/")
 
 
 class Url(str):
@@ -96,7 +96,7 @@ def folder_with_place(server: str, folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def differs(place: Place, difference: str) -> bool:
+def differs(place: Path | str, difference: str) -> bool:
     """Return whether a place is on a server, where a line of the table of differences holds."""
     assert difference in DIFFERENCES
     return isinstance(place, str)

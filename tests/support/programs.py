@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # seconds; only a hanging process takes so long, even on a busy machine
+HIDING = "USAGE_STORE_TEST_HIDING"  # names a folder of modules that hide others
 ROUNDS = int(os.environ.get("USAGE_STORE_TEST_ROUNDS", "1"))  # multiplies what the tests marked `long` repeat
 
 
@@ -31,16 +32,40 @@ def environment(**extra: str) -> dict[str, str]:
 
     Pytest prints longer summaries where `CI` or `BUILD_NUMBER` is set.
     """
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get(HIDING)]))
     theirs = {"CI", "BUILD_NUMBER"}
     ours = {key: value for key, value in os.environ.items() if not key.startswith("USAGE_STORE_") and key not in theirs}
     if ours.pop("PYTHONDONTWRITEBYTECODE", None):
         ours["PYTHONPYCACHEPREFIX"] = _bytecode()
-    return {**ours, "PYTHONPATH": str(ROOT), **extra}
+    return {**ours, "PYTHONPATH": path, **extra}
+
+
+def hide_drivers(*, hidden: bool) -> None:
+    """Let the processes of a test that needs no server find no driver for one.
+
+    Peewee imports every driver that it finds, and that would take most of the time of a command.
+    """
+    if hidden:
+        os.environ[HIDING] = _without_drivers()
+    else:
+        os.environ.pop(HIDING, None)
+
+
+@cache
+def _without_drivers() -> str:
+    folder = _temporary()
+    for driver in ("psycopg", "psycopg2"):
+        Path(folder, f"{driver}.py").write_text("raise ImportError\n", encoding="utf-8")
+    return folder
 
 
 @cache
 def _bytecode() -> str:
     """Make a shared folder for compiled Python files; without it, compiling takes half of the processes' time."""
+    return _temporary()
+
+
+def _temporary() -> str:
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

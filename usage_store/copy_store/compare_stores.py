@@ -39,16 +39,18 @@ def compare_stores(
 
 
 def compared(
-    source: Store, target: Store, on_progress: Progress, sums: Sums | None = None
+    source: Store, target: Store, on_progress: Progress, sums: tuple[Sums, Sums] | None = None
 ) -> tuple[tuple[SessionHash, ...], tuple[str, ...]]:
     """Compare two stores as `compare_stores()` does.
 
-    `sums` are those of the source's rows as a copy has read them. They are used if the source has as many rows still.
+    `sums` are those of source and target as a copy has read them. They are used if there are as many rows still.
     """
-    if sums is None or sums.counts() != source.counts():
-        sums = _hashed(source, "source", on_progress)
-    ours = sums.sessions(source.sessions())
-    theirs = _hashed(target, "target", on_progress).sessions(target.sessions())
+    here, there = sums or (Sums(), Sums())
+    if here.counts() != source.counts():
+        here = _hashed(source, "source", on_progress)
+    if there.counts() != target.counts():
+        there = _hashed(target, "target", on_progress)
+    ours, theirs = here.sessions(source.sessions()), there.sessions(target.sessions())
     lines = list(_configurations(source, target))
     lines += _differences(ours, theirs)
     return tuple(ours[session_id] for session_id in sorted(ours)), tuple(lines)
@@ -60,11 +62,12 @@ class Sums:
     def __init__(self) -> None:
         self._found: dict[str, list[int]] = {}
 
-    def add(self, session_id: str, value: int) -> None:
-        """Add the hash of a snapshot."""
-        found = self._found.setdefault(session_id, [0, 0])
-        found[0] += 1
-        found[1] += value
+    def add(self, hashes: Iterable[tuple[str, int]]) -> None:
+        """Add the sessions and the hashes of snapshots."""
+        for session_id, value in hashes:
+            found = self._found.setdefault(session_id, [0, 0])
+            found[0] += 1
+            found[1] += value
 
     def counts(self) -> dict[str, int]:
         """Return the number of snapshots of each session that has one."""
@@ -83,8 +86,8 @@ class Sums:
 def _hashed(store: Store, what: str, on_progress: Progress) -> Sums:
     sums = Sums()
     total, _ = store.count()
-    for _, session_id, value in _counted(store.hashes(), f"snapshots of the {what} compared", total, on_progress):
-        sums.add(session_id, value)
+    rows = _counted(store.hashes(), f"snapshots of the {what} compared", total, on_progress)
+    sums.add((session_id, value) for _, session_id, value in rows)
     return sums
 
 

@@ -6,17 +6,16 @@ import os
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from usage_store.copy_store.compare_stores import SessionHash, Sums, compared
 from usage_store.copy_store.rows_that_fit import unfit, unfit_rows
 from usage_store.copy_store.same_copy import first_id, missing_ids, refuse_other_sessions
 from usage_store.copy_store.store import BEFORE_ALL, CONFIGURATION, TABLES, Store
+from usage_store.copy_store.write_rows import Part, written
 from usage_store.engines import connected, name_of, open_database
 from usage_store.errors import ConfigurationError
 from usage_store.migrate_usage_tables import migrate, refuse_pending
-from usage_store.models.fields.snapshot_hash import snapshot_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     Given = str | os.PathLike[str] | peewee.Database | peewee.DatabaseProxy
     Progress = Callable[[str, int, int], object]
 
-_ROWS = 5000  # of a transaction
+_ROWS, _CHARACTERS = 2000, 8 * 2**20  # of a transaction; it ends with the row that reaches one of the two
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def copy_store(
 def _opened(given: Given, *, readonly: bool) -> Iterator[Store]:
     if isinstance(given, str | os.PathLike):
         with closing(open_database(given, readonly=readonly)) as database:
-            yield Store(database)
+            yield Store(database, ours=True)
     else:
         store = Store(given)
         with connected(store.database):
@@ -100,20 +99,20 @@ def _opened(given: Given, *, readonly: bool) -> Iterator[Store]:
 
 
 class _Copy:
-    """A copy of one store to another. The next row to be copied is `_next`."""
+    """A copy of one store to another."""
 
     def __init__(self, source: Store, target: Store, on_progress: Progress) -> None:
         self.source, self.target, self.on_progress = source, target, on_progress
         self._sessions: dict[str, int] = {}  # those that are in the target
         self._checked = BEFORE_ALL  # up to this id, the rows are known to fit
-        self._next: tuple[Any, ...] | None = None
         self._done = self._total = 0
-        self._sums = Sums()
+        self._sums = Sums(), Sums()  # of the rows as they were read from the source, and from the target
 
-    def run(self, wait: float, *, resume: bool) -> tuple[int, Sums | None, tuple[str, ...]]:
+    def run(self, wait: float, *, resume: bool) -> tuple[int, tuple[Sums, Sums] | None, tuple[str, ...]]:
         """Copy all rows that the target lacks.
 
-        Returns their number, the sums of the source if all rows were copied, and a line for each row that does not fit.
+        Returns their number, the sums of source and target if all rows were copied, and a line for each row that does
+        not fit.
         """
         last = first_id(self.target, resume=resume)
         refuse_other_sessions(self.source, self.target)
@@ -128,10 +127,10 @@ class _Copy:
         self._put_sessions()
         rows = self.target.rows
         rows.put_configurations(self.target.database, CONFIGURATION, self.source.configurations())
-        if missing:  # they became visible in the source only after later ones were copied
-            found = (row for row in self.source.snapshots(after) if row[0] in missing)
-            self._put_snapshots(islice(found, len(missing)))
-        self._put_snapshots(self.source.snapshots(last))
+        if missing:  # they became visible in the source only after later ones were copied, or a killed copy lacks them
+            found = self.source.snapshots(after, max(missing))
+            self._put_snapshots(after, (row for row in found if row[0] in missing))
+        self._put_snapshots(last, self.source.snapshots(last))
         for table, highest in self.source.rows.last_ids(self.source.database, TABLES).items():
             rows.raise_ids(self.target.database, table, highest)
         return self._done, self._sums if last == BEFORE_ALL else None, ()
@@ -140,25 +139,34 @@ class _Copy:
         self._sessions = self.source.sessions()
         self.target.rows.put_sessions(self.target.database, self._sessions)
 
-    def _put_snapshots(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._next = next(rows, None)
-        while self._next is not None:
-            if self._next[1] not in self._sessions:
-                self._put_sessions()  # this one came during the copy
-            self.target.rows.put_snapshots(self.target.database, self._part(rows))
+    def _put_snapshots(self, after: int, rows: Iterator[tuple[Any, ...]]) -> None:
+        for part in written(self.target, self._parts(after, rows), self.target.threads):
+            for sums, hashes in zip(self._sums, part, strict=True):
+                sums.add(hashes)
+            self._done += len(part.source)
+            self.on_progress("snapshots copied", self._done, max(self._total, self._done))
 
-    def _part(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of one transaction. It ends before a row of a session that is not in the target yet."""
-        for number in range(_ROWS):
-            row = self._next
-            if row is None or (number and row[1] not in self._sessions):
-                return
+    def _parts(self, after: int, rows: Iterator[tuple[Any, ...]]) -> Iterator[Part]:
+        part: list[tuple[Any, ...]] = []
+        size = 0
+        for row in rows:
+            part.append(row)
+            size += len(row[2])
+            if len(part) == _ROWS or size >= _CHARACTERS:
+                yield self._fitting(after, part)
+                after, part, size = row[0], [], 0
+        if part:
+            yield self._fitting(after, part)
+
+    def _fitting(self, after: int, rows: list[tuple[Any, ...]]) -> Part:
+        """Return the rows as a part, with their sessions in the target. Raises ConfigurationError if one does not fit.
+
+        Only rows that came during the copy have to be checked.
+        """
+        if any(row[1] not in self._sessions for row in rows):
+            self._put_sessions()
+        for row in rows:
             why = unfit(self.target, row, self._sessions) if row[0] > self._checked else None
             if why is not None:
                 raise ConfigurationError(f"snapshot {row[0]} came during the copy; the target cannot hold it: {why}")
-            yield row
-            self._sums.add(row[1], snapshot_hash(row))
-            self._done += 1
-            if self._done % 1000 == 0 or self._done == self._total:
-                self.on_progress("snapshots copied", self._done, max(self._total, self._done))
-            self._next = next(rows, None)
+        return Part(after, rows)

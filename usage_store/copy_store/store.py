@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 CONFIGURATION = ("id", *CONFIG_RULES, "created_at", "updated_at", "is_active")
 TABLES = ("usage_config", "usage_snapshots")  # those with ids of their own
 _COUNTS = "SELECT session_id, count(*) FROM usage_snapshots GROUP BY session_id"
-BEFORE_ALL = -(2**63)  # below every id
+BEFORE_ALL, LAST = -(2**63), 2**63 - 1  # below every id, and the highest
 
 
 class Store:
-    """A database with the usage tables."""
+    """A database with the usage tables. `ours` says that this package has opened it by a path or a URL."""
 
-    def __init__(self, database: peewee.Database | peewee.DatabaseProxy) -> None:
+    def __init__(self, database: peewee.Database | peewee.DatabaseProxy, *, ours: bool = False) -> None:
         self.database: Any = unwrap(database)
         self.rows = storage_of(self.database).copy_rows
+        # The threads that write. An application's own database may have no second connection, or be in memory.
+        self.threads = self.rows.WRITERS if ours and self.database.database != ":memory:" else 0
         self.name = name_of(self.database)
         storage_of(self.database).prepare(self.database)
 
@@ -42,16 +44,15 @@ class Store:
         """Return the sessions with the times of their registration (seconds, UTC). Reads only."""
         return self.rows.sessions(self.database)
 
-    def snapshots(self, after: int = BEFORE_ALL) -> Iterator[tuple[Any, ...]]:
-        """Yield the snapshots with ids above `after` by their ids. Reads only."""
-        for page in self.rows.pages(self.database, after):
+    def snapshots(self, after: int = BEFORE_ALL, last: int = LAST) -> Iterator[tuple[Any, ...]]:
+        """Yield the snapshots with ids above `after`, up to `last`, by their ids. Reads only."""
+        for page in self.rows.pages(self.database, after, last):
             yield from page
 
     def hashes(self) -> Iterator[tuple[int, str, int]]:
         """Yield id, session id and hash of every snapshot by their ids. Reads only."""
-        for page in self.rows.pages(self.database, BEFORE_ALL):
-            for row in page:
-                yield row[0], row[1], snapshot_hash(row)
+        for row in self.snapshots():
+            yield row[0], row[1], snapshot_hash(row)
 
     def count(self, after: int = BEFORE_ALL) -> tuple[int, int]:
         """Return how many snapshots have ids above `after`, and the highest id. Reads only."""

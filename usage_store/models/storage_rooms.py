@@ -141,8 +141,15 @@ class CopyRows(Protocol[D]):
     def unfit(self, database: D, session_id: str, text: str) -> str | None:
         """Return why this database cannot hold a session id or a text, or None if it can. Reads only."""
 
-    def pages(self, database: D, after: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the snapshots with ids above `after` by id, in lists of rows as `recent()` returns them. Reads only."""
+    @property
+    def WRITERS(self) -> int:  # noqa: N802  a constant
+        """How many connections can write at the same time."""
+
+    def pages(self, database: D, after: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the snapshots with ids above `after`, up to `last`, by id. Reads only.
+
+        They come in lists of rows as `recent()` returns them.
+        """
 
     def sessions(self, database: D) -> dict[str, int]:
         """Return the sessions with the times of their registration (seconds, UTC). Reads only."""

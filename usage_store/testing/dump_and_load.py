@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
+from usage_store.engines import unwrap
 from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS
 from usage_store.models.fields.unreadable_text import NotUtf8
+from usage_store.models.storage_interface import storage_of
 from usage_store.testing import json_lines
 from usage_store.testing.one_transaction import one_transaction
 from usage_store.testing.replace_file import replace_file
@@ -94,9 +96,18 @@ def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.
                 statements[key] = models[table].insert(names).sql()
             sql, order = statements[key]
             try:
-                database.execute_sql(sql, [row[name] for name in order])
+                database.execute_sql(sql, [_as_stored(row[name]) for name in order])
             except _REFUSED as error:
-                raise ConfigurationError(f"{path}: {place}: {error}") from None
+                raise ConfigurationError(f"{path}: {place}: {' '.join(str(error).split())}") from None
+        inner = unwrap(database)
+        for model in MODELS:
+            if isinstance(model._meta.primary_key, peewee.AutoField):
+                storage_of(inner).copy_rows.raise_ids(inner, model._meta.table_name, 0)
+
+
+def _as_stored(value: Any) -> Any:
+    """Return a value of a fixture as the database stores it: it has no column of truth values."""
+    return int(value) if isinstance(value, bool) else value
 
 
 def _of_json(path: str | os.PathLike[str]) -> list[Row]:

@@ -17,9 +17,11 @@ import pytest
 
 from tests.support.databases import opened, raw, rows
 from tests.support.events import apply, events_table
+from tests.support.programs import ROUNDS
 from usage_store import run_maintenance
 
 CLIENTS = 8
+TRANSACTIONS = 20_000  # of all clients, on both levels, with deleted events and with moved ones
 LASTING = ("kept 1", "kept 2", "kept 3")  # each has an event that nobody deletes
 PASSING = ("short 1", "short 2", "short 3", "short 4")
 RETRIED = "40001"  # with a fixed snapshot, transactions fail so when others were first, with and without triggers
@@ -111,12 +113,21 @@ def at_the_same_time(url: str, turns: int, level: str, *, moves: bool) -> Counte
         return sum(pool.map(lambda client: client.run(turns, barrier), clients), Counter())
 
 
-@pytest.mark.parametrize("turns", [40, pytest.param(2500, marks=pytest.mark.long)])
 @pytest.mark.parametrize("moves", [False, True], ids=["deleted", "moved"])
 @pytest.mark.parametrize("level", LEVELS)
-def test_no_event_is_without_its_session_and_no_snapshot_is_lost(
-    busy_url: str, level: str, turns: int, *, moves: bool
-) -> None:
+def test_no_event_is_without_its_session_and_no_snapshot_is_lost(busy_url: str, level: str, *, moves: bool) -> None:
+    nothing_is_lost(busy_url, 40, level, moves=moves)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("any_postgresql_url", [18], indirect=True)
+@pytest.mark.parametrize("moves", [False, True], ids=["deleted", "moved"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_nothing_is_lost_in_twenty_thousand_transactions(busy_url: str, level: str, *, moves: bool) -> None:
+    nothing_is_lost(busy_url, TRANSACTIONS * ROUNDS // CLIENTS // 4, level, moves=moves)
+
+
+def nothing_is_lost(busy_url: str, turns: int, level: str, *, moves: bool) -> None:
     counts = at_the_same_time(busy_url, turns, level, moves=moves)
     done = counts.pop("done")
     stored = {session: counts.pop(session, 0) for session in (*LASTING, *PASSING)}

@@ -108,3 +108,14 @@ def test_faults_of_migrations_are_found_and_named(server_alone: str, tmp_path: P
     assert "003_not_null.py: up fails on tables that have rows" in printed
     assert found["test_up_and_down_with_rows[002_add_price]"] == "PASSED", printed
     assert nothing_is_left(server_alone)
+
+
+def test_a_server_that_is_not_there_is_told_in_one_line_without_the_password(tmp_path: Path) -> None:
+    server = f"postgresql://tester:geheim@/tests?host={tmp_path}"
+    found, printed = outcomes(tmp_path, server, GOOD, "-k", "not 002")
+    assert found.pop("test_numbers") == "PASSED"
+    assert set(found.values()) == {"FAILED"}, printed
+    assert "geheim" not in printed
+    assert len(re.findall("^postgresql://.*: the server cannot be reached", printed, re.MULTILINE)) == len(found)
+    assert "Traceback" not in printed
+    assert "schemas_for_tests.py" not in printed

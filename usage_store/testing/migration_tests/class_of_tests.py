@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 
-from usage_store.errors import UsageStoreError
+from usage_store.errors import DatabaseError, UsageStoreError
 from usage_store.migrate.files.import_by_name import not_ending_the_process
 from usage_store.testing.application import SERVER_OF_TESTS, server_of_tests
 from usage_store.testing.migration_tests.databases.fault import Fault
@@ -165,6 +165,8 @@ def _versions(request: pytest.FixtureRequest) -> Iterator[Versions]:
             request.config.add_cleanup(stack.close)
             tested = stack.enter_context(with_schemas(tested))
             node.stash[_VERSIONS] = Versions(tested, folders.mktemp("versions"))
+    except DatabaseError as error:  # pytest would print the URL of the server, with its password
+        _fail(str(error))
     except UsageStoreError:
         pytest.skip(_NUMBERS)
     versions: Versions = node.stash[_VERSIONS]

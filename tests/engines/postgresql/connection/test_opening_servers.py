@@ -157,3 +157,17 @@ def test_rows_are_tuples_while_an_applications_connection_is_used(postgresql_url
 def test_a_deferred_database_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="the database is deferred"), lent(peewee.PostgresqlDatabase(None)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("options", "schema"),
+    [
+        ("-csearch_path=Mine", "?schema=mine"),
+        ("-c search_path=other -c search_path=mine,public", "?schema=mine"),
+        ('--search_path="A\\ b""c"', "?schema=A%20b%22c"),
+        ('-csearch_path="$user",public', ""),
+        ("-c statement_timeout=1000", ""),
+    ],
+)
+def test_the_name_of_a_database_has_the_schema_of_its_search_path(options: str, schema: str) -> None:
+    assert name_of(peewee.PostgresqlDatabase("app", host="db", options=options)) == f"postgresql://db/app{schema}"

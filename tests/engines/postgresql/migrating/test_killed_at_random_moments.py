@@ -14,7 +14,7 @@ import pytest
 from tests.support.databases import opened, raw
 from tests.support.migrations import python, sql, write
 from tests.support.postgresql_servers import own_server
-from tests.support.programs import TIMEOUT
+from tests.support.programs import ROUNDS, TIMEOUT
 from usage_store.errors import UsageStoreError
 from usage_store.migrate import MigrationRunner
 
@@ -115,7 +115,7 @@ def test_each_migration_has_run_once_whoever_died(tmp_path: Path, postgresql_url
 
 @pytest.mark.long
 def test_each_migration_has_run_once_whoever_died_in_many_rounds(tmp_path: Path, any_postgresql_url: str) -> None:
-    rounds(any_postgresql_url, write(tmp_path / "own", FILES), 20)
+    rounds(any_postgresql_url, write(tmp_path / "own", FILES), 7 * ROUNDS)
 
 
 def test_nobody_waits_behind_a_migration_that_waits(database: peewee.Database, runs: Runs, postgresql_url: str) -> None:

@@ -72,16 +72,16 @@ def test_an_index_with_the_name_of_a_type_is_another_object(postgresql_url: str)
 
 
 @pytest.mark.long
-def test_the_time_grows_with_the_number_of_tables_and_no_faster(any_postgresql_url: str) -> None:
-    with raw(any_postgresql_url) as connection, opened(any_postgresql_url) as database:
+def test_the_time_grows_with_the_number_of_tables_and_no_faster(postgresql_url: str) -> None:
+    with raw(postgresql_url) as connection, opened(postgresql_url) as database:
         connection.execute("CREATE TABLE parent (id bigint PRIMARY KEY)")
         connection.execute(
             "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; ANALYZE"
         )
         times: dict[int, float] = {}
         for count, new in ((100, range(100)), (1000, range(100, 1000))):
-            for number in new:
-                connection.execute(TABLE.format(number))
+            for start in range(new.start, new.stop, 50):
+                connection.execute(";".join(TABLE.format(number) for number in range(start, start + 50)))
             for _ in range(5):
                 started = time.perf_counter()
                 assert len(read(database).tables) == count + 1

@@ -1,4 +1,7 @@
-"""A process dies before any one of its statements; the next run brings the database to the same end."""
+"""A process dies before any one of its statements; the next run brings the database to the same end.
+
+It does not die before one that only reads: the file is then as it is before the next one that writes.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from tests.support.databases import dump, opened, script
 from tests.support.migrations import FAMILY, runner_of, write
 from tests.support.programs import forked
+from usage_store.engines import engine_of
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ KILLED = 99
 
 
 def run(path: Path, directory: Path, direction: Direction, *, die_before: int = 0) -> int:
-    """Run all migrations up or down, and count the statements; the process dies before the one with that number."""
+    """Run all migrations up or down, and count the writes; the process dies before the one with that number."""
     seen = 0
 
     def count(_: str) -> None:
@@ -33,8 +37,7 @@ def run(path: Path, directory: Path, direction: Direction, *, die_before: int = 
         if seen == die_before:
             os._exit(KILLED)
 
-    with opened(path) as database:
-        database.connection().set_trace_callback(count)
+    with opened(path) as database, engine_of(database).migrating.before_each_write(database, count):
         runner = MigrationRunner(database, directory, "schema_migrations")
         if direction == "up":
             runner.migrate()
@@ -56,7 +59,7 @@ def test_killed_before_any_statement_the_next_run_ends_the_same(tmp_path: Path, 
     expected = dump(undisturbed)
     assert expected != dump(start)
 
-    states = set()
+    states = {repr(expected)}
     for die_before in range(1, statements + 1):
         path = tmp_path / f"killed_{die_before}.db"
         shutil.copy(start, path)
@@ -67,7 +70,6 @@ def test_killed_before_any_statement_the_next_run_ends_the_same(tmp_path: Path, 
         assert dump(path) == expected, f"killed before statement {die_before} of {statements}"
     # Before, between and after: five states for four migrations, and no half of one among them.
     assert len(states) == 5
-    assert repr(expected) in states
     with runner_of(path, directory) as runner:
         assert runner.validate().ok
 

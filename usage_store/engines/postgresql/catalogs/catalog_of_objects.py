@@ -123,7 +123,7 @@ class _Parts:
             raise ValueError(f"{line!r} is no constraint")
         name, kind, rest = found.groups()
         if kind == "CHECK":
-            inside, rest = _in_parentheses(rest)
+            inside, rest = in_parentheses(rest)
             self.checks.append(inside + rest)
         elif kind == "FOREIGN KEY":
             inside, rest = self._add_foreign_key(rest)
@@ -174,7 +174,7 @@ def _action(event: str, text: str) -> tuple[str, str]:
     return (found[1].lower(), found[0] + found[2]) if len(found) > 1 else ("no action", text)
 
 
-def _in_parentheses(text: str) -> tuple[str, str]:
+def in_parentheses(text: str) -> tuple[str, str]:
     """Return the expression of a CHECK without the parentheses around it, and what follows it."""
     end = text.rindex(")") + 1
     inside, rest = text[:end].strip(), text[end:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import peewee
 
 _PORT = "5432"
+_SEARCH_PATH = re.compile(r"(?:-c\s*|--)search_path=((?:\\.|\S)*)", re.DOTALL)  # a backslash stands before a space
 
 
 def name_of(database: str | os.PathLike[str] | peewee.PostgresqlDatabase) -> str:
@@ -25,7 +27,16 @@ def name_of(database: str | os.PathLike[str] | peewee.PostgresqlDatabase) -> str
     """
     if isinstance(database, str | os.PathLike):
         return url_of(*read_url(os.fspath(database)))
-    return url_of(settings_of(database), getattr(database, "schema", None))
+    given = settings_of(database)
+    return url_of(given, getattr(database, "schema", None) or _first_schema(str(given.get("options") or "")))
+
+
+def _first_schema(options: str) -> str | None:
+    """Return the first schema of the search path in libpq's `options`, if one is there."""
+    found = _SEARCH_PATH.findall(options)  # the last one counts
+    first = re.sub(r"\\(.)", r"\1", found[-1]).split(",")[0].strip() if found else ""
+    name = first[1:-1].replace('""', '"') if first[:1] == '"' else first.lower()
+    return name if name != "$user" else None
 
 
 def url_of(given: Mapping[str, Any], schema: str | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines.interface.schema_differences import Column, ForeignKey, Table
+from usage_store.engines.postgresql.catalogs.catalog_of_objects import in_parentheses
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -165,7 +166,7 @@ def _is_serial(row: Any) -> bool:
 
 
 def _checked(sql: str) -> str:
-    return sql.removeprefix("CHECK (").removesuffix(" NOT VALID").removesuffix(")")
+    return "".join(in_parentheses(sql.removeprefix("CHECK").removesuffix(" NOT VALID")))
 
 
 def _foreign_key(row: Any) -> ForeignKey:

@@ -19,11 +19,12 @@ from usage_store.models.postgresql.rows.list_rows import COLUMNS, snapshots
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+WRITERS = 2  # more would wait for the processors of most servers
 _PAGE_ROWS, _PAGE_BYTES = 1000, 4 * 2**20  # a page ends with the row that reaches one of the two
 _PAGE = f"""
 SELECT {COLUMNS} FROM (SELECT {COLUMNS}, sum(octet_length(snapshot_data)) OVER (
     ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-  FROM (SELECT {COLUMNS} FROM usage_snapshots WHERE id > %s ORDER BY id LIMIT {_PAGE_ROWS}) AS p
+  FROM (SELECT {COLUMNS} FROM usage_snapshots WHERE id > %s AND id <= %s ORDER BY id LIMIT {_PAGE_ROWS}) AS p
 ) AS s WHERE before IS NULL OR before < {_PAGE_BYTES} ORDER BY id
 """  # noqa: S608
 _REFERENCES = f"""
@@ -71,9 +72,9 @@ def unfit(database: peewee.PostgresqlDatabase, session_id: str, text: str) -> st
     return None
 
 
-def pages(database: peewee.PostgresqlDatabase, after: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the snapshots with ids above `after` by id, in lists of rows as `recent()` returns them. Reads only."""
-    while rows := snapshots(database, _PAGE, (after,)):
+def pages(database: peewee.PostgresqlDatabase, after: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the snapshots with ids above `after`, up to `last`, by id. Reads only."""
+    while after < last and (rows := snapshots(database, _PAGE, (after, last))):
         yield rows
         after = rows[-1][0]
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     import peewee
 
+WRITERS = 1
 _PAGE_ROWS = 500
-_PAGE = f"{SNAPSHOTS} WHERE id > ? ORDER BY id LIMIT {_PAGE_ROWS}"
+_PAGE = f"{SNAPSHOTS} WHERE id > ? AND id <= ? ORDER BY id LIMIT {_PAGE_ROWS}"
 # The place of the timestamp has whether the text is JSON.
 _TEXT = f"CASE typeof(snapshot_data) WHEN 'blob' THEN usage_json(snapshot_data, {BLOCK}) ELSE snapshot_data END"
 _CHECKED = f"""
@@ -60,9 +61,9 @@ def unfit(database: peewee.SqliteDatabase, session_id: str, text: str) -> str | 
     return None
 
 
-def pages(database: peewee.SqliteDatabase, after: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the snapshots with ids above `after` by id, in lists of rows as `recent()` returns them. Reads only."""
-    while rows := fetch(database, _PAGE, (after,), one_page):
+def pages(database: peewee.SqliteDatabase, after: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the snapshots with ids above `after`, up to `last`, by id. Reads only."""
+    while after < last and (rows := fetch(database, _PAGE, (after, last), one_page)):
         yield [row[:5] for row in rows]
         after = rows[-1][0]
 

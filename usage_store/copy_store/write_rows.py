@@ -1,0 +1,63 @@
+"""Write the rows of a copy in short transactions, and hash what the target holds after each of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from usage_store.models.fields.snapshot_hash import snapshot_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from usage_store.copy_store.store import Store
+
+    Hashes = list[tuple[str, int]]
+
+
+class Part(NamedTuple):
+    """The rows of one transaction: those of the source with ids above `after`, up to that of the last row."""
+
+    after: int
+    rows: list[tuple[Any, ...]]
+
+
+class Written(NamedTuple):
+    """The session and the hash of each row of a part, as it was read from the source and from the target."""
+
+    source: Hashes
+    target: Hashes
+
+
+def written(target: Store, parts: Iterable[Part], threads: int) -> Iterator[Written]:
+    """Write parts, each in a transaction, and yield each after its commit.
+
+    `parts` is read by this thread. The parts are written by `threads` other threads, each with a connection of its own,
+    so that reading and writing need not wait for each other; without threads, they are written by this one.
+    """
+    if not threads:
+        yield from (_write(target, part) for part in parts)
+        return
+    waiting = deque[Any]()
+    with ThreadPoolExecutor(threads, "usage_store_copy") as pool:
+        try:
+            for part in parts:
+                waiting.append(pool.submit(_write, target, part))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()
+
+
+def _write(target: Store, part: Part) -> Written:
+    target.rows.put_snapshots(target.database, part.rows)
+    there = target.snapshots(part.after, part.rows[-1][0])
+    return Written(_hashes(part.rows), _hashes(there))
+
+
+def _hashes(rows: Iterable[tuple[Any, ...]]) -> Hashes:
+    return [(row[1], snapshot_hash(row)) for row in rows]
