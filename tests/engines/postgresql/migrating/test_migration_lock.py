@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.databases import opened, raw
 from tests.support.migrations import python, sql
+from tests.support.postgresql_servers import schema_of
 from usage_store.engines import engine_of
+from usage_store.engines.postgresql.migrating.lock_and_settings import key_of
+from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state
 from usage_store.errors import DatabaseLocked, MigrationFailed, TransactionOpen
 from usage_store.errors.raised_by_a_run import MigrationLocked
 
@@ -60,6 +64,38 @@ def test_another_history_and_another_schema_do_not_wait(database: peewee.Databas
         database.execute_sql("SET search_path = public")
         with alone(database, "one"):
             pass
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        "SELECT 1",
+        "SELECT pg_advisory_lock(({key} + 1)::bigint)",
+        "SELECT pg_advisory_lock(({key} # (1::bigint << 40))::bigint)",
+        "SELECT pg_advisory_lock(({key} >> 32)::integer, ({key}::bit(64)::bit(96) << 32)::bit(32)::integer)",
+    ],
+)
+@pytest.mark.parametrize("taken", [False, True], ids=["free", "taken by another"])
+def test_a_session_that_does_not_hold_the_lock_is_told_so(
+    database: peewee.Database, postgresql_url: str, instead: str, *, taken: bool
+) -> None:
+    key = f"({key_of(schema_of(postgresql_url), 'app_migrations')}::bigint)"
+
+    def check(ours: Any) -> None:
+        with database.atomic():
+            state = read_state(database, (), ours.key)  # type: ignore[arg-type]
+            ours.require(state.pid, held=state.holds_lock)
+
+    with opened(postgresql_url) as other, alone(database) as ours:
+        check(ours)
+        database.execute_sql("SELECT pg_advisory_unlock_all()")
+        database.execute_sql(instead.format(key=key))
+        with (
+            alone(other) if taken else nullcontext(),
+            pytest.raises(DatabaseLocked, match="gave up the migration lock"),
+        ):
+            check(ours)
+        database.execute_sql("SELECT pg_advisory_unlock_all()")
 
 
 GIVES_UP = "DO $$ BEGIN EXECUTE 'SELECT pg_advisory_un' || 'lock_all()'; END $$"

@@ -20,7 +20,7 @@ _FILES = """
 SELECT c.oid::bigint, c.relname::text, c.relkind IN ('r', 'm'), pg_catalog.pg_relation_filenode(c.oid)::bigint,
   pg_catalog.pg_table_size(c.oid)
 FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'm', 'i')
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'm', 'i')
 """
 
 

@@ -51,7 +51,7 @@ SELECT c.relname::text, array(
   SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum)
 FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY c.oid
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r' ORDER BY c.oid
 """
 # Sequences that gave values: of a column by its table and name, because a sequence may have another name in a copy.
 _COUNTERS = """
@@ -63,7 +63,7 @@ LEFT JOIN pg_catalog.pg_depend AS d ON d.objid = s.oid AND d.classid = 'pg_class
   AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
 LEFT JOIN pg_catalog.pg_class AS t ON t.oid = d.refobjid
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE s.relkind = 'S' AND s.relnamespace = current_schema()::regnamespace
+WHERE s.relkind = 'S' AND s.relnamespace = quote_ident(current_schema())::regnamespace
   AND CASE s.relkind WHEN 'S' THEN pg_catalog.pg_sequence_last_value(s.oid::regclass) END IS NOT NULL
 """
 # What the list of objects leaves out, so that a copy would not have it.
@@ -78,7 +78,7 @@ SELECT found.kind || ' ' || found.name FROM (
   UNION ALL SELECT 'text search configuration', cfgname, oid, 'pg_ts_config'::regclass, cfgnamespace
     FROM pg_catalog.pg_ts_config
 ) AS found (kind, name, id, class, namespace)
-WHERE namespace = current_schema()::regnamespace AND NOT EXISTS (
+WHERE namespace = quote_ident(current_schema())::regnamespace AND NOT EXISTS (
   SELECT 1 FROM pg_catalog.pg_depend AS d WHERE d.classid = class AND d.objid = id AND d.deptype = 'e')
 ORDER BY 1 LIMIT 1
 """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _TABLES = """
 SELECT c.relname::text, c.oid::bigint FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 ORDER BY c.relname::text COLLATE "C"
 """
 # A column of a domain has the type of the domain, and its labels if it is an enum.

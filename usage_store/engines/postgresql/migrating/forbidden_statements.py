@@ -46,6 +46,7 @@ _QUESTION = "the place of a parameter is written %s in SQL for PostgreSQL, not ?
 _OUTSIDE = "{}; a migration with atomic = False runs in no transaction"
 _UNIQUE, _READ_ONLY, _FAILED, _IN_A_BLOCK, _IN_A_TRANSACTION = "23505", "25006", "25P02", "2D000", "25001"
 _SYNTAX = "42601"
+_MEANING = ("search_path", "role")  # a role sees only the schemas that it may use
 
 
 class Guard:
@@ -196,7 +197,7 @@ class Guard:
             return reason
         before = end.settings
         put_back(self._database, self._settings, self._statements, ("lock_timeout",), before)
-        if before["search_path"] != self._settings["search_path"]:  # names mean again what they meant before
+        if any(before[name] != self._settings[name] for name in _MEANING):  # names mean again what they meant before
             end = self.end = read_state(self._database, self._own, at_the_end=True)
         return self._passed_over() or changed(self._states, end.own)
 

@@ -55,6 +55,7 @@ def make_guard(database: peewee.PostgresqlDatabase) -> None:
     make_functions(database, _FUNCTIONS)
     if database.execute_sql(f"SELECT to_regclass('pg_temp.{GUARD}')").fetchone() == (None,):
         database.execute_sql(f"CREATE TEMPORARY TABLE {GUARD} (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        database.execute_sql(f"GRANT SELECT ON pg_temp.{GUARD} TO PUBLIC")  # a migration may say SET LOCAL ROLE
 
 
 def remove_guard(database: peewee.PostgresqlDatabase) -> None:

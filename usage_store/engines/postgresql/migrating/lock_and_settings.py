@@ -34,7 +34,7 @@ _INTERVAL = "500ms"
 _HOLDER = """
 SELECT l.pid, a.application_name, a.backend_start::timestamp(0)::text
 FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = {high} AND l.objid = {low}
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid = {high} AND l.objid = {low}
 AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 """
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.postgresql.connection.open_server import plain_connection
+from usage_store.models.maintenance import wrong_clock
 from usage_store.models.postgresql.maintenance.short_transactions import finish
 from usage_store.models.postgresql.maintenance.snapshot_sizes import BYTES, measured, snapshots_on_disk
 
@@ -42,13 +44,21 @@ def delete_older(database: peewee.PostgresqlDatabase, before: int) -> int:
 
     Works in short transactions, or inside the transaction that is open.
     """
-    return finish(database, lambda pace: prune(database, before, pace))
+    with plain_connection(database):
+        return finish(database, lambda pace: prune(database, before, pace))
+
+
+def warn_of_step(database: peewee.PostgresqlDatabase, before: int, retention: float) -> None:
+    """Do what `wrong_clock.warn_of_step()` says, whatever kind of rows an application has set. Reads only."""
+    with plain_connection(database):
+        wrong_clock.warn_of_step(database, before, retention)
 
 
 def delete_sessions(database: peewee.PostgresqlDatabase, session_ids: Iterable[str]) -> int:
     """Delete sessions and their snapshots, and return the number of these snapshots. Works as `delete_older`."""
     asked = [session_id for session_id in session_ids if _is_storable(session_id)]
-    return finish(database, lambda pace: remove_sessions(database, asked, pace))
+    with plain_connection(database):
+        return finish(database, lambda pace: remove_sessions(database, asked, pace))
 
 
 def prune(database: peewee.PostgresqlDatabase, before: int, pace: Pace) -> Iterator[int]:

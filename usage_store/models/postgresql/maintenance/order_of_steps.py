@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from usage_store.engines.interface.pace import Pace
+from usage_store.engines.postgresql.connection.open_server import plain_connection
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
 from usage_store.errors import ConfigurationError, TransactionOpen
 from usage_store.models.postgresql.maintenance import delete_snapshots, forget_sessions
@@ -88,9 +89,9 @@ def at_work(database: peewee.PostgresqlDatabase) -> Iterator[None]:  # noqa: ARG
     yield
 
 
-def without_waiting(database: peewee.PostgresqlDatabase) -> AbstractContextManager[None]:  # noqa: ARG001  the interface's signature
-    """Run the block: the steps between inserts set the limit of their waiting themselves."""
-    return nullcontext()
+def without_waiting(database: peewee.PostgresqlDatabase) -> AbstractContextManager[None]:
+    """Read rows as tuples in the block. The steps between inserts set the limit of their waiting themselves."""
+    return plain_connection(database)
 
 
 def require_blocks(database: peewee.PostgresqlDatabase) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import peewee
 
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
+from usage_store.engines.postgresql.connection.open_server import plain_connection
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction, write_transaction
 from usage_store.errors import ConfigurationError
 
@@ -91,7 +92,7 @@ def link(database: peewee.PostgresqlDatabase, triggers: Triggers, recording: Rec
     Raises ConfigurationError without a usable events table, or if the usage tables are older than version 3.
     """
     migration = triggers(database)
-    with _read_committed(database):
+    with plain_connection(database), _read_committed(database):
         if not migration.host_has_events(database):
             raise ConfigurationError("there is no events table with a session_id column to follow")
         if database.execute_sql("SELECT to_regclass('usage_sessions_ended')").fetchone()[0] is None:

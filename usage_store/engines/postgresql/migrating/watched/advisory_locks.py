@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 HELD = "format('%%s %%s %%s', classid, objid, objsubid)"  # names an advisory lock by its columns of pg_locks
 _READ = f"""
 SELECT ARRAY(SELECT {HELD} FROM pg_catalog.pg_locks
-  WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid())
+  WHERE locktype = 'advisory' AND pid = pg_backend_pid())
 """  # noqa: S608  constants
 _GAVE_UP = (
     "the migration gave up an advisory lock that it has not taken: without the lock of the runner, another run could "
