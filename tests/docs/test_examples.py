@@ -56,14 +56,24 @@ def run_page(blocks: Sequence[Block], session: Callable[[], Session]) -> None:
         block.fail(f"nothing after this block runs {block.file}: show the command that does")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "README.md"])
+def needs_a_server(page: str) -> bool:
+    return any(SERVER in block.text for block in blocks_of(page))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.postgresql if needs_a_server(page) else ())
+        for page in PAGES
+        if page != "README.md"
+    ],
+)
 def test_a_page_prints_what_its_examples_print(
     page: str, session: Callable[[], Session], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = blocks_of(page)
-    if any(SERVER in block.text for block in blocks):
+    if needs_a_server(page):
         monkeypatch.setenv(SERVER, request.getfixturevalue("postgresql_url"))
-    run_page(blocks, session)
+    run_page(blocks_of(page), session)
 
 
 RIGHT = """
