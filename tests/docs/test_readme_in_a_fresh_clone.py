@@ -19,7 +19,7 @@ from tests.support.fresh_environments import (
     python3_that_lends,
 )
 from tests.support.pages import Session, blocks_of
-from tests.support.programs import TIMEOUT
+from tests.support.programs import TIMEOUT, without_drivers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return offline(
         PATH=f"{tmp_path / 'programs'}:{os.environ['PATH']}",
         TMPDIR=str(tmp_path / "temporary"),
+        PYTHONPATH=without_drivers(),  # which peewee would import in each command
         PIP_NO_BUILD_ISOLATION="0",  # which is how pip spells `--no-build-isolation`
     )
 
