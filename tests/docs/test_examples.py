@@ -65,7 +65,7 @@ def pages() -> Iterator[ParameterSet]:
         yield pytest.param(page, marks=[pytest.mark.postgresql] if needs_server else [])
 
 
-@pytest.mark.parametrize("page", pages())
+@pytest.mark.parametrize("page", list(pages()))
 def test_a_page_prints_what_its_examples_print(
     page: str, session: Callable[[], Session], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
