@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
 # Folders whose tests, as they are written, know SQLite only: its statements, its files, its steps of maintenance.
-ON_FILES = ("docs/",)
+ON_FILES: tuple[str, ...] = ()
 
 
 class Url(str):
