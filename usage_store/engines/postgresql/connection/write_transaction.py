@@ -35,7 +35,9 @@ def has_failed(database: peewee.PostgresqlDatabase) -> bool:
 
 def _status(database: peewee.PostgresqlDatabase) -> int:
     connection: Any = database.connection()
-    return int(connection.info.transaction_status)
+    # psycopg 3 would make an object for each look at `info`, and each insert looks.
+    known = getattr(connection, "pgconn", None) or connection.info
+    return int(known.transaction_status)
 
 
 @contextmanager
