@@ -72,12 +72,25 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return built
 
 
+def _environment(folder: Path, borrowed: Path) -> Path:
+    venv.create(folder / "venv", with_pip=False)
+    python = folder / "venv" / "bin" / "python"
+    (_site(python) / "borrowed.pth").write_text(f"{borrowed}\n")
+    return python
+
+
 @pytest.fixture
 def python(tmp_path: Path, borrowed: Path) -> Path:
     """Give the interpreter of a fresh environment that has only what is borrowed."""
-    venv.create(tmp_path / "venv", with_pip=False)
-    python = tmp_path / "venv" / "bin" / "python"
-    (_site(python) / "borrowed.pth").write_text(f"{borrowed}\n")
+    return _environment(tmp_path, borrowed)
+
+
+@pytest.fixture(scope="module")
+def python_with_wheel(tmp_path_factory: pytest.TempPathFactory, built: dict[str, Path], borrowed: Path) -> Path:
+    """Give the interpreter of an environment in which the wheel is installed."""
+    folder = tmp_path_factory.mktemp("with_wheel")
+    python = _environment(folder, borrowed)
+    _pip_install(python, folder, built[".whl"])
     return python
 
 
@@ -191,36 +204,30 @@ def test_the_sdist_holds_the_sources_the_migrations_and_the_tests(built: dict[st
     assert not [name for name in names if name.endswith((".pyc", ".db"))]
 
 
-@pytest.mark.parametrize("kind", [".whl", ".gz"])
-def test_a_built_package_installs_and_works(built: dict[str, Path], python: Path, tmp_path: Path, kind: str) -> None:
-    _pip_install(python, tmp_path, built[kind])
+def test_the_wheel_installs_and_works(python_with_wheel: Path, tmp_path: Path) -> None:
+    assert {name.partition("-")[0] for name in _new_in(python_with_wheel)} == {"usage_store"}
+    _check_it_works(python_with_wheel, tmp_path / "elsewhere", _site(python_with_wheel))
+
+
+def test_the_sdist_installs_and_works(built: dict[str, Path], python: Path, tmp_path: Path) -> None:
+    _pip_install(python, tmp_path, built[".gz"])
     assert {name.partition("-")[0] for name in _new_in(python)} == {"usage_store"}
     _check_it_works(python, tmp_path / "elsewhere", _site(python))
 
 
 def test_every_module_of_the_wheel_can_be_imported_and_none_is_missing(
-    built: dict[str, Path], python: Path, tmp_path: Path
+    built: dict[str, Path], python_with_wheel: Path, tmp_path: Path
 ) -> None:
-    _pip_install(python, tmp_path, built[".whl"])
     walk = "pkgutil.walk_packages(usage_store.__path__, 'usage_store.')"
     code = f"import pkgutil, usage_store; names = [m.name for m in {walk} if not m.name.endswith('{HOOK}')]"
-    said = _run(
-        [python, "-W", "error", "-c", f"{code}; print(*(__import__(name) and name for name in names))"], tmp_path
-    )
+    code = f"{code}; print(*(__import__(name) and name for name in names))"
+    said = _run([python_with_wheel, "-W", "error", "-c", code], tmp_path)
     sources = _sources(built, "usage_store") | {f"usage_store/{name}" for name in _sources(built, "migrations")}
     plain = {name.removesuffix(".py").removesuffix("/__init__") for name in sources}
     names = {name.replace("/", ".") for name in plain if "." not in name}  # a file for one engine is found by its path
     modules = {name for name in names if not name.endswith(HOOK)}
     assert len(modules) == len(names) - 1
     assert set(said.split()) | {"usage_store"} == modules
-
-
-def test_a_checkout_installs_and_works_without_it(python: Path, tmp_path: Path) -> None:
-    checkout = copy_checkout(tmp_path)
-    _pip_install(python, checkout, ".")
-    assert {name.partition("-")[0] for name in _new_in(python)} == {"usage_store"}
-    shutil.rmtree(checkout)
-    _check_it_works(python, tmp_path / "elsewhere", _site(python))
 
 
 def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_path: Path) -> None:
@@ -233,7 +240,9 @@ def test_an_editable_install_works_and_follows_the_sources(python: Path, tmp_pat
     assert said.startswith("applied 004_more ")
 
 
-def test_what_was_deleted_is_not_built_again_from_what_an_earlier_build_left(python: Path, tmp_path: Path) -> None:
+def test_a_checkout_installs_and_works_without_it_and_builds_nothing_again_that_was_deleted(
+    python: Path, tmp_path: Path
+) -> None:
     checkout, package = copy_checkout(tmp_path), _site(python) / "usage_store"
     gone = ("migrations/004_more.py", "migrations/_schemas.other.json", "usage_store/more.py")
     for name in gone:
@@ -245,6 +254,9 @@ def test_what_was_deleted_is_not_built_again_from_what_an_earlier_build_left(pyt
     _pip_install(python, checkout, ".")
     assert (package / "migrations" / "003_follow_events_and_references.py").exists()
     assert not {Path(name).name for name in gone} & {path.name for path in package.rglob("*")}
+    assert {name.partition("-")[0] for name in _new_in(python)} == {"usage_store"}
+    shutil.rmtree(checkout)
+    _check_it_works(python, tmp_path / "elsewhere", _site(python))
 
 
 def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) -> None:
@@ -254,13 +266,12 @@ def test_a_checkout_works_without_being_installed(python: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("named", [(), ("-p", "usage_store.pytest_plugin")])
 def test_the_fixtures_are_there_once_installed_and_naming_the_plugin_besides_does_no_harm(
-    built: dict[str, Path], python: Path, tmp_path: Path, named: tuple[str, ...]
+    python_with_wheel: Path, tmp_path: Path, named: tuple[str, ...]
 ) -> None:
-    _pip_install(python, tmp_path, built[".whl"])
     folder = tmp_path / "application"
     folder.mkdir()
     (folder / "test_it.py").write_text("def test_it(usage_database):\n    assert usage_database.get_tables()\n")
-    assert "1 passed" in _run([python, "-m", "pytest", "-W", "error", *named], folder)
+    assert "1 passed" in _run([python_with_wheel, "-m", "pytest", "-W", "error", *named], folder)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

@@ -205,7 +205,7 @@ def test_killed_before_any_statement_nothing_is_lost_and_the_next_run_ends_the_s
 
     found = [before]
     for what, number in numbers.items():
-        for die_before in spread(number, 20):
+        for die_before in spread(number, 13):
             path = copied(origin, tmp_path / "killed.db")
             assert forked(partial(run, path, name, what, die_before)) == KILLED
             state = between(before, after, path)
