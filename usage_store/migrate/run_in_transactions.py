@@ -188,7 +188,9 @@ class Execution:
 
     def _wanted(self, migration: Migration) -> bool:
         """Return whether the migration is still to be run. Reads the history again if another process wrote."""
-        if self._watch.others_wrote():
+        with migration_errors_too():
+            wrote = self._watch.others_wrote()
+        if wrote:
             self._watch.look()
             self._versions = {row.version for row in self.records.history.applied()}
             self._followed = False

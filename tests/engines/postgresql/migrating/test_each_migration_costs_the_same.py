@@ -79,14 +79,13 @@ def test_a_migration_takes_ten_round_trips_at_most(database: Any, runs: Runs) ->
             count = now
 
         runner = runs(database, **files(11 * len(KINDS)))
+        database.connection().prepare_threshold = None  # to prepare a statement takes one more, now and then
         database.connection().pgconn.trace(trace.fileno())
         try:
             runner.migrate(on_step=look)
         finally:
             database.connection().pgconn.untrace()
     kinds = dict(zip(KINDS, trips[-len(KINDS) :], strict=True))
-    early = trips[len(KINDS) : 2 * len(KINDS)]  # the driver prepares more statements later
-    assert [new <= old for old, new in zip(early, kinds.values(), strict=True)] == [True] * len(KINDS), (early, kinds)
+    assert trips[len(KINDS) : 2 * len(KINDS)] == list(kinds.values())
     assert max(number for kind, number in kinds.items() if kind.startswith("CREATE")) <= 10, kinds
-    # What a statement may lose is read before and after it; and the driver prepares all anew after each DROP.
-    assert max(kinds.values()) <= 24, kinds
+    assert max(kinds.values()) <= 21, kinds  # what a statement may lose is read before and after it

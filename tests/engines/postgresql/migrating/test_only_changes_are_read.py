@@ -37,6 +37,7 @@ FAR = (
     "ALTER DOMAIN positive RENAME CONSTRAINT above TO over",
     "ALTER DOMAIN positive DROP CONSTRAINT above",
     "DROP DOMAIN positive CASCADE",
+    "DROP TYPE pair",
     "CREATE DOMAIN even AS integer CHECK (VALUE %% 2 = 0)",
     "CREATE DOMAIN even AS integer; DROP TYPE span",
     "CREATE TABLE even (id integer); CREATE DOMAIN odd AS integer; DROP TABLE words",

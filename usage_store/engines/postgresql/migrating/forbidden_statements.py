@@ -186,20 +186,28 @@ class Guard:
             return self.went_on()
         if is_idle(self._database):
             return ROLLED_BACK
+        if any(map(kinds.may_set, self._statements)):  # first, so that no timeout of the migration ends what follows
+            reason = self._put_back(read_settings(self._database))
+            if reason is not None:
+                return reason
         if any(map(kinds.savepoint, self._statements)):
             self._database.execute_sql(NUMBERED)
         end = self.end = read_state(self._database, self._own, at_the_end=True)
         if end.guards != GUARDS:
             return ROLLED_BACK
-        reason = changed_for_the_session(self._settings, end.settings, self._statements)
-        reason = reason or gave_up(self._locks, end.locks)
+        reason = self._put_back(end.settings) or gave_up(self._locks, end.locks)
         if reason is not None:
             return reason
-        before = end.settings
-        put_back(self._database, self._settings, self._statements, ("lock_timeout",), before)
-        if any(before[name] != self._settings[name] for name in _MEANING):  # names mean again what they meant before
+        if any(end.settings[name] != self._settings[name] for name in _MEANING):  # names mean what they meant before
             end = self.end = read_state(self._database, self._own, at_the_end=True)
         return self._passed_over() or changed(self._states, end.own)
+
+    def _put_back(self, now: dict[str, str]) -> str | None:
+        """Put settings back that the migration changed for its transaction. Return why it is refused, or None."""
+        reason = changed_for_the_session(self._settings, now, self._statements)
+        if reason is None:
+            put_back(self._database, self._settings, self._statements, ("lock_timeout",), now)
+        return reason
 
     def _passed_over(self) -> str | None:
         """Return the invalid index that a CREATE INDEX IF NOT EXISTS took for done, or None."""
