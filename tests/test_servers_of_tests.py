@@ -27,8 +27,9 @@ if programs(18) is None:
 # A run that starts a server, and leaves children that outlive it: a fork, and a fork's own program. Both inherit what
 # a process inherits by default. The fork ends like any Python process, if the end of its input lets it.
 A_RUN = """
-import os, subprocess, sys
+import os, signal, subprocess, sys
 from tests.support.postgresql_servers import started
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job may not have
 kept = started()
 quiet = os.open(os.devnull, os.O_WRONLY)
 if os.fork() == 0:

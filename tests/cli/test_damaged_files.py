@@ -77,7 +77,7 @@ def test_every_command_on_a_damaged_file_prints_a_line_and_reading_commands_chan
     sound: Path, damage: Callable[[bytes, random.Random], bytes]
 ) -> None:
     path = sound.with_name("damaged.db")
-    for seed in range(15 * ROUNDS):
+    for seed in range(8 * ROUNDS):
         damaged = damage(sound.read_bytes(), random.Random(seed))
         for words in LOOKING + CHANGING:
             path.write_bytes(damaged)

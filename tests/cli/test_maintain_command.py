@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import closing
+from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ import pytest
 
 from tests.support.clock import TICKING
 from tests.support.commands import UNPRIVILEGED, maintain_command, needs_setpriv
-from tests.support.databases import files_of, opened, raw, rows, script
+from tests.support.databases import dump, files_of, opened, raw, rows, script
 from tests.support.driver import sqlite3
+from tests.support.engines import differs
 from tests.support.maintenance import maintain_by_default_waiting
 from tests.support.programs import TIMEOUT, run_python
 from tests.support.snapshots import fill, filled, ids_in, on_disk, plain_rows
+from tests.support.stores import filled_at
 from tests.support.terminals import on_terminal
 from usage_store import UsageSession, init_database
 from usage_store.cli.grammar.options import size
@@ -26,10 +29,27 @@ from usage_store.models import MODELS
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.support.engines import Place
 
 
 PRUNED = ("--retention-days", "30")
+UNITS = r"[\d,]+ bytes"
+
+
+@pytest.fixture
+def anywhere(store_target: Place) -> Place:
+    """Give the place of a database of 600 snapshots of the last 60 days on each engine, without open connections."""
+    return filled_at(store_target)
+
+
+def maintained(place: Place, *words: str) -> subprocess.CompletedProcess[str]:
+    return maintain_command("--database", str(place), *words, cwd=place.parent)
+
+
+def compacted(place: Place, count: int) -> int:
+    """Give how many snapshots are compacted: on a server, none."""
+    return 0 if differs(place, "compaction") else count
 
 
 def fails(result: subprocess.CompletedProcess[str], code: int, *says: str) -> None:
@@ -56,9 +76,20 @@ def test_maintain_follows_its_options_and_prints_two_lines(path: Path) -> None:
     )
 
 
-def test_without_options_nothing_is_deleted(path: Path) -> None:
-    assert maintain_command(cwd=path.parent).stdout.startswith("pruned 0, compacted 530, evicted 0 ")
-    assert len(ids_in(path)) == 600
+def test_on_each_engine_it_prunes_and_prints_two_lines(anywhere: Place) -> None:
+    result = maintained(anywhere, *PRUNED)
+    assert (result.returncode, result.stderr) == (0, "")
+    what, size = result.stdout.splitlines()
+    number = compacted(anywhere, 230)
+    assert re.fullmatch(rf"pruned 300, compacted {number}, evicted 0 snapshots in \d+\.\d s, longest .+ ms", what)
+    assert re.fullmatch(rf"{UNITS} before, [\d,]+ after", size)
+    assert len(ids_in(anywhere)) == 300
+
+
+def test_without_options_nothing_is_deleted(anywhere: Place) -> None:
+    said = f"pruned 0, compacted {compacted(anywhere, 530)}, evicted 0 "
+    assert maintained(anywhere).stdout.startswith(said)
+    assert len(ids_in(anywhere)) == 600
 
 
 def test_with_no_compact_nothing_is_compacted(path: Path) -> None:
@@ -68,33 +99,36 @@ def test_with_no_compact_nothing_is_compacted(path: Path) -> None:
     )
 
 
-def test_a_dry_run_writes_nothing_and_exits_with_0(path: Path) -> None:
-    before = files_of(path.parent)
-    result = maintain_command(*PRUNED, "--dry-run", cwd=path.parent)
-    assert files_of(path.parent) == before
+def test_a_dry_run_writes_nothing_and_exits_with_0(anywhere: Place) -> None:
+    before = files_of(anywhere.parent), dump(anywhere)
+    result = maintained(anywhere, *PRUNED, "--dry-run")
+    assert (files_of(anywhere.parent), dump(anywhere)) == before
     assert (result.returncode, result.stderr) == (0, "")
-    assert re.fullmatch(
-        r"would prune 300, compact 230, evict 0 snapshots\n[\d,]+ bytes now, about [\d,]+ afterwards\n", result.stdout
-    )
+    number = compacted(anywhere, 230)
+    first = f"would prune 300, compact {number}, evict 0 snapshots\n"
+    assert re.fullmatch(rf"{first}{UNITS} now, about [\d,]+ afterwards\n", result.stdout)
 
 
-def test_json_has_the_same_result_for_programs(path: Path) -> None:
-    told = json.loads(maintain_command(*PRUNED, "--json", "--dry-run", cwd=path.parent).stdout)
-    done = json.loads(maintain_command(*PRUNED, "--json", cwd=path.parent).stdout)
-    assert told["left"][:2] == ["300 snapshots to be pruned", "230 snapshots to be compacted"]
-    assert (done["pruned"], done["compacted"], done["evicted"], done["left"]) == (300, 230, 0, [])
-    assert done["bytes_after"] == path.stat().st_size
-    result = maintain_command("--database", "missing.db", "--json", cwd=path.parent)
+def test_json_has_the_same_result_for_programs(anywhere: Place) -> None:
+    told = json.loads(maintained(anywhere, *PRUNED, "--json", "--dry-run").stdout)
+    done = json.loads(maintained(anywhere, *PRUNED, "--json").stdout)
+    number = compacted(anywhere, 230)
+    left = ["300 snapshots to be pruned", *(["230 snapshots to be compacted"] if number else [])]
+    assert told["left"][: len(left)] == left
+    assert (done["pruned"], done["compacted"], done["evicted"], done["left"]) == (300, number, 0, [])
+    if isinstance(anywhere, Path):
+        assert done["bytes_after"] == anywhere.stat().st_size
+    result = maintain_command("--database", "missing.db", "--json", cwd=anywhere.parent)
     error = json.loads(result.stdout)
     assert (result.returncode, error["error"], error["exit_code"]) == (8, "DatabaseUnreadable", 8)
     assert result.stderr == f"error: {error['message']}\n"
 
 
-def test_work_left_by_a_budget_is_listed_and_exits_with_1(path: Path) -> None:
-    result = maintain_command(*PRUNED, "--budget", "0.000001", cwd=path.parent)
+def test_work_left_by_a_budget_is_listed_and_exits_with_1(anywhere: Place) -> None:
+    result = maintained(anywhere, *PRUNED, "--budget", "0.000001")
     assert (result.returncode, result.stderr) == (1, "")
     assert re.search(r"^left: \d+ snapshots to be pruned$", result.stdout, re.MULTILINE)
-    assert maintain_command(*PRUNED, cwd=path.parent).returncode == 0
+    assert maintained(anywhere, *PRUNED).returncode == 0
 
 
 def test_a_file_that_cannot_shrink_can_after_one_vacuum(tmp_path: Path) -> None:
@@ -157,9 +191,9 @@ def test_a_usage_error_exits_with_2_and_changes_nothing(path: Path, words: tuple
     assert files_of(path.parent) == before
 
 
-def test_a_database_without_usage_tables_is_told_to_migrate(tmp_path: Path) -> None:
-    script(tmp_path / "usage.db", "CREATE TABLE host_notes (note TEXT)")
-    fails(maintain_command(cwd=tmp_path), 2, "usage-store migrate")
+def test_a_database_without_usage_tables_is_told_to_migrate(store_target: Place) -> None:
+    script(store_target, "CREATE TABLE host_notes (note TEXT)")
+    fails(maintained(store_target), 2, "usage-store migrate")
 
 
 def test_a_file_that_is_no_database_exits_with_8(tmp_path: Path) -> None:
@@ -212,28 +246,37 @@ def test_the_database_may_be_named_by_the_environment(path: Path) -> None:
 # Ctrl-C is sent after the commit of the second transaction.
 INTERRUPTED = """
 import os, signal, sys
-from usage_store.engines.sqlite.connection.open_file import SqliteFile
+import peewee
 from usage_store.cli.main import main
 
-def watched(self, commit=SqliteFile.commit, commits=[]):
-    commit(self)
-    commits.append(self)
-    if len(commits) == 2:
-        os.kill(os.getpid(), signal.SIGINT)
+def watched(kind):
+    def commit(self, commit=kind.commit, commits=[]):
+        commit(self)
+        commits.append(self)
+        if len(commits) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+    kind.commit = commit
 
-SqliteFile.commit = watched
+from usage_store.engines.interface.pace import Pace
+Pace.size = property(lambda self: 100, lambda self, value: None)
+if "://" in sys.argv[2]:
+    from usage_store.engines.postgresql.connection.our_connections import OurServer
+    watched(OurServer)
+else:
+    from usage_store.engines.sqlite.connection.open_file import SqliteFile
+    watched(SqliteFile)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job is started without
 sys.exit(main(door=("maintain",)))
 """
 
 
 @pytest.mark.quick
-def test_ctrl_c_exits_with_130_and_committed_work_stays(path: Path) -> None:
-    process = run_python("-c", INTERRUPTED, *PRUNED, cwd=path.parent)
+def test_ctrl_c_exits_with_130_and_committed_work_stays(anywhere: Place) -> None:
+    process = run_python("-c", INTERRUPTED, "--database", str(anywhere), *PRUNED, cwd=anywhere.parent)
     assert (process.returncode, process.stdout, process.stderr) == (130, "", "")
-    assert 300 < len(ids_in(path)) < 600
-    assert maintain_command(*PRUNED, cwd=path.parent).returncode == 0
-    assert len(ids_in(path)) == 300
+    assert 300 < len(ids_in(anywhere)) < 600
+    assert maintained(anywhere, *PRUNED).returncode == 0
+    assert len(ids_in(anywhere)) == 300
 
 
 SLOW = TICKING.format(tick=0.3) + "from usage_store.cli.main import main; main(door=('maintain',))"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import OWN, command
+from tests.support.commands import command, own
 from tests.support.migrations import write
 from usage_store.engines.interface.paths_and_urls import redact
 
@@ -108,14 +108,15 @@ def test_no_password_is_shown(tmp_path: Path, option: str) -> None:
     assert "@host/db" in done.stderr, "what is left of the URL helps to find it"
 
 
-def test_verbose_shows_every_statement_and_the_traceback(folder: Path) -> None:
-    done = command("--verbose", *OWN, cwd=folder)
+def test_verbose_shows_every_statement_and_the_traceback(anywhere: Path) -> None:
+    folder = anywhere
+    done = command("--verbose", *own(folder), cwd=folder)
     assert done.returncode == 0
     assert "CREATE TABLE two" in done.stderr
     assert "applied 002_two in" in done.stderr
     assert "CREATE TABLE" not in done.stdout
     write(folder / "own", {"003_bad": "def up(migrator, db):\n    raise ValueError('the reason')\n"})
-    done = command("--verbose", *OWN, cwd=folder)
+    done = command("--verbose", *own(folder), cwd=folder)
     assert done.returncode == 7
     assert 'own/003_bad.py", line 2, in up' in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: 003_bad.py, line 2: ValueError: the reason")

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.commands import called, command
-from tests.support.databases import files_of, names, script
+from tests.support.databases import files_of, is_there, names, own, script, written
+from tests.support.engines import empty_place
 from tests.support.migrations import table, write
 from tests.support.programs import run_python
+from usage_store.engines import name_of
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.databases import Target
 
 SETTINGS = """
 [project]
@@ -28,7 +33,7 @@ table = "shop_history"
 """
 IN_CODE = SETTINGS.replace('"shop.db"', '"shop.models:db"') + 'models = "shop.models"\n'
 MODELS = """
-from peewee import Model, SqliteDatabase, TextField
+from peewee import Model, PostgresqlDatabase, SqliteDatabase, TextField
 
 db = SqliteDatabase("shop.db")
 
@@ -52,6 +57,27 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def shop(project: Path, server: str) -> Iterator[Target]:
+    """Give the empty place of the project's database, whose settings and models name it, on each engine."""
+    with empty_place(server, project / "shop.db") as place:
+        if isinstance(place, str):
+            settings(project, SETTINGS, place)
+            models(project, place)
+        yield place
+
+
+def settings(project: Path, text: str, place: Target) -> None:
+    """Write the settings, with the database at a place."""
+    (project / "pyproject.toml").write_text(text.replace("shop.db", place) if isinstance(place, str) else text)
+
+
+def models(project: Path, place: Target, more: str = "") -> None:
+    """Write the module of models, with their database at a place."""
+    text = MODELS.replace('SqliteDatabase("shop.db")', written(place)) if isinstance(place, str) else MODELS
+    (project / "shop" / "models.py").write_text(text + more)
+
+
 def used(project: Path, done: subprocess.CompletedProcess[str]) -> str:
     """Return the names of the settings that a command says it used."""
     found = re.match(rf"settings: {re.escape(str(project))}/pyproject\.toml \((.+)\)\n", done.stderr)
@@ -59,18 +85,20 @@ def used(project: Path, done: subprocess.CompletedProcess[str]) -> str:
     return found[1] if found else ""
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, IN_CODE], ids=["path", "object"])
-def test_commands_without_options_work_in_the_project_and_in_its_folders(project: Path, settings: str) -> None:
-    (project / "pyproject.toml").write_text(settings)
+@pytest.mark.parametrize("text", [SETTINGS, IN_CODE], ids=["path", "object"])
+def test_commands_without_options_work_in_the_project_and_in_its_folders(
+    project: Path, shop: Target, text: str
+) -> None:
+    settings(project, text, shop)
     done = command(cwd=project / "shop" / "deep")
     assert (done.returncode, used(project, done)) == (0, "database, directory, table")
-    assert f"created {project}/shop.db\n" in done.stderr
-    assert {"one", "two", "shop_history"} <= names(project / "shop.db")
+    assert isinstance(shop, str) or f"created {shop}\n" in done.stderr
+    assert {"one", "two", "shop_history"} <= names(shop)
     for folder in (project, project / "shop" / "deep"):
         assert called("check", cwd=folder).returncode == 0
-        assert called("status", cwd=folder).stdout.startswith(f"version 2 of 2, 0 pending in {project}/shop.db\n")
+        assert called("status", cwd=folder).stdout.startswith(f"version 2 of 2, 0 pending in {name_of(own(shop))}\n")
         assert "up     001_one" in called("log", cwd=folder).stdout
-    assert [path.name for path in project.rglob("*.db")] == ["shop.db"]
+    assert [path.name for path in project.rglob("*.db")] == ([] if isinstance(shop, str) else ["shop.db"])
 
 
 def test_an_option_wins_then_the_environment_then_the_settings(project: Path) -> None:
@@ -242,7 +270,7 @@ MODULES = [
     ("db.connect()", "the import opens the database "),
     ("db.create_tables([Note])", "the import opens the database "),
     ("import usage_store; usage_store.init_database(db)", "the import opens the database "),
-    ("import usage_store; usage_store.init_database('production.db')", "the import opens the database "),
+    ("import usage_store; usage_store.init_database({place!r})", "the import opens the database "),
     ("import os; os._exit(0)", "cannot be imported: SystemExit: 0"),
 ]
 
@@ -250,10 +278,10 @@ MODULES = [
 @pytest.mark.parametrize(("statement", "said"), MODULES)
 @pytest.mark.parametrize("words", ["check --models", "create x --from"])
 def test_a_models_module_that_does_not_only_define_models_is_named(
-    project: Path, words: str, statement: str, said: str
+    project: Path, shop: Target, words: str, statement: str, said: str
 ) -> None:
-    (project / "pyproject.toml").write_text(SETTINGS + 'models = "shop.models"\n')
-    (project / "shop" / "models.py").write_text(MODELS.replace("shop.db", "production.db") + statement + "\n")
+    settings(project, SETTINGS + 'models = "shop.models"\n', shop)
+    models(project, shop, statement.replace("{place!r}", repr(str(shop))) + "\n")
     before = files_of(project / "shop" / "migrations")
     done = command(*words.split(), cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
@@ -261,7 +289,7 @@ def test_a_models_module_that_does_not_only_define_models_is_named(
     assert line.startswith("error: shop.models: ")
     assert said in line
     assert line.endswith(f"; set by `models` in [tool.usage_store] of {project}/pyproject.toml")
-    assert list(project.glob("*.db")) == []
+    assert not is_there(shop)
     assert files_of(project / "shop" / "migrations") == before
 
 
@@ -275,18 +303,18 @@ def test_a_models_module_may_fork(project: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["check --models", "validate --models", "create x --from"])
-def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, words: str) -> None:
+def test_the_module_of_the_database_is_not_run_against_it_either(project: Path, shop: Target, words: str) -> None:
     (project / "pyproject.toml").write_text(IN_CODE)
-    (project / "shop" / "models.py").write_text(MODELS + "db.create_tables([Note])\n")
+    models(project, shop, "db.create_tables([Note])\n")
     done = called(*words.split(), cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == (
-        f"error: shop.models:db: shop.models: the import opens the database {project}/shop.db, which an import must "
-        "not do; connect, and create tables, in a function that the application calls when it starts; set by "
+        f"error: shop.models:db: shop.models: the import opens the database {name_of(own(shop))}, which an import "
+        "must not do; connect, and create tables, in a function that the application calls when it starts; set by "
         f"`database` in [tool.usage_store] of {project}/pyproject.toml"
     )
-    assert list(project.glob("*.db")) == []
-    assert called(cwd=project).returncode == 0, "a command that does not compare models may use such a module"
+    assert not is_there(shop)
+    assert command(cwd=project).returncode == 0, "a command that does not compare models may use such a module"
 
 
 def test_without_models_no_command_imports_them(project: Path) -> None:

@@ -241,8 +241,15 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # withou
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file's name is text")
-@pytest.mark.parametrize("locale", [ASCII, {"PYTHONIOENCODING": "ascii:strict"}, {}])
-@pytest.mark.parametrize("name", [b"caf\xc3\xa9.db", b"\xff.db"])
+@pytest.mark.parametrize(
+    ("name", "locale"),
+    [
+        (b"caf\xc3\xa9.db", ASCII),
+        (b"caf\xc3\xa9.db", {"PYTHONIOENCODING": "ascii:strict"}),
+        (b"\xff.db", ASCII),
+        (b"\xff.db", {}),
+    ],
+)
 def test_a_file_whose_name_is_not_valid_text_is_a_database_like_any_other(
     tmp_path: Path, name: bytes, locale: dict[str, str]
 ) -> None:

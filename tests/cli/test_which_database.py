@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.commands import OWN, called, called_as, command
-from tests.support.databases import files_of, script
+from tests.support.commands import OWN, app, called, called_as, command, own
+from tests.support.databases import files_of, is_there, script
 from usage_store import init_database
+from usage_store.engines import name_of
 from usage_store.errors import DatabaseUnreadable
 
 if TYPE_CHECKING:
@@ -81,16 +82,19 @@ def test_commands_that_need_a_database_name_the_missing_one(folder: Path, words:
 
 
 @pytest.mark.parametrize("words", ["status", "check", "plan", "log", "create x --from models", "validate", "rollback"])
-def test_an_empty_database_is_named(folder: Path, words: str) -> None:
-    (folder / "models.py").write_text(MODEL)
-    (folder / "app.db").touch()
+def test_an_empty_database_is_named(anywhere: Path, words: str) -> None:
+    place = app(anywhere)
+    (anywhere / "models.py").write_text(MODEL)
+    if not isinstance(place, str):
+        place.touch()
     directory = "new" if words.startswith("create") else "own"
-    done = called(*words.split(), "--database", "app.db", "--directory", directory, cwd=folder)
+    done = called(*words.split(), *own(anywhere)[:2], "--directory", directory, cwd=anywhere)
     assert done.returncode == (1 if words == "check" else 0)
-    creates = f"`usage-store migrate --database {folder}/app.db --directory {directory}` creates its tables"
-    assert done.stderr == f"{folder}/app.db: the database is empty; {creates}\n"
-    script(folder / "app.db", "CREATE TABLE something (a)")
-    assert "empty" not in called(*words.split(), "--database", "app.db", "--directory", "own", cwd=folder).stderr
+    named = shlex.quote(str(place))
+    creates = f"`usage-store migrate --database {named} --directory {directory}` creates its tables"
+    assert done.stderr == f"{name_of(place)}: the database is empty; {creates}\n"
+    script(place, "CREATE TABLE something (a INT)")
+    assert "empty" not in called(*words.split(), *own(anywhere)[:2], "--directory", "own", cwd=anywhere).stderr
 
 
 def test_a_message_says_that_the_database_is_from_the_environment(folder: Path) -> None:
@@ -107,14 +111,34 @@ def test_a_message_says_that_the_database_is_from_the_environment(folder: Path) 
     )
 
 
-def test_status_and_check_name_the_database_for_programs(folder: Path) -> None:
+def test_a_message_says_that_a_server_is_from_the_environment(tmp_path: Path, postgresql_url: str) -> None:
+    named = {"USAGE_STORE_DATABASE": postgresql_url}
+    said = f"{name_of(postgresql_url)} (from $USAGE_STORE_DATABASE)"
+    assert called("log", cwd=tmp_path, **named).stderr.startswith(f"{said}: the database is empty; `usage-store migra")
+    assert called("--usage-tables", cwd=tmp_path, **named).returncode == 0
+    assert called("status", cwd=tmp_path, **named).stdout.startswith(f"version 3 of 3, 0 pending in {said}\n")
+
+
+def test_status_and_check_name_the_database_for_programs(anywhere: Path) -> None:
+    folder = anywhere
     for words in ("status", "check"):
-        told = json.loads(called(words, "--json", *OWN, cwd=folder).stdout)
-        assert told["database"] == f"{folder}/app.db"
+        told = json.loads(called(words, "--json", *own(folder), cwd=folder).stdout)
+        assert told["database"] == name_of(app(folder))
         told = json.loads(called(words, "--json", "--database", ":memory:", *OWN[2:], cwd=folder).stdout)
         assert told["database"] is None
     done = called("status", "--database", ":memory:", *OWN[2:], cwd=folder)
     assert (done.stdout.splitlines()[0], done.stderr) == ("version 0 of 2, 2 pending in the database in memory", "")
+
+
+def test_maintain_and_convert_name_a_schema_that_is_empty_or_not_migrated(tmp_path: Path, postgresql_url: str) -> None:
+    for _ in range(2):
+        for done in (
+            called_as("maintain", "--database", postgresql_url, cwd=tmp_path),
+            called_as("convert", "--database", postgresql_url, cwd=tmp_path),
+        ):
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
+            assert done.stderr.startswith(f"error: {name_of(postgresql_url)}: ")
+        script(postgresql_url, "CREATE TABLE IF NOT EXISTS host_notes (note text)")
 
 
 def test_maintain_and_convert_name_the_database_that_is_missing_empty_or_not_migrated(tmp_path: Path) -> None:
@@ -133,8 +157,9 @@ def test_maintain_and_convert_name_the_database_that_is_missing_empty_or_not_mig
     assert not (tmp_path / "missing.db").exists()
 
 
-def test_a_usage_error_creates_no_database(folder: Path) -> None:
-    before = files_of(folder)
+def test_a_usage_error_creates_no_database(anywhere: Path) -> None:
+    before = files_of(anywhere)
     for words in (["--directory", "gone"], ["--table", "a b"], ["stamp", "1", "--directory", "gone"]):
-        assert called("--database", "app.db", *words, cwd=folder).returncode == 2
-    assert files_of(folder) == before
+        assert called(*own(anywhere)[:2], *words, cwd=anywhere).returncode == 2
+    assert files_of(anywhere) == before
+    assert not is_there(app(anywhere))

@@ -11,8 +11,10 @@ import pytest
 from tests.support.pages import PAGES, RUN, SHOWN, Block, Session, blocks_of, with_this_package
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from _pytest.mark import ParameterSet
 
 SERVER = "DATABASE_URL"  # where examples for PostgreSQL find their database
 PYTEST = "python -m pytest -q -p no:cacheprovider -p usage_store.pytest_plugin"
@@ -56,14 +58,20 @@ def run_page(blocks: Sequence[Block], session: Callable[[], Session]) -> None:
         block.fail(f"nothing after this block runs {block.file}: show the command that does")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "README.md"])
+def pages() -> Iterator[ParameterSet]:
+    """Name the pages; those with examples for PostgreSQL are marked."""
+    for page in sorted(PAGES.keys() - {"README.md"}):
+        needs_server = SERVER in PAGES[page].read_text(encoding="utf-8")
+        yield pytest.param(page, marks=[pytest.mark.postgresql] if needs_server else [])
+
+
+@pytest.mark.parametrize("page", list(pages()))
 def test_a_page_prints_what_its_examples_print(
     page: str, session: Callable[[], Session], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = blocks_of(page)
-    if any(SERVER in block.text for block in blocks):
+    if request.node.get_closest_marker("postgresql") is not None:
         monkeypatch.setenv(SERVER, request.getfixturevalue("postgresql_url"))
-    run_page(blocks, session)
+    run_page(blocks_of(page), session)
 
 
 RIGHT = """

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.maintenance import take_steps_of
-from tests.support.snapshots import filled
+from tests.support.stores import filled_at
 from usage_store import UsageSession, maintenance_after_inserts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import peewee
 
     from tests.support.clock import Clock
+    from tests.support.engines import Place
 
 
 @pytest.fixture
@@ -27,9 +26,9 @@ def at_every_insert(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:  # n
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Give the path of a database with 600 snapshots of the last 60 days; nobody is connected."""
-    return filled(tmp_path / "usage.db")
+def path(store_target: Place) -> Place:
+    """Give the place of a database with 600 snapshots of the last 60 days; nobody is connected."""
+    return filled_at(store_target)
 
 
 @pytest.fixture

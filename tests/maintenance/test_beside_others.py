@@ -12,6 +12,8 @@ import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.support.databases import opened, raw, rows
 from tests.support.driver import sqlite3
 from tests.support.maintenance import state_of
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import peewee
 
     from tests.support.clock import Clock
+
+pytestmark = pytest.mark.only_on("sqlite", "steps of maintenance")
 
 WRITES, WRITERS = 250, 2
 GOALS = {"retention_days": 30, "max_bytes": LEAST_BYTES, "compact_after_days": 7}

@@ -45,7 +45,11 @@ if TYPE_CHECKING:
 
     from peewee import SqliteDatabase
 
-pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
+pytestmark = [
+    pytest.mark.only_on("sqlite", "steps of maintenance"),
+    pytest.mark.long,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+]
 
 FAILED, SECTOR = 42, 512
 

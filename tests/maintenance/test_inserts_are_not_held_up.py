@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.driver import sqlite3
 
-pytestmark = pytest.mark.usefixtures("at_every_insert")
+pytestmark = [pytest.mark.only_on("sqlite", "steps of maintenance"), pytest.mark.usefixtures("at_every_insert")]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import peewee
 
 
+pytestmark = pytest.mark.only_on("sqlite", "steps of maintenance")
+
 MB = 2**20
 
 

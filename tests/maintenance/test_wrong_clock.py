@@ -13,6 +13,7 @@ import usage_store
 from tests.support.databases import raw, rows
 from tests.support.maintenance import take_steps_of
 from tests.support.snapshots import DAY, FILL, SNAPSHOT, filled, ids_in, insert, on_disk
+from tests.support.stores import filled_at
 from usage_store import (
     UsageSession,
     UsageSnapshot,
@@ -30,6 +31,8 @@ from usage_store.testing import dump_usage, load_usage, seed_usage
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.support.engines import Place
 
 NOW = 1_764_093_600  # 2025-11-25T18:00:00Z
 TEN_YEARS = 3652 * DAY
@@ -57,13 +60,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Give the path of a database with 600 snapshots of the last 20 days."""
-    return filled(tmp_path / "usage.db", days=20)
+def path(store_target: Place) -> Place:
+    """Give the place of a database with 600 snapshots of the last 20 days."""
+    return filled_at(store_target, days=20)
 
 
 @pytest.mark.parametrize("given", [NOW + DAY + 1, (NOW + DAY + 1) * 1000, datetime.fromtimestamp(NOW + DAY + 1, UTC)])
-def test_a_timestamp_more_than_a_day_ahead_is_refused_and_told_what_the_clock_says(path: Path, given: object) -> None:
+def test_a_timestamp_more_than_a_day_ahead_is_refused_and_told_what_the_clock_says(path: Place, given: object) -> None:
     snapshot = {**SNAPSHOT, "timestamp": given}
     with closing(init_database(path)):
         for call in (
@@ -79,7 +82,7 @@ def test_a_timestamp_more_than_a_day_ahead_is_refused_and_told_what_the_clock_sa
     assert len(ids_in(path)) == 601
 
 
-def test_what_was_made_elsewhere_may_lie_ahead(path: Path, tmp_path: Path) -> None:
+def test_what_was_made_elsewhere_may_lie_ahead(path: Place, tmp_path: Path) -> None:
     ahead = NOW + TEN_YEARS
     with closing(init_database(path)) as database:
         seed_usage(database, snapshots=50, now=ahead)
@@ -92,7 +95,7 @@ def test_what_was_made_elsewhere_may_lie_ahead(path: Path, tmp_path: Path) -> No
 
 
 def test_a_clock_ten_years_ahead_for_nine_seconds_costs_nothing(
-    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+    path: Place, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = ids_in(path)
     with closing(init_database(path, retention_days=30)):
@@ -112,7 +115,7 @@ def test_a_clock_ten_years_ahead_for_nine_seconds_costs_nothing(
     )
 
 
-def test_another_process_that_starts_with_the_wrong_clock_deletes_nothing_either(path: Path, clock: Clock) -> None:
+def test_another_process_that_starts_with_the_wrong_clock_deletes_nothing_either(path: Place, clock: Clock) -> None:
     before = ids_in(path)
     clock.now += TEN_YEARS
     with closing(init_database(path, retention_days=30)):
@@ -122,7 +125,7 @@ def test_another_process_that_starts_with_the_wrong_clock_deletes_nothing_either
     assert ids_in(path)[: len(before)] == before
 
 
-def test_after_an_hour_the_clock_is_believed(path: Path, clock: Clock) -> None:
+def test_after_an_hour_the_clock_is_believed(path: Place, clock: Clock) -> None:
     with closing(init_database(path, retention_days=30)):
         clock.now += 100 * DAY  # the machine was off for so long
         insert(1)
@@ -135,7 +138,7 @@ def test_after_an_hour_the_clock_is_believed(path: Path, clock: Clock) -> None:
 
 
 def test_a_clock_that_goes_back_deletes_nothing_early(
-    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+    path: Place, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(init_database(path, retention_days=30)):
         insert(30)
@@ -147,6 +150,7 @@ def test_a_clock_that_goes_back_deletes_nothing_early(
     assert caplog.records == []
 
 
+@pytest.mark.only_on("sqlite", "steps of maintenance")
 def test_a_limit_in_bytes_is_kept_to_all_the_same(tmp_path: Path, clock: Clock) -> None:
     path = filled(tmp_path / "usage.db", 5000, days=20)
     clock.now += TEN_YEARS
@@ -163,7 +167,7 @@ def test_a_limit_in_bytes_is_kept_to_all_the_same(tmp_path: Path, clock: Clock) 
 
 @pytest.mark.parametrize("call", [lambda: maintain(retention_days=30).pruned, lambda: UsageSnapshot.prune(30)])
 def test_whoever_asks_for_it_has_it_done_and_one_line(
-    path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, call: Callable[[], int]
+    path: Place, clock: Clock, caplog: pytest.LogCaptureFixture, call: Callable[[], int]
 ) -> None:
     with closing(init_database(path)):
         maintain(retention_days=30)
@@ -183,6 +187,7 @@ def test_whoever_asks_for_it_has_it_done_and_one_line(
         assert len(caplog.records) == 1, "nothing was deleted, so nothing is said"
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize(
     ("ages", "retention", "found"),
     [
@@ -207,19 +212,20 @@ def test_whoever_asks_for_it_has_it_done_and_one_line(
     ],
 )
 def test_a_step_is_a_gap_of_more_than_half_the_retention_with_less_than_an_hour_after_it(
-    path: Path, ages: list[float], retention: float, found: str | None
+    path: Place, ages: list[float], retention: float, found: str | None
 ) -> None:
     with closing(init_database(path)) as database:
         UsageSnapshot.delete().execute()
         UsageSession.register("s")
         for age in ages:
-            database.execute_sql(FILL, ("{}", NOW - age))
+            database.execute_sql(FILL.replace("?", database.param), ("{}", int(NOW - age)))
         told = step_in_times(unwrap(database), retention)
     assert (told is None) is (found is None)
     assert found is None or f"a gap of {found} that ended less than an hour ago" in str(told)
 
 
-def test_a_step_is_looked_for_by_two_look_ups_in_an_index(path: Path) -> None:
+@pytest.mark.only_on("sqlite", "steps of maintenance")
+def test_a_step_is_looked_for_by_two_look_ups_in_an_index(path: Place) -> None:
     with closing(init_database(path)) as database:
         inner = unwrap(database)
         statements: list[str] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ import pytest
 from playhouse.migrations import Runner
 
 from tests.support.commands import called, command
-from tests.support.databases import dump, is_there, names, opened, own, rows, script
+from tests.support.databases import dump, dump_without, is_there, names, opened, own, rows, script
 from tests.support.engines import differs
 from tests.support.migrations import history, runner_of, table, write
 from tests.support.programs import READY, together
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from usage_store.migrate import Migration
 
 OURS = {"schema_migrations", "schema_migration_log", "sqlite_sequence"}
-OF_OURS = re.compile(r"(idx_)?(schema_migrations|schema_migration_log)(_|\.|$)")  # their columns, rules and indexes
 
 PLAYHOUSE_FILES = {
     "0001_users": """\
@@ -140,15 +138,13 @@ def playhouse(path: Place) -> Other:
 
 
 def without_ours(path: Place) -> dict[str, list[Any]]:
-    found = dump(path)
-    schema = [row for row in found.pop("schema") if not OF_OURS.match(row[1]) and row[2] not in OURS]
-    return {"schema": schema, **{name: rest for name, rest in found.items() if name not in OURS}}
+    return dump_without(path, OURS)
 
 
 def test_an_adopted_database_is_clean_and_nothing_runs_again(other: Other) -> None:
     other.run()
     script(other.path, "INSERT INTO users (name, karma) VALUES ('ada', 7)")
-    before = dump(other.path)
+    before = without_ours(other.path)
     adopted = other.adopt()
     assert without_ours(other.path) == before
     assert [str(migration) for migration in adopted] == sorted(path.stem for path in other.directory.glob("*.py"))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tests.support.databases import Target
 
 pytestmark = pytest.mark.quick
+TIMES = 30  # that each process writes
 
 
 def count(path: Target, condition: str = "true") -> int:
@@ -49,7 +50,7 @@ def _insert(path: Target, worker: int) -> int:
     session = f"worker {worker}"
     register_session(session)
     meet()
-    for number in range(60):
+    for number in range(TIMES):
         data = {"worker": worker, "number": number}
         assert insert_usage_snapshot({"session_id": session, "snapshot_data": data})
         # The snapshots are inserted old, so that the pruning process always has something to delete.
@@ -57,14 +58,14 @@ def _insert(path: Target, worker: int) -> int:
         many = [{"session_id": session, "snapshot_data": data, "snapshot_type": "session"}] * 10 + [old] * 5
         assert insert_usage_snapshots(iter(many)) == 15
     database.close()
-    return 60
+    return TIMES
 
 
 def _prune(path: Target) -> int:
     database = init_database(path, timeout=TIMEOUT)
     meet()
     deleted = 0
-    while deleted < 4 * 60 * 5:
+    while deleted < 4 * TIMES * 5:
         now_gone = delete_old_usage_snapshots()
         assert now_gone is not None
         deleted += now_gone
@@ -75,14 +76,14 @@ def _prune(path: Target) -> int:
 def _configure(path: Target) -> int:
     database = init_database(path, timeout=TIMEOUT)
     meet()
-    for number in range(200):
+    for number in range(3 * TIMES):
         rate = 1 + number % 60
         assert update_usage_config({"refresh_rate": rate})
         config = get_usage_config()
         assert config is not None
         assert config.refresh_rate == rate
     database.close()
-    return 200
+    return 3 * TIMES
 
 
 @pytest.mark.slow
@@ -92,13 +93,13 @@ def test_four_processes_insert_while_one_prunes_and_one_changes_the_configuratio
     path = store_target
     register_session("old")
     workers = [(_insert, path, worker) for worker in range(4)]
-    assert at_once([*workers, (_prune, path), (_configure, path)]) == [60] * 4 + [4 * 60 * 5, 200]
+    assert at_once([*workers, (_prune, path), (_configure, path)]) == [TIMES] * 4 + [4 * TIMES * 5, 3 * TIMES]
     per_worker = usage_database.execute_sql(
         "SELECT session_id, snapshot_type, count(*), count(DISTINCT snapshot_data) FROM usage_snapshots "
         "GROUP BY 1, 2 ORDER BY 1, 2"
     ).fetchall()
-    kinds = (("session", 600), ("stats", 60))
-    assert per_worker == [(f"worker {worker}", kind, rows, 60) for worker in range(4) for kind, rows in kinds]
+    kinds = (("session", 10 * TIMES), ("stats", TIMES))
+    assert per_worker == [(f"worker {worker}", kind, rows, TIMES) for worker in range(4) for kind, rows in kinds]
     assert validate_database() is True
 
 

@@ -140,7 +140,7 @@ def check_refusal(text: Any) -> None:
     assert UsageSnapshot.select().count() == 0
 
 
-@settings(reuses_a_database, max_examples=300)
+@settings(reuses_a_database, max_examples=150)
 @given(text=mutated())
 @example(text="\ufeff[]")
 @example(text="[1]\0")
@@ -154,7 +154,7 @@ def test_a_mutated_text_is_stored_if_and_only_if_python_reads_it(path: Target, t
 
 
 @pytest.mark.long
-@settings(reuses_a_database, max_examples=700 * ROUNDS)
+@settings(reuses_a_database, max_examples=350 * ROUNDS)
 @given(text=mutated() | st.text(st.sampled_from('[]{},:"\\0123456789.eE+-tfn ul\t\x00'), max_size=12))
 def test_more_mutated_texts_are_stored_if_and_only_if_python_reads_them(path: Target, text: str) -> None:  # noqa: ARG001
     check_agreement(text)

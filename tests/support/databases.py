@@ -5,18 +5,19 @@ A target is the path of an SQLite file or the URL of a schema on a PostgreSQL se
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, overload
 
 import peewee
 
 from tests.support.driver import sqlite3
-from tests.support.postgresql_servers import for_drivers
+from tests.support.postgresql_servers import for_drivers, schema_of
 from tests.support.programs import TIMEOUT
 from usage_store.engines import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -183,6 +184,16 @@ UNION ALL SELECT 'function', proname, pg_get_functiondef(oid) FROM pg_proc
 WHERE pronamespace = quote_ident(current_schema())::regnamespace AND prokind = 'f'
 ORDER BY 1, 2
 """
+
+
+def dump_without(target: Target, tables: Collection[str]) -> dict[str, list[Any]]:
+    """Give everything except some tables with their columns, rules and indexes; the name of a schema is left out."""
+    of_them = re.compile(rf"(idx_)?({'|'.join(tables)})(_|\.|$)")
+    found = dump(target)
+    schema = [row for row in found.pop("schema") if row[2] not in tables and not of_them.match(row[1])]
+    if isinstance(target, str):
+        schema = [tuple(text.replace(f"{schema_of(target)}.", "") for text in row) for row in schema]
+    return {"schema": schema, **{name: rest for name, rest in found.items() if name not in tables}}
 
 
 def dump_without_log(path: Path) -> dict[str, list[Any]]:

@@ -18,7 +18,9 @@ class Difference(NamedTuple):
 
 DIFFERENCES = {
     "files": Difference("a database is a file with a path and permissions", "a database is a schema on a server"),
-    "classes of databases": Difference("Peewee's classes for SQLite", "Peewee's classes for the two drivers"),
+    "classes of databases": Difference(
+        "`SqliteDatabase` and its kind", "`PostgresqlDatabase` and its kind, with psycopg 3 or psycopg2"
+    ),
     "a commit": Difference(
         "does not wait for the disk", "waits for the disk, unless `synchronous_commit` is off on the server"
     ),
@@ -29,8 +31,8 @@ DIFFERENCES = {
     ),
     "names of tables": Difference("in any case of letters", "exact"),
     "types of columns": Difference(
-        "a column takes a value of any type, which is named with its row",
-        "a column has one type: a table with other types is none of ours",
+        "a column takes values of any type, and a wrong one is named with its row",
+        "a column has one type, and a history or log with other types is refused as a whole",
     ),
     "kinds of tables": Difference("virtual tables too", "partitioned, inherited and foreign tables too"),
     "rebuilt tables": Difference("Peewee makes a table anew to change a column", "the server changes the column"),
@@ -54,9 +56,11 @@ DIFFERENCES = {
     "sizes of sessions": Difference("bytes of plain texts and of blocks", "bytes of the texts as compressed"),
     "`max_bytes`": Difference("bytes of the pages in use", "bytes of the rows that are there, not of the files"),
     "`maintain --vacuum`": Difference("makes the file small", "runs VACUUM: deleted space is used again"),
-    "steps of maintenance": Difference("each engine has its own", "each engine has its own"),
+    "steps of maintenance": Difference(
+        "compacts, prunes, evicts, shrinks", "removes sessions that ended, prunes, evicts"
+    ),
     "stored SQL of a schema": Difference(
-        "its text can be rewritten in place", "the server writes it from its catalogs"
+        "as somebody wrote it, and it can be rewritten", "as the server writes it from its catalogs"
     ),
     "a migration that waits for a lock": Difference(
         "waits", "gives up after a second, and runs again from its start, until `--wait` is over"

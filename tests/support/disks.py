@@ -30,11 +30,11 @@ def make_huge(path: Path) -> int:
 
 
 def growing(first: int, least: int) -> Iterator[int]:
-    """Give sizes without end, each a sixth larger, or by a fixed number; more rounds try more sizes."""
+    """Give sizes without end, each a quarter larger, or by a fixed number; more rounds try more sizes."""
     size = first
     while True:
         yield size
-        size += max(least, size // (6 * ROUNDS))
+        size += max(least, size // (4 * ROUNDS))
 
 
 def forked_with_small_files(action: Callable[[], object], limit: int = 2**26) -> int:

@@ -1,8 +1,8 @@
 """Say on which engines a test runs.
 
 A test that asks for `store_target` or `usage_database` runs on SQLite and on the newest PostgreSQL server. In a folder
-of one engine, in one of `ON_FILES`, or with the marker `only_on`, it runs on that engine. With the marker
-`each_server`, it runs on the older PostgreSQL servers too, marked long.
+of one engine, or with the marker `only_on`, it runs on that engine. With the marker `each_server`, it runs on the older
+PostgreSQL servers too, marked long.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 SQLITE = "sqlite"
 NEW, OLDER = ("postgresql18",), ("postgresql16", "postgresql15")
-# Folders whose tests, as they are written, know SQLite only: its statements, its files, its steps of maintenance.
-ON_FILES = ("migrate/files/", "docs/")
 
 
 class Url(str):
@@ -48,8 +46,6 @@ def servers_of(metafunc: pytest.Metafunc) -> list[str | ParameterSet]:
     for engine in ("sqlite", "postgresql"):
         if engine in path.relative_to(TESTS).parts:
             only = engine
-    if path.relative_to(TESTS).as_posix().startswith(ON_FILES):
-        only = SQLITE
     chosen: list[str | ParameterSet] = [each for each in (SQLITE, *NEW) if only is None or each.startswith(only)]
     if any(metafunc.definition.iter_markers("each_server")) and only != SQLITE:
         chosen += [pytest.param(each, marks=pytest.mark.long) for each in OLDER]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.support.clock import Clock
-from tests.support.databases import PAGE, opened, raw
+from tests.support.databases import PAGE, opened, raw, script
 from tests.support.programs import run_python
 from tests.support.snapshots import DAY, new_store, unpacked
 from usage_store import maintain
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     import pytest
     from peewee import SqliteDatabase
+
+    from tests.support.databases import Target
 
 KILLED = 99  # exit code of a process that ends itself half-way
 SPAN, PRUNED, COMPACTED = 36, 30, 7  # days
@@ -143,6 +145,23 @@ def between(before: State, after: State, path: Path) -> State:
 def copied(origin: Path, path: Path) -> Path:
     shutil.copy(origin, path)
     return path
+
+
+_REFUSES = "CREATE TRIGGER t BEFORE DELETE ON usage_snapshots BEGIN SELECT RAISE(ABORT, 'not mine'); END"
+_REFUSES_ON_A_SERVER = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not mine'; END $$;
+CREATE TRIGGER t BEFORE DELETE ON usage_snapshots EXECUTE FUNCTION refuse();
+"""
+
+
+def refuse_deletions(target: Target) -> None:
+    """Let the trigger `t` of an application refuse that snapshots are deleted."""
+    script(target, _REFUSES_ON_A_SERVER if isinstance(target, str) else _REFUSES)
+
+
+def allow_deletions(target: Target) -> None:
+    """Drop that trigger."""
+    script(target, f"DROP TRIGGER t{' ON usage_snapshots' if isinstance(target, str) else ''}")
 
 
 def take_steps_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,13 +46,14 @@ def hide_drivers(*, hidden: bool) -> None:
     Peewee imports every driver that it finds, and that would take most of the time of a command.
     """
     if hidden:
-        os.environ[HIDING] = _without_drivers()
+        os.environ[HIDING] = without_drivers()
     else:
         os.environ.pop(HIDING, None)
 
 
 @cache
-def _without_drivers() -> str:
+def without_drivers() -> str:
+    """Return a folder that hides the drivers of servers where `PYTHONPATH` names it."""
     folder = _temporary()
     for driver in ("psycopg", "psycopg2"):
         Path(folder, f"{driver}.py").write_text("raise ImportError\n", encoding="utf-8")

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import peewee
+
 from tests.support.databases import opened, raw, rows
 from usage_store import UsageSession, UsageSnapshot, insert_usage_snapshot, maintain
 from usage_store.engines.sqlite.file.short_transactions import finish
@@ -22,8 +24,6 @@ from usage_store.models.sqlite.maintenance.compact_snapshots import compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    import peewee
 
     from tests.support.databases import Target
     from tests.support.driver import sqlite3
@@ -128,9 +128,22 @@ def unpacked(data: bytes) -> list[bytes]:
     return [texts[start:end] for start, end in itertools.pairwise([0, *ends])]
 
 
-def fill(database: peewee.SqliteDatabase, count: int, days: float) -> list[int]:
-    """Store snapshots of about 4 KB that cannot be compressed, evenly over `days` days until now; give their ids."""
-    now, ids = time.time(), []
+_FILL_ON_A_SERVER = """
+INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp)
+SELECT 's', '"' || md5(n::text) || '"', floor(%s - %s * (1 - (n + 0.5) / %s))::bigint
+FROM generate_series(0, %s) AS n ORDER BY n RETURNING id
+"""
+
+
+def fill(database: Any, count: int, days: float) -> list[int]:
+    """Store snapshots of about 4 KB that cannot be compressed, evenly over `days` days until now; give their ids.
+
+    On a server they are short.
+    """
+    now, ids = time.time(), list[int]()
+    if not isinstance(database, peewee.SqliteDatabase):
+        rows_of = database.execute_sql(_FILL_ON_A_SERVER, (now, days * DAY, count, count - 1))
+        return [row for (row,) in rows_of.fetchall()]
     with database.atomic():
         for number in range(count):
             text = f'"{os.urandom(2000).hex()}"'

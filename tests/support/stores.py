@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from tests.support.databases import opened
 from tests.support.postgresql_servers import NEWEST, for_drivers, new_schema, programs, run_sql, schema_of
-from tests.support.snapshots import new_store
+from tests.support.snapshots import fill, filled, new_store
 from usage_store.migrate import MigrationRunner
 
 if TYPE_CHECKING:
     from tests.support.databases import Target
+    from tests.support.engines import Place
 
 # Of a dump: what only psql knows, what older servers do not know, and what is there.
 _NOT_FOR_ALL = ("\\", "--", "SET transaction_timeout", "CREATE SCHEMA ")
@@ -27,6 +28,17 @@ def make_store(target: Target) -> None:
     else:
         name, dumped = _dumped()
         run_sql(target, dumped.replace(name, schema_of(target)))
+
+
+def filled_at(place: Place, count: int = 600, days: float = 60) -> Place:
+    """Make the same in an empty place of any engine."""
+    if not isinstance(place, str):
+        return filled(place, count, days)
+    make_store(place)
+    with opened(place) as database:
+        database.execute_sql("INSERT INTO usage_sessions (session_id) VALUES ('s')")
+        fill(database, count, days)
+    return place
 
 
 def migrate(target: Target) -> None:

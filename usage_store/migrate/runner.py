@@ -14,6 +14,7 @@ from usage_store.errors.rejected_input import shown
 from usage_store.migrate.files.migrations_folder import project_of
 from usage_store.migrate.record.edited_files import find_edits
 from usage_store.migrate.record.files_history_and_log import Records
+from usage_store.migrate.record.find_log import read_once
 from usage_store.migrate.record.stored_source import required_source
 from usage_store.migrate.record.which_to_run import newest, plan, with_paths
 from usage_store.migrate.status import check, status, unadopted
@@ -228,9 +229,11 @@ class MigrationRunner:
         stored_source: bool = False,
     ) -> tuple[Step, ...]:
         with self.connected():
-            files = self.records.files()
-            applied = self.history.applied(files)
-            for table in self.records.engine.hidden(self.database, self.records.tables()):
+            with read_once(self.database):
+                files = self.records.files()
+                applied = self.history.applied(files)
+                tables = self.records.tables()
+            for table in self.records.engine.hidden(self.database, tables):
                 raise HistoryError(f"{table} is hidden by a temporary object of this connection; drop that first")
             if not plan(files, applied, direction, target, stored_source=stored_source):
                 return ()

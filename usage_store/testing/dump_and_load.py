@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines import unwrap
+from usage_store.engines import engine_of, unwrap
 from usage_store.errors import ConfigurationError, DamagedSnapshot
 from usage_store.models import MODELS
 from usage_store.models.fields.unreadable_text import NotUtf8
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("usage_store")
 
 _FORMAT = 1
+_PAGE = 50  # rows
 _REFUSED = (
     *(peewee.IntegrityError, peewee.InterfaceError, peewee.DataError, peewee.ProgrammingError),
     *(OverflowError, ValueError),  # a number or a text that the driver cannot pass to the database
@@ -36,15 +37,15 @@ _REFUSED = (
 def dump_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:
     """Write all sessions, configurations and snapshots to a file. The database is only read, in one transaction.
 
-    A path that ends in `.jsonl` becomes JSON Lines, with one row on a line; then only one row is in memory at a time.
-    Any other path becomes JSON. A row with a text that cannot be read or is not UTF-8 is left out, and one warning
-    names all such rows. If there is an error, an older file of this name stays as it was.
+    A path that ends in `.jsonl` becomes JSON Lines, with one row on a line; then one row is in memory at a time, or 50
+    from a server. Any other path becomes JSON. A row with a text that cannot be read or is not UTF-8 is left out, and
+    one warning names all such rows. If there is an error, an older file of this name stays as it was.
     """
     left_out: list[str] = []
     with (
         replace_file(path) as file,
         database.bind_ctx(MODELS, bind_refs=False, bind_backrefs=False),
-        database.atomic(),
+        engine_of(database).one_view(unwrap(database)),
     ):
         tables = {model._meta.table_name: _rows(model, left_out) for model in MODELS}
         if _is_lines(path):
@@ -63,7 +64,7 @@ def _is_lines(path: str | os.PathLike[str]) -> bool:
 def _rows(model: type[peewee.Model], left_out: list[str]) -> Iterator[dict[str, Any]]:
     columns = {field.name: field.column_name for field in model._meta.sorted_fields}
     key: Any = model._meta.primary_key
-    for stored in model.select().order_by(key).iterator():
+    for stored in _stored(model, key):
         try:
             row = {column: getattr(stored, column) for column in columns.values()}
         except DamagedSnapshot:
@@ -72,6 +73,18 @@ def _rows(model: type[peewee.Model], left_out: list[str]) -> Iterator[dict[str, 
             yield row
         else:
             left_out.append(f"{model._meta.table_name} {stored.get_id()!r}")
+
+
+def _stored(model: type[peewee.Model], key: Any) -> Iterator[Any]:
+    """Yield the rows of a table by its key. On a server in pages, because drivers read the whole result of a query."""
+    query = model.select().order_by(key)
+    if not engine_of(model._meta.database).ON_A_SERVER:
+        yield from query.iterator()
+        return
+    page = list(query.limit(_PAGE))
+    while page:
+        yield from page
+        page = list(query.where(key > page[-1].get_id()).limit(_PAGE))
 
 
 def load_usage(database: peewee.Database | peewee.DatabaseProxy, path: str | os.PathLike[str]) -> None:

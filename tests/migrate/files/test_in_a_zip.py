@@ -45,7 +45,7 @@ def down(migrator, db):
 """
 BESIDE = {
     "001_rows.sql": "INSERT INTO helped VALUES ('ü')",
-    "_helpers.py": "def make(db, name, size):\n    db.execute_sql(f'CREATE TABLE {name} (a DEFAULT {size})')\n",
+    "_helpers.py": "def make(db, name, size):\n    db.execute_sql(f'CREATE TABLE {name} (a TEXT DEFAULT {size})')\n",
     "_later.py": "NAME = 'helped'\n",
     "_more/__init__.py": "from . import deep\n",
     "_more/deep.py": "from ..names import SIZE\n",
@@ -198,7 +198,8 @@ def migrate(migrator, database, fake=False):
 """
     directory = archive(tmp_path / "app.pyz", "own", {"001_one.py": first, "002_two.py": second})
     migrate_all(path, directory)
-    assert [name for (name,) in rows(path, "SELECT name FROM pragma_table_info('person')")] == ["id", "name", "age"]
+    with opened(path) as database:
+        assert [column.name for column in database.get_columns("person")] == ["id", "name", "age"]
 
 
 @pytest.mark.parametrize(

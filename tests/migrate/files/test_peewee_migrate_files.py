@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support.commands import OWN, besides_the_file, command
-from tests.support.databases import dump, rows, script
+from tests.support.commands import app, besides_the_file, command, own
+from tests.support.databases import dump, dump_without, names, rows, script
+from tests.support.databases import own as own_database
+from tests.support.engines import folder_with_place
 from tests.support.migrations import history, migrate_all, runner_of, table, write
 from tests.support.programs import ROOT, run_python
 from usage_store import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from tests.support.databases import Target
 
 needs_peewee_migrate = pytest.mark.skipif(
     importlib.util.find_spec("peewee_migrate") is None, reason="peewee-migrate is not installed"
@@ -68,28 +72,33 @@ FILES = {
 }
 
 
-def made(path: Path) -> dict[str, object]:
-    """Return all rows and the schema without the history tables."""
-    found = dump(path)
-    schema = found.pop("schema")
-    own = {"migratehistory", "schema_migrations", "schema_migration_log", "sqlite_sequence"}
-    found = {name: table for name, table in found.items() if name not in own}
-    return {"schema": [row for row in schema if row[2] not in own], **found}
+HISTORIES = ("migratehistory", "schema_migrations", "schema_migration_log", "sqlite_sequence")
+
+
+@pytest.fixture
+def folder(server: str, tmp_path: Path) -> Iterator[Path]:
+    with folder_with_place(server, tmp_path) as made:
+        yield made
 
 
 def migrated(folder: Path, files: Mapping[str, str]) -> None:
-    migrate_all(folder / "app.db", write(folder / "own", files))
+    place = app(folder)
+    if isinstance(place, str):
+        files = {name: text.replace("(?, ?)", "(%s, %s)").replace("(?)", "(%s)") for name, text in files.items()}
+    migrate_all(place, write(folder / "own", files))
 
 
 @needs_peewee_migrate
-def test_files_make_the_same_as_under_the_router_that_they_were_written_for(tmp_path: Path) -> None:
+def test_files_make_the_same_as_under_the_router_that_they_were_written_for(
+    folder: Path, second_target: Target
+) -> None:
     from peewee_migrate import Router
 
-    migrated(tmp_path, FILES)
-    with closing(peewee.SqliteDatabase(str(tmp_path / "theirs.db"))) as database:
-        Router(database, tmp_path / "own").run()
-    assert made(tmp_path / "app.db") == made(tmp_path / "theirs.db")
-    assert rows(tmp_path / "app.db", "SELECT name, email FROM people") == [
+    migrated(folder, FILES)
+    with closing(own_database(second_target)) as database:
+        Router(database, folder / "own").run()
+    assert dump_without(app(folder), HISTORIES) == dump_without(second_target, HISTORIES)
+    assert rows(app(folder), "SELECT name, email FROM people") == [
         ("ada", "ada@example.org"),
         ("bob", "bob@example.org"),
     ]
@@ -97,9 +106,9 @@ def test_files_make_the_same_as_under_the_router_that_they_were_written_for(tmp_
 
 @needs_peewee_migrate
 @pytest.mark.parametrize("target", [3, 2, 1, 0])
-def test_every_file_rolls_back_and_runs_again(tmp_path: Path, target: int) -> None:
-    migrated(tmp_path, FILES)
-    with runner_of(tmp_path / "app.db", tmp_path / "own") as runner:
+def test_every_file_rolls_back_and_runs_again(folder: Path, target: int) -> None:
+    migrated(folder, FILES)
+    with runner_of(app(folder), folder / "own") as runner:
         runner.rollback(target)
         assert runner.validate().problems == ()
         assert len(runner.migrate()) == 4 - target
@@ -107,16 +116,16 @@ def test_every_file_rolls_back_and_runs_again(tmp_path: Path, target: int) -> No
 
 
 @needs_peewee_migrate
-def test_plan_shows_the_statements_of_the_queue_and_not_of_the_replay(tmp_path: Path) -> None:
-    migrated(tmp_path, {"001_users": USERS})
-    write(tmp_path / "own", {"002_age": source('migrator.add_fields("users", age=pw.IntegerField(null=True))')})
-    with runner_of(tmp_path / "app.db", tmp_path / "own") as runner:
+def test_plan_shows_the_statements_of_the_queue_and_not_of_the_replay(folder: Path) -> None:
+    migrated(folder, {"001_users": USERS})
+    write(folder / "own", {"002_age": source('migrator.add_fields("users", age=pw.IntegerField(null=True))')})
+    with runner_of(app(folder), folder / "own") as runner:
         (planned,) = runner.plan()
     assert planned.statements == ('ALTER TABLE "users" ADD COLUMN "age" INTEGER',)
 
 
 @needs_peewee_migrate
-def test_the_replay_of_earlier_files_runs_nothing(tmp_path: Path) -> None:
+def test_the_replay_of_earlier_files_runs_nothing(folder: Path) -> None:
     direct = """\
 with database.atomic():
     database.execute_sql("INSERT INTO host DEFAULT VALUES")
@@ -129,41 +138,43 @@ migrator.create_model(Host)
 assert len(Host.select()) == (0 if fake else 1)
 Host.create()
 """
-    path = tmp_path / "app.db"
-    script(path, "CREATE TABLE host (id INTEGER PRIMARY KEY)")
+    path = app(folder)
+    script(path, f"CREATE TABLE host (id {'SERIAL' if isinstance(path, str) else 'INTEGER'} PRIMARY KEY)")
     native = f"from playhouse.migrate import *\n\n{table('native')}"
-    migrated(tmp_path, {"001_direct": source(direct), "002_users": USERS, "003_native": native})
-    write(tmp_path / "own", {"004_last": source('migrator.sql("INSERT INTO users (name) VALUES (?)", "ada")')})
+    migrated(folder, {"001_direct": source(direct), "002_users": USERS, "003_native": native})
+    param = "%s" if isinstance(app(folder), str) else "?"
+    last = source(f'migrator.sql("INSERT INTO users (name) VALUES ({param})", "ada")')
+    write(folder / "own", {"004_last": last})
     # In another process, which has not run the earlier files.
-    done = command(*OWN, cwd=tmp_path)
+    done = command(*own(folder), cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(path, "SELECT (SELECT count(*) FROM host), (SELECT count(*) FROM users)") == [(2, 1)]
 
 
 @needs_peewee_migrate
-def test_an_earlier_file_that_was_edited_meanwhile_is_replayed_as_it_is(tmp_path: Path) -> None:
-    migrated(tmp_path, {"001_users": USERS})
-    words = OWN
-    assert command("rollback", *words, cwd=tmp_path).returncode == 0
-    write(tmp_path / "own", {"001_users": USERS.replace("name =", "full_name =")})
-    assert command(*words, cwd=tmp_path).returncode == 0
-    migrated(tmp_path, {"002_rename": source('migrator.rename_field("users", "full_name", "name")')})
-    assert history(tmp_path / "app.db") == [1, 2]
+def test_an_earlier_file_that_was_edited_meanwhile_is_replayed_as_it_is(folder: Path) -> None:
+    migrated(folder, {"001_users": USERS})
+    words = own(folder)
+    assert command("rollback", *words, cwd=folder).returncode == 0
+    write(folder / "own", {"001_users": USERS.replace("name =", "full_name =")})
+    assert command(*words, cwd=folder).returncode == 0
+    migrated(folder, {"002_rename": source('migrator.rename_field("users", "full_name", "name")')})
+    assert history(app(folder)) == [1, 2]
 
 
 @needs_peewee_migrate
-def test_an_earlier_file_that_cannot_be_replayed_is_named(tmp_path: Path) -> None:
-    migrated(tmp_path, {"001_users": source("assert not fake"), "002_native": table("native")})
-    write(tmp_path / "own", {"003_last": source("pass")})
-    before = dump(tmp_path / "app.db")
+def test_an_earlier_file_that_cannot_be_replayed_is_named(folder: Path) -> None:
+    migrated(folder, {"001_users": source("assert not fake"), "002_native": table("native")})
+    write(folder / "own", {"003_last": source("pass")})
+    before = dump(app(folder))
     with (
-        runner_of(tmp_path / "app.db", tmp_path / "own") as runner,
+        runner_of(app(folder), folder / "own") as runner,
         pytest.raises(
             errors.MigrationFailed, match=r"^003_last.py: .*001_users.py, line 4, replayed to find its models"
         ),
     ):
         runner.migrate()
-    assert dump(tmp_path / "app.db") == before
+    assert dump(app(folder)) == before
 
 
 @needs_peewee_migrate
@@ -176,55 +187,56 @@ def test_an_earlier_file_that_cannot_be_replayed_is_named(tmp_path: Path) -> Non
         ('migrator.add_fields("strangers", age=pw.IntegerField())', "002_bad.py, line 4: ValueError: Model strangers"),
     ],
 )
-def test_a_queue_that_fails_or_trips_a_guard_leaves_nothing(tmp_path: Path, body: str, message: str) -> None:
-    migrated(tmp_path, {"001_users": USERS})
-    script(tmp_path / "app.db", "INSERT INTO users (name) VALUES ('ada')")
-    before = dump(tmp_path / "app.db")
+def test_a_queue_that_fails_or_trips_a_guard_leaves_nothing(folder: Path, body: str, message: str) -> None:
+    migrated(folder, {"001_users": USERS})
+    script(app(folder), "INSERT INTO users (name) VALUES ('ada')")
+    before = dump(app(folder))
     with pytest.raises(errors.MigrationFailed) as caught:
-        migrated(tmp_path, {"002_bad": source(body)})
+        migrated(folder, {"002_bad": source(body)})
     assert message in str(caught.value)
-    assert dump(tmp_path / "app.db") == before
+    assert dump(app(folder)) == before
 
 
 @needs_peewee_migrate
-def test_without_a_rollback_nothing_is_rolled_back(tmp_path: Path) -> None:
-    migrated(tmp_path, {"001_users": source(model("users", "name = pw.CharField()"))})
+def test_without_a_rollback_nothing_is_rolled_back(folder: Path) -> None:
+    migrated(folder, {"001_users": source(model("users", "name = pw.CharField()"))})
     with (
-        runner_of(tmp_path / "app.db", tmp_path / "own") as runner,
+        runner_of(app(folder), folder / "own") as runner,
         pytest.raises(errors.Irreversible, match=r"001_users\.py"),
     ):
         runner.rollback()
-    assert history(tmp_path / "app.db") == [1]
+    assert history(app(folder)) == [1]
 
 
 @needs_peewee_migrate
-def test_a_file_that_is_gone_rolls_back_from_its_stored_source(tmp_path: Path) -> None:
-    migrated(tmp_path, {"001_native": table("native"), "002_users": USERS})
-    (tmp_path / "own" / "002_users.py").unlink()
-    with runner_of(tmp_path / "app.db", tmp_path / "own") as runner:
+def test_a_file_that_is_gone_rolls_back_from_its_stored_source(folder: Path) -> None:
+    migrated(folder, {"001_native": table("native"), "002_users": USERS})
+    (folder / "own" / "002_users.py").unlink()
+    with runner_of(app(folder), folder / "own") as runner:
         runner.rollback(stored_source=True)
-    assert history(tmp_path / "app.db") == [1]
-    assert rows(tmp_path / "app.db", "SELECT name FROM sqlite_master WHERE name = 'users'") == []
+    assert history(app(folder)) == [1]
+    assert "users" not in names(app(folder))
 
 
-def test_a_migrate_that_was_only_imported_is_not_a_migration(tmp_path: Path) -> None:
+def test_a_migrate_that_was_only_imported_is_not_a_migration(folder: Path) -> None:
     with pytest.raises(errors.MalformedMigration, match=r"001_typo\.py: defines no up\(migrator, db\)"):
-        migrated(tmp_path, {"001_typo": "from playhouse.migrate import migrate\n\ndef upp(migrator, db):\n    pass\n"})
+        migrated(folder, {"001_typo": "from playhouse.migrate import migrate\n\ndef upp(migrator, db):\n    pass\n"})
 
 
+@pytest.mark.only_on("sqlite", "classes of databases")
 @pytest.mark.parametrize("text", [USERS, f"from peewee_migrate import Migrator\n{USERS}"])
-def test_without_peewee_migrate_its_files_say_how_to_install_it(tmp_path: Path, text: str) -> None:
-    write(tmp_path / "own", {"001_users": text})
+def test_without_peewee_migrate_its_files_say_how_to_install_it(folder: Path, text: str) -> None:
+    write(folder / "own", {"001_users": text})
     # A folder of packages that contains only this package and peewee.
-    site = tmp_path / "site"
+    site = folder / "site"
     site.mkdir()
     peewee_file = Path(peewee.__file__)
     for found in (peewee_file, peewee_file.with_name("playhouse"), ROOT / "usage_store"):
         (site / found.name).symlink_to(found)
-    done = run_python("-S", "-m", "usage_store.migrate", *OWN, cwd=tmp_path, PYTHONPATH=str(site))
+    done = run_python("-S", "-m", "usage_store.migrate", *own(folder), cwd=folder, PYTHONPATH=str(site))
     assert done.returncode == 2
     said = besides_the_file(done)
     assert said.startswith("error: 001_users.py")
     assert said.endswith("; install it with `pip install peewee-migrate`\n")
     assert said.count("\n") == 1
-    assert rows(tmp_path / "app.db", "SELECT * FROM sqlite_master") == []
+    assert names(app(folder)) == set()

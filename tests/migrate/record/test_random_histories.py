@@ -78,7 +78,7 @@ def made(folder: Path, history: list[Any], log: list[Any], files: set[int]) -> t
     return path, write(folder / "own", sources)
 
 
-@settings(max_examples=150 * ROUNDS)
+@settings(max_examples=80 * ROUNDS)
 @given(HISTORY, LOG, FILES)
 def test_a_run_ends_right_or_refuses_in_one_line(history: list[Any], log: list[Any], files: set[int]) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -107,7 +107,7 @@ def attempt(runner: MigrationRunner) -> UsageStoreError | None:
     return None
 
 
-@settings(max_examples=100 * ROUNDS)
+@settings(max_examples=60 * ROUNDS)
 @given(HISTORY, LOG, FILES, st.sampled_from(COMMANDS), st.sampled_from(TABLES))
 def test_every_command_ends_with_an_exit_code(
     history: list[Any], log: list[Any], files: set[int], action: str, table: tuple[str, ...]

@@ -154,6 +154,9 @@ class Engine(Protocol[D]):
     ) -> AbstractContextManager[None]:
         """Take the write lock, run the block and commit; if something fails, raise the first error."""
 
+    def one_view(self, database: D) -> AbstractContextManager[object]:
+        """Run the block in a transaction in which all statements read the same state of the database."""
+
     def damage(
         self, database: D, *, full: bool = False, most: int = 1, on_unchecked: Callable[[str], object] = ...
     ) -> list[str]:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         options_of,
         pointed_at,
     )
-    from usage_store.engines.postgresql.connection.write_transaction import in_transaction, write_transaction
+    from usage_store.engines.postgresql.connection.write_transaction import in_transaction, one_view, write_transaction
     from usage_store.engines.postgresql.copies.schemas_for_tests import (
         content_of,
         drop_schemas,
@@ -103,7 +103,7 @@ _HOMES = {
         "schema_of",
         "script_of",
     ),
-    "connection.write_transaction": ("in_transaction", "write_transaction"),
+    "connection.write_transaction": ("in_transaction", "one_view", "write_transaction"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -141,6 +141,7 @@ __all__ = [
     "names_a_server",
     "names_for_schemas",
     "new_schema",
+    "one_view",
     "open_database",
     "options_of",
     "own_tables",

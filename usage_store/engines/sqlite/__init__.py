@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         options_of,
         pointed_at,
     )
-    from usage_store.engines.sqlite.file.write_transaction import in_transaction, write_transaction
+    from usage_store.engines.sqlite.file.write_transaction import in_transaction, one_view, write_transaction
 
 __all__ = [
     "ANY_VALUE",
@@ -81,6 +81,7 @@ __all__ = [
     "lent",
     "migrating",
     "name_of",
+    "one_view",
     "open_database",
     "options_of",
     "own_tables",
@@ -110,6 +111,7 @@ _LATER = {
     "damage": "integrity_checks",
     "database_at": "point_at_file",
     "in_transaction": "write_transaction",
+    "one_view": "write_transaction",
     "options_of": "point_at_file",
     "pointed_at": "point_at_file",
     "violations": "integrity_checks",

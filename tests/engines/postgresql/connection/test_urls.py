@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
+from tests.support.commands import command
 from usage_store import init_database
 from usage_store.engines import is_on_a_server, name_of, open_database
 from usage_store.engines.postgresql.connection.read_url import read_url
@@ -130,6 +131,13 @@ def test_without_a_driver_the_error_names_the_line_that_installs_it(tmp_path: Pa
         "PostgreSQL needs the driver psycopg 3; `pip install 'usage-store[postgres]'` installs it"
     )
     assert "hunter2" not in done.stderr
+
+
+def test_a_driver_that_cannot_be_imported_and_says_nothing_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "psycopg.py").write_text("raise ImportError\n", encoding="utf-8")
+    done = command("--database", "postgresql://me@db/app", "status", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "PostgreSQL needs the driver psycopg 3 (it cannot be imported); `pip install" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_disk_that_fails_at_any_size_leaves_a_whole_state(tmp_path: Path, acti
             os._exit(FAILED if "\n" not in str(error) else 1)
 
     codes = []
-    for pages in range(1, 400, max(1, 12 // ROUNDS)):
+    for pages in range(1, 400, max(1, 16 // ROUNDS)):
         path = copied(origin, tmp_path / f"at_{pages}")
         codes.append(forked_with_small_files(lambda path=path: tried(path), pages * PAGE))  # type: ignore[misc]
         assert dump(path) in states

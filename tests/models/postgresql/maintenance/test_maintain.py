@@ -29,7 +29,8 @@ LEAST = 16 * 2**20
 FILL = """
 INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp)
 SELECT 's' || (g % 10),
-  to_json((SELECT string_agg(md5((g * 1000 + h)::text), '') FROM generate_series(1, {width}) AS h))::text,
+  to_json((SELECT string_agg(encode(sha512((g * 1000 + h)::text::bytea), 'hex'), '')
+    FROM generate_series(1, {width}) AS h))::text,
   {newest} - 100 - g * {step}
 FROM generate_series(0, {count} - 1) AS g
 """
@@ -67,7 +68,7 @@ def test_old_snapshots_are_pruned_in_several_transactions(filled: Any, store: pe
 
 
 def test_a_dry_run_says_the_same_and_only_reads(filled: Any, store: peewee.PostgresqlDatabase) -> None:
-    fill(filled, 6000, step=1, width=90)
+    fill(filled, 6000, step=1, width=23)
     store.execute_sql("SET default_transaction_read_only = on")
     wanted: dict[str, Any] = {"retention_days": 10, "max_bytes": LEAST, "forget_sessions_after_days": 1}
     said = maintain(store, dry_run=True, **wanted)
@@ -81,7 +82,7 @@ def test_a_dry_run_says_the_same_and_only_reads(filled: Any, store: peewee.Postg
 def test_max_bytes_counts_the_rows_that_are_there_and_not_the_size_of_the_table(
     filled: Any, store: peewee.PostgresqlDatabase
 ) -> None:
-    fill(filled, 9000, step=1, width=90)
+    fill(filled, 7000, step=1, width=23)
     oldest = filled.execute("SELECT id FROM usage_snapshots ORDER BY timestamp, id LIMIT 1").fetchone()
     done = maintain(store, max_bytes=LEAST)
     assert done.evicted > 0
@@ -184,7 +185,7 @@ def test_upkeep_after_inserts_prunes_and_waits_for_nobody(
 
 
 def test_upkeep_evicts_by_the_bytes_of_rows(filled: Any, store: peewee.PostgresqlDatabase) -> None:
-    fill(filled, 6000, step=1, width=90)
+    fill(filled, 6000, step=1, width=23)
     upkeep = Upkeep(store, retention_days=None, max_bytes=LEAST)
     for _ in range(3000):  # as above
         upkeep._due = 0.0
@@ -198,7 +199,7 @@ def test_upkeep_evicts_by_the_bytes_of_rows(filled: Any, store: peewee.Postgresq
 def test_others_that_evict_at_the_same_time_do_not_make_it_delete_too_much(
     filled: Any, store: peewee.PostgresqlDatabase
 ) -> None:
-    fill(filled, 6000, step=1, width=90)
+    fill(filled, 6000, step=1, width=23)
     goal = LEAST
     steps = maintenance.Steps(store).on_rows(Goals(None, None, goal))
     while next(steps) == ("evicted", 0):  # this one has measured, and has just begun to delete

@@ -1,8 +1,4 @@
-"""Read only the objects that a transaction may have changed.
-
-The query for all objects takes longer to plan than to run, so a function of the session keeps its plan. It lies in the
-temporary schema, which ends with the session.
-"""
+"""Read only the objects that a transaction may have changed."""
 
 # ruff: noqa: S608  the parts of the query are written here
 
@@ -15,8 +11,6 @@ from usage_store.engines.postgresql.catalogs.object_queries import OBJECTS_OF_RE
 from usage_store.engines.postgresql.catalogs.read_objects import objects_of
 
 if TYPE_CHECKING:
-    import peewee
-
     from usage_store.engines.interface.schema_objects import SchemaObject
 
 
@@ -78,39 +72,16 @@ SELECT o.place::integer, o.number::bigint, o.relation::bigint, o.kind::text, o.n
 FROM ({_NEAR}{OBJECTS_OF_RELATIONS}{_BEYOND})
   AS o (place, number, relation, kind, name, ending, tbl, beside, ddl) ORDER BY o.place, o.number
 """
-_ROW = "integer, number bigint, relation bigint, kind text, name text, ending text, tbl text, beside text, ddl text"
-# plpgsql keeps plans. In a database without it, a function in SQL is planned at each call.
-_LANGUAGE = f"""
-SELECT quote_ident(current_schema()), EXISTS (
-  SELECT FROM pg_catalog.pg_language WHERE lanname = 'plpgsql' AND has_language_privilege(oid, 'USAGE')),
-  to_regprocedure('pg_temp.{_FUNCTION}(bigint[])') IS NOT NULL
-"""
-_CREATE = (
-    f"CREATE FUNCTION pg_temp.{_FUNCTION}(bigint[]) RETURNS TABLE (place {_ROW}) LANGUAGE {{}} STABLE ROWS 10 "
-    "SET search_path = {}, pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan "
-    "SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $usage_store$ {} $usage_store$"
+_COLUMNS = (
+    "place integer, number bigint, relation bigint, kind text, name text, ending text, tbl text, beside text, ddl text"
 )
-# A part of a query: the objects of the relations that a query gives, or NULL for none. Needs `make_reader()`, and a
+FUNCTIONS = {_FUNCTION: (_COLUMNS, _QUERY)}
+# A part of a query: the objects of the relations that a query gives, or NULL for none. Needs the function, and a
 # transaction that wrote something before it changed the relations.
 CHANGED = f"""
 (SELECT json_agg(json_build_array(place, number, relation, kind, name, ending, tbl, beside, ddl))::text
  FROM pg_temp.{_FUNCTION}(ARRAY({{}})))
 """
-
-
-def make_reader(database: peewee.PostgresqlDatabase) -> None:
-    """Create the function of this session that `CHANGED` calls, if it is missing."""
-    schema, has_plans, is_there = database.execute_sql(_LANGUAGE).fetchone()
-    if is_there or schema is None:
-        return
-    body = f"#variable_conflict use_column\nBEGIN RETURN QUERY {_QUERY}; END" if has_plans else _QUERY
-    sql = _CREATE.format("plpgsql" if has_plans else "sql", schema.replace("%", "%%"), body)
-    database.execute_sql(sql)
-
-
-def remove_reader(database: peewee.PostgresqlDatabase) -> None:
-    """Drop the function."""
-    database.execute_sql(f"DROP FUNCTION IF EXISTS pg_temp.{_FUNCTION}(bigint[])")
 
 
 def found_in(text: str | None) -> list[tuple[int | None, SchemaObject]] | None:

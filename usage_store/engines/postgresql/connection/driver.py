@@ -42,7 +42,8 @@ def required_driver() -> Any:
         import psycopg  # noqa: PLC0415  programs with SQLite do not need it
         import psycopg.conninfo  # noqa: PLC0415  as above
     except ImportError as error:
-        reason = "" if getattr(error, "name", None) == "psycopg" else f" ({str(error).splitlines()[0]})"
+        said = (str(error).splitlines() or ["it cannot be imported"])[0]
+        reason = "" if getattr(error, "name", None) == "psycopg" else f" ({said})"
         raise ConfigurationError(
             f"PostgreSQL needs the driver psycopg 3{reason}; `pip install 'usage-store[postgres]'` installs it"
         ) from error

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _IDLE, _FAILED = 0, 3  # PQTRANS_IDLE and PQTRANS_INERROR, in both drivers
+_READING = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _OPEN = (1, 2, 3)  # a lost connection (4) is in no transaction any more
 
 
@@ -34,7 +35,9 @@ def has_failed(database: peewee.PostgresqlDatabase) -> bool:
 
 def _status(database: peewee.PostgresqlDatabase) -> int:
     connection: Any = database.connection()
-    return int(connection.info.transaction_status)
+    # psycopg 3 would make an object for each look at `info`, and each insert looks.
+    known = getattr(connection, "pgconn", None) or connection.info
+    return int(known.transaction_status)
 
 
 @contextmanager
@@ -64,3 +67,16 @@ def write_transaction(
             if nested:
                 step.commit(begin=False)  # RELEASE; otherwise the savepoint would stay open
         raise
+
+
+@contextmanager
+def one_view(database: peewee.PostgresqlDatabase) -> Iterator[None]:
+    """Run the block in a transaction in which all statements read the same state of the database, and none writes.
+
+    Inside an open transaction, the block reads as that one does.
+    """
+    nested = in_transaction(database)
+    with write_transaction(database):
+        if not nested:
+            database.execute_sql(_READING)
+        yield

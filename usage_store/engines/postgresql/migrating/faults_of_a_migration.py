@@ -134,6 +134,6 @@ class Watch:
 
 def _expected(start: State, end: State) -> tuple[int, list[str]] | None:
     """Return what `look()` will find if the next transaction that ends is this one; None if it may be another."""
-    if (start.newest, start.running) != (end.newest, end.running) or end.number != end.newest:
+    if (start.newest, start.running) != (end.newest, end.running) or end.others_write or end.last is None:
         return None
-    return end.newest + 1, end.running
+    return end.last + 1, end.running

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from usage_store.engines.postgresql.connection.error_messages import sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle
-from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, GUARDS, NEVER_COMMITTED
+from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, GUARDS, NEVER_COMMITTED, NUMBERED
 from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state
 from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
 from usage_store.engines.postgresql.migrating.watched.advisory_locks import gave_up, read_locks
@@ -186,6 +186,8 @@ class Guard:
             return self.went_on()
         if is_idle(self._database):
             return ROLLED_BACK
+        if any(map(kinds.savepoint, self._statements)):
+            self._database.execute_sql(NUMBERED)
         end = self.end = read_state(self._database, self._own, at_the_end=True)
         if end.guards != GUARDS:
             return ROLLED_BACK

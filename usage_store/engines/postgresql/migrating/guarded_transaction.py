@@ -10,8 +10,10 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.catalogs.changed_objects import make_reader, remove_reader
+from usage_store.engines.postgresql.catalogs import changed_objects
+from usage_store.engines.postgresql.catalogs.session_functions import drop_functions, make_functions
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle, write_transaction
+from usage_store.engines.postgresql.migrating.watched import objects_of_a_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,12 +26,18 @@ NEVER_COMMITTED = "usage_store_never_committed"  # a table of a session that can
 GUARDS = 2  # the rows of that table in a transaction that the runner has begun
 LOCK_TIMEOUT = 1000  # milliseconds: the longest time for which a waiting migration makes others wait behind it
 
+_FUNCTIONS = {**changed_objects.FUNCTIONS, **objects_of_a_schema.FUNCTIONS}
 _READ_ONLY = "SET default_transaction_read_only = {}"
 # The counts of rows that this session has written are collected at the end of this statement, and begin at 0 again.
 _BEFORE = "SELECT set_config('default_transaction_read_only', 'on', false), pg_stat_force_next_flush()"
 _BEGUN = (
     f"SET TRANSACTION READ WRITE; SET LOCAL lock_timeout = {LOCK_TIMEOUT}; "  # noqa: S608
     f"INSERT INTO pg_temp.{GUARD} VALUES (1), (1)"
+)
+# Each savepoint in which something is written has a number like a transaction. This takes the highest of them.
+NUMBERED = (
+    "SAVEPOINT usage_store_number; "  # noqa: S608
+    f"UPDATE pg_temp.{GUARD} SET n = n; RELEASE SAVEPOINT usage_store_number"
 )
 _UNGUARDED = f"DELETE FROM pg_temp.{GUARD}"  # noqa: S608
 _ENDED = f"{_UNGUARDED}; {_READ_ONLY.format('off')}"
@@ -44,7 +52,7 @@ SELECT string_agg(name, ', '), string_agg(name, ', ') FILTER (WHERE condeferred)
 
 def make_guard(database: peewee.PostgresqlDatabase) -> None:
     """Create the temporary table that guards transactions, and what else a session needs, once in a session."""
-    make_reader(database)
+    make_functions(database, _FUNCTIONS)
     if database.execute_sql(f"SELECT to_regclass('pg_temp.{GUARD}')").fetchone() == (None,):
         database.execute_sql(f"CREATE TEMPORARY TABLE {GUARD} (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
         database.execute_sql(f"GRANT SELECT ON pg_temp.{GUARD} TO PUBLIC")  # a migration may say SET LOCAL ROLE
@@ -52,7 +60,7 @@ def make_guard(database: peewee.PostgresqlDatabase) -> None:
 
 def remove_guard(database: peewee.PostgresqlDatabase) -> None:
     """Drop what `make_guard()` created."""
-    remove_reader(database)
+    drop_functions(database, _FUNCTIONS)
     database.execute_sql(f"DROP TABLE IF EXISTS pg_temp.{GUARD}")
 
 

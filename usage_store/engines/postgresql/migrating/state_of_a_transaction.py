@@ -39,17 +39,19 @@ def _sum(catalog: str) -> str:
 # the catalog.
 _QUERY = f"""
 WITH locks AS MATERIALIZED (
-  SELECT locktype, classid, objid, objsubid, relation,
+  SELECT locktype, classid, objid, objsubid, relation, transactionid, pid = pg_backend_pid() AS own,
     mode NOT IN ('AccessShareLock', 'RowShareLock') AS writes,
     mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') AS changes
-  FROM pg_catalog.pg_locks WHERE pid = pg_backend_pid() AND granted),
+  FROM pg_catalog.pg_locks WHERE granted AND (pid = pg_backend_pid() OR locktype = 'transactionid')),
 changed AS MATERIALIZED (
   SELECT DISTINCT relation FROM locks
   WHERE locktype = 'relation' AND changes AND relation >= {_FIRST_OF_USERS})
 SELECT pg_backend_pid(),
   EXISTS (SELECT FROM locks WHERE locktype = 'advisory' AND objsubid = 1 AND classid = {{high}} AND objid = {{low}}),
   pg_snapshot_xmax(s)::text::bigint, ARRAY(SELECT x::text FROM pg_snapshot_xip(s) AS x),
-  pg_current_xact_id_if_assigned()::text::bigint,
+  pg_current_xact_id_if_assigned()::text::bigint - (SELECT min(age(xmin)) FROM pg_temp.{GUARD}),
+  EXISTS (SELECT FROM locks WHERE locktype = 'transactionid' AND NOT own
+    AND age(transactionid) <= age(pg_snapshot_xmax(s)::xid)),
   (SELECT count(*) FROM pg_temp.{GUARD}), to_regclass('pg_temp.{NEVER_COMMITTED}') IS NOT NULL,
   ({READ}),
   (SELECT array_agg(state) FROM ({{own}}) AS own (state)),
@@ -76,7 +78,8 @@ class State(NamedTuple):
     holds_lock: bool  # of the migrations
     newest: int  # no transaction from this number on has begun yet
     running: list[str]
-    number: int | None  # of this transaction
+    last: int | None  # the number of this transaction, or of its part that wrote to the table of the guard last
+    others_write: bool  # whether another transaction from `newest` on is writing
     guards: int  # the rows of the table that guards the transaction
     is_rehearsal: bool
     settings: dict[str, str]
@@ -104,7 +107,7 @@ def read_state(
     objects = CHANGED.format("SELECT relation::bigint FROM changed") if at_the_end else "NULL"
     sql = _QUERY.format(high=high, low=low, own=query_of(own), objects=objects)
     row = list(database.execute_sql(sql).fetchone())
-    row[7], row[8] = settings_from(row[7]), states_of(row[8] or [])
+    row[8], row[9] = settings_from(row[8]), states_of(row[9] or [])
     return State(*row)
 
 

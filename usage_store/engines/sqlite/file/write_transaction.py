@@ -47,6 +47,11 @@ def write_transaction(
         raise
 
 
+def one_view(database: peewee.Database) -> AbstractContextManager[object]:
+    """Run the block in a transaction in which all statements read the same state of the database. Takes no lock."""
+    return database.atomic()
+
+
 def _undo(database: peewee.Database | peewee.DatabaseProxy, step: Any, *, nested: bool) -> None:
     if not nested and not database.connection().in_transaction:
         database.begin()  # SQLite has already rolled back; peewee must still drop its callbacks for after the commit

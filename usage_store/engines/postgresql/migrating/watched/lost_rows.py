@@ -72,7 +72,8 @@ class Losses:
     def before(self, sql: str) -> None:
         """Remember what the next statement may lose. Reads only."""
         if self._start is None:
-            self._start = read_written(self._database, also_undone=self._in_a_rehearsal)
+            # The counts of the session were collected just before the transaction of the runner began.
+            self._start = read_written(self._database) if self._in_a_rehearsal else {}
         if only_adds(sql):
             return
         text = without_comments(sql)
@@ -125,7 +126,7 @@ class Losses:
         if not named:
             return
         written = self._written()
-        for oid, table in read_schema(self._database, named).tables.items():
+        for oid, table in self._read(named).tables.items():
             rows, values = count_values(self._database, table)
             inserted, deleted = written.get(oid, (0, 0))
             self._counted.setdefault(oid, rows + deleted - inserted)
@@ -151,7 +152,7 @@ class Losses:
         if self._before is None and not any(deleted for _, deleted in written.values()):
             return []
         changed = None if relations is None else {*relations, *written}
-        after = read_schema(self._database, changed)
+        after = self._read(changed)
         before = self._before or after  # without a look, only triggers of an INSERT have deleted rows
         if changed is not None:
             before = _only(before, changed)
@@ -161,6 +162,13 @@ class Losses:
             losses += self._columns(before, after, became)
         parts = self._parts(before, after, became, undoing=undoing)
         return [*_undeclared(losses, deletes), *_undeclared(parts, drops)]
+
+    def _read(self, relations: Collection[int] | None) -> Schema:
+        """Read the schema, or the part that some relations make up. On a scratch database, it is small. Reads only."""
+        if relations is None or self._in_a_rehearsal:
+            found = read_schema(self._database)
+            return found if relations is None else _only(found, relations)
+        return read_schema(self._database, relations)
 
     def _rows(
         self,

@@ -21,31 +21,51 @@ SELECT c.oid::bigint, c.relname::text, c.relfilenode::bigint, c.reltuples > 0 OR
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
   ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull)
-FROM pg_catalog.pg_class AS c
-WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r' {}
+FROM {tables} AS c
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r'
 """
 _PARTS = """
-SELECT c.oid::bigint, 'index', c.relname::text, i.indrelid::bigint
-FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid) {}
+SELECT c.oid::bigint, 'index'::text, c.relname::text, i.indrelid::bigint
+FROM {indexes} AS i JOIN {class_of_index} AS c ON c.oid = i.indexrelid
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND 0 = (
+  SELECT count(*) FROM pg_catalog.pg_constraint AS k WHERE k.conindid = c.oid AND k.conrelid = i.indrelid)
 UNION ALL
-SELECT t.oid::bigint, 'trigger', t.tgname::text, t.tgrelid::bigint
-FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal {}
+SELECT t.oid::bigint, 'trigger'::text, t.tgname::text, t.tgrelid::bigint
+FROM {triggers} AS t JOIN {class_of_trigger} AS c ON c.oid = t.tgrelid
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal
 UNION ALL
-SELECT k.oid::bigint, 'constraint', k.conname::text, k.conrelid::bigint
-FROM pg_catalog.pg_constraint AS k
+SELECT k.oid::bigint, 'constraint'::text, k.conname::text, k.conrelid::bigint
+FROM {constraints} AS k
 WHERE k.connamespace = quote_ident(current_schema())::regnamespace AND k.conrelid <> 0
-  AND k.contype IN ('c', 'f', 'p', 'u', 'x') {}
+  AND k.contype IN ('c', 'f', 'p', 'u', 'x')
 """
-_NUMBERS = "%s::oid[]"
-_ONLY_TABLES = f"AND c.oid = ANY ({_NUMBERS})"
-_ONLY_PARTS = (
-    f"AND (i.indrelid = ANY ({_NUMBERS}) OR i.indexrelid = ANY ({_NUMBERS}))",
-    f"AND t.tgrelid = ANY ({_NUMBERS})",
-    f"AND k.conrelid = ANY ({_NUMBERS})",
+_SOURCES = {
+    "tables": ("pg_class", "oid = o.oid"),
+    "indexes": ("pg_index", "indrelid = o.oid OR indexrelid = o.oid"),
+    "triggers": ("pg_trigger", "tgrelid = o.oid"),
+    "constraints": ("pg_constraint", "conrelid = o.oid"),
+}
+_ALL = {
+    **{name: f"pg_catalog.{source}" for name, (source, _) in _SOURCES.items()},
+    **dict.fromkeys(("class_of_index", "class_of_trigger"), "pg_catalog.pg_class"),
+}
+_EACH = "(SELECT f.* FROM unnest($1::oid[]) AS o (oid) CROSS JOIN LATERAL ({}) AS f)"
+_LOOK_UP = "SELECT * FROM pg_catalog.{} WHERE {} OFFSET 0"  # a query of its own, which uses an index
+_ONLY = {
+    **{name: _EACH.format(_LOOK_UP.format(*source)) for name, source in _SOURCES.items()},
+    "class_of_index": f"LATERAL ({_LOOK_UP.format('pg_class', 'oid = i.indexrelid')})",
+    "class_of_trigger": f"LATERAL ({_LOOK_UP.format('pg_class', 'oid = t.tgrelid')})",
+}
+_READ_TABLES, _READ_PARTS = "usage_store_tables", "usage_store_parts"
+_COLUMNS_OF_TABLES = (
+    "oid bigint, name text, storage bigint, may_have_rows boolean, numbers integer[], columns text[], "
+    "stored text[], required text[]"
 )
+FUNCTIONS = {
+    _READ_TABLES: (_COLUMNS_OF_TABLES, _TABLES.format(**_ONLY)),
+    _READ_PARTS: ("oid bigint, kind text, name text, tbl bigint", _PARTS.format(**_ONLY)),
+}
+_CALL = "SELECT * FROM pg_temp.{}(%s::bigint[])"
 _NAMED = """
 SELECT oid::bigint FROM pg_catalog.pg_class
 WHERE relname = ANY (%s::text[]) AND relnamespace = quote_ident(current_schema())::regnamespace
@@ -110,18 +130,19 @@ class Schema(NamedTuple):
 def read_schema(database: peewee.PostgresqlDatabase, only: Collection[int] | None = None) -> Schema:
     """Read the schema as this transaction sees it. Reads only.
 
-    With `only`, the tables with these numbers and their parts are read, and the indexes with these numbers. The number
-    of other tables makes that no slower.
+    With `only`, the tables with these numbers and their parts are read, and the indexes with these numbers. That needs
+    the functions of a session in `FUNCTIONS`; the number of other tables makes it no slower.
     """
-    numbers = [] if only is None else [list(only)]
-    some = ("",) * 4 if only is None else (_ONLY_TABLES, *_ONLY_PARTS)
+    if only is None:
+        rows, parts = (database.execute_sql(sql.format(**_ALL)).fetchall() for sql in (_TABLES, _PARTS))
+    else:
+        calls = map(_CALL.format, (_READ_TABLES, _READ_PARTS))
+        rows, parts = (database.execute_sql(call, (list(only),)).fetchall() for call in calls)
     tables = {}
-    rows = database.execute_sql(_TABLES.format(some[0]), numbers).fetchall()
     for oid, name, storage, may_have_rows, columns_by_number, columns, stored, required in rows:
         named = dict(zip(columns_by_number, columns, strict=True))
         tables[oid] = Table(oid, name, storage, may_have_rows, named, stored, required)
-    rows = database.execute_sql(_PARTS.format(*some[1:]), numbers * 4).fetchall()
-    return Schema(tables, {(kind, oid): Part(kind, name, table) for oid, kind, name, table in rows})
+    return Schema(tables, {(kind, oid): Part(kind, name, table) for oid, kind, name, table in parts})
 
 
 def numbers_of(database: peewee.PostgresqlDatabase, names: Collection[str]) -> set[int]:
