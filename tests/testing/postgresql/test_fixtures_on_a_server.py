@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -164,11 +165,12 @@ NOT_OURS = ("usage_store_test_mine", "usage_store_test_0123456789ab")
 
 
 def test_what_a_killed_run_left_is_dropped_by_the_next_one_and_nothing_else(server_alone: str, tmp_path: Path) -> None:
-    engine = schemas_for_tests(server_alone)
-    with raw(server_alone) as host, engine.new_schema(server_alone) as living:
+    engine, hasty = schemas_for_tests(server_alone), f"{server_alone}&options=-cidle_session_timeout%3D1s"
+    with raw(server_alone) as host, engine.new_schema(hasty) as living:
         for name in NOT_OURS:
             host.execute(f"CREATE SCHEMA {name}")
         run_python("-c", KILLED, server_alone, cwd=tmp_path)
+        time.sleep(1.1)  # the session of the living run is idle for longer than the server allows
         kept = {*NOT_OURS, schema_of(living)}
         assert len(set(schemas(server_alone)) - kept) == 2
         with engine.new_schema(server_alone) as following:

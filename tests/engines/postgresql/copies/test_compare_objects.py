@@ -123,6 +123,13 @@ def test_a_recorded_text_that_is_no_ddl_is_not_compared(postgresql_url: str, sql
         assert notices[0].startswith("items was not compared: its recorded DDL is ")
 
 
+def test_a_recorded_text_of_an_index_that_creates_nothing_is_not_compared(postgresql_url: str) -> None:
+    script(postgresql_url, TABLE)
+    with opened(postgresql_url) as database:
+        expected = {"index by_n": SchemaObject("index", "by_n", "items", "DROP INDEX by_n")}
+        assert compared(database, expected) == ([], ["by_n was not compared: its recorded DDL is no CREATE INDEX"])
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("version", [15, 16])
 def test_a_schema_recorded_on_an_older_server_is_the_same_on_the_newest(version: int) -> None:

@@ -78,7 +78,7 @@ def settings(database: peewee.Database) -> list[tuple[str, str]]:
         ("db.execute_sql(\"SET search_path = 'pg_catalog'\")", f"SET search_path = 'pg_catalog' {OUTLIVES}", 3),
         ('db.execute_sql("SET SESSION lock_timeout = 0")', f"SET SESSION lock_timeout = 0 {OUTLIVES}", 3),
         ('db.execute_sql("RESET ALL")', f"RESET ALL {OUTLIVES}", 3),
-        ('db.execute_sql("DO $$ BEGIN SET statement_timeout = 5; END $$")', f"statement_timeout {OUTLIVES}", None),
+        ('db.execute_sql("DO $$ BEGIN SET statement_timeout = 50000; END $$")', f"statement_timeout {OUTLIVES}", None),
         (
             "db.execute_sql(\"SELECT set_config('search_path', 'pg_catalog', false)\")",
             f"search_path {OUTLIVES}",

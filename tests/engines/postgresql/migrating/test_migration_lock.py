@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from usage_store.engines.interface.watch_and_meter import Alone
 
 T = sql("CREATE TABLE t (id integer)", down=["DROP TABLE t"])
+OTHER_LOCKS = (
+    "SELECT pg_advisory_lock(({key} + 1)::bigint)",
+    "SELECT pg_advisory_lock(({key} # (1::bigint << 40))::bigint)",
+    "SELECT pg_advisory_lock(({key} >> 32)::integer, ({key}::bit(64) << 32)::bit(32)::integer)",
+)
 
 
 def alone(database: peewee.Database, table: str = "app_migrations") -> AbstractContextManager[Alone]:
@@ -41,7 +46,10 @@ def test_another_run_is_told_who_holds_the_lock(database: peewee.Database, runs:
     runner = runs(database, wait=0.1, _001_t=T)
     said: list[str] = []
     runner.on_wait = said.append
-    with opened(postgresql_url) as other, alone(other):
+    key = f"({key_of(schema_of(postgresql_url), 'app_migrations')}::bigint)"
+    with opened(postgresql_url) as third, opened(postgresql_url) as other, alone(other):
+        for lock in OTHER_LOCKS:
+            third.execute_sql(lock.format(key=key))
         (pid,) = other.execute_sql("SELECT pg_backend_pid()").fetchone()
         with pytest.raises(MigrationLocked) as caught:
             runner.migrate()
@@ -68,12 +76,7 @@ def test_another_history_and_another_schema_do_not_wait(database: peewee.Databas
 
 @pytest.mark.parametrize(
     "instead",
-    [
-        "SELECT 1",
-        "SELECT pg_advisory_lock(({key} + 1)::bigint)",
-        "SELECT pg_advisory_lock(({key} # (1::bigint << 40))::bigint)",
-        "SELECT pg_advisory_lock(({key} >> 32)::integer, ({key}::bit(64)::bit(96) << 32)::bit(32)::integer)",
-    ],
+    ["SELECT 1", *OTHER_LOCKS],
 )
 @pytest.mark.parametrize("taken", [False, True], ids=["free", "taken by another"])
 def test_a_session_that_does_not_hold_the_lock_is_told_so(

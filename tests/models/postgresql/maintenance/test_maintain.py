@@ -173,9 +173,13 @@ def test_upkeep_after_inserts_prunes_and_waits_for_nobody(
         other.execute(lock)  # another process maintains the store
         upkeep(store)
         assert number(filled) == 1000
-    for _ in range(100):
+    for _ in range(1000):  # on a busy machine, each transaction deletes a few rows only
         upkeep._due = 0.0
         upkeep(store)
+        if number(filled) == 240:
+            break
+    upkeep._due = 0.0
+    upkeep(store)
     assert number(filled) == 240
     assert caplog.messages == []
 
@@ -183,9 +187,11 @@ def test_upkeep_after_inserts_prunes_and_waits_for_nobody(
 def test_upkeep_evicts_by_the_bytes_of_rows(filled: Any, store: peewee.PostgresqlDatabase) -> None:
     fill(filled, 6000, step=1, width=23)
     upkeep = Upkeep(store, retention_days=None, max_bytes=LEAST)
-    for _ in range(300):
+    for _ in range(3000):  # as above
         upkeep._due = 0.0
         upkeep(store)
+        if not upkeep._slices:
+            break
     assert maintain(store, max_bytes=LEAST, dry_run=True).evicted == 0
     assert number(filled) > 2000
 

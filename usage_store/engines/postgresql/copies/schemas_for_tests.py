@@ -111,6 +111,7 @@ def names_for_schemas(server: str) -> Iterator[str]:
     """
     name = f"{_BEGINNING}{uuid.uuid4().hex[:12]}"
     with _connected(server) as living:
+        living.execute("SET idle_session_timeout = 0")  # the server must not take it for one that is over
         living.execute(f"SELECT pg_advisory_lock({_KEY})", (name,))
         for (left,) in living.execute(_LEFT).fetchall():
             if living.execute(f"SELECT pg_try_advisory_lock({_KEY})", (left,)).fetchone() == (True,):
