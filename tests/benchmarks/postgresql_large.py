@@ -8,7 +8,6 @@ import tempfile
 import threading
 import time
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +26,12 @@ from usage_store.models import UsageSnapshot
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from tests.benchmarks.stream import Row
 
 WRITERS, SECONDS, ROUNDS = 16, 4.0, 3
-FEW, PEOPLE = 200, 100  # bytes of a small text; sessions
+FEW, PEOPLE, FILLED = 200, 100, 500_000  # bytes of a small text; sessions; rows of a statement
 
 
 def writers(server: str, _: argparse.Namespace) -> None:
@@ -81,23 +80,33 @@ def _our_writer(url: str, barrier: Any, counts: Any) -> None:
         counts.put(_for_a_while(lambda row: insert_usage_snapshot(row._asdict())))
 
 
-def _small(count: int, now: int) -> Iterator[dict[str, Any]]:
-    """Yield snapshots with short texts of a hundred sessions, a second apart, the newest last."""
-    padding = "x" * (FEW - 20)
-    for number in range(count):
-        yield {
-            "session_id": f"session {number % PEOPLE}",
-            "snapshot_data": f'{{"n": {number}, "s": "{padding}"}}',
-            "timestamp": now - count + number,
-        }
+SMALL = f"""
+INSERT INTO usage_snapshots (session_id, snapshot_data, timestamp)
+SELECT 'session ' || mod(n, {PEOPLE}), '{{"n": ' || n || ', "s": "{"x" * (FEW - 20)}"}}', %s + n
+FROM generate_series(%s::bigint, %s) AS n
+"""
+# What takes long for each row, and little for all of them at once: the indexes, and the reference to the session.
+SLOW = """
+SELECT 'DROP INDEX ' || indexname, indexdef FROM pg_indexes
+WHERE schemaname = current_schema() AND tablename = 'usage_snapshots' AND indexname LIKE 'idx_%'
+UNION ALL
+SELECT format('ALTER TABLE usage_snapshots DROP CONSTRAINT %I', conname),
+  format('ALTER TABLE usage_snapshots ADD CONSTRAINT %I %s', conname, pg_get_constraintdef(oid))
+FROM pg_constraint WHERE conrelid = 'usage_snapshots'::regclass AND contype = 'f'
+"""
 
 
-def _fill(url: str, rows: Iterable[dict[str, Any]]) -> None:
+def _fill(url: str, count: int, now: int) -> None:
+    """Store snapshots with short texts of a hundred sessions, a second apart. The server makes them."""
     register_sessions(f"session {number}" for number in range(PEOPLE))
-    rows = iter(rows)
-    while part := list(islice(rows, 100_000)):
-        insert_usage_snapshots(part)
     with raw(url) as connection:
+        made_later = connection.execute(SLOW).fetchall()
+        for drop, _ in made_later:
+            connection.execute(drop)
+        for first in range(0, count, FILLED):
+            connection.execute(SMALL, (now - count, first, min(first + FILLED, count) - 1))
+        for _, create in made_later:
+            connection.execute(create)
         connection.execute("VACUUM ANALYZE usage_snapshots")
 
 
@@ -106,7 +115,7 @@ def newest(server: str, options: argparse.Namespace) -> None:
     took = []
     for count in (options.rows, 10 * options.rows):
         with empty_schema(server) as url, opened(url):
-            _fill(url, _small(count, int(time.time())))
+            _fill(url, count, int(time.time()))
             took.append(min(seconds(lambda: get_usage_snapshots("session 7", 100, 24)) for _ in range(50)))
             print(f"newest 100 of a session at {count:,} rows: {took[-1] * 1e3:.2f} ms")
     print(f"  {took[1] / took[0]:.2f} times as long at ten times the rows")
@@ -115,7 +124,7 @@ def newest(server: str, options: argparse.Namespace) -> None:
 def prune(server: str, options: argparse.Namespace) -> None:
     """Compare how long others' inserts take before and while all rows are deleted in short transactions."""
     with empty_schema(server) as url, opened(url):
-        _fill(url, _small(options.rows, int(time.time()) - 86_400 * 60))
+        _fill(url, options.rows, int(time.time()) - 86_400 * 60)
         quiet = _latencies(url, lambda: time.sleep(5))
         started = time.perf_counter()
         busy = _latencies(url, lambda: UsageSnapshot.prune(30))

@@ -131,6 +131,9 @@ class OurServer(peewee.PostgresqlDatabase):
 
     def connection(self) -> Any:
         """Return this thread's connection; connects if there is none, or none any more."""
+        state = self._state
+        if not state.closed and not state.conn.closed:
+            return state.conn  # the usual case: each statement asks, and peewee's way takes longer
         self._replace_if_lost()
         return super().connection()  # type: ignore[no-untyped-call]  # not in its stubs
 
