@@ -115,7 +115,7 @@ def test_each_migration_has_run_once_whoever_died(tmp_path: Path, postgresql_url
 
 @pytest.mark.long
 def test_each_migration_has_run_once_whoever_died_in_many_rounds(tmp_path: Path, any_postgresql_url: str) -> None:
-    rounds(any_postgresql_url, write(tmp_path / "own", FILES), 7 * ROUNDS)
+    rounds(any_postgresql_url, write(tmp_path / "own", FILES), 20 * ROUNDS)
 
 
 def test_nobody_waits_behind_a_migration_that_waits(database: peewee.Database, runs: Runs, postgresql_url: str) -> None:
