@@ -14,7 +14,7 @@ from tests.support.postgresql_servers import schema_of
 from usage_store.engines import engine_of
 from usage_store.engines.postgresql.migrating.lock_and_settings import key_of
 from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state
-from usage_store.errors import DatabaseLocked, MigrationFailed, TransactionOpen
+from usage_store.errors import ConfigurationError, DatabaseLocked, MigrationFailed, TransactionOpen
 from usage_store.errors.raised_by_a_run import MigrationLocked
 
 if TYPE_CHECKING:
@@ -215,3 +215,12 @@ def test_rows_that_break_a_deferred_key_at_commit_are_the_migrations_error(
     assert not database.table_exists("p")
     with database.atomic():
         database.execute_sql("CREATE TABLE p (id integer)")
+
+
+def test_a_server_that_does_not_count_rows_is_refused(database: peewee.Database, runs: Runs) -> None:
+    runs(database, _001_t=sql("CREATE TABLE t (id integer)", "INSERT INTO t VALUES (1)")).migrate()
+    database.execute_sql("SET track_counts = off")
+    runner = runs(database, _002_gone=sql("DELETE FROM t"))
+    with pytest.raises(ConfigurationError, match="its setting track_counts is off"):
+        runner.migrate()
+    assert database.execute_sql("SELECT count(*) FROM t").fetchone() == (1,)

@@ -28,6 +28,10 @@ _POOLED = (
     "the connection goes through a pooler, which may run each transaction in another session of the server; a lock of "
     "migrations belongs to one session, so migrate with a URL that connects to the server directly"
 )
+_UNCOUNTED = (
+    "the server does not count the rows that a migration deletes, because its setting track_counts is off, so lost "
+    "rows would not be noticed; a superuser switches it on: ALTER ROLE your_role SET track_counts = on"
+)
 _NOTICES_DEATH = "client_connection_check_interval"  # the server ends a statement whose client has died
 _INTERVAL = "500ms"
 # An advisory lock with a key of 64 bits is shown in pg_locks as two halves, with objsubid 1.
@@ -78,8 +82,8 @@ def alone(
 
     In the transaction of a rehearsal, whose connection has all of this already, nothing is done.
 
-    Raises TransactionOpen, ConfigurationError for a pooler, and DatabaseLocked if the lock is not had in `wait`
-    seconds.
+    Raises TransactionOpen, ConfigurationError for a pooler or a server that does not count rows, and DatabaseLocked if
+    the lock is not had in `wait` seconds.
     """
     if in_transaction(database) or database.in_transaction():
         if not never_commits(database):
@@ -116,9 +120,12 @@ class _Run:
         if connection is not self._connection:
             if is_pooled(self._database):
                 raise ConfigurationError(_POOLED)
-            schema, pid, before = self._ask(
-                f"SELECT current_schema(), pg_backend_pid(), current_setting('{_NOTICES_DEATH}')"
+            schema, pid, before, counts = self._ask(
+                f"SELECT current_schema(), pg_backend_pid(), current_setting('{_NOTICES_DEATH}'), "
+                "current_setting('track_counts')"
             )
+            if counts != "on":
+                raise ConfigurationError(_UNCOUNTED)
             self.key, self._pid, self._before = key_of(schema, self._table), pid, before
             self._acquire(f"{schema}.{self._table}")
             self._connection = connection
