@@ -67,7 +67,7 @@ def is_left_out(item: pytest.Item) -> bool:
 def needs_postgresql(item: pytest.Item) -> bool:
     """Return whether a test needs a PostgreSQL server."""
     given = getattr(getattr(item, "callspec", None), "params", {}).get("server", SQLITE)
-    asked = {"postgresql_url", "any_postgresql_url"}.intersection(getattr(item, "fixturenames", ()))
+    asked = {"postgresql_url", "any_postgresql_url", "places"}.intersection(getattr(item, "fixturenames", ()))
     return given != SQLITE or bool(asked) or "postgresql" in item.path.relative_to(TESTS).parts
 
 
