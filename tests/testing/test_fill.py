@@ -177,7 +177,7 @@ def test_a_given_value_is_stored_as_peewee_stores_it(path: Path, value: object, 
         ({"values": {"person.name": []}}, r"^values: the list for 'person.name' is empty; give at least one value$"),
         (
             {"values": {"person.name": object()}},
-            r"^values: 'person.name' has a value of type object, which SQLite cannot",
+            r"^values: 'person.name' has a value of type object, which no column can",
         ),
         ({"tables": ["people"]}, r"^there is no table 'people' to fill; there are: person$"),
         ({"tables": "person"}, r"^fill\(\) needs a list of tables, not the text 'person'; write tables=\['person'\]$"),
