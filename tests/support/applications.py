@@ -10,10 +10,11 @@ from tests.support.programs import run_python
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHOP = """
+SHOP_WITH = """
     import peewee
+    from playhouse import pool
 
-    db = peewee.SqliteDatabase("production.db", pragmas={"foreign_keys": 1, "cache_size": -77})
+    db = DATABASE
 
     class Item(peewee.Model):
         name = peewee.TextField()
@@ -27,6 +28,9 @@ SHOP = """
             Item.create(name="lost")
             raise ValueError
 """
+SHOP = SHOP_WITH.replace(
+    "DATABASE", 'peewee.SqliteDatabase("production.db", pragmas={"foreign_keys": 1, "cache_size": -77})'
+)
 KIOSK = """
     import peewee
 

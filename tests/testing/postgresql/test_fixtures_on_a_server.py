@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.applications import write
+from tests.support.applications import SHOP_WITH, write
 from tests.support.databases import raw
 from tests.support.postgresql_servers import own_server, schema_of
 from tests.support.programs import run_python
@@ -21,24 +21,6 @@ PRODUCTION = "postgresql://nobody:geheim@production.invalid/shop"
 OWN = 'peewee.PostgresqlDatabase("shop", host="production.invalid", user="nobody", password="geheim", {more})'
 POOLED = 'pool.PooledPostgresqlDatabase("postgresql://nobody:geheim@production.invalid/shop", {more})'
 PROXY = "peewee.DatabaseProxy()"
-APPLICATION = """
-    import peewee
-    from playhouse import pool
-
-    db = DATABASE
-
-    class Item(peewee.Model):
-        name = peewee.TextField()
-
-        class Meta:
-            database = db
-            table_name = "items"
-
-    def buy():
-        with db.atomic():
-            Item.create(name="lost")
-            raise ValueError
-"""
 CONFTEST = """
     import pytest
     import shop
@@ -114,7 +96,7 @@ def server_alone() -> Iterator[str]:
 
 def application(folder: Path, database: str, *, tests: str = TESTS) -> None:
     write(folder / "pyproject.toml", SETTINGS)
-    write(folder / "shop.py", APPLICATION.replace("DATABASE", database))
+    write(folder / "shop.py", SHOP_WITH.replace("DATABASE", database))
     write(folder / "conftest.py", CONFTEST)
     write(folder / "migrations" / "001_add_items.py", ADD_ITEMS)
     write(folder / "test_it.py", tests)

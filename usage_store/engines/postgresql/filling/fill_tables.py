@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.interface.names_to_fill import given_values, wanted_tables
 from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.postgresql.connection.write_transaction import write_transaction
 from usage_store.engines.postgresql.filling.insert_rows import Inserts
 from usage_store.engines.postgresql.filling.read_tables import FillTable, read_tables
-from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -43,14 +43,14 @@ def fill_tables(
     """
     with write_transaction(database):
         every = {table.name.lower(): table for table in read_tables(database)}
-        wanted = _wanted(every, tables, leave)
-        given = _given(every, values)
+        wanted = wanted_tables(every, tables, leave, str.lower)
+        given = given_values(every, values, str.lower)
         database.execute_sql("SET CONSTRAINTS ALL DEFERRED")
         added = {}
         for table in _parents_first(wanted):
             database.execute_sql(_ABOVE_SMALL_KEYS, (table.id,)).fetchall()
             number = _count(database, table) + (seed - 1) * _PER_SEED + 1
-            added[table.name] = Inserts(database, table, given.get(table.name, {}), number).insert(rows)
+            added[table.name] = Inserts(database, table, given.get(table.name.lower(), {}), number).insert(rows)
         database.execute_sql("SET CONSTRAINTS ALL IMMEDIATE")
     return {name: added[name] for name in sorted(added)}
 
@@ -74,48 +74,6 @@ def _waits_for(table: FillTable, left: Mapping[int, FillTable]) -> tuple[int, in
         if not any(table.columns[column].nullable for column in each.columns if column in table.columns)
     ]
     return len(needed), len(parents)
-
-
-def _wanted(
-    every: Mapping[str, FillTable], tables: Collection[str] | None, leave: Collection[str]
-) -> dict[str, FillTable]:
-    if tables is None:
-        left = {name.lower() for name in leave}
-        return {name: table for name, table in every.items() if name not in left}
-    for name in tables:
-        if name.lower() not in every:
-            raise ConfigurationError(f"there is no table {name!r} to fill; there are: {_names(every)}")
-    return {name.lower(): every[name.lower()] for name in tables}
-
-
-def _names(every: Mapping[str, FillTable]) -> str:
-    return ", ".join(table.name for table in every.values()) or "none"
-
-
-def _given(every: Mapping[str, FillTable], values: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Sequence[Any]]]:
-    found: dict[str, dict[str, Sequence[Any]]] = {}
-    for name, listed in values.items():
-        table, column = _column(every, name)
-        found.setdefault(table.name, {})[column] = listed
-    return found
-
-
-def _column(every: Mapping[str, FillTable], name: str) -> tuple[FillTable, str]:
-    """Split "table.column". The names themselves may contain dots."""
-    parts = name.lower().split(".")
-    pairs = [(".".join(parts[:index]), ".".join(parts[index:])) for index in range(1, len(parts))]
-    for table, column in pairs:
-        if table in every:
-            columns = {each.lower(): each for each in every[table].columns}
-            if column in columns:
-                return every[table], columns[column]
-            raise ConfigurationError(
-                f"values: {every[table].name} has no column {column!r} that can be given a value; there are: "
-                f"{', '.join(columns.values())}"
-            )
-    if not pairs:
-        raise ConfigurationError(f'values: {name!r} names no column; write "table.column"')
-    raise ConfigurationError(f"values: there is no table {pairs[0][0]!r}; there are: {_names(every)}")
 
 
 def _count(database: peewee.PostgresqlDatabase, table: FillTable) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.interface.names_to_fill import given_values, wanted_tables
 from usage_store.engines.sqlite.connection.pragma_for_a_block import pragma_set
 from usage_store.engines.sqlite.file.integrity_checks import violations
 from usage_store.engines.sqlite.file.write_transaction import write_transaction
@@ -16,7 +17,7 @@ from usage_store.engines.sqlite.filling.read_tables import read_tables
 from usage_store.engines.sqlite.filling.solve_checks import Solver
 from usage_store.engines.sqlite.filling.sources import Sources
 from usage_store.engines.sqlite.schema.sql_tokens import fold
-from usage_store.errors import CannotFill, ConfigurationError
+from usage_store.errors import CannotFill
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,8 +46,8 @@ def fill_tables(
     """
     with write_transaction(database), pragma_set(database, "defer_foreign_keys", 1):
         every = read_tables(database)
-        wanted = _wanted(every, tables, leave)
-        given = _given(every, values)
+        wanted = wanted_tables(every, tables, leave, fold)
+        given = given_values(every, values, fold)
         ordered = _parents_first(wanted)
         before = _violations(database, ordered)
         coming = {}
@@ -86,47 +87,6 @@ def _waits_for(table: FillTable, left: Mapping[str, FillTable]) -> tuple[int, in
         if not any(table.columns[column].nullable for column in reference.columns if column in table.columns)
     ]
     return len(needed), len(parents)
-
-
-def _wanted(
-    every: Mapping[str, FillTable], tables: Collection[str] | None, leave: Collection[str]
-) -> dict[str, FillTable]:
-    if tables is None:
-        left = {fold(name) for name in leave}
-        return {name: table for name, table in every.items() if name not in left}
-    for name in tables:
-        if fold(name) not in every:
-            raise ConfigurationError(f"there is no table {name!r} to fill; there are: {_names(every)}")
-    return {fold(name): every[fold(name)] for name in tables}
-
-
-def _names(every: Mapping[str, FillTable]) -> str:
-    return ", ".join(table.name for table in every.values()) or "none"
-
-
-def _given(every: Mapping[str, FillTable], values: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Sequence[Any]]]:
-    found: dict[str, dict[str, Sequence[Any]]] = {}
-    for name, listed in values.items():
-        table, column = _column(every, name)
-        found.setdefault(table, {})[column] = listed
-    return found
-
-
-def _column(every: Mapping[str, FillTable], name: str) -> tuple[str, str]:
-    """Split "table.column". The names themselves may contain dots."""
-    parts = fold(name).split(".")
-    pairs = [(".".join(parts[:index]), ".".join(parts[index:])) for index in range(1, len(parts))]
-    for table, column in pairs:
-        if table in every:
-            if column in every[table].columns:
-                return table, column
-            there = ", ".join(each.name for each in every[table].columns.values())
-            raise ConfigurationError(
-                f"values: {every[table].name} has no column {column!r} that can be given a value; there are: {there}"
-            )
-    if not pairs:
-        raise ConfigurationError(f'values: {name!r} names no column; write "table.column"')
-    raise ConfigurationError(f"values: there is no table {pairs[0][0]!r}; there are: {_names(every)}")
 
 
 def _violations(database: peewee.SqliteDatabase, tables: Iterable[FillTable]) -> Counter[str]:
