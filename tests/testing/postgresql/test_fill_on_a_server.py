@@ -110,6 +110,16 @@ def test_given_values_are_used_and_wrong_names_refused(database: peewee.Database
         fill(database, 3, tables=["others"])
 
 
+def test_tables_and_columns_that_differ_only_in_case_are_told_apart(database: peewee.Database) -> None:
+    database.execute_sql('CREATE TABLE items (a int NOT NULL); CREATE TABLE "Items" (a int NOT NULL, "A" int NOT NULL)')
+    assert fill(database, 2) == {"Items": 2, "items": 2}
+    fill(database, 1, {"Items.A": 7, "Items.a": 8}, tables=["Items"])
+    assert (8, 7) in rows(database, 'SELECT * FROM "Items"')
+    assert len(rows(database, "SELECT * FROM items")) == 2
+    with pytest.raises(ConfigurationError, match=r"^there is no table 'ITEMS' to fill; there are: Items, items$"):
+        fill(database, tables=["ITEMS"])
+
+
 def test_a_table_that_takes_no_row_is_named_and_nothing_is_written(database: peewee.Database) -> None:
     database.execute_sql("CREATE TABLE a (n int NOT NULL); CREATE TABLE b (n int NOT NULL CHECK (n * n = 999983 * 7))")
     with pytest.raises(

@@ -1,4 +1,7 @@
-"""Find the tables and columns that a caller names to be filled, on every engine."""
+"""Find the tables and columns that a caller names to be filled, on every engine.
+
+A name means what has exactly this name, or else the only one that differs in case.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     Fold = Callable[[str], str]  # makes names equal that mean the same
 
@@ -31,23 +34,26 @@ T = TypeVar("T", bound=Fillable)
 def wanted_tables(
     every: Mapping[str, T], tables: Collection[str] | None, leave: Collection[str], fold: Fold
 ) -> dict[str, T]:
-    """Return the tables that `tables` names, or without it all but those that `leave` names, by their folded names.
+    """Return the tables that `tables` names, or without it all but those that `leave` names, by their keys in `every`.
 
     Raises ConfigurationError for an unknown table.
     """
     if tables is None:
-        left = {fold(name) for name in leave}
-        return {name: table for name, table in every.items() if name not in left}
+        left = {_found(every, name, fold) for name in leave}
+        return {key: table for key, table in every.items() if key not in left}
+    wanted = {}
     for name in tables:
-        if fold(name) not in every:
+        key = _found(every, name, fold)
+        if key is None:
             raise ConfigurationError(f"there is no table {name!r} to fill; there are: {_names(every)}")
-    return {fold(name): every[fold(name)] for name in tables}
+        wanted[key] = every[key]
+    return wanted
 
 
 def given_values(
     every: Mapping[str, Fillable], values: Mapping[str, Sequence[Any]], fold: Fold
 ) -> dict[str, dict[str, Sequence[Any]]]:
-    """Return the values of `values`, which are by "table.column", by the folded name of the table and by the column.
+    """Return the values of `values`, which are by "table.column", by the key of the table and by the column.
 
     Raises ConfigurationError for an unknown table or column.
     """
@@ -60,13 +66,14 @@ def given_values(
 
 def _column(every: Mapping[str, Fillable], name: str, fold: Fold) -> tuple[str, str]:
     """Split "table.column". The names themselves may contain dots."""
-    parts = fold(name).split(".")
+    parts = name.split(".")
     pairs = [(".".join(parts[:index]), ".".join(parts[index:])) for index in range(1, len(parts))]
-    for table, column in pairs:
-        if table in every:
-            columns = {fold(each): each for each in every[table].columns}
-            if column in columns:
-                return table, columns[column]
+    for said, column in pairs:
+        table = _found(every, said, fold)
+        if table is not None:
+            found = _found(every[table].columns, column, fold)
+            if found is not None:
+                return table, found
             raise ConfigurationError(
                 f"values: {every[table].name} has no column {column!r} that can be given a value; there are: "
                 f"{_names(every[table].columns)}"
@@ -74,6 +81,11 @@ def _column(every: Mapping[str, Fillable], name: str, fold: Fold) -> tuple[str, 
     if not pairs:
         raise ConfigurationError(f'values: {name!r} names no column; write "table.column"')
     raise ConfigurationError(f"values: there is no table {pairs[0][0]!r}; there are: {_names(every)}")
+
+
+def _found(known: Iterable[str], name: str, fold: Fold) -> str | None:
+    same = [each for each in known if fold(each) == fold(name)]
+    return name if name in same else same[0] if len(same) == 1 else None
 
 
 def _names(named: Mapping[str, _Named]) -> str:

@@ -42,7 +42,7 @@ def fill_tables(
     ConfigurationError for an unknown name.
     """
     with write_transaction(database):
-        every = {table.name.lower(): table for table in read_tables(database)}
+        every = {table.name: table for table in read_tables(database)}
         wanted = wanted_tables(every, tables, leave, str.lower)
         given = given_values(every, values, str.lower)
         database.execute_sql("SET CONSTRAINTS ALL DEFERRED")
@@ -50,7 +50,7 @@ def fill_tables(
         for table in _parents_first(wanted):
             database.execute_sql(_ABOVE_SMALL_KEYS, (table.id,)).fetchall()
             number = _count(database, table) + (seed - 1) * _PER_SEED + 1
-            added[table.name] = Inserts(database, table, given.get(table.name.lower(), {}), number).insert(rows)
+            added[table.name] = Inserts(database, table, given.get(table.name, {}), number).insert(rows)
         database.execute_sql("SET CONSTRAINTS ALL IMMEDIATE")
     return {name: added[name] for name in sorted(added)}
 
