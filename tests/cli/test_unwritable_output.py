@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.commands import besides_the_file
+from tests.support.commands import app, besides_the_file, own
 from tests.support.databases import dump, script
 from tests.support.migrations import history, migrate_all, table, write
 from tests.support.programs import TIMEOUT, environment, run_python
@@ -38,6 +38,7 @@ WORDS = [
     ("convert", "usage.db"),
     ("convert", "--help"),
 ]
+NO_SPACE = "error: the output could not be written: No space left on device\n"
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 
 
@@ -80,8 +81,7 @@ def created_by(words: Sequence[str], folder: Path) -> str:
 @needs_full
 @pytest.mark.parametrize("words", WORDS)
 def test_a_full_disk_behind_stdout_is_one_line(folder: Path, words: tuple[str, ...]) -> None:
-    said = "error: the output could not be written: No space left on device\n"
-    assert on_full(words, folder) == (0, created_by(words, folder) + said)
+    assert on_full(words, folder) == (0, created_by(words, folder) + NO_SPACE)
 
 
 @pytest.mark.parametrize("words", WORDS)
@@ -89,9 +89,20 @@ def test_a_reader_that_has_ended_is_no_error(folder: Path, words: tuple[str, ...
     assert on_closed_pipe(words, folder) == (0, created_by(words, folder))
 
 
-def test_the_work_is_done_also_if_the_reader_has_ended(folder: Path) -> None:
-    assert on_closed_pipe(OWN, folder)[0] == 0
-    assert history(folder / "app.db", "h") == [1, 2]
+@needs_full
+def test_the_work_is_done_also_if_the_reader_has_ended(anywhere: Path) -> None:
+    assert on_closed_pipe(("migrate", *own(anywhere)), anywhere)[0] == 0
+    assert history(app(anywhere)) == [1, 2]
+    assert on_full(("migrate", "rollback", "0", "--no-backup", *own(anywhere)), anywhere)[0] == 0
+    assert history(app(anywhere)) == []
+    usage = own(anywhere)[:2]
+    assert on_closed_pipe(("migrate", *usage), anywhere)[0] == 0
+    for words in (("maintain", *usage), ("maintain", *usage, "--dry-run", "--json"), ("migrate", "status", *usage)):
+        assert on_closed_pipe(words, anywhere) == (0, "")
+        assert on_full(words, anywhere) == (0, NO_SPACE)
+
+
+def test_maintenance_is_done_also_if_the_reader_has_ended(folder: Path) -> None:
     assert on_closed_pipe(WORDS[0], folder)[0] == 0
     assert len(plain_rows(folder / "usage.db")) < 10
 
@@ -117,13 +128,11 @@ def test_errors_that_cannot_be_printed_keep_their_exit_code(folder: Path) -> Non
         assert run(("convert", "none.db"), folder, subprocess.DEVNULL, full)[0] == 8
 
 
-def test_without_any_output_at_all_the_work_is_done(folder: Path) -> None:
-    command = f'"{sys.executable}" -m usage_store.{" ".join(OWN)} >&- 2>&-'
-    assert (
-        subprocess.run(["sh", "-c", command], cwd=folder, env=environment(), timeout=TIMEOUT, check=False).returncode
-        == 0
-    )
-    assert history(folder / "app.db", "h") == [1, 2]
+def test_without_any_output_at_all_the_work_is_done(anywhere: Path) -> None:
+    command = f"{shlex.join([sys.executable, '-m', 'usage_store.migrate', *own(anywhere)])} >&- 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=anywhere, env=environment(), timeout=TIMEOUT, check=False)
+    assert done.returncode == 0
+    assert history(app(anywhere)) == [1, 2]
 
 
 def test_a_file_name_that_the_terminal_cannot_show_causes_no_traceback(tmp_path: Path) -> None:
@@ -167,11 +176,11 @@ SCHEMA = ("app.db", "usage.db", "original.db")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which every command has something to do."""
     folder = tmp_path_factory.mktemp("prepared")
-    own = write(folder / "own", {"001_one": table("one"), "002_two": table("two")})
-    migrate_all(folder / "app.db", own)
+    files = write(folder / "own", {"001_one": table("one"), "002_two": table("two")})
+    migrate_all(folder / "app.db", files)
     script(folder / "app.db", "INSERT INTO one (title) VALUES ('a row, for which a backup is made')")
     back_up(folder / "app.db", 2).rename(folder / "old.backup")
-    write(own, {"003_three": table("three")})
+    write(files, {"003_three": table("three")})
     filled(folder / "usage.db", 40)
     script(folder / "original.db", ORIGINAL)
     return folder
