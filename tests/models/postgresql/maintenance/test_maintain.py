@@ -137,11 +137,19 @@ def test_a_deletion_inside_the_application_s_transaction_is_rolled_back_with_it(
     assert "s1" in sessions(filled)
 
 
-def test_who_waits_longer_than_a_moment_gets_the_error_of_a_lock(
-    filled: Any, store: peewee.PostgresqlDatabase, any_postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("of_connection", "ours"), [(0, 0.6), (600, 10**6)])
+def test_who_waits_longer_than_its_connection_allows_gets_the_error_of_a_lock(
+    filled: Any,
+    store: peewee.PostgresqlDatabase,
+    any_postgresql_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    of_connection: int,
+    ours: float,
 ) -> None:
-    monkeypatch.setattr(short_transactions, "_PATIENCE", 0.6)
+    monkeypatch.setattr(short_transactions, "_PATIENCE", ours)
+    store.execute_sql(f"SET lock_timeout = {of_connection}")  # 0: it waits for ever
     with raw(any_postgresql_url) as other, other.transaction():
+        other.execute("SET idle_in_transaction_session_timeout = '30s'")  # who waits for ever gets the rows then
         other.execute("UPDATE usage_snapshots SET timestamp = timestamp + 1 WHERE id = 900")
         with pytest.raises(peewee.OperationalError) as caught:
             maintenance.delete_older(store, int(time.time()) - 10 * DAY)

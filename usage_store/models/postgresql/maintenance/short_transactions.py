@@ -28,6 +28,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('usage_store maintenance of ' || c
 """
 _LONGEST_PAUSE = 0.1  # seconds
 _PATIENCE = 5.0  # seconds: after so long a wait for locks, the error is raised
+_LIMIT = "SELECT setting::bigint / 1000.0 FROM pg_catalog.pg_settings WHERE name = 'lock_timeout'"
 _PAUSE = 0.05  # seconds between two tries
 
 
@@ -72,15 +73,17 @@ class PassingTurns(Turns):
 def finish(database: peewee.PostgresqlDatabase, work: Work) -> int:
     """Do a job to its end and return the sum of its results.
 
-    The job runs in short transactions. If a transaction is already open, all of the job runs in that one.
+    The job runs in short transactions. If a transaction is already open, all of the job runs in that one. Raises the
+    error if others hold a lock for longer than this connection waits (`lock_timeout`), or for five seconds.
     """
     if in_transaction(database):
         return sum(work(Pace(OneTurn(), 2**31 - 1)))
-    return sum(patiently(work, Pace(Turns())))
+    limit = float(database.execute_sql(_LIMIT).fetchone()[0])
+    return sum(patiently(work, Pace(Turns()), limit or _PATIENCE))
 
 
-def patiently(work: Work, pace: Pace) -> Iterator[int]:
-    """Do a job, and begin again with what is left of it if others hold a lock. Raises the error after five seconds."""
+def patiently(work: Work, pace: Pace, seconds: float = _PATIENCE) -> Iterator[int]:
+    """Do a job, and begin again with what is left of it if others hold a lock. Raises the error after some seconds."""
     since: float | None = None
     while True:
         try:
@@ -89,7 +92,7 @@ def patiently(work: Work, pace: Pace) -> Iterator[int]:
                 since = None
         except peewee.DatabaseError as error:
             since = time.monotonic() if since is None else since
-            if not is_locked(error) or time.monotonic() - since >= _PATIENCE:
+            if not is_locked(error) or time.monotonic() - since >= seconds:
                 raise
             time.sleep(_PAUSE)
         else:
