@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if needs_postgresql(item):
             item.add_marker("postgresql")
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection go through the collected tests again: it would take longer than many a test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
