@@ -62,6 +62,9 @@ def test_a_url_is_read_by_the_rules_of_libpq(url: str, parameters: dict[str, str
         ("mysql://me:hunter2@db/app", "stores in SQLite and PostgreSQL"),
         ("host=db dbname=app password=hunter2", "is named by a URL, such as postgresql://user@host/database"),
         ("dbname = app password='hunter2 x'", "is named by a URL"),
+        ("postgresql:/me:hunter2@db/app", "is named by a URL"),
+        ("postgres:me:hunter2@db/app", "is named by a URL"),
+        ("postgresql:///me:hunter2@db/app", "user and host stand after two slashes"),
     ],
 )
 def test_a_wrong_url_is_refused_in_one_line_without_its_password(url: str, said: str) -> None:

@@ -22,7 +22,7 @@ _UNSUPPORTED = {
 
 def names_a_server(target: str) -> bool:
     """Return whether a target is a URL of PostgreSQL, or a text of libpq such as `host=db dbname=app`."""
-    if target.startswith(("postgresql://", "postgres://")):
+    if re.match("postgres(ql)?:(/|.*@)", target):  # also with a slash too few: no file is meant by a password
         return True
     if "=" not in target or not re.fullmatch(rf"\s*{_PAIR}(\s+{_PAIR})*\s*", target):
         return False

@@ -101,6 +101,8 @@ def _check(found: dict[str, Any]) -> None:
         raise _refused(f"the port is not a number from 1 to {_LAST_PORT}; {_ENCODED}")
     if "@" in str(found.get("host") or "")[1:]:
         raise _refused(f"the host has an @; {_ENCODED}")
+    if re.search(":.*@", str(found.get("dbname") or ""), re.DOTALL):
+        raise _refused("user and host stand after two slashes, and the name of the database after the third")
     for name in _WHOLE_NUMBERS:
         if not re.fullmatch(r"-?\d+", str(found.get(name, 0)).strip()):
             raise _refused(f"{name} is {found[name]!r}; allowed: a whole number")
