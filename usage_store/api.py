@@ -62,7 +62,7 @@ def _refusing(refusal: Refusal) -> Callable[[Callable[P, T]], Callable[P, T | Re
             except RejectedInput as error:
                 logger.error("%s refused: %s", function.__name__, error)  # noqa: TRY400  the line says it all
                 return refusal
-            except driver_errors(peewee.DatabaseError) as error:
+            except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
                 _raise(error)
 
         return refusing
@@ -75,7 +75,7 @@ def _raising(function: Callable[P, T]) -> Callable[P, T]:
     def raising(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
-        except driver_errors(peewee.DatabaseError) as error:
+        except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
             _raise(error)
 
     return raising

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import peewee
 import pytest
 
-from tests.support.postgresql_servers import execute, own_server
+from tests.support.postgresql_servers import execute, for_drivers, own_server
+from usage_store import (
+    UsageSnapshot,
+    close_database,
+    get_usage_config,
+    init_database,
+    insert_usage_snapshot,
+    insert_usage_snapshots,
+    register_session,
+    validate_database,
+)
 from usage_store.engines import engine_of, open_database
 from usage_store.errors import DatabaseUnreadable
 
@@ -111,6 +121,29 @@ def test_an_applications_database_that_lost_its_connection_is_told_what_helps(
     own.close()
     assert own.execute_sql("SELECT 1").fetchone() == (1,)
     own.close()
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_function_on_an_applications_database_raises_until_it_is_closed(postgresql_url: str, *, newer: bool) -> None:
+    url = for_drivers(postgresql_url)
+    own = init_database(peewee.PostgresqlDatabase(url, prefer_psycopg3=newer))
+    own.connect()
+    end(postgresql_url, own)
+    given = {"session_id": "s", "snapshot_data": {}}
+    for call in (
+        get_usage_config,
+        get_usage_config,
+        lambda: register_session("s"),
+        lambda: insert_usage_snapshot(given),
+        lambda: insert_usage_snapshots([given]),
+        lambda: list(UsageSnapshot.between()),
+        validate_database,
+    ):
+        with pytest.raises(DatabaseUnreadable, match=r"was lost; close\(\) the database, and its next use connects"):
+            call()
+    own.close()
+    assert register_session("s")
+    close_database()
 
 
 def test_closing_all_closes_the_idle_connections_of_other_threads_and_none_in_use(database: OurServer) -> None:

@@ -22,9 +22,12 @@ SELECT current_user, current_schema(), current_setting('search_path'),
 def check_version(database: peewee.PostgresqlDatabase) -> None:
     """Raise ConfigurationError for a server before PostgreSQL 15, and a database or connection that is not in UTF8.
 
-    Asks the server nothing: it tells all of this when a connection begins.
+    Asks the server nothing: it tells all of this when a connection begins. Raises peewee's error if that is lost.
     """
-    info: Any = database.connection().info
+    connection: Any = database.connection()
+    if connection.closed:
+        database.execute_sql(_PID)  # raises: a lost connection of an application tells no version any more
+    info = connection.info
     check_server(info.server_version, info.parameter_status("server_encoding"))
     encoding = info.parameter_status("client_encoding")
     if encoding not in (None, "UTF8"):

@@ -129,5 +129,5 @@ def _writing(database: peewee.PostgresqlDatabase) -> Iterator[None]:
     try:
         with write_transaction(database), peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             yield
-    except driver_errors(peewee.DatabaseError) as error:
+    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
         raise_for(error, database)

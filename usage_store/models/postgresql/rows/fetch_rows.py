@@ -17,7 +17,7 @@ def fetch(database: peewee.PostgresqlDatabase, sql: str, params: Sequence[Any] =
     """Return all rows of a query. Rows are tuples, whatever rows the application has asked its driver for."""
     try:
         rows: list[Any] = database.execute_sql(sql, params).fetchall()
-    except driver_errors(peewee.DatabaseError) as error:
+    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
         raise_for(error, database)
     if rows and not isinstance(rows[0], tuple):
         return [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in rows]
