@@ -205,9 +205,11 @@ def link_events() -> None:
     `session_id` column, and ReadOnlyDatabase.
     """
     database = bound_database()
-    engine_of(database).refuse_readonly(database)
+    engine = engine_of(database)
     recording = MigrationRunner(database).records.recording
-    storage_of(database).follow_events.link(database, event_triggers, recording)
+    with engine.readable_errors(engine.name_of(database)):
+        engine.refuse_readonly(database)
+        storage_of(database).follow_events.link(database, event_triggers, recording)
 
 
 def _maintenance(

@@ -17,6 +17,7 @@ from usage_store import (
     init_database,
     insert_usage_snapshot,
     insert_usage_snapshots,
+    link_events,
     register_session,
     validate_database,
 )
@@ -138,6 +139,7 @@ def test_a_function_on_an_applications_database_raises_until_it_is_closed(postgr
         lambda: insert_usage_snapshots([given]),
         lambda: list(UsageSnapshot.between()),
         validate_database,
+        link_events,
     ):
         with pytest.raises(DatabaseUnreadable, match=r"was lost; close\(\) the database, and its next use connects"):
             call()
