@@ -110,7 +110,7 @@ def has_question_mark(sql: str) -> bool:
 
 
 _TARGETS = re.compile(
-    r"\b(DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|DROP\s+(?:FOREIGN\s+)?TABLE(?:\s+IF\s+EXISTS)?)\s+(?:ONLY\s+)?"
+    r"\b(DELETE\s+FROM|MERGE\s+INTO(?=[\s\S]*\bTHEN\s+DELETE\b)|TRUNCATE(?:\s+TABLE)?|DROP\s+(?:FOREIGN\s+)?TABLE(?:\s+IF\s+EXISTS)?)\s+(?:ONLY\s+)?"
     r'((?:"[^"]+"|[\w.$])+(?:\s*,\s*(?:ONLY\s+)?(?:"[^"]+"|[\w.$])+)*)',
     _I,
 )
@@ -126,7 +126,8 @@ def may_lose_rows_of(sql: str) -> list[tuple[str, str]]:
     found = []
     for what, targets in _TARGETS.findall(sql):
         words = " ".join(what.upper().split()[:2]).removesuffix(" FROM").removesuffix(" TABLE IF")
-        found += [(words.replace("TRUNCATE TABLE", "TRUNCATE"), _name(each)) for each in targets.split(",")]
+        words = {"TRUNCATE TABLE": "TRUNCATE", "MERGE INTO": "DELETE"}.get(words, words)
+        found += [(words, _name(each)) for each in targets.split(",")]
     return found
 
 
