@@ -64,8 +64,10 @@ def server_alone() -> Iterator[str]:
         yield kept.url
 
 
-def outcomes(folder: Path, server: str, migrations: dict[str, list[str]], *words: str) -> tuple[dict[str, str], str]:
-    write(folder / "pyproject.toml", SETTINGS)
+def outcomes(
+    folder: Path, server: str, migrations: dict[str, list[str]], *words: str, database: str = "shop:db"
+) -> tuple[dict[str, str], str]:
+    write(folder / "pyproject.toml", SETTINGS.replace("shop:db", database))
     write(folder / "shop.py", SHOP)
     write(folder / "test_it.py", TESTS)
     for name, statements in migrations.items():
@@ -119,3 +121,12 @@ def test_a_server_that_is_not_there_is_told_in_one_line_without_the_password(tmp
     assert len(re.findall("^postgresql://.*: the server cannot be reached", printed, re.MULTILINE)) == len(found)
     assert "Traceback" not in printed
     assert "schemas_for_tests.py" not in printed
+
+
+@pytest.mark.parametrize("database", ["shop:db", "postgresql://me:geheim@production.invalid/shop"])
+def test_without_a_server_one_line_says_what_is_needed(tmp_path: Path, database: str) -> None:
+    found, printed = outcomes(tmp_path, "", GOOD, database=database)
+    assert found.pop("test_numbers") == "FAILED", printed
+    assert set(found.values()) == {"SKIPPED"}, printed
+    assert "set $USAGE_STORE_TEST_POSTGRES to the URL of" in printed
+    assert "geheim" not in printed

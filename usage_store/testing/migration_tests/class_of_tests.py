@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 
-from usage_store.errors import DatabaseError, UsageStoreError
+from usage_store.engines import is_on_a_server, name_of
+from usage_store.errors import ConfigurationError, DatabaseError, UsageStoreError
 from usage_store.migrate.files.import_by_name import not_ending_the_process
 from usage_store.testing.application import SERVER_OF_TESTS, server_of_tests
 from usage_store.testing.migration_tests.databases.fault import Fault
@@ -147,10 +148,24 @@ class TestMigrations(MigrationTests):
 def _tested(tests: type[MigrationTests], config: pytest.Config, module: Any) -> Tested:
     file = Path(module.__file__)
     tested = what_is_tested(tests.directory, tests.table, tests.models, file=file, root=config.rootpath)
-    if not os.environ.get(SERVER_OF_TESTS):
-        return tested
     defaults = ProjectDefaults(str(file.parent))
-    return tested._replace(server=server_of_tests(defaults.database, defaults.place))
+    if os.environ.get(SERVER_OF_TESTS):
+        return tested._replace(server=server_of_tests(defaults.database, defaults.place))
+    _refuse_without_server(defaults)
+    return tested
+
+
+def _refuse_without_server(defaults: ProjectDefaults) -> None:
+    """Raise ConfigurationError if the project's database is on a server. Its migrations do not run on files."""
+    database = None
+    with suppress(ConfigurationError):  # a module that cannot be imported says nothing about its database
+        database = defaults.database
+    server_of_tests(database)
+    if defaults.place is not None and is_on_a_server(defaults.place):
+        raise ConfigurationError(
+            f"the project's database is on a server ({name_of(defaults.place)}), and so must be that of its tests: set "
+            f"${SERVER_OF_TESTS} to the URL of a server, never of production"
+        )
 
 
 @contextmanager
