@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import peewee
@@ -93,6 +93,19 @@ def test_the_error_of_a_block_is_not_masked_by_the_loss(database: OurServer, pos
         end(postgresql_url, database)
         raise ZeroDivisionError
     assert count(database) == 0
+
+
+def test_a_commit_after_an_error_that_the_program_passed_over_raises(database: OurServer) -> None:
+    with pytest.raises(peewee.InternalError, match="so nothing of it was stored"), database.atomic():  # noqa: PT012
+        database.execute_sql("INSERT INTO items VALUES (1)")
+        with suppress(peewee.ProgrammingError):
+            database.execute_sql("SELECT nothing")
+    assert count(database) == 0
+    with database.atomic():
+        database.execute_sql("INSERT INTO items VALUES (1)")
+        with suppress(peewee.ProgrammingError), database.atomic():
+            database.execute_sql("SELECT nothing")
+    assert count(database) == 1
 
 
 def test_a_server_that_is_stopped_and_started_again() -> None:

@@ -15,11 +15,16 @@ from usage_store.engines.postgresql.connection.error_messages import AGAIN, LOST
 from usage_store.engines.postgresql.connection.forks import GATE, Inherited, watch
 from usage_store.engines.postgresql.connection.names import url_of
 from usage_store.engines.postgresql.connection.read_url import refuse_schema, with_defaults
+from usage_store.engines.postgresql.connection.write_transaction import has_failed
 from usage_store.errors import ConfigurationError, DatabaseUnreadable
 
 if TYPE_CHECKING:
     from usage_store.engines.postgresql.connection.read_url import Target
 
+_FAILED = (
+    "an earlier statement of the transaction failed, so nothing of it was stored; put a statement that may fail into a "
+    "block of atomic()"
+)
 _LONGEST_TIMEOUT = 2**31 - 1  # milliseconds: the largest number that the server takes
 # Behind a pooler, settings of a session would reach the sessions of other programs, so nothing is set there.
 _SET_UP = """
@@ -157,12 +162,19 @@ class OurServer(peewee.PostgresqlDatabase):
             self._raise(error)
 
     def commit(self) -> Any:
-        """Commit as peewee does. Raises as `execute_sql`, also if the connection was lost before."""
+        """Commit as peewee does. Raises as `execute_sql`, also if the connection was lost or a statement failed before.
+
+        The server itself rolls back a transaction with a failed statement at COMMIT, and says nothing.
+        """
         self._refuse_if_lost()
+        failed = not self.is_closed() and has_failed(self)
         try:
-            return super().commit()
+            done = super().commit()
         except (peewee.DatabaseError, peewee.InterfaceError) as error:
             self._raise(error)
+        if failed:
+            raise peewee.InternalError(f"{self.database}: {_FAILED}")
+        return done
 
     def rollback(self) -> Any:
         """Roll back as peewee does. Does nothing if the connection was lost: the server has rolled back then."""
