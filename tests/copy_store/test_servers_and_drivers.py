@@ -10,9 +10,16 @@ import pytest
 
 from tests.benchmarks.stream import SHARED, Row, original
 from tests.copy_store.conftest import ROWS, content, fill
-from tests.support.postgresql_servers import for_drivers, new_schema
-from usage_store import close_database, init_database, insert_usage_snapshots, register_sessions
+from tests.support.postgresql_servers import execute, for_drivers, new_schema, schema_of
+from usage_store import (
+    close_database,
+    init_database,
+    insert_usage_snapshot,
+    insert_usage_snapshots,
+    register_sessions,
+)
 from usage_store.copy_store import copy_store
+from usage_store.errors import DatabaseUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +47,42 @@ def test_a_store_goes_from_one_schema_of_a_server_to_another(postgresql_url: str
     done = copy_store(postgresql_url, second)
     assert (done.ok, done.copied) == (True, ROWS)
     assert content(second) == content(postgresql_url)
+
+
+@pytest.fixture
+def role(postgresql_url: str, second: str) -> Iterator[str]:
+    """Give the parameter of a URL for a role that may read the one store, and write the tables of the other."""
+    name = f"copies_{schema_of(second)}"
+    init_database(second)
+    close_database()
+    fill(postgresql_url)
+    execute(second, f"CREATE ROLE {name}")
+    for url, rights in ((postgresql_url, "SELECT"), (second, "ALL")):
+        schema = schema_of(url)
+        execute(
+            url, f"GRANT USAGE ON SCHEMA {schema} TO {name}; GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {name}"
+        )
+    yield f"&options=-crole%3D{name}"
+    execute(second, f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_a_role_that_may_only_read_copies_and_no_id_is_given_twice(postgresql_url: str, second: str, role: str) -> None:
+    assert copy_store(f"{postgresql_url}{role}", second).ok
+    init_database(second)
+    made = insert_usage_snapshot({"session_id": "one", "snapshot_data": {}})
+    close_database()
+    assert made is not None
+    assert made.id == ROWS + 1
+
+
+def test_a_role_that_may_not_raise_ids_is_told_so_before_a_row_is_written(
+    postgresql_url: str, second: str, role: str
+) -> None:
+    with pytest.raises(
+        DatabaseUnreadable, match=r"a right on the sequence usage_\w+ in the schema t_.*ON ALL SEQUENCES"
+    ):
+        copy_store(postgresql_url, f"{second}{role}")
+    assert content(second)["usage_snapshots"] == []
 
 
 def test_an_application_with_the_older_driver_copies_to_the_server_and_from_it(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from usage_store.copy_store.compare_stores import SessionHash, Sums, compared
 from usage_store.copy_store.rows_that_fit import unfit, unfit_rows
 from usage_store.copy_store.same_copy import first_id, missing_ids, refuse_other_sessions
-from usage_store.copy_store.store import BEFORE_ALL, CONFIGURATION, TABLES, Store
+from usage_store.copy_store.store import BEFORE_ALL, CONFIGURATION, Store
 from usage_store.copy_store.write_rows import Part, written
 from usage_store.engines import connected, name_of, open_database
 from usage_store.errors import ConfigurationError
@@ -124,16 +124,19 @@ class _Copy:
         self._total, self._checked = self.source.count(last)
         self._total += len(missing)
         migrate(self.target.database, wait, follow_events=True)
+        self._raise_ids()  # before, so that nobody who writes to the target meanwhile gets an id of the source
         self._put_sessions()
-        rows = self.target.rows
-        rows.put_configurations(self.target.database, CONFIGURATION, self.source.configurations())
+        self.target.rows.put_configurations(self.target.database, CONFIGURATION, self.source.configurations())
         if missing:  # they became visible in the source only after later ones were copied, or a killed copy lacks them
             found = self.source.snapshots(after, max(missing))
             self._put_snapshots(after, (row for row in found if row[0] in missing))
         self._put_snapshots(last, self.source.snapshots(last))
-        for table, highest in self.source.rows.last_ids(self.source.database, TABLES).items():
-            rows.raise_ids(self.target.database, table, highest)
+        self._raise_ids()
         return self._done, self._sums if last == BEFORE_ALL else None, ()
+
+    def _raise_ids(self) -> None:
+        for table, highest in self.source.last_ids().items():
+            self.target.rows.raise_ids(self.target.database, table, highest)
 
     def _put_sessions(self) -> None:
         self._sessions = self.source.sessions()

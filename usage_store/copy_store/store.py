@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import peewee
 
 CONFIGURATION = ("id", *CONFIG_RULES, "created_at", "updated_at", "is_active")
-TABLES = ("usage_config", "usage_snapshots")  # those with ids of their own
+_TABLES = ("usage_config", "usage_snapshots")  # those with ids of their own
 _COUNTS = "SELECT session_id, count(*) FROM usage_snapshots GROUP BY session_id"
 BEFORE_ALL, LAST = -(2**63), 2**63 - 1  # below every id, and the highest
 
@@ -59,6 +59,18 @@ class Store:
         sql = f"SELECT count(*), max(id) FROM usage_snapshots WHERE id > {after:d}"  # noqa: S608
         number, last = self.database.execute_sql(sql).fetchone()
         return int(number), after if last is None else int(last)
+
+    def last_ids(self) -> dict[str, int]:
+        """Return the highest id that each table has, or has given to a row that is gone. Reads only.
+
+        Without the right to see what it has given, it is the highest id of the rows.
+        """
+        given = self.rows.last_ids(self.database, _TABLES)
+        return {table: max(given.get(table, 0), self._highest(table)) for table in _TABLES}
+
+    def _highest(self, table: str) -> int:
+        (found,) = self.database.execute_sql(f"SELECT max(id) FROM {table}").fetchone()  # noqa: S608
+        return int(found or 0)
 
     def counts(self) -> dict[str, int]:
         """Return the number of snapshots of each session that has one. Reads only."""

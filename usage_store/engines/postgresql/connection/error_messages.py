@@ -197,6 +197,11 @@ def _without_right(name: str, said: str) -> str:
         grant = f"GRANT CREATE ON DATABASE {_quoted(unquote(place.path[1:]))} TO {shown}"
         return f"the role{role} has no right CREATE on the database; {grant} gives it"
     schema = parse_qs(place.query).get("schema", ["public"])[0]
+    if found := re.fullmatch(r"permission denied for sequence (.+)", said):
+        return (
+            f"the role{role} lacks a right on the sequence {found[1]} in the schema {schema}; an owner gives it: GRANT "
+            f"USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {_quoted(schema)} TO {shown}"
+        )
     if found := re.fullmatch(r"permission denied for schema (.+)", said):
         return (
             f"the role{role} lacks the right CREATE or USAGE in the schema {found[1]}; an owner gives them: GRANT "

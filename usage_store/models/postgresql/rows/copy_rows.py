@@ -40,7 +40,10 @@ WHERE usage_sessions.created_at <> excluded.created_at
 _COPY = f"COPY usage_snapshots ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "text", "text", "text", "int8")
 _INSERT = f"INSERT INTO usage_snapshots ({COLUMNS}) VALUES (%s, %s, %s, %s, %s)"  # noqa: S608
-_LAST = "SELECT pg_sequence_last_value(pg_get_serial_sequence('{0}', 'id')::regclass)"
+_LAST = """
+SELECT CASE WHEN has_sequence_privilege(s, 'USAGE, SELECT') THEN pg_sequence_last_value(s) END
+FROM (SELECT pg_get_serial_sequence('{0}', 'id')::regclass AS s) AS q
+"""
 _RAISE = """
 SELECT setval(pg_get_serial_sequence('{0}', 'id'), last) FROM (SELECT greatest(%s::bigint, (SELECT max(id) FROM {0}),
   pg_sequence_last_value(pg_get_serial_sequence('{0}', 'id')::regclass)) AS last) AS l WHERE last >= 1
@@ -113,7 +116,10 @@ def put_snapshots(database: peewee.PostgresqlDatabase, rows: Iterable[Sequence[A
 
 
 def last_ids(database: peewee.PostgresqlDatabase, tables: Sequence[str]) -> dict[str, int]:
-    """Return the highest id that each table has ever given to a row; tables without one are left out. Reads only."""
+    """Return the highest id that each table has ever given to a row. Reads only.
+
+    Tables without one are left out, and those whose sequence the role has no right to see.
+    """
     found = {table: fetch(database, _LAST.format(table))[0][0] for table in tables}
     return {table: last for table, last in found.items() if last is not None}
 
