@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
-from typing import Any
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, Any
 
 import peewee
+import psycopg
 import pytest
 
 from tests.support.databases import raw
@@ -18,10 +19,15 @@ from usage_store.models.fields.retention_limits import Goals
 from usage_store.models.maintenance.wrong_clock import step_in_times
 from usage_store.models.postgresql import maintenance
 from usage_store.models.postgresql.maintenance import short_transactions
+from usage_store.models.postgresql.maintenance.delete_snapshots import evict
+from usage_store.models.postgresql.maintenance.short_transactions import finish
 from usage_store.models.postgresql.maintenance.snapshot_sizes import measured
 from usage_store.models.postgresql.rows import typescript_tables
 from usage_store.models.storage_interface import storage_of
 from usage_store.run_maintenance import maintain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAY = 86_400
 LEAST = 16 * 2**20
@@ -154,6 +160,17 @@ def test_who_waits_longer_than_its_connection_allows_gets_the_error_of_a_lock(
         with pytest.raises(peewee.OperationalError) as caught:
             maintenance.delete_older(store, int(time.time()) - 10 * DAY)
         assert sqlstate(caught.value) == "55P03"
+    filled.execute("INSERT INTO usage_sessions (session_id) VALUES ('empty')")
+    calls: dict[str, Callable[[], object]] = {
+        "usage_sessions FOR KEY SHARE": lambda: maintenance.delete_sessions(store, ["empty"]),
+        "usage_snapshots FOR UPDATE": lambda: finish(store, lambda pace: evict(store, 1, pace, 100)),
+    }
+    for lock, call in calls.items():
+        with raw(any_postgresql_url) as other, suppress(psycopg.OperationalError), other.transaction():
+            other.execute("SET idle_in_transaction_session_timeout = '20s'")  # else a call without end would hang here
+            other.execute(f"SELECT FROM {lock}")
+            with pytest.raises(peewee.OperationalError, match="lock timeout"):
+                call()
     assert maintenance.delete_older(store, int(time.time()) - 10 * DAY) > 0
     assert number(filled) == 240
 

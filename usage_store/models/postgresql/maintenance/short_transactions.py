@@ -89,7 +89,7 @@ def patiently(work: Work, pace: Pace, seconds: float = _PATIENCE) -> Iterator[in
         try:
             for number in work(pace):
                 yield number
-                since = None
+                since = None if number else since  # a transaction that did nothing is no progress
         except peewee.DatabaseError as error:
             since = time.monotonic() if since is None else since
             if not is_locked(error) or time.monotonic() - since >= seconds:
