@@ -229,7 +229,9 @@ def test_events_on_which_our_role_has_no_rights_are_left_alone(host: Any, store:
     host.execute(f"CREATE ROLE {role}; GRANT ALL ON SCHEMA {schema} TO {role}; GRANT SELECT ON events TO {role}")
     try:
         store.execute_sql(f"SET ROLE {role}")
-        apply(store, 1, 2, 3)
+        module = apply(store, 1, 2, 3)[3]
+        with pytest.raises(ConfigurationError, match="or this role may not follow it; `usage-store migrate status`"):
+            follow_events.link(store, lambda _: module, nullcontext)
         no_rights = f"role {role} has no right SELECT or TRIGGER on {schema}.events, so it does not register sessions"
         assert notices(store) == [f"{no_rights}: {BY_HAND}"]
         store.execute_sql("RESET ROLE")

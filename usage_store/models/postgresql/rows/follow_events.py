@@ -94,7 +94,10 @@ def link(database: peewee.PostgresqlDatabase, triggers: Triggers, recording: Rec
     migration = triggers(database)
     with plain_connection(database), _read_committed(database):
         if not migration.host_has_events(database):
-            raise ConfigurationError("there is no events table with a session_id column to follow")
+            raise ConfigurationError(
+                "there is no events table with a session_id column to follow, or this role may not follow it; "
+                "`usage-store migrate status` says which"
+            )
         if database.execute_sql("SELECT to_regclass('usage_sessions_ended')").fetchone()[0] is None:
             raise ConfigurationError(
                 "the usage tables of version 3 are missing; `usage-store migrate --usage-tables` creates them"
