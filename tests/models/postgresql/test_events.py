@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
+import peewee
 import psycopg
 import pytest
 
 from tests.support.databases import raw
 from tests.support.events import apply, events_table, sessions
 from usage_store import run_maintenance
-
-if TYPE_CHECKING:
-    import peewee
+from usage_store.models.postgresql.maintenance import forget_sessions, short_transactions
 
 NOTES = "SELECT session_id, moved_to FROM usage_sessions_ended"
 
@@ -128,6 +128,22 @@ def test_a_session_whose_row_is_locked_ends_with_the_next_maintenance(
     run_maintenance.maintain(store)
     assert sessions(followed) == {"b": 2}
     assert followed.execute(NOTES).fetchall() == []
+
+
+def test_maintenance_ends_where_one_session_is_locked_and_the_note_of_another(
+    followed: Any, store: peewee.PostgresqlDatabase, any_postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget_sessions, "_FEW", 1)
+    monkeypatch.setattr(short_transactions, "_PATIENCE", 0.6)
+    with raw(any_postgresql_url) as other, suppress(psycopg.OperationalError), other.transaction():
+        other.execute("SET idle_in_transaction_session_timeout = '20s'")  # else a call without end would hang here
+        other.execute("SELECT FROM usage_sessions FOR KEY SHARE")
+        followed.execute("DELETE FROM events")
+        other.execute("SELECT FROM usage_sessions_ended WHERE session_id = 'b' FOR UPDATE")
+        with pytest.raises(peewee.OperationalError, match="lock timeout"):
+            run_maintenance.maintain(store)
+    run_maintenance.maintain(store)
+    assert sessions(followed) == {}
 
 
 def test_snapshots_that_another_transaction_holds_are_not_waited_for(

@@ -150,6 +150,8 @@ def test_rows_are_tuples_while_an_applications_connection_is_used(postgresql_url
         connection.cursor_factory = RealDictCursor
     with connected(own):
         assert own.execute_sql("SELECT 1 AS one").fetchone() == (1,)
+    with lent(own, readonly=True), pytest.raises(peewee.DatabaseError):
+        own.execute_sql("CREATE TABLE items (id bigint)")
     assert dict(own.execute_sql("SELECT 1 AS one").fetchone()) == {"one": 1}
     own.close()
 

@@ -74,10 +74,13 @@ def lent(
 
 @contextmanager
 def _reading_only(database: peewee.PostgresqlDatabase) -> Iterator[None]:
-    if in_transaction(database) or is_pooled(database):
+    before = None
+    with plain_connection(database):
+        if not in_transaction(database) and not is_pooled(database):
+            (before,) = database.execute_sql("SELECT current_setting(%s)", (_READ_ONLY,)).fetchone()
+    if before is None:
         yield
         return
-    (before,) = database.execute_sql("SELECT current_setting(%s)", (_READ_ONLY,)).fetchone()
     database.execute_sql("SELECT set_config(%s, 'on', false)", (_READ_ONLY,))
     try:
         yield
@@ -124,15 +127,21 @@ def close_all(database: peewee.PostgresqlDatabase) -> None:
 
 def refuse_readonly(database: peewee.PostgresqlDatabase) -> None:
     """Raise ReadOnlyDatabase if the connection may only read, as on a standby. Reads only."""
-    readonly, standby = database.execute_sql(_MAY_WRITE).fetchone()
+    readonly, standby = _may_write(database)
     if readonly == "on":
         by_us = getattr(database, "readonly", False) and not standby
         raise ReadOnlyDatabase(f"{name_of(database)}: {OPENED_TO_READ if by_us else NO_WRITES}")
 
 
+def _may_write(database: peewee.PostgresqlDatabase) -> tuple[str, bool]:
+    with plain_connection(database):
+        readonly, standby = database.execute_sql(_MAY_WRITE).fetchone()
+    return readonly, standby
+
+
 def refuse_standby(database: peewee.PostgresqlDatabase) -> None:
     """Raise ReadOnlyDatabase if the server is a standby, which makes not even temporary tables. Reads only."""
-    _, standby = database.execute_sql(_MAY_WRITE).fetchone()
+    _, standby = _may_write(database)
     if standby:
         raise ReadOnlyDatabase(f"{name_of(database)}: {NO_WRITES}")
 

@@ -37,6 +37,7 @@ SELECT DISTINCT session_id FROM usage_sessions_ended WHERE session_id > %s ORDER
 # The trigger of the notes removes the session at COMMIT.
 _SETTLE = "UPDATE usage_sessions_ended SET moved_to = moved_to WHERE session_id = ANY(%s)"
 _COUNT_ENDED = "SELECT count(DISTINCT session_id) FROM usage_sessions_ended"
+_LEFT = f"{_COUNT_ENDED} WHERE session_id = ANY(%s)"
 
 
 def forget_idle(database: peewee.PostgresqlDatabase, before: int, pace: Pace) -> Iterator[int]:
@@ -67,15 +68,16 @@ def count_idle(database: peewee.PostgresqlDatabase, before: int, kept_from: int 
 def settle_ended(database: peewee.PostgresqlDatabase, pace: Pace) -> Iterator[int]:
     """Remove the sessions whose last event was deleted, in a transaction that could not remove them.
 
-    Yields the number of notes after each transaction. A session that another transaction uses is left for the next
+    Yields after each transaction how many are settled. A session that another transaction uses is left for the next
     call.
     """
     last = ""
     while found := database.execute_sql(_ENDED.format(min(pace.size, _FEW)), (last,)).fetchall():
         last = found[-1][0]
-        with pace.slice(database, len(found)):
-            settled: int = database.execute_sql(_SETTLE, ([session for (session,) in found],)).rowcount
-        yield settled
+        ended = [session for (session,) in found]
+        with pace.slice(database, len(ended)):
+            database.execute_sql(_SETTLE, (ended,))
+        yield len(ended) - int(database.execute_sql(_LEFT, (ended,)).fetchone()[0])
 
 
 def count_ended(database: peewee.PostgresqlDatabase) -> int:
