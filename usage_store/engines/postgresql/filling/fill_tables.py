@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import peewee
+
 from usage_store.engines.interface.names_to_fill import given_values, wanted_tables
 from usage_store.engines.interface.schema_objects import quoted
+from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.write_transaction import write_transaction
 from usage_store.engines.postgresql.filling.insert_rows import Inserts
 from usage_store.engines.postgresql.filling.read_tables import FillTable, read_tables
+from usage_store.engines.postgresql.filling.refusals import blamed_table, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    import peewee
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _PER_SEED = 1_000  # numbers, so that another seed gives other values
 # A migration that is tested may insert rows of its own, with the keys 1, 2, 3.
@@ -45,14 +47,30 @@ def fill_tables(
         every = {table.name: table for table in read_tables(database)}
         wanted = wanted_tables(every, tables, leave, str.lower)
         given = given_values(every, values, str.lower)
-        database.execute_sql("SET CONSTRAINTS ALL DEFERRED")
+        _defer_references(database, wanted.values())
         added = {}
         for table in _parents_first(wanted):
             database.execute_sql(_ABOVE_SMALL_KEYS, (table.id,)).fetchall()
             number = _count(database, table) + (seed - 1) * _PER_SEED + 1
             added[table.name] = Inserts(database, table, given.get(table.name, {}), number).insert(rows)
-        database.execute_sql("SET CONSTRAINTS ALL IMMEDIATE")
+        _check_all(database, every)
     return {name: added[name] for name in sorted(added)}
+
+
+def _defer_references(database: peewee.PostgresqlDatabase, tables: Iterable[FillTable]) -> None:
+    """Let rows refer to later ones where a table allows it, but compare the keys of each row at once."""
+    database.execute_sql("SET CONSTRAINTS ALL DEFERRED")
+    for key in (key for table in tables for key in table.deferrable_keys):
+        database.execute_sql(f"SET CONSTRAINTS {quoted(key)} IMMEDIATE".replace("%", "%%"))
+
+
+def _check_all(database: peewee.PostgresqlDatabase, tables: Mapping[str, FillTable]) -> None:
+    """Check what was deferred, also inside a transaction of the caller, which may not end soon."""
+    try:
+        database.execute_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    except driver_errors(peewee.DatabaseError) as error:
+        table = tables.get(blamed_table(error) or "")
+        raise error if table is None else refusal(table, error) from error
 
 
 def _parents_first(tables: Mapping[str, FillTable]) -> list[FillTable]:

@@ -10,6 +10,7 @@ import peewee
 from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.error_messages import is_disk_failure, is_locked, sqlstate
+from usage_store.engines.postgresql.filling.refusals import blamed_columns, refusal
 from usage_store.engines.postgresql.filling.values_of_types import USUAL, guesses, value_of
 from usage_store.errors import CannotFill
 
@@ -24,7 +25,6 @@ _TRIES = 400  # for one row
 _PARENTS = 200  # rows of a parent that may be referred to
 _MORE = 30  # further values of a column that may not repeat
 _UNIQUE = ("23505", "23P01")  # unique_violation, exclusion_violation
-_OF_A_ROW = ("22", "23", "P0", "44")  # classes of errors that other values may avoid
 _SAVEPOINT = '"usage_store filling"'
 
 
@@ -64,7 +64,7 @@ class Inserts:
             if error is not None:
                 if self._is_full and (row or self._has_rows()):
                     return row
-                raise self._cannot(error)
+                raise refusal(self._table, error)
         return rows
 
     def _insert(self, row: int, *, last: bool) -> Exception | None:
@@ -79,7 +79,7 @@ class Inserts:
         error, seen = first, {_key(picks)}
         while error is not None and len(seen) <= _TRIES:
             # The rules are met one after the other: a row that breaks another rule now has met the one before.
-            blamed = self._blamed(error)
+            blamed = blamed_columns(self._table, error)
             places = [place for place, values in enumerate(groups) if blamed & values[0].keys()] or range(len(groups))
             for other in self._others(groups, picks, places):
                 if _key(other) in seen:
@@ -88,7 +88,7 @@ class Inserts:
                 found = self._try(other)
                 if found is None:
                     return None
-                if self._blamed(found) != blamed or len(seen) > _TRIES:
+                if blamed_columns(self._table, found) != blamed or len(seen) > _TRIES:
                     picks, error = other, found
                     break
             else:
@@ -175,7 +175,7 @@ class Inserts:
         else:
             end = "DEFAULT VALUES"
         table = self._table.quoted.replace("%", "%%")
-        error = self._error(f"INSERT INTO {table} {end}", [self._sent(*each) for each in row.items()])
+        error = self._error(f"INSERT INTO {table} {end}", [_sent(each) for each in row.values()])
         self._is_full |= sqlstate(error) in _UNIQUE if error is not None else False
         return error
 
@@ -193,33 +193,17 @@ class Inserts:
         self._database.execute_sql(f"RELEASE SAVEPOINT {_SAVEPOINT}")
         return error
 
-    def _sent(self, name: str, value: Any) -> Any:
-        """Return a value as a text, which the server reads as the type of the column."""
-        if value is None or isinstance(value, str | bytes):
-            return value
-        if isinstance(value, bool):
-            return str(value).lower() if self._table.columns[name].type == "boolean" else str(int(value))
-        return str(value)
-
-    def _blamed(self, error: Exception) -> frozenset[str]:
-        """Return the columns that the server names; none if it names none."""
-        told = getattr(getattr(error, "orig", error), "diag", None)
-        column = getattr(told, "column_name", None)
-        if column is not None:
-            return frozenset([column])
-        return self._table.rules.get(getattr(told, "constraint_name", None) or "", frozenset())
-
     def _has_rows(self) -> bool:
         sql = f"SELECT 1 FROM {self._table.quoted} LIMIT 1".replace("%", "%%")  # noqa: S608
         return self._database.execute_sql(sql).fetchone() is not None
 
-    def _cannot(self, error: Exception) -> Exception:
-        if not str(sqlstate(error)).startswith(_OF_A_ROW):
-            return error
-        blamed = self._blamed(error) or self._table.columns.keys()
-        column = next((name for name in self._table.columns if name in blamed), None)
-        return CannotFill(self._table.name, column, str(error).splitlines()[0])
-
 
 def _key(picks: Sequence[Row]) -> tuple[Any, ...]:
     return tuple(value for values in picks for value in values.values())
+
+
+def _sent(value: Any) -> Any:
+    """Return a value as a text, which the server reads as the type of the column."""
+    if value is None or isinstance(value, str | bytes):
+        return value
+    return str(int(value) if isinstance(value, bool) else value)  # the server reads "1" as a boolean, too

@@ -46,7 +46,7 @@ SELECT i.indrelid::bigint, c.relname::text, array(
   SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indrelid AND a.attnum > 0 AND (
     a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) OR EXISTS (
       SELECT 1 FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-        AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum AND i.indexprs IS NOT NULL)))
+        AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum AND i.indexprs IS NOT NULL))), NOT i.indimmediate
 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 WHERE (i.indisunique OR i.indisexclusion) AND i.indrelid = ANY(%s::bigint[]::oid[])
 """
@@ -91,7 +91,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class FillTable:
-    """A table. `rules` gives the columns of each unique index and each CHECK by its name, those of domains too."""
+    """A table. `rules` gives the columns of each rule by its name: keys, foreign keys and CHECKs, those of domains too.
+
+    `deferrable_keys` are the names of the keys that the server may compare at the end of a transaction.
+    """
 
     name: str
     id: int
@@ -99,6 +102,7 @@ class FillTable:
     keys: tuple[frozenset[str], ...]
     references: tuple[Reference, ...]
     rules: Mapping[str, frozenset[str]]
+    deferrable_keys: tuple[str, ...]
 
     @property
     def quoted(self) -> str:
@@ -137,7 +141,7 @@ def _table(
     keys: Sequence[Sequence[Any]],
     constraints: Sequence[Sequence[Any]],
 ) -> FillTable:
-    checks = [(rule, used, text) for kind, rule, used, _, _, _, text in constraints if kind == "c"]
+    checks = [(used, text) for kind, _, used, _, _, _, text in constraints if kind == "c"]
     return FillTable(
         name,
         number,
@@ -148,11 +152,11 @@ def _table(
                 nullable,
                 tuple(labels),
                 counted,
-                (*(text for _, used, text in checks if column in used), *of_domains),
+                (*(text for used, text in checks if column in used), *of_domains),
             )
             for column, type_, nullable, labels, counted, of_domains, _ in columns
         },
-        tuple(frozenset(used) for _, used in keys),
+        tuple(frozenset(used) for _, used, _ in keys),
         tuple(
             Reference(tuple(used), parent, parent_id, tuple(targets))
             for kind, _, used, parent, parent_id, targets, _ in constraints
@@ -160,8 +164,10 @@ def _table(
         ),
         {
             **_of_domains(columns),
-            **{rule: frozenset(used) for rule, used in [*keys, *((rule, used) for rule, used, _ in checks)]},
+            **{rule: frozenset(used) for rule, used, _ in keys},
+            **{rule: frozenset(used) for _, rule, used, *_ in constraints},
         },
+        tuple(rule for rule, _, is_deferrable in keys if is_deferrable),
     )
 
 

@@ -15,7 +15,7 @@ _START = dt.datetime(2026, 1, 1, 12)  # noqa: DTZ001  a moment as text
 _SIZE = re.compile(r"\((\d+)(?:,(-?\d+))?\)")
 _ELEMENT = re.compile(r"(.+?)(\[\])+")
 _TEXT = re.compile(r"'((?:[^']|'')*)'")
-_NUMBER = re.compile(r"(?<![\w'.])\d+(?:\.\d+)?(?![\w'])")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")  # a negative one stands in quotes: '-5'::integer
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Values that columns of any type may take.
 USUAL = (
@@ -108,7 +108,7 @@ def guesses(column: FillColumn, number: int, count: int) -> Iterator[str]:
         if "length" in check:
             yield from _of_sizes(figures, number, count)
         yield from _patterns(texts, number, count)
-    yield from USUAL if column.checks or column.type.endswith("[]") else ()
+    yield from USUAL if column.checks else ()
 
 
 def _near(figures: list[float], count: int) -> Iterator[str]:
@@ -128,5 +128,5 @@ def _patterns(texts: list[str], number: int, count: int) -> Iterator[str]:
     """Yield texts for the patterns of LIKE, and texts that contain those of the CHECK."""
     for text in texts:
         for each in range(number, number + count):
-            yield text.replace("%", str(each)).replace("_", "a")
+            yield text.replace("%", str(each))
             yield f"{text}{each}"
