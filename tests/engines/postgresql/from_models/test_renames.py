@@ -66,6 +66,35 @@ def test_a_renamed_column_may_change_besides(project: Any) -> None:
     assert (project.state(), project.contents()) == (before, rows)
 
 
+def test_only_the_name_that_is_meant_is_another_one(project: Any) -> None:
+    project.run(
+        "CREATE TABLE code (code text PRIMARY KEY)",
+        "CREATE TABLE o (code text PRIMARY KEY)",
+        "CREATE TABLE t (code text PRIMARY KEY, o text REFERENCES o (code), c text REFERENCES code (code))",
+    )
+    before = project.state()
+    o, tag = (model(name, code=TextField(primary_key=True)) for name in ("o", "tag"))
+    references: dict[str, Any] = {"o": ForeignKeyField(o, column_name="o", null=True, index=False),
+                  "c": ForeignKeyField(tag, column_name="c", null=True, index=False)}  # fmt: skip
+    made = model("t", key=TextField(primary_key=True), more=text(), **references)
+    generated = project.migrate([o, tag, made], {"code": "tag", "t.code": "key"})
+    assert (generated.todo, generated.differences) == ((), ("t.more is missing",))
+    assert generated.source.count("execute_sql") == 6
+    project.rollback()
+    assert project.state() == before
+
+
+@pytest.mark.parametrize("rule", ["CREATE UNIQUE INDEX i ON t (a)", "ALTER TABLE t ADD UNIQUE (a)"])
+def test_a_renamed_column_may_be_unique_in_another_way_and_lose_its_numbers(project: Any, rule: str) -> None:
+    project.run("CREATE TABLE t (id serial PRIMARY KEY, a text)", rule, "INSERT INTO t (a) VALUES ('one')")
+    before = project.state()
+    unique = {"constraints": [SQL("UNIQUE")]} if "INDEX" in rule else {"unique": True}
+    made = model("t", key=IntegerField(primary_key=True), b=text(**unique))
+    assert project.migrate([made], {"t.a": "b", "t.id": "key"}).todo == ()
+    project.rollback()
+    assert project.state() == before
+
+
 @pytest.mark.parametrize(
     ("renames", "message"),
     [

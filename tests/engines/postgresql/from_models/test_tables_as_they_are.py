@@ -8,11 +8,12 @@ from usage_store.migrate.create_from_models import generate_as_they_are
 
 TABLES = """
 CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE DOMAIN feeling AS mood CHECK (VALUE <> 'bad');
 CREATE SEQUENCE "Numbers" AS integer;
-CREATE SEQUENCE unused;
+CREATE SEQUENCE note;
 CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TABLE a_note (
-    id serial PRIMARY KEY, title text DEFAULT '100%%', feels mood, n integer DEFAULT nextval('"Numbers"'),
+    id serial PRIMARY KEY, title text DEFAULT '100%%', feels feeling, n integer DEFAULT nextval('"Numbers"'),
     person_id bigint, CONSTRAINT "Odd" CHECK (title <> 'a, b'));
 CREATE TABLE "Person" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE, note_id integer);
 CREATE TABLE other (id integer);
@@ -30,7 +31,11 @@ def test_tables_with_all_that_they_name_are_made_elsewhere_as_they_are(project: 
         source = generate_as_they_are(project.database, {"a_note", "person", "parts", "nothing"}).source
         before = project.state()
         project.run(
-            'DROP TABLE a_note, "Person", parts', 'DROP SEQUENCE "Numbers"', "DROP TYPE mood", "DROP FUNCTION f()"
+            'DROP TABLE a_note, "Person", parts',
+            'DROP SEQUENCE "Numbers"',
+            "DROP DOMAIN feeling",
+            "DROP TYPE mood",
+            "DROP FUNCTION f()",
         )
         empty = project.state()
         project.up(source)
@@ -40,7 +45,7 @@ def test_tables_with_all_that_they_name_are_made_elsewhere_as_they_are(project: 
         assert project.state() == empty
         assert project.rows(
             "SELECT typname FROM pg_type "
-            "WHERE typnamespace = quote_ident(current_schema())::regnamespace AND typtype = 'e'"
+            "WHERE typnamespace = quote_ident(current_schema())::regnamespace AND typtype IN ('d', 'e')"
         ) == []  # fmt: skip
         block.rollback()
 

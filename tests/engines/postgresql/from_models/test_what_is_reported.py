@@ -35,6 +35,7 @@ GOES = {
     "REFERENCES": ("(id serial PRIMARY KEY, a text REFERENCES r (k))", ".a: REFERENCES r (k)"),
 }
 INDEXES = {
+    "unique with INCLUDE": "CREATE UNIQUE INDEX i ON t USING btree (a) INCLUDE (id)",
     "unique": "CREATE UNIQUE INDEX i ON t USING btree (a)",
     "expression": "CREATE INDEX i ON t USING btree (lower(a))",
     "partial": "CREATE INDEX i ON t USING btree (a) WHERE (a <> ''::text)",
@@ -58,6 +59,33 @@ def test_a_rule_of_the_table_that_goes_is_said(project: Any, columns: str, rule:
 def test_an_index_that_is_a_rule_is_said_when_it_goes(project: Any, index: str) -> None:
     project.run("CREATE TABLE t (id serial PRIMARY KEY, a text)", index)
     assert project.migrate([t(a=text(index=True))]).todo == (f"t: {index}{STATED}",)
+
+
+CHANGED: dict[str, tuple[str, str, Callable[[], type[Model]]]] = {
+    "unique and the same name": ("a text", "CREATE UNIQUE INDEX i ON t USING btree (lower(a))",
+                                 lambda: with_index(t(), fn.lower(SQL("a")), name="i")),
+    "unique and another name": ("a text", "CREATE UNIQUE INDEX i ON t USING btree (lower(a))",
+                                lambda: with_index(t(), fn.lower(SQL("a")), name="another")),
+    "unique only in part": ("a text UNIQUE", "UNIQUE (a)",
+                            lambda: with_index(t(), SQL("a"), unique=True, where=SQL("a <> ''"), name="part")),
+    "of more columns": ("a text", INDEXES["unique with INCLUDE"],
+                        lambda: t({"constraints": [SQL("UNIQUE (a, id)")]}, a=text())),
+    "NULL more than once": ("a text UNIQUE NULLS NOT DISTINCT", "UNIQUE NULLS NOT DISTINCT (a)",
+                            lambda: t(a=text(unique=True))),
+    "NULL more than once in an index": ("a text", "CREATE UNIQUE INDEX i ON t USING btree (a) NULLS NOT DISTINCT",
+                                        lambda: t(a=text(constraints=[SQL("UNIQUE")]))),
+    "grouped otherwise": ("a text CHECK (a = 'x' OR (a = 'y' AND id > 5))",
+                          "CHECK (((a = 'x'::text) OR ((a = 'y'::text) AND (id > 5))))",
+                          lambda: t(a=text(constraints=[Check("(a = 'x' OR a = 'y') AND id > 5")]))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "rule", "make"), CHANGED.values(), ids=CHANGED.keys())
+def test_a_rule_is_said_whose_successor_allows_more(
+    project: Any, column: str, rule: str, make: Callable[[], type[Model]]
+) -> None:
+    project.run(f"CREATE TABLE t (id serial PRIMARY KEY, {column})", *[rule] * rule.startswith("CREATE"))
+    assert project.generate([make()]).todo == (f"t: {rule}{STATED}",)
 
 
 def test_actions_of_a_reference_that_go_are_said(project: Any) -> None:
@@ -142,8 +170,17 @@ def test_the_value_of_a_required_column_is_asked_for_on_the_way_back_too(project
 
 
 def test_values_that_may_not_fit_are_said(project: Any) -> None:
-    project.run("CREATE TABLE t (id serial PRIMARY KEY, a text, b varchar(9), c numeric(9, 2))")
-    told = project.generate([t(a=IntegerField(), b=peewee.CharField(5), c=peewee.DecimalField(9, 1))]).todo
+    project.run(
+        "CREATE TABLE t (id serial PRIMARY KEY, a text, b varchar(9), c numeric(9, 2), d bigint NOT NULL, "
+        "e varchar(3) NOT NULL, f char(3) NOT NULL)"
+    )
+    fields: dict[str, Any] = {
+        "a": IntegerField(),
+        "b": peewee.CharField(5),
+        "c": peewee.DecimalField(9, 1),
+        "d": IntegerField(),
+    }
+    told = project.generate([t(**fields, e=peewee.FixedCharField(5), f=TextField())]).todo
     assert [line.partition(";")[0] for line in told] == [
         "t.a: becomes NOT NULL",
         "t.a: text becomes integer",
@@ -151,6 +188,9 @@ def test_values_that_may_not_fit_are_said(project: Any) -> None:
         "t.b: character varying(9) becomes character varying(5)",
         "t.c: becomes NOT NULL",
         "t.c: numeric(9,2) becomes numeric(9,1)",
+        "t.d: bigint becomes integer",
+        "t.e: character varying(3) becomes character(5)",
+        "t.f: character(3) becomes text",
     ]
     assert "this fails if a value cannot be converted, and down may not restore the old values" in told[1]
 
@@ -168,15 +208,25 @@ def test_an_index_whose_name_is_taken_elsewhere_is_said_and_not_written(project:
     generated = project.generate([t(a=text(index=True))])
     assert generated.todo == ("t: the name of the index t_a is taken by another object; choose another name",)
     assert "CREATE INDEX" not in generated.source
+    project.run("CREATE INDEX new_a ON other (a)")
+    generated = project.generate([model("new", a=text(index=True), b=text(index=True))])
+    assert generated.todo == ("new: the name of the index new_a is taken by another object; choose another name",)
+    project.up(generated.source)
+    assert "index new_b" in project.state()
 
 
 def test_a_view_in_the_way_is_said(project: Any) -> None:
+    other = f"other_{uuid.uuid4().hex}"
     project.run(
+        f"CREATE SCHEMA {other}",
+        f"CREATE TABLE {other}.t (a text, b text, c text)",
+        f"CREATE VIEW {other}.elsewhere AS SELECT a FROM {other}.t",
         "CREATE TABLE t (id serial PRIMARY KEY, a text, b text, c text)",
         "CREATE VIEW v AS SELECT id, a FROM t",
         "CREATE MATERIALIZED VIEW m AS SELECT id, b, c FROM t",
     )
     lines = project.generate([t(a=peewee.CharField(5, null=True), c=text())]).todo
+    project.run(f"DROP SCHEMA {other} CASCADE")
     assert [line for line in lines if "uses" in line] == [
         "t.a: view v uses this column; drop it before, and make it again after",
         "t.b: materialized view m uses this column; drop it before, and make it again after",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from usage_store.engines.postgresql.from_models.read_tables import Index, ServerTable
 
 _NO_ACTION = "no action"
+_NULL_ONCE = "NULLS NOT DISTINCT"
 
 
 def dropped_rules(old: ServerTable, new: ServerTable, unstated: set[str]) -> Iterator[str]:
@@ -24,16 +25,20 @@ def dropped_rules(old: ServerTable, new: ServerTable, unstated: set[str]) -> Ite
     references a model does not state.
     """
     gone = set(lost(old.table, new.table))
+    moved = {name for name, was in old.table.columns.items() if was.type != new.table.columns.get(name, was).type}
     for name, was in old.table.columns.items():
         column = new.table.columns.get(name)
         if column is not None and name not in gone:
             yield from (f".{name}: {rule}" for rule in _of_column(was, column))
-    stated = {_plain(each.sql) for each in new.constraints.values()}
+    stated = {each.sql for each in new.constraints.values()}
+    alike = {_plain(each.sql) for each in new.constraints.values()}
     unique = {frozenset(each.columns) for each in new.constraints.values() if each.kind in ("p", "u")}
     unique |= {frozenset(index.columns) for index in new.indexes.values() if index.unique and index.columns}
     for each in old.constraints.values():
-        is_kept = _plain(each.sql.removesuffix(" NOT VALID")) in stated or each.kind in ("f", "p")
-        is_kept |= each.kind == "u" and frozenset(each.columns) in unique
+        sql = each.sql.removesuffix(" NOT VALID")
+        is_kept = sql in stated or each.kind in ("f", "p")
+        is_kept |= not moved.isdisjoint(each.columns) and _plain(sql) in alike
+        is_kept |= each.kind == "u" and _NULL_ONCE not in sql and frozenset(each.columns) in unique
         if not is_kept and not gone.intersection(each.columns):
             yield f": {each.sql}"
     for key in old.table.foreign_keys:
@@ -43,7 +48,8 @@ def dropped_rules(old: ServerTable, new: ServerTable, unstated: set[str]) -> Ite
     for name, index in old.indexes.items():
         instead = new.indexes.get(name)
         says_more = instead is not None and not _is_plain(instead) and instead.unique >= index.unique
-        is_kept = says_more or _rule(index) in rules or (index.unique and frozenset(index.columns) in unique)
+        is_kept = says_more or _rule(index) in rules
+        is_kept |= index.unique and _NULL_ONCE not in index.sql and frozenset(index.columns) in unique
         if not (is_kept or _is_plain(index) or gone.intersection(index.columns)):
             yield f": {index.sql}"
 

@@ -80,12 +80,7 @@ def changed_column(
         counted = was.default in (AUTO, ALWAYS) and name not in old.serials
         back = (alter(old.name, _with_default(old, name)), *[_counted(old.name, name)] * counted)
         yield Change((alter(old.name, _without_default(old, name)),), back)
-        kept = None
-    else:
-        kept = was.default
     if (was.type, was.collation) != (column.type, column.collation):
-        moved = kept not in (None, AUTO, ALWAYS)  # the server may not be able to convert the default
-        yield from [_both(old.name, f"{here} DROP DEFAULT", f"{here} SET DEFAULT {kept}")] * moved
         up, down = (
             f"{here} TYPE {_typed(after)}"
             + f" USING {quoted(name)}::{after.type}" * needs_using(before.type, after.type)
@@ -93,7 +88,6 @@ def changed_column(
         )
         yield _both(old.name, up, down)
         yield from _sequence(old, name, was, column)
-        yield from [_both(old.name, f"{here} SET DEFAULT {kept}", f"{here} DROP DEFAULT")] * moved
     if was.not_null != column.not_null:
         words = (f"{here} SET NOT NULL", f"{here} DROP NOT NULL")
         yield _both(old.name, *(words if column.not_null else reversed(words)))
@@ -141,9 +135,9 @@ def _without_default(table: ServerTable, name: str, *, is_new: bool = False) -> 
 
 def _counted(table: str, name: str) -> str:
     """Write the query that sets the counter of a column behind the numbers that it has."""
-    sequence = f"pg_get_serial_sequence('{quoted(table)}', '{name}')".replace("%", "%%")
-    column = quoted(name).replace("%", "%%")
-    return f"SELECT setval({sequence}, coalesce(max({column}), 0) + 1, false) FROM {quoted(table)}"  # noqa: S608
+    texts = ", ".join("'" + each.replace("'", "''") + "'" for each in (quoted(table), name))
+    counter = f"setval(pg_get_serial_sequence({texts}), greatest(max({quoted(name)}), 0) + 1, false)"
+    return f"SELECT {counter} FROM {quoted(table)}".replace("%", "%%")  # noqa: S608
 
 
 def _both(table: str, up: str, down: str) -> Change:
