@@ -44,6 +44,7 @@ class Case:
 
 
 UNIQUE = {"constraints": [SQL("UNIQUE (a)")]}
+REFERRED = {"constraints": [SQL("UNIQUE (a)"), SQL("FOREIGN KEY (b) REFERENCES t (a)")]}
 CHECKED = {"constraints": [Check("a <> '%%'", name="filled")]}
 NUMBER = ("INSERT INTO t (a) VALUES (1), (2)",)
 
@@ -61,7 +62,7 @@ CHANGES: dict[str, Callable[[], Case]] = {
                                             todo=["b"], rows=("INSERT INTO t (a) VALUES ('one')",)),
     "add unique column": lambda: Case({"a": text()}, {"a": text(), "b": text(constraints=[SQL("UNIQUE")])}),
     "add generated": lambda: Case(
-        {"a": text()}, {"a": text(), "b": text(constraints=[SQL("GENERATED ALWAYS AS (upper(a)) STORED")])}
+        {"a": text()}, {"a": text(), "b": TextField(constraints=[SQL("GENERATED ALWAYS AS (upper(a)) STORED")])}
     ),
     "add self reference": lambda: Case(
         {"a": text()}, {"a": text(), "up": ForeignKeyField("self", null=True, on_delete="CASCADE")}
@@ -105,6 +106,8 @@ CHANGES: dict[str, Callable[[], Case]] = {
     "table check added": lambda: Case({"a": text()}, {"a": text()}, meta=({}, CHECKED)),
     "table check removed": lambda: Case({"a": text()}, {"a": text()}, meta=(CHECKED, {}), todo=["CHECK"]),
     "unique added": lambda: Case({"a": text()}, {"a": text()}, meta=({}, UNIQUE)),
+    "unique and a reference to it added": lambda: Case(
+        {"a": text(), "b": text()}, {"a": text(), "b": text()}, meta=({}, REFERRED)),
     "unique removed": lambda: Case({"a": text()}, {"a": text()}, meta=(UNIQUE, {}), todo=["UNIQUE"]),
     "collation added": lambda: Case({"a": text()}, {"a": text(collation='"C"')}),
     "collation removed": lambda: Case({"a": text(collation='"C"')}, {"a": text()}, todo=["COLLATE"]),

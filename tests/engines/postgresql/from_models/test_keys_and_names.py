@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from peewee import SQL, AutoField, Check, ForeignKeyField, IntegerField
+from peewee import SQL, AutoField, Check, DeferredForeignKey, ForeignKeyField, IntegerField
 
 from tests.support.projects import model, text
 
@@ -44,3 +44,18 @@ def test_a_reference_to_a_partitioned_table_is_one_reference(project: Any) -> No
     project.run("CREATE TABLE t (id serial PRIMARY KEY, p_id integer REFERENCES p)")
     parent = model("p", id=IntegerField(primary_key=True))
     assert project.generate([model("t", p=ForeignKeyField(parent, null=True, index=False))]).empty
+    project.migrate([model("p", id=IntegerField(primary_key=True), more=text())])
+    assert "column p_one.more" in project.state()
+
+
+def test_a_reference_that_peewee_does_not_write_stays(project: Any) -> None:
+    project.run("CREATE TABLE later (id serial PRIMARY KEY)")
+    project.run("CREATE TABLE t (id serial PRIMARY KEY, x integer REFERENCES later ON DELETE CASCADE)")
+
+    def made(**more: Any) -> list[Any]:
+        return [model("t", x=DeferredForeignKey("Later", column_name="x", null=True, index=False), **more),
+                model("later")]  # fmt: skip
+
+    assert project.generate(made()).empty
+    assert project.migrate(made(more=text())).todo == ()
+    assert project.state()["constraint t.t_x_fkey"] == "FOREIGN KEY (x) REFERENCES later(id) ON DELETE CASCADE"

@@ -204,6 +204,7 @@ def test_a_text_that_is_too_long_fails_and_is_not_cut(project: Any) -> None:
 
 
 def test_an_index_whose_name_is_taken_elsewhere_is_said_and_not_written(project: Any) -> None:
+    project.run("CREATE TABLE t (id serial PRIMARY KEY, a text)")
     project.run("CREATE TABLE other (a text)", "CREATE INDEX t_a ON other (a)")
     generated = project.generate([t(a=text(index=True))])
     assert generated.todo == ("t: the name of the index t_a is taken by another object; choose another name",)
@@ -221,15 +222,18 @@ def test_a_view_in_the_way_is_said(project: Any) -> None:
         f"CREATE SCHEMA {other}",
         f"CREATE TABLE {other}.t (a text, b text, c text)",
         f"CREATE VIEW {other}.elsewhere AS SELECT a FROM {other}.t",
-        "CREATE TABLE t (id serial PRIMARY KEY, a text, b text, c text)",
+        "CREATE TABLE t (id serial PRIMARY KEY, a text, b text, c text, d text, "
+        "e text GENERATED ALWAYS AS (upper(c)) STORED)",
         "CREATE VIEW v AS SELECT id, a FROM t",
-        "CREATE MATERIALIZED VIEW m AS SELECT id, b, c FROM t",
+        "CREATE MATERIALIZED VIEW m AS SELECT id, b, c, d, e FROM t",
     )
-    lines = project.generate([t(a=peewee.CharField(5, null=True), c=text())]).todo
+    otherwise = text(constraints=[SQL("GENERATED ALWAYS AS (lower(c)) STORED")])
+    changed = t(a=peewee.CharField(5, null=True), c=text(), d=text(collation='"C"'), e=otherwise)
+    lines = project.generate([changed]).todo
     project.run(f"DROP SCHEMA {other} CASCADE")
     assert [line for line in lines if "uses" in line] == [
         "t.a: view v uses this column; drop it before, and make it again after",
-        "t.b: materialized view m uses this column; drop it before, and make it again after",
+        *(f"t.{name}: materialized view m uses this column; drop it before, and make it again after" for name in "bde"),
     ]
 
 
