@@ -127,6 +127,8 @@ CHANGES: dict[str, Callable[[], Case]] = {
         {"a": text(), "b": TextField(constraints=[SQL("DEFAULT now()")])},
         {"a": text(), "b": DateTimeTZField(constraints=[SQL("DEFAULT now()")])}, todo=["b"]),
     "key moved": lambda: Case({"a": TextField()}, {"a": TextField(primary_key=True)}, todo=["id"]),
+    "always numbered key moved": lambda: Case(
+        {"a": TextField(), "id": IdentityField(generate_always=True)}, {"a": TextField(primary_key=True)}, todo=["id"]),
     "key added": lambda: Case({"a": TextField(primary_key=True)}, {"id": AutoField(), "a": TextField()}),
     "larger key": lambda: Case({"a": text()}, {"a": text(), "id": BigAutoField()}),
     "numbered key": lambda: Case({"a": text(), "id": IntegerField(primary_key=True)}, {"a": text(), "id": AutoField()},
