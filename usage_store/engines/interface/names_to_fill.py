@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from usage_store.engines.interface.schema_objects import found
 from usage_store.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     Fold = Callable[[str], str]  # makes names equal that mean the same
 
@@ -39,11 +40,11 @@ def wanted_tables(
     Raises ConfigurationError for an unknown table.
     """
     if tables is None:
-        left = {_found(every, name, fold) for name in leave}
+        left = {found(every, name, fold) for name in leave}
         return {key: table for key, table in every.items() if key not in left}
     wanted = {}
     for name in tables:
-        key = _found(every, name, fold)
+        key = found(every, name, fold)
         if key is None:
             raise ConfigurationError(f"there is no table {name!r} to fill; there are: {_names(every)}")
         wanted[key] = every[key]
@@ -57,11 +58,11 @@ def given_values(
 
     Raises ConfigurationError for an unknown table or column.
     """
-    found: dict[str, dict[str, Sequence[Any]]] = {}
+    given: dict[str, dict[str, Sequence[Any]]] = {}
     for name, listed in values.items():
         table, column = _column(every, name, fold)
-        found.setdefault(table, {})[column] = listed
-    return found
+        given.setdefault(table, {})[column] = listed
+    return given
 
 
 def _column(every: Mapping[str, Fillable], name: str, fold: Fold) -> tuple[str, str]:
@@ -69,11 +70,11 @@ def _column(every: Mapping[str, Fillable], name: str, fold: Fold) -> tuple[str, 
     parts = name.split(".")
     pairs = [(".".join(parts[:index]), ".".join(parts[index:])) for index in range(1, len(parts))]
     for said, column in pairs:
-        table = _found(every, said, fold)
+        table = found(every, said, fold)
         if table is not None:
-            found = _found(every[table].columns, column, fold)
-            if found is not None:
-                return table, found
+            meant = found(every[table].columns, column, fold)
+            if meant is not None:
+                return table, meant
             raise ConfigurationError(
                 f"values: {every[table].name} has no column {column!r} that can be given a value; there are: "
                 f"{_names(every[table].columns)}"
@@ -81,11 +82,6 @@ def _column(every: Mapping[str, Fillable], name: str, fold: Fold) -> tuple[str, 
     if not pairs:
         raise ConfigurationError(f'values: {name!r} names no column; write "table.column"')
     raise ConfigurationError(f"values: there is no table {pairs[0][0]!r}; there are: {_names(every)}")
-
-
-def _found(known: Iterable[str], name: str, fold: Fold) -> str | None:
-    same = [each for each in known if fold(each) == fold(name)]
-    return name if name in same else same[0] if len(same) == 1 else None
 
 
 def _names(named: Mapping[str, _Named]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 
 class SchemaObject(NamedTuple):
@@ -41,6 +41,15 @@ def key_of(kind: str, name: str) -> str:
 def quoted(name: str) -> str:
     """Put an identifier into double quotes."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def found(known: Iterable[str], name: str, fold: Callable[[str], str]) -> str | None:
+    """Return the known name that a name means: exactly this one, or else the only one that differs in case, or None.
+
+    `fold` makes names equal that differ in case only.
+    """
+    same = [each for each in known if fold(each) == fold(name)]
+    return name if name in same else same[0] if len(same) == 1 else None
 
 
 class Changes(NamedTuple):

@@ -139,3 +139,44 @@ def test_down_may_drop_and_delete_but_not_lose_rows_by_a_cascade(database: peewe
     database.execute_sql("DELETE FROM app_migrations WHERE version = 3")
     with pytest.raises(MigrationFailed, match="child lost 1 of 1 rows"):
         runs(database, _001_start=START, _002_more=sql("SELECT 1", down=["DELETE FROM parent"])).rollback(1)
+
+
+TWINS = sql(
+    'CREATE TABLE item (id integer, "Id" integer)',
+    'CREATE TABLE "Item" (id integer)',
+    'CREATE TABLE "Other" (id integer)',
+    "CREATE INDEX by_id ON item (id)",
+    'CREATE INDEX "By_id" ON item ("Id")',
+    *(f"INSERT INTO {table} VALUES (1)" for table in ("item", '"Item"', '"Other"')),
+    'UPDATE item SET "Id" = 2',
+)
+
+
+OF_ANOTHER = [
+    ('DELETE FROM "Item"', 'deletes = ("item",)', "'Item'"),
+    ("DELETE FROM item", 'deletes = ("ITEM",)', "'item'"),
+    ('ALTER TABLE item DROP COLUMN "Id"', 'deletes = ("item.id",)\ndrops = ("By_id",)', "'item.Id'"),
+]
+INDEX_OF_ANOTHER = ('ALTER TABLE item DROP COLUMN "Id"', 'deletes = ("item.Id",)\ndrops = ("by_id",)', "'By_id'")
+
+
+@pytest.mark.parametrize(
+    ("statement", "declared", "lost", "atomic"),
+    [*((*case, atomic) for case in OF_ANOTHER for atomic in (True, False)), (*INDEX_OF_ANOTHER, True)],
+)
+def test_a_declared_name_means_nothing_else_that_differs_in_case(
+    database: peewee.Database, runs: Runs, statement: str, declared: str, lost: str, *, atomic: bool
+) -> None:
+    loses = f"{declared}\n{sql(statement, down=None, atomic=atomic)}"
+    with pytest.raises(MigrationFailed, match=lost):
+        runs(database, _001_twins=TWINS, _002_loses=loses).migrate()
+    assert database.execute_sql('SELECT (SELECT "Id" FROM item), (SELECT id FROM "Item")').fetchone() == (2, 1)
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_declared_name_may_differ_in_case_if_nothing_else_is_meant(
+    database: peewee.Database, runs: Runs, *, atomic: bool
+) -> None:
+    loses = sql('DELETE FROM "Item"', 'DELETE FROM "Other"', 'ALTER TABLE "Item" DROP COLUMN id', atomic=atomic)
+    declares = 'deletes = ("Item", "OTHER", "Item.id")\n'
+    assert len(runs(database, _001_twins=TWINS, _002_loses=declares + loses).migrate()) == 2

@@ -20,7 +20,7 @@ from usage_store.engines.postgresql.migrating.repeat_a_migration import retry_af
 from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
 from usage_store.engines.postgresql.migrating.watched.advisory_locks import gave_up, read_locks
 from usage_store.engines.postgresql.migrating.watched.left_invalid import Invalid, read_invalid
-from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import reached_from
+from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import meant_by, reached_from
 from usage_store.engines.postgresql.migrating.watched.own_tables import changed, kept, kept_of, read_own
 from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
 
@@ -54,7 +54,7 @@ class OutsideGuard(Guard):
         undoing: bool,
     ) -> None:
         super().__init__(database, own, kept)
-        self._declared = {name.lower() for name in deletes}
+        self._declared = deletes
         self._kept = kept
         self._undoing = undoing
         self._tries = 0
@@ -65,6 +65,7 @@ class OutsideGuard(Guard):
     def watching(self) -> Iterator[None]:
         """Watch the connection during the block. What is left invalid after an error is noted in `left`."""
         self._there = self._kept.read()
+        self._meant = meant_by(self._declared, self._there)
         self._invalid = read_invalid(self._database)
         self._states = kept_of(read_own(self._database, self._own))
         self._locks = read_locks(self._database)
@@ -121,11 +122,11 @@ class OutsideGuard(Guard):
         if self._undoing or has_failed(self._database):
             return None
         for what, name in self._targets(text):
-            if name.lower() not in self._declared:
+            if name not in self._meant:
                 return _undeclared(what, name)
         tables = {table.name for table in self._there.tables.values()}
         for column in kinds.drops_columns(text):
-            if column.partition(".")[0] in tables and column.lower() not in self._declared:
+            if column.partition(".")[0] in tables and column not in self._meant:
                 return _undeclared("ALTER TABLE that drops a column", column)
         return None
 

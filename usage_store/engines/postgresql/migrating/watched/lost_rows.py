@@ -26,6 +26,7 @@ from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import
     Schema,
     count_values,
     has_all,
+    meant_by,
     numbers_of,
     reached_from,
     read_schema,
@@ -160,8 +161,14 @@ class Losses:
         losses = [*self._rows(before, after, became, written, undoing=undoing)]
         if not undoing:
             losses += self._columns(before, after, became)
-        parts = self._parts(before, after, became, undoing=undoing)
-        return [*_undeclared(losses, deletes), *_undeclared(parts, drops)]
+        parts = [*self._parts(before, after, became, undoing=undoing)]
+        if not losses and not parts:
+            return []
+        there = self._before or self._read(None)  # whole, because a name may be that of a table that was not changed
+        return [
+            *_undeclared(losses, meant_by(deletes, there, after)),
+            *_undeclared(parts, meant_by(drops, there, after)),
+        ]
 
     def _read(self, relations: Collection[int] | None) -> Schema:
         """Read the schema, or the part that some relations make up. On a scratch database, it is small. Reads only."""
@@ -280,9 +287,8 @@ def _declare(name: str) -> str:
     return f"declare deletes = ({name!r},)"
 
 
-def _undeclared(losses: Iterable[Loss], declared: Iterable[str]) -> list[str]:
-    meant = {name.lower() for name in declared}
-    return [line for names_, line in losses if meant.isdisjoint(name.lower() for name in names_)]
+def _undeclared(losses: Iterable[Loss], meant: Collection[str]) -> list[str]:
+    return [line for names_, line in losses if names_.isdisjoint(meant)]
 
 
 def _sum(one: tuple[int, int] | None, other: tuple[int, int]) -> tuple[int, int]:

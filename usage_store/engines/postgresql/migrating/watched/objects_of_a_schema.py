@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.engines.interface.schema_objects import quoted
+from usage_store.engines.interface.schema_objects import found, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import peewee
 
@@ -143,6 +143,14 @@ def read_schema(database: peewee.PostgresqlDatabase, only: Collection[int] | Non
         named = dict(zip(columns_by_number, columns, strict=True))
         tables[oid] = Table(oid, name, storage, may_have_rows, named, stored, required)
     return Schema(tables, {(kind, oid): Part(kind, name, table) for oid, kind, name, table in parts})
+
+
+def meant_by(declared: Iterable[str], *schemas: Schema) -> set[str]:
+    """Return the names that a migration declares, each as its table, column or part is named in one of the schemas."""
+    every = {part.name for schema in schemas for part in schema.parts.values()}
+    for table in (table for schema in schemas for table in schema.tables.values()):
+        every |= {table.name, *(f"{table.name}.{column}" for column in table.columns.values())}
+    return {found(every, name, str.lower) or name for name in declared}
 
 
 def numbers_of(database: peewee.PostgresqlDatabase, names: Collection[str]) -> set[int]:
