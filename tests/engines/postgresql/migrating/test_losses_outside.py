@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 START = sql(
     "CREATE TABLE parent (id integer PRIMARY KEY, name text)",
     "CREATE TABLE child (id integer, parent integer REFERENCES parent ON DELETE CASCADE)",
+    "CREATE TABLE loose (parent integer REFERENCES parent ON DELETE SET NULL)",
+    "CREATE TABLE whole (id integer, size integer) PARTITION BY RANGE (id)",
+    "CREATE TABLE part PARTITION OF whole DEFAULT",
     "INSERT INTO parent VALUES (1, 'a'), (2, 'a')",
     "INSERT INTO child VALUES (1, 1), (2, 1)",
 )
@@ -46,6 +49,17 @@ def run(runs: Runs, database: peewee.Database, *statements: str, head: str = "")
             "ALTER TABLE parent DROP COLUMN name",
             f"ALTER TABLE that drops a column of parent.name {CANNOT}('parent.name',)",
         ),
+        (
+            "MERGE INTO child USING parent ON child.id = parent.id WHEN MATCHED THEN DELETE",
+            f"DELETE of child {CANNOT}('child',)",
+        ),
+        ("DELETE FROM whole", f"DELETE of part {CANNOT}('part',)"),
+        ("TRUNCATE whole", f"TRUNCATE of part {CANNOT}('part',)"),
+        ("DROP TABLE whole", f"DROP TABLE of part {CANNOT}('part',)"),
+        (
+            "ALTER TABLE whole DROP COLUMN size",
+            f"ALTER TABLE that drops a column of whole.size {CANNOT}('whole.size',)",
+        ),
         ("DELETE FROM app_migrations", "app_migrations is the runner's own table"),
         ("CREATE INDEX more ON app_migrations (name)", "app_migrations is the runner's own table"),
     ],
@@ -64,7 +78,16 @@ def test_an_undeclared_loss_is_refused_before_it_happens(
 def test_rows_that_go_along_by_a_cascade_must_be_declared_too(database: peewee.Database, runs: Runs) -> None:
     with pytest.raises(MigrationFailed, match="DELETE of child in a migration with atomic = False"):
         run(runs, database, "DELETE FROM parent", head='deletes = ("parent",)\n')
-    run(runs, database, "DELETE FROM parent", head='deletes = ("parent", "child")\n')
+    declares = 'deletes = ("parent", "child")\n'
+    run(runs, database, "DELETE FROM parent", head=declares)
+    with pytest.raises(MigrationFailed, match="TRUNCATE of loose in a migration with atomic = False"):
+        runs(database, _003_more=declares + sql("TRUNCATE parent CASCADE", atomic=False)).migrate()
+
+
+def test_a_hidden_change_of_the_runners_own_table_is_not_recorded(database: peewee.Database, runs: Runs) -> None:
+    with pytest.raises(MigrationFailed, match="app_migrations is the runner's own table"):
+        run(runs, database, "DO $$ BEGIN EXECUTE 'ALTER TABLE app_' || 'migrations ADD more text'; END $$")
+    assert database.execute_sql("SELECT version FROM app_migrations").fetchall() == [(1,)]
 
 
 def test_an_index_that_failed_is_named_and_the_rerun_works_once_it_is_dropped(
@@ -93,6 +116,8 @@ def test_a_constraint_that_is_not_validated_is_named(database: peewee.Database, 
         run(runs, database, adds)
     database.execute_sql("ALTER TABLE child DROP CONSTRAINT small")
     run(runs, database, adds, validates)
+    database.execute_sql(adds.replace("small", "large"))  # that of others is no fault of the next migration
+    assert len(runs(database, _003_more=sql("CREATE TABLE more ()", atomic=False)).migrate()) == 1
 
 
 def test_a_transaction_left_open_is_rolled_back_and_named(database: peewee.Database, runs: Runs) -> None:
@@ -102,7 +127,10 @@ def test_a_transaction_left_open_is_rolled_back_and_named(database: peewee.Datab
 
 
 def test_transactions_and_settings_of_its_own_are_allowed(database: peewee.Database, runs: Runs) -> None:
-    run(runs, database, "BEGIN", "CREATE TABLE kept (id integer)", "COMMIT", "SET search_path = pg_catalog")
+    makes = ["CREATE TABLE kept (id integer, more text)", "ALTER TABLE kept DROP COLUMN more", "DELETE FROM kept"]
+    merges = "MERGE INTO child USING parent ON child.id = parent.id WHEN MATCHED THEN UPDATE SET id = 9"
+    looks = "SELECT count(*) FROM app_migrations"
+    run(runs, database, "BEGIN", *makes, "COMMIT", merges, looks, "SET search_path = pg_catalog")
     assert database.table_exists("kept")
     assert runs(database).check() == ((), 0)
 
@@ -117,16 +145,20 @@ def test_a_new_connection_of_the_migration_takes_the_lock_again(database: peewee
 def test_an_index_waits_for_an_old_transaction_and_another_statement_runs_again(
     database: peewee.Database, runs: Runs, postgresql_url: str
 ) -> None:
+    makes = "CREATE INDEX CONCURRENTLY by_name ON parent (name)"
+    shows = "CREATE TABLE timeout_{} AS SELECT current_setting('lock_timeout') AS value"
     with raw(postgresql_url) as reader:
         runs(database, _001_start=START).migrate()
-        reader.execute("BEGIN")
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT * FROM parent")
         timer = threading.Timer(1.5, reader.execute, ("COMMIT",))
         timer.start()
         try:
-            run(runs, database, "CREATE INDEX CONCURRENTLY by_name ON parent (name)")
+            run(runs, database, shows.format("before"), makes, shows.format("after"))
         finally:
             timer.join()
+        timeouts = "SELECT b.value, a.value FROM timeout_before AS b, timeout_after AS a"
+        assert database.execute_sql(timeouts).fetchone() == ("1s", "1s")  # nobody waits for longer behind it
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM parent")
         timer = threading.Timer(1.5, reader.execute, ("COMMIT",))

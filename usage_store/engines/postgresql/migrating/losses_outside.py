@@ -20,7 +20,12 @@ from usage_store.engines.postgresql.migrating.repeat_a_migration import retry_af
 from usage_store.engines.postgresql.migrating.watched import kinds_of_statements as kinds
 from usage_store.engines.postgresql.migrating.watched.advisory_locks import gave_up, read_locks
 from usage_store.engines.postgresql.migrating.watched.left_invalid import Invalid, read_invalid
-from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import meant_by, reached_from
+from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import (
+    EVERY_ACTION,
+    meant_by,
+    numbers_of,
+    reached_from,
+)
 from usage_store.engines.postgresql.migrating.watched.own_tables import changed, kept, kept_of, read_own
 from usage_store.engines.postgresql.migrating.watched.seen_statements import seeing
 
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from usage_store.engines.postgresql.migrating.watched.objects_of_a_schema import Schema
 
 _MOST_TRIES = 20  # of one statement that does not get its lock
+_TAKE_ALONG = {"DELETE": "c", "TRUNCATE": EVERY_ACTION}  # rows that refer to those that go, by what ON DELETE says
 
 
 class OutsideGuard(Guard):
@@ -124,21 +130,24 @@ class OutsideGuard(Guard):
         for what, name in self._targets(text):
             if name not in self._meant:
                 return _undeclared(what, name)
-        tables = {table.name for table in self._there.tables.values()}
         for column in kinds.drops_columns(text):
-            if column.partition(".")[0] in tables and column not in self._meant:
+            if column not in self._meant and any(self._reached(column.partition(".")[0], "")):
                 return _undeclared("ALTER TABLE that drops a column", column)
         return None
 
     def _targets(self, text: str) -> Iterator[tuple[str, str]]:
-        by_name = {table.name: oid for oid, table in self._there.tables.items()}
         for what, name in kinds.may_lose_rows_of(text):
-            if name not in by_name:
-                continue
-            yield what, name
-            if what == "DELETE" or (what == "TRUNCATE" and kinds.names(text, "CASCADE")):
-                reached = reached_from(self._database, [by_name[name]], deleting=what == "DELETE")
-                yield from ((what, self._there.tables[oid].name) for oid in reached & self._there.tables.keys())
+            taken_along = what if what == "DELETE" or kinds.names(text, "CASCADE") else ""
+            yield from ((what, table) for table in self._reached(name, taken_along))
+
+    def _reached(self, name: str, what: str) -> list[str]:
+        """Return the tables of before whose rows go if those of a table go: this one, its parts, and who refers to it.
+
+        A partitioned table has no rows of its own, only its parts have.
+        """
+        found = reached_from(self._database, numbers_of(self._database, [name]), _TAKE_ALONG.get(what, ""))
+        names = sorted(self._there.tables[oid].name for oid in found & self._there.tables.keys())
+        return sorted(names, key=name.__ne__)
 
     def _left_invalid(self) -> list[Invalid]:
         """Return what is invalid now and was not before, or what a CREATE of the migration has passed over."""

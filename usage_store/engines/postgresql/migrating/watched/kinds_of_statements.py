@@ -110,7 +110,7 @@ def has_question_mark(sql: str) -> bool:
 
 
 _TARGETS = re.compile(
-    r"\b(DELETE\s+FROM|MERGE\s+INTO(?=[\s\S]*\bTHEN\s+DELETE\b)|TRUNCATE(?:\s+TABLE)?|DROP\s+(?:FOREIGN\s+)?TABLE(?:\s+IF\s+EXISTS)?)\s+(?:ONLY\s+)?"
+    r"\b(DELETE\s+FROM|MERGE\s+INTO|TRUNCATE(?:\s+TABLE)?|DROP\s+(?:FOREIGN\s+)?TABLE(?:\s+IF\s+EXISTS)?)\s+(?:ONLY\s+)?"
     r'((?:"[^"]+"|[\w.$])+(?:\s*,\s*(?:ONLY\s+)?(?:"[^"]+"|[\w.$])+)*)',
     _I,
 )
@@ -122,12 +122,16 @@ _COLUMN = re.compile(
 
 
 def may_lose_rows_of(sql: str) -> list[tuple[str, str]]:
-    """Return DELETE, TRUNCATE or DROP TABLE with the name of each table that a text has after these words."""
+    """Return DELETE, TRUNCATE or DROP TABLE with the name of each table that a text has after these words.
+
+    A MERGE with the word DELETE counts as a DELETE.
+    """
     found = []
-    for what, targets in _TARGETS.findall(sql):
-        words = " ".join(what.upper().split()[:2]).removesuffix(" FROM").removesuffix(" TABLE IF")
-        words = {"TRUNCATE TABLE": "TRUNCATE", "MERGE INTO": "DELETE"}.get(words, words)
-        found += [(words, _name(each)) for each in targets.split(",")]
+    for said, targets in _TARGETS.findall(sql):
+        word = said.split()[0].upper()
+        if word != "MERGE" or names(sql, "DELETE"):
+            what = {"DROP": "DROP TABLE", "MERGE": "DELETE"}.get(word, word)
+            found += [(what, _name(each)) for each in targets.split(",")]
     return found
 
 

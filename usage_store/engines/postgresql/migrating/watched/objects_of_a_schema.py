@@ -99,6 +99,8 @@ WITH RECURSIVE reached (oid) AS (
 ) SELECT oid::bigint FROM reached
 """
 
+EVERY_ACTION = "arcnd"  # NO ACTION, RESTRICT, CASCADE, SET NULL, SET DEFAULT
+
 
 class Table(NamedTuple):
     """An ordinary table. `storage` changes if the server writes its rows anew; `stored` are its columns with values."""
@@ -168,13 +170,12 @@ def read_written(database: peewee.PostgresqlDatabase, *, also_undone: bool = Tru
     return {oid: (inserted, deleted) for oid, inserted, deleted in database.execute_sql(sql).fetchall()}
 
 
-def reached_from(database: peewee.PostgresqlDatabase, tables: Collection[int], *, deleting: bool = False) -> set[int]:
+def reached_from(database: peewee.PostgresqlDatabase, tables: Collection[int], actions: str = EVERY_ACTION) -> set[int]:
     """Return these tables, and all that refer to them, are parts of them or inherit from them. Reads only.
 
-    With `deleting`, only references count whose rows a DELETE takes along.
+    Of references, only those with one of these `actions` for ON DELETE count, as `pg_constraint` names them.
     """
-    actions = ["c"] if deleting else ["a", "r", "c", "n", "d"]
-    return {oid for (oid,) in database.execute_sql(_REACHED, (list(tables), actions)).fetchall()}
+    return {oid for (oid,) in database.execute_sql(_REACHED, (list(tables), list(actions))).fetchall()}
 
 
 def count_values(database: peewee.PostgresqlDatabase, table: Table) -> tuple[int, dict[str, int]]:
