@@ -6,6 +6,7 @@ import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import peewee
 import pytest
 
 from tests.support.databases import opened, raw
@@ -19,8 +20,6 @@ from usage_store.errors.raised_by_a_run import MigrationLocked
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-
-    import peewee
 
     from tests.engines.postgresql.migrating.conftest import Runs
     from usage_store.engines.interface.watch_and_meter import Alone
@@ -60,6 +59,13 @@ def test_another_run_is_told_who_holds_the_lock(database: peewee.Database, runs:
         assert caught.value.exit_code == 6
         assert said == ["another process is migrating this database; waiting up to 0.1 s"]
     assert len(runner.migrate()) == 1
+    assert locks(database) == 0
+
+
+def test_a_run_that_cannot_begin_gives_up_the_lock(database: peewee.Database, runs: Runs) -> None:
+    database.execute_sql("CREATE TYPE pg_temp.usage_store_guard AS ENUM ()")  # the name of the guard's table
+    with pytest.raises(peewee.DatabaseError, match="usage_store_guard"):
+        runs(database, _001_t=T).migrate()
     assert locks(database) == 0
 
 

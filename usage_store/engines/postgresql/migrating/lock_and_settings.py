@@ -96,8 +96,8 @@ def alone(
     if kind_of(database, table) is None:  # the run has to create it
         check_may_create(database, name_of(database))
     run = _Run(database, table, wait, on_wait)
-    run.set_up()
     try:
+        run.set_up()
         yield Alone(run.set_up, run=run)
     finally:
         with suppress(peewee.PeeweeException, *driver_errors()):  # a session that ended has given up all of it
