@@ -20,6 +20,7 @@ from usage_store import (
 )
 from usage_store.copy_store import copy_store
 from usage_store.errors import DatabaseUnreadable
+from usage_store.models.postgresql.rows import copy_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,11 @@ def test_a_store_goes_to_each_version_of_the_server_and_back(
     assert content(tmp_path / "back.db") == content(any_postgresql_url) == content(compacted)
 
 
-def test_a_store_goes_from_one_schema_of_a_server_to_another(postgresql_url: str, second: str) -> None:
+@pytest.mark.parametrize("limit", [("_PAGE_ROWS", 7), ("_PAGE_BYTES", 500)])
+def test_a_store_goes_from_one_schema_of_a_server_to_another(
+    postgresql_url: str, second: str, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(copy_rows, *limit)
     fill(postgresql_url)
     done = copy_store(postgresql_url, second)
     assert (done.ok, done.copied) == (True, ROWS)

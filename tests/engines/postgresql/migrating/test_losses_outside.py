@@ -25,6 +25,12 @@ START = sql(
     "INSERT INTO parent VALUES (1, 'a'), (2, 'a')",
     "INSERT INTO child VALUES (1, 1), (2, 1)",
 )
+ASIDE = [  # what is invalid in another schema
+    "CREATE TEMP TABLE aside (id integer CHECK (id > 0)) PARTITION BY RANGE (id)",
+    "CREATE TEMP TABLE aside_part PARTITION OF aside DEFAULT",
+    "CREATE INDEX ON ONLY aside (id)",
+    "ALTER TABLE aside ADD CHECK (id < 9) NOT VALID",
+]
 CANNOT = "in a migration with atomic = False, which cannot be rolled back; if that is meant, declare deletes = "
 
 
@@ -84,6 +90,13 @@ def test_rows_that_go_along_by_a_cascade_must_be_declared_too(database: peewee.D
         runs(database, _003_more=declares + sql("TRUNCATE parent CASCADE", atomic=False)).migrate()
 
 
+def test_a_migration_that_swallowed_its_refusal_is_not_recorded(database: peewee.Database, runs: Runs) -> None:
+    swallows = python("try:\n    db.execute_sql('DELETE FROM child')\nexcept Exception:\n    pass", atomic=False)
+    with pytest.raises(MigrationFailed, match="DELETE of child in a migration with atomic = False"):
+        runs(database, _001_start=START, _002_outside=swallows).migrate()
+    assert database.execute_sql("SELECT version FROM app_migrations").fetchall() == [(1,)]
+
+
 def test_a_hidden_change_of_the_runners_own_table_is_not_recorded(database: peewee.Database, runs: Runs) -> None:
     with pytest.raises(MigrationFailed, match="app_migrations is the runner's own table"):
         run(runs, database, "DO $$ BEGIN EXECUTE 'ALTER TABLE app_' || 'migrations ADD more text'; END $$")
@@ -111,13 +124,18 @@ def test_an_index_that_failed_is_named_and_the_rerun_works_once_it_is_dropped(
 
 def test_a_constraint_that_is_not_validated_is_named(database: peewee.Database, runs: Runs) -> None:
     adds = "ALTER TABLE child ADD CONSTRAINT small CHECK (id < 9) NOT VALID"
+    refers = "ALTER TABLE child ADD CONSTRAINT known FOREIGN KEY (id) REFERENCES parent NOT VALID"
+    needs = "ALTER TABLE child ADD CONSTRAINT needed NOT NULL id NOT VALID"
     validates = "ALTER TABLE child VALIDATE CONSTRAINT small"
-    with pytest.raises(MigrationFailed, match=f"the constraint small of child is NOT VALID: {validates}"):
-        run(runs, database, adds)
-    database.execute_sql("ALTER TABLE child DROP CONSTRAINT small")
+    with pytest.raises(MigrationFailed, match=f"the constraint small of child is NOT VALID: {validates}") as caught:
+        run(runs, database, adds, refers, needs)
+    assert "the constraint known of child is NOT VALID" in str(caught.value)
+    assert "the constraint needed of child is NOT VALID" in str(caught.value)
+    for name in ("small", "known", "needed"):
+        database.execute_sql(f"ALTER TABLE child DROP CONSTRAINT {name}")
     run(runs, database, adds, validates)
-    database.execute_sql(adds.replace("small", "large"))  # that of others is no fault of the next migration
-    assert len(runs(database, _003_more=sql("CREATE TABLE more ()", atomic=False)).migrate()) == 1
+    database.execute_sql(adds.replace("small", "large"))
+    assert len(runs(database, _003_aside=sql(*ASIDE, atomic=False)).migrate()) == 1
 
 
 def test_a_transaction_left_open_is_rolled_back_and_named(database: peewee.Database, runs: Runs) -> None:

@@ -98,11 +98,8 @@ class Watch:
     def outside(self, deletes: Collection[str], *, undoing: bool) -> Iterator[None]:
         """Refuse losses that `deletes` does not declare in the block, which runs in no transaction of the runner."""
         self._guard = OutsideGuard(self._database, self.own, deletes, self._kept, undoing=undoing)
-        try:
-            with self._guard.watching():
-                yield
-        finally:
-            self._kept.forget()
+        with self._guard.watching():
+            yield
 
     def faults(self, deletes: Iterable[str], drops: Iterable[str], *, undoing: bool) -> list[str]:
         """Return the reasons why the transaction of the last `inside()` block must not be committed.

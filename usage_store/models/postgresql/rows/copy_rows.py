@@ -24,8 +24,8 @@ _PAGE_ROWS, _PAGE_BYTES = 1000, 4 * 2**20  # a page ends with the row that reach
 _PAGE = f"""
 SELECT {COLUMNS} FROM (SELECT {COLUMNS}, sum(octet_length(snapshot_data)) OVER (
     ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-  FROM (SELECT {COLUMNS} FROM usage_snapshots WHERE id > %s AND id <= %s ORDER BY id LIMIT {_PAGE_ROWS}) AS p
-) AS s WHERE before IS NULL OR before < {_PAGE_BYTES} ORDER BY id
+  FROM (SELECT {COLUMNS} FROM usage_snapshots WHERE id > %s AND id <= %s ORDER BY id LIMIT {{rows}}) AS p
+) AS s WHERE before IS NULL OR before < {{bytes}} ORDER BY id
 """  # noqa: S608
 _REFERENCES = f"""
 SELECT {COLUMNS} FROM usage_snapshots
@@ -77,7 +77,8 @@ def unfit(database: peewee.PostgresqlDatabase, session_id: str, text: str) -> st
 
 def pages(database: peewee.PostgresqlDatabase, after: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the snapshots with ids above `after`, up to `last`, by id. Reads only."""
-    while after < last and (rows := snapshots(database, _PAGE, (after, last))):
+    page = _PAGE.format(rows=_PAGE_ROWS, bytes=_PAGE_BYTES)
+    while after < last and (rows := snapshots(database, page, (after, last))):
         yield rows
         after = rows[-1][0]
 
