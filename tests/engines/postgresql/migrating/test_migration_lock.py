@@ -44,7 +44,9 @@ def locks(database: peewee.Database) -> int:
 def test_another_run_is_told_who_holds_the_lock(database: peewee.Database, runs: Runs, postgresql_url: str) -> None:
     runner = runs(database, wait=0.1, _001_t=T)
     said: list[str] = []
+    asked: list[str] = []
     runner.on_wait = said.append
+    database.query_hooks.append(lambda event: asked.append(event.sql))
     key = f"({key_of(schema_of(postgresql_url), 'app_migrations')}::bigint)"
     with opened(postgresql_url) as third, opened(postgresql_url) as other, alone(other):
         for lock in OTHER_LOCKS:
@@ -58,6 +60,7 @@ def test_another_run_is_told_who_holds_the_lock(database: peewee.Database, runs:
         assert message.endswith(".app_migrations")
         assert caught.value.exit_code == 6
         assert said == ["another process is migrating this database; waiting up to 0.1 s"]
+        assert sum("pg_try_advisory_lock" in sql for sql in asked) <= 3  # it asked for 0.1 s, with pauses of 0.05 s
     assert len(runner.migrate()) == 1
     assert locks(database) == 0
 
@@ -137,9 +140,10 @@ def test_a_migration_may_give_up_a_lock_of_its_own(database: peewee.Database, ru
 
 def test_an_open_transaction_of_the_application_is_refused(database: peewee.Database, runs: Runs) -> None:
     for ended in ("SELECT 1", "ROLLBACK"):  # after the second, it is open for Peewee only
-        with database.atomic(), pytest.raises(TransactionOpen, match="a transaction is open"):
+        with database.atomic():
             database.execute_sql(ended)
-            runs(database, _001_t=T).migrate()
+            with pytest.raises(TransactionOpen, match="a transaction is open"):
+                runs(database, _001_t=T).migrate()
     database.execute_sql("BEGIN")
     with pytest.raises(TransactionOpen, match="a transaction is open"):
         runs(database, _001_t=T).migrate()
@@ -174,6 +178,16 @@ def test_a_migration_is_repeated_as_a_whole_until_its_lock_is_free(
         finally:
             timer.join()
     assert database.execute_sql("SELECT count(*) FROM app_migrations_log").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+def test_a_migration_is_repeated_after_a_conflict_with_others(
+    database: peewee.Database, runs: Runs, state: str
+) -> None:
+    fails = f"if not tries:\n    tries.append(1)\n    db.execute_sql(\"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$\")"
+    second = "tries = []\n" + python(f"db.execute_sql('CREATE TABLE before (id integer)')\n{fails}")
+    assert len(runs(database, _001_t=T, _002_u=second).migrate()) == 2
+    assert database.execute_sql("SELECT count(*) FROM before").fetchone() == (0,)
 
 
 def test_a_lock_that_is_never_had_is_exit_6_and_nothing_is_left(
