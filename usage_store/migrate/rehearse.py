@@ -18,7 +18,6 @@ from usage_store.engines.interface.schema_differences import (
     TableRows,
     changed_tables,
     not_restored,
-    without,
 )
 from usage_store.errors import ConfigurationError, Irreversible, MigrationError
 from usage_store.errors.raised_by_a_run import MigrationLocked
@@ -220,15 +219,15 @@ class _Stage:
     ) -> tuple[dict[int, tuple[Run, tuple[str, ...]]], str | None]:
         downs: dict[int, tuple[Run, tuple[str, ...]]] = {}
         said: set[str] = set()
-        meant: set[str] = set()
+        declared: set[str] = set()
         for migration, before in reversed(list(zip(plan, states, strict=False))):
             applied = [0, *(row.version for row in self.runner.history.applied())]
             try:
                 run = self._step("down", applied[-2])
             except Irreversible as error:
                 return downs, str(error)
-            meant.update(name.lower() for name in Loader().load(migration, "up").deletes)
-            lines = not_restored(without(before, meant), without(self.state, meant))
+            declared.update(Loader().load(migration, "up").deletes)
+            lines = not_restored(before, self.state, declared)
             downs[migration.version] = run, tuple(line for line in lines if line not in said)
             said.update(lines)
             if run.failure is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from usage_store.engines.interface.schema_objects import found
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -200,21 +202,6 @@ class State:
     counters: Mapping[str, int]
 
 
-def without(state: State, meant: Collection[str]) -> State:
-    """Return a state without the declared losses: rows and counters of named tables, and values of named columns.
-
-    `meant` has names of tables, and of columns as "table.column", in lower case.
-    """
-    of_columns = {name.rpartition(".")[0] for name in meant}
-    rows = {
-        table: (count, 0 if table.lower() in of_columns else total)
-        for table, (count, total) in state.rows.items()
-        if table.lower() not in meant
-    }
-    counters = {table: value for table, value in state.counters.items() if table.lower() not in meant}
-    return State(state.catalog, rows, counters)
-
-
 def changed_tables(before: State, after: State) -> Iterator[TableRows]:
     """Yield the tables whose rows differ, in alphabetical order."""
     for table in sorted({*before.rows, *after.rows}):
@@ -223,8 +210,15 @@ def changed_tables(before: State, after: State) -> Iterator[TableRows]:
             yield TableRows(table, old and old[0], new and new[0])
 
 
-def not_restored(before: State, after: State) -> tuple[str, ...]:
-    """Return each way in which the state `after` differs from `before`, one line each."""
+def not_restored(before: State, after: State, declared: Collection[str] = ()) -> tuple[str, ...]:
+    """Return each way in which the state `after` differs from `before`, one line each, without the declared losses.
+
+    These are the rows and counters of named tables, and the values of columns, which are named as "table.column".
+    """
+    tables = {*before.rows, *after.rows}
+    emptied = {found(tables, name, str.lower) for name in declared}
+    changed = {found(tables, name.rpartition(".")[0], str.lower) for name in declared}
+    before, after = (_without(state, emptied, changed) for state in (before, after))
     lines = [*_schema_lines(before.catalog, after.catalog)]
     for rows in changed_tables(before, after):
         if rows.before == rows.after:
@@ -236,6 +230,17 @@ def not_restored(before: State, after: State) -> tuple[str, ...]:
         if old != new:
             lines.append(f"{table}: its AUTOINCREMENT counter is {new}, should be {old}")
     return tuple(lines)
+
+
+def _without(state: State, emptied: Collection[str | None], changed: Collection[str | None]) -> State:
+    """Leave out the rows and counters of some tables, and the values of others."""
+    rows = {
+        table: (count, 0 if table in changed else total)
+        for table, (count, total) in state.rows.items()
+        if table not in emptied
+    }
+    counters = {table: value for table, value in state.counters.items() if table not in emptied}
+    return State(state.catalog, rows, counters)
 
 
 def _schema_lines(expected: Catalog, live: Catalog) -> Iterator[str]:

@@ -219,3 +219,10 @@ def test_the_database_itself_is_no_copy(call: Caller) -> None:
     done = call("rehearse", "--in", call.url, code=2)
     assert "this is the database itself" in done.stderr
     assert names(call.url) == {"items", "parts"}
+
+
+def test_a_declared_loss_of_a_table_hides_nothing_of_one_that_differs_in_case(call: Caller) -> None:
+    script(call.url, 'CREATE TABLE "Items" (n int); INSERT INTO "Items" VALUES (1)')
+    change = ("DELETE FROM items", 'UPDATE "Items" SET n = 2')
+    done = call.rehearsed({"001_both": 'deletes = ("items",)\n' + sql(*change, down=("SELECT 1",))}, code=4)
+    assert done["migrations"][0]["differences"] == ["Items: its 1 rows differ from those before"]

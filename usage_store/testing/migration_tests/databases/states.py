@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.engines.interface.schema_differences import State, not_restored, without
+from usage_store.engines.interface.schema_differences import State, not_restored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +58,7 @@ def left_by_down(before: State, after: State, said: Said) -> tuple[str, ...]:
     if said.lossy is not None:
         return not_restored(State(before.catalog, {}, {}), State(after.catalog, {}, {}))
     counters = {table: min(value, before.counters.get(table, 0)) for table, value in after.counters.items()}
-    meant = {name.lower() for name in said.deletes}
-    return not_restored(without(before, meant), without(replace(after, counters=counters), meant))
+    return not_restored(before, replace(after, counters=counters), said.deletes)
 
 
 def numbers_of_rows(state: State) -> State:

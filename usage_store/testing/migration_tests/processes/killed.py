@@ -97,4 +97,5 @@ def _differences(tested: Tested, undisturbed: Path, path: Path) -> list[str]:
     """Compare schema and rows. Counters of generated keys may differ, as long as the rows are the same."""
     with opened(tested, undisturbed) as one, opened(tested, path) as other:
         found = states(snapshot(one), one, snapshot(other), other)
-    return list(not_restored(*(State(each.catalog, each.rows, {}) for each in found)))
+    before, after = (State(each.catalog, each.rows, {}) for each in found)
+    return list(not_restored(before, after))
