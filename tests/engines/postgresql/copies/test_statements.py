@@ -115,6 +115,9 @@ def test_statements_that_need_no_transaction_are_run_in_another_way(postgresql_u
             "REINDEX INDEX CONCURRENTLY items_n",
             "DROP INDEX CONCURRENTLY items_n",
         ]
+        for statement in ("BEGIN", "INSERT INTO items VALUES (2)", "ROLLBACK"):
+            second.execute_sql(statement)
+        assert second.execute_sql("SELECT n FROM items").fetchall() == [(1,)]
         with pytest.raises(peewee.PeeweeException) as caught, second.atomic():
             second.execute_sql("CREATE INDEX CONCURRENTLY items_n ON items (n)")
         assert sqlstate(caught.value) == "25001"
