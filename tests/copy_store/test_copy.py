@@ -171,3 +171,12 @@ def test_a_snapshot_whose_text_is_lost_is_listed(compacted: Path, places: Callab
     done = copied(compacted, places("sqlite"))
     assert "needs, is gone" in done.refused[0]
     assert done.refused[0].startswith("snapshot 1: ")
+
+
+def test_a_reference_on_a_server_is_listed(postgresql_url: str, tmp_path: Path) -> None:
+    fill(postgresql_url)
+    script(postgresql_url, "UPDATE usage_snapshots SET snapshot_data = '12:3' WHERE id = 5")
+    done = copied(postgresql_url, tmp_path / "copy.db")
+    assert [line.partition(":")[0] for line in done.refused] == ["snapshot 5"]
+    assert "block 12, which it needs, is gone" in done.refused[0]
+    assert not names(tmp_path / "copy.db")
