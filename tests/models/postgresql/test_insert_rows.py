@@ -194,7 +194,7 @@ def test_sessions_are_registered_together_or_not_at_all(store_target: Target) ->
     with raw(store_target) as other:
         found = other.execute('SELECT session_id FROM usage_sessions ORDER BY session_id COLLATE "C"').fetchall()
     assert [name for (name,) in found] == ["a", "b", "s", "ä"]
-    assert [size.session_id for size in UsageSession.sizes()] == ["a", "b", "s", "ä"]
+    assert [(size.session_id, size.snapshots) for size in UsageSession.sizes()] == [(each, 0) for each in "absä"]
 
 
 def test_a_role_that_may_only_insert_and_read_can_store_outside_a_transaction(

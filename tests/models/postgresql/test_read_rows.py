@@ -18,7 +18,7 @@ from tests.support.postgresql_servers import for_drivers
 from usage_store.errors import DamagedSnapshot, InvalidValue
 from usage_store.models import MODELS, UsageSession, UsageSnapshot
 from usage_store.models.fields.time_window import checked_window
-from usage_store.models.postgresql.rows import pages_of_rows
+from usage_store.models.postgresql.rows import list_rows, pages_of_rows
 
 if TYPE_CHECKING:
     from tests.support.databases import Target
@@ -60,6 +60,16 @@ def test_a_page_ends_with_the_row_that_fills_it(monkeypatch: pytest.MonkeyPatch)
     assert [len(page) for page in found] == [3, 1, 1]
 
 
+@pytest.mark.parametrize("session_id", [None, "a"])
+def test_a_list_begins_at_its_second_and_ends_at_its_limit(session_id: str | None) -> None:
+    UsageSnapshot.record_many(
+        {"session_id": "a", "snapshot_data": str(second), "timestamp": second} for second in range(8, 13)
+    )
+    database: Any = UsageSnapshot._db()
+    for most, texts in ((9, ["12", "11", "10"]), (2, ["12", "11"])):
+        assert [row[2] for row in list_rows.recent(database, 10, most, session_id)] == texts
+
+
 def test_an_id_that_no_server_can_hold_has_no_rows() -> None:
     assert list(UsageSnapshot.between(session_id="a\udcff")) == []
     assert UsageSnapshot.count_between(session_id="a\udcff") == 0
@@ -68,9 +78,9 @@ def test_an_id_that_no_server_can_hold_has_no_rows() -> None:
 def test_a_reference_without_its_block_is_damage_and_other_rows_are_read(store_target: Target) -> None:
     with raw(store_target) as other:
         other.execute(INSERT, ("a", "12:3", 1))
-        other.execute(INSERT, ("a", TEXT, 2))
+        other.execute(INSERT, ("a", f"[{TEXT}]", 2))
     whole, broken = UsageSnapshot.of_session("a")
-    assert whole.snapshot_data == TEXT
+    assert whole.snapshot_data == f"[{TEXT}]"
     with pytest.raises(DamagedSnapshot, match=r"snapshot \d+: usage_snapshot_blocks: block 12, .* is gone"):
         _ = broken.data
     with pytest.raises(DamagedSnapshot, match="block 12"):
