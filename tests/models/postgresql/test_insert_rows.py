@@ -13,6 +13,7 @@ from tests.support.databases import raw
 from tests.support.postgresql_servers import for_drivers, schema_of
 from usage_store.errors import InvalidValue, RejectedInput, UnknownSession
 from usage_store.models import MODELS, UsageSession, UsageSnapshot
+from usage_store.models.postgresql.rows.configuration_row import reset_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +122,20 @@ def test_a_session_that_another_connection_deletes_at_this_moment_is_refused_and
                 UsageSnapshot.record("s", "1")
             commit.join()
     assert stored(store_target) == ["1", "1"]
+
+
+def test_a_configuration_that_another_connection_creates_at_this_moment_is_reset_too(
+    store: peewee.PostgresqlDatabase, store_target: Target
+) -> None:
+    with raw(store_target) as other:
+        other.execute("DELETE FROM usage_config")
+        other.execute("BEGIN")
+        other.execute("INSERT INTO usage_config (plan, is_active) VALUES ('pro', 1)")
+        commit = threading.Timer(0.3, other.execute, ("COMMIT",))
+        commit.start()
+        reset_configuration(store, ("custom", None, "realtime", "auto", "auto", "auto", 10, 0.75, None))
+        commit.join()
+        assert other.execute("SELECT plan, is_active FROM usage_config").fetchall() == [("custom", 1)]
 
 
 @pytest.mark.usefixtures("store")
