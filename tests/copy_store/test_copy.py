@@ -85,6 +85,13 @@ def test_a_target_with_a_session_or_a_configuration_of_its_own_is_refused(
         copied(compacted, target)
 
 
+def test_a_resumed_copy_puts_the_time_of_a_session_right(compacted: Path, postgresql_url: str) -> None:
+    copied(compacted, postgresql_url)
+    script(postgresql_url, "UPDATE usage_sessions SET created_at = 1 WHERE session_id = 'one'")
+    assert copied(compacted, postgresql_url, resume=True).ok
+    assert content(postgresql_url) == content(compacted)
+
+
 def test_a_copy_of_another_source_is_not_resumed(compacted: Path, postgresql_url: str) -> None:
     copied(compacted, postgresql_url)
     script(postgresql_url, "UPDATE usage_snapshots SET snapshot_data = '{}' WHERE id = 7")
