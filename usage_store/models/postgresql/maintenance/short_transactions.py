@@ -79,11 +79,14 @@ def finish(database: peewee.PostgresqlDatabase, work: Work) -> int:
     if in_transaction(database):
         return sum(work(Pace(OneTurn(), 2**31 - 1)))
     limit = float(database.execute_sql(_LIMIT).fetchone()[0])
-    return sum(patiently(work, Pace(Turns()), limit or _PATIENCE))
+    return sum(patiently(work, Pace(Turns()), limit))
 
 
-def patiently(work: Work, pace: Pace, seconds: float = _PATIENCE) -> Iterator[int]:
-    """Do a job, and begin again with what is left of it if others hold a lock. Raises the error after some seconds."""
+def patiently(work: Work, pace: Pace, limit: float = 0) -> Iterator[int]:
+    """Do a job, and begin again with what is left of it if others hold a lock.
+
+    Raises the error if they hold one for longer than `limit` (seconds), or without it for five seconds.
+    """
     since: float | None = None
     while True:
         try:
@@ -92,7 +95,7 @@ def patiently(work: Work, pace: Pace, seconds: float = _PATIENCE) -> Iterator[in
                 since = None if number else since  # a transaction that did nothing is no progress
         except peewee.DatabaseError as error:
             since = time.monotonic() if since is None else since
-            if not is_locked(error) or time.monotonic() - since >= seconds:
+            if not is_locked(error) or time.monotonic() - since >= (limit or _PATIENCE):
                 raise
             time.sleep(_PAUSE)
         else:
