@@ -90,6 +90,21 @@ def test_rows_that_go_along_by_a_cascade_must_be_declared_too(database: peewee.D
         runs(database, _003_more=declares + sql("TRUNCATE parent CASCADE", atomic=False)).migrate()
 
 
+@pytest.mark.parametrize("table", ["child", "kid"])
+def test_a_renamed_table_may_be_declared_by_either_name(database: peewee.Database, runs: Runs, table: str) -> None:
+    renames, drops = "ALTER TABLE child RENAME TO kid", "ALTER TABLE kid DROP COLUMN id"
+    with pytest.raises(MigrationFailed, match=r"drops a column of kid\.id in a migration with atomic = False"):
+        run(runs, database, renames, drops, "ALTER TABLE kid RENAME TO child", head=f'deletes = ("{table}",)\n')
+    database.execute_sql("ALTER TABLE kid RENAME TO child")
+    run(runs, database, renames, "DELETE FROM kid", drops, head=f'deletes = ("{table}", "{table}.id")\n')
+    assert database.execute_sql("SELECT * FROM kid").fetchall() == []
+
+
+def test_a_column_of_all_parts_may_be_declared_as_inside_a_transaction(database: peewee.Database, runs: Runs) -> None:
+    run(runs, database, "ALTER TABLE whole DROP COLUMN size", head='deletes = ("part.size",)\n')
+    assert runs(database).check() == ((), 0)
+
+
 def test_a_migration_that_swallowed_its_refusal_is_not_recorded(database: peewee.Database, runs: Runs) -> None:
     swallows = python("try:\n    db.execute_sql('DELETE FROM child')\nexcept Exception:\n    pass", atomic=False)
     with pytest.raises(MigrationFailed, match="DELETE of child in a migration with atomic = False"):

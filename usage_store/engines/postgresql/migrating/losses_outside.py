@@ -131,22 +131,25 @@ class OutsideGuard(Guard):
             if name not in self._meant:
                 return _undeclared(what, name)
         for column in kinds.drops_columns(text):
-            if column not in self._meant and any(self._reached(column.partition(".")[0], "")):
+            table, _, name = column.partition(".")
+            lost = {f"{each}.{name}" for each in self._reached(table, "")}
+            if column not in self._meant and not lost <= self._meant:
                 return _undeclared("ALTER TABLE that drops a column", column)
         return None
 
     def _targets(self, text: str) -> Iterator[tuple[str, str]]:
         for what, name in kinds.may_lose_rows_of(text):
             taken_along = what if what == "DELETE" or kinds.names(text, "CASCADE") else ""
-            yield from ((what, table) for table in self._reached(name, taken_along))
+            meant = numbers_of(self._database, [name]) if name in self._meant else ()  # by the name that it has now
+            yield from ((what, table) for table in self._reached(name, taken_along, meant))
 
-    def _reached(self, name: str, what: str) -> list[str]:
+    def _reached(self, name: str, what: str, meant: Collection[int] = ()) -> list[str]:
         """Return the tables of before whose rows go if those of a table go: this one, its parts, and who refers to it.
 
-        A partitioned table has no rows of its own, only its parts have.
+        A partitioned table has no rows of its own, only its parts have. Tables with the numbers `meant` are left out.
         """
         found = reached_from(self._database, numbers_of(self._database, [name]), _TAKE_ALONG.get(what, ""))
-        names = sorted(self._there.tables[oid].name for oid in found & self._there.tables.keys())
+        names = sorted(self._there.tables[oid].name for oid in (found & self._there.tables.keys()).difference(meant))
         return sorted(names, key=name.__ne__)
 
     def _left_invalid(self) -> list[Invalid]:
