@@ -147,6 +147,25 @@ def test_a_row_that_goes_from_the_target_before_the_end_of_the_copy_is_missed(
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_row_that_another_one_replaces_before_the_end_of_the_copy_is_missed(
+    compacted: Path, places: Callable[[str], Target], engine: str, side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = places(engine)
+
+    def replace_and_compare(*given: Any) -> Any:
+        changed = compacted if side == "source" else target
+        script(changed, "DELETE FROM usage_snapshots WHERE id = 2")
+        script(changed, "INSERT INTO usage_snapshots (session_id, snapshot_data) VALUES ('two', '1')")
+        return compared(*given)
+
+    monkeypatch.setattr(copy_rows, "compared", replace_and_compare)
+    assert copy_store(compacted, target).differences == (
+        "session two: its snapshots or its time of registration differ",
+    )
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_a_target_that_refuses_a_row_ends_the_copy_with_its_error(
     compacted: Path, places: Callable[[str], Target], engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

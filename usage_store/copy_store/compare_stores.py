@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.copy_store.store import Store
+from usage_store.copy_store.store import ID_BITS, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,12 +43,12 @@ def compared(
 ) -> tuple[tuple[SessionHash, ...], tuple[str, ...]]:
     """Compare two stores as `compare_stores()` does.
 
-    `sums` are those of source and target as a copy has read them. They are used if there are as many rows still.
+    `sums` are those of source and target as a copy has read them. They are used if the same ids are there still.
     """
     here, there = sums or (Sums(), Sums())
-    if here.counts() != source.counts():
+    if here.ids() != source.ids_by_session():
         here = _hashed(source, "source", on_progress)
-    if there.counts() != target.counts():
+    if there.ids() != target.ids_by_session():
         there = _hashed(target, "target", on_progress)
     ours, theirs = here.sessions(source.sessions()), there.sessions(target.sessions())
     lines = list(_configurations(source, target))
@@ -57,27 +57,28 @@ def compared(
 
 
 class Sums:
-    """The number of the snapshots of each session, and the sum of their hashes."""
+    """The number of the snapshots of each session, and the sums of their ids and of their hashes."""
 
     def __init__(self) -> None:
         self._found: dict[str, list[int]] = {}
 
-    def add(self, hashes: Iterable[tuple[str, int]]) -> None:
-        """Add the sessions and the hashes of snapshots."""
-        for session_id, value in hashes:
-            found = self._found.setdefault(session_id, [0, 0])
+    def add(self, hashes: Iterable[tuple[int, str, int]]) -> None:
+        """Add the ids, the sessions and the hashes of snapshots."""
+        for row_id, session_id, value in hashes:
+            found = self._found.setdefault(session_id, [0, 0, 0])
             found[0] += 1
-            found[1] += value
+            found[1] += row_id & ID_BITS
+            found[2] += value
 
-    def counts(self) -> dict[str, int]:
-        """Return the number of snapshots of each session that has one."""
-        return {session_id: count for session_id, (count, _) in self._found.items()}
+    def ids(self) -> dict[str, tuple[int, int]]:
+        """Return number and sum of ids of each session that has a snapshot, as `Store.ids_by_session()` does."""
+        return {session_id: (count, ids) for session_id, (count, ids, _) in self._found.items()}
 
     def sessions(self, registered: Mapping[str, int]) -> dict[str, SessionHash]:
         """Return all sessions. `registered` has the times of their registration."""
         made = {}
         for session_id in {**registered, **self._found}:
-            count, total = self._found.get(session_id, (0, 0))
+            count, _, total = self._found.get(session_id, (0, 0, 0))
             hashed = f"{total % _ALL_BITS:016x}"
             made[session_id] = SessionHash(session_id, registered.get(session_id, 0), count, hashed)
         return made
@@ -86,8 +87,7 @@ class Sums:
 def _hashed(store: Store, what: str, on_progress: Progress) -> Sums:
     sums = Sums()
     total, _ = store.count()
-    rows = _counted(store.hashes(), f"snapshots of the {what} compared", total, on_progress)
-    sums.add((session_id, value) for _, session_id, value in rows)
+    sums.add(_counted(store.hashes(), f"snapshots of the {what} compared", total, on_progress))
     return sums
 
 

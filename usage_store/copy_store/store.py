@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 CONFIGURATION = ("id", *CONFIG_RULES, "created_at", "updated_at", "is_active")
 _TABLES = ("usage_config", "usage_snapshots")  # those with ids of their own
-_COUNTS = "SELECT session_id, count(*) FROM usage_snapshots GROUP BY session_id"
+ID_BITS = 2**31 - 1  # of an id, so that no sum of them is too large for a column
+_IDS = f"SELECT session_id, count(*), sum(id & {ID_BITS}) FROM usage_snapshots GROUP BY session_id"  # noqa: S608
 BEFORE_ALL, LAST = -(2**63), 2**63 - 1  # below every id, and the highest
 
 
@@ -72,6 +73,7 @@ class Store:
         (found,) = self.database.execute_sql(f"SELECT max(id) FROM {table}").fetchone()  # noqa: S608
         return int(found or 0)
 
-    def counts(self) -> dict[str, int]:
-        """Return the number of snapshots of each session that has one. Reads only."""
-        return dict(self.database.execute_sql(_COUNTS).fetchall())
+    def ids_by_session(self) -> dict[str, tuple[int, int]]:
+        """Return number and sum of ids (their lowest 31 bits) of each session that has a snapshot. Reads only."""
+        found = self.database.execute_sql(_IDS).fetchall()
+        return {session_id: (count, int(ids)) for session_id, count, ids in found}

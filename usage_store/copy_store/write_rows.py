@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from usage_store.copy_store.store import Store
 
-    Hashes = list[tuple[str, int]]
+    Hashes = list[tuple[int, str, int]]
 
 
 class Part(NamedTuple):
@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The session and the hash of each row of a part, as it was read from the source and from the target."""
+    """Id, session and hash of each row of a part, as it was read from the source and from the target."""
 
     source: Hashes
     target: Hashes
@@ -60,4 +60,4 @@ def _write(target: Store, part: Part) -> Written:
 
 
 def _hashes(rows: Iterable[tuple[Any, ...]]) -> Hashes:
-    return [(row[1], snapshot_hash(row)) for row in rows]
+    return [(row[0], row[1], snapshot_hash(row)) for row in rows]
