@@ -94,3 +94,9 @@ def test_no_command_holds_a_password(url: str) -> None:
     assert "secret" not in str(caught.value)
     assert "c@ret" not in str(caught.value)
     assert "--dbname=postgresql://me@server/app" in str(caught.value).replace("'", "")
+
+
+def test_a_command_names_a_server_without_host_and_an_option_with_a_space_as_libpq_reads_them() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        copies.restore("postgresql:///app?schema=mine&host=/run&options=-c%20work_mem%3D1MB", Path("app.dump"))
+    assert "--dbname=postgresql:///app?host=/run&options=-c%20work_mem%3D1MB'" in str(caught.value)

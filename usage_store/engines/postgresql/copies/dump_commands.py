@@ -102,7 +102,8 @@ def _without_secrets(target: str | os.PathLike[str]) -> str:
     user, at, host = parts.netloc.rpartition("@")
     options = [(name, value) for name, value in parse_qsl(parts.query) if name not in _OPTIONS_OF_OURS]
     netloc = f"{user.partition(':')[0]}{at}{host}"
-    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(options, safe="/")))
+    query = urlencode(options, safe="/", quote_via=quote)  # for libpq, + is no space
+    return f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}"  # urlunsplit() leaves out an empty //
 
 
 def _has_rows(database: peewee.PostgresqlDatabase, table: str) -> bool:
