@@ -92,6 +92,18 @@ def test_a_resumed_copy_puts_the_time_of_a_session_right(compacted: Path, postgr
     assert content(postgresql_url) == content(compacted)
 
 
+def test_a_resumed_copy_brings_a_configuration_changed_since_if_that_of_the_target_is_deleted(
+    compacted: Path, postgresql_url: str
+) -> None:
+    script(compacted, "UPDATE usage_config SET updated_at = created_at + 9")
+    copied(compacted, postgresql_url)
+    script(compacted, "UPDATE usage_config SET plan = 'pro', updated_at = updated_at + 9")
+    with pytest.raises(ConfigurationError, match="or that of the source since a copy"):
+        copied(compacted, postgresql_url, resume=True)
+    script(postgresql_url, "DELETE FROM usage_config")
+    assert copied(compacted, postgresql_url, resume=True).ok
+
+
 def test_a_copy_of_another_source_is_not_resumed(compacted: Path, postgresql_url: str) -> None:
     copied(compacted, postgresql_url)
     script(postgresql_url, "UPDATE usage_snapshots SET snapshot_data = '{}' WHERE id = 7")

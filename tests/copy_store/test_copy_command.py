@@ -43,7 +43,9 @@ def test_exit_codes_tell_what_is_wrong(compacted: Path, tmp_path: Path) -> None:
     copy(tmp_path, "source.db", "b.db")
     assert "or go on with a copy of the same source by --resume" in copy(tmp_path, "source.db", "b.db", code=2).stderr
     script(tmp_path / "b.db", "DELETE FROM usage_snapshots WHERE id = 2")
-    assert "149 snapshots in the target" in copy(tmp_path, "source.db", "b.db", "--verify", code=4).stdout
+    different = copy(tmp_path, "source.db", "b.db", "--verify", code=4).stdout
+    assert "149 snapshots in the target" in different
+    assert different.endswith("; what was changed or deleted there needs a copy to an empty database\n")
     assert sorted(each.name for each in tmp_path.glob("*.db")) == ["b.db", "source.db"]
 
 

@@ -99,7 +99,10 @@ def _copied_lines(done: copy_store.Copied, arguments: argparse.Namespace) -> Ite
     if done.differences:
         yield f"different: {counts} in the source"
         yield from _first(done.differences)
-        yield "if others wrote to the source meanwhile, `copy --resume` brings the rest"
+        yield (
+            "if others wrote to the source meanwhile, `copy --resume` brings what is new; "
+            "what was changed or deleted there needs a copy to an empty database"
+        )
     else:
         yield f"the same on both sides: {counts}"
 

@@ -39,7 +39,10 @@ def refuse_other_sessions(source: Store, target: Store) -> None:
     there = target.configurations()
     *_, made, changed, _ = there[0] if there else (0, 0, 0)
     if there != source.configurations() and (len(there) > 1 or made != changed):
-        raise ConfigurationError(f"{target.name}: the target is not empty: its configuration was changed")
+        raise ConfigurationError(
+            f"{target.name}: the target is not empty: its configuration was changed, or that of the source since a "
+            "copy; copy to an empty database, or delete all rows of its table usage_config before --resume"
+        )
 
 
 def missing_ids(source: Store, target: Store) -> frozenset[int]:
