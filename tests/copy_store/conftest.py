@@ -11,6 +11,7 @@ from tests.support.databases import opened
 from usage_store import (
     close_database,
     init_database,
+    insert_usage_snapshot,
     insert_usage_snapshots,
     maintain,
     register_sessions,
@@ -59,6 +60,15 @@ def content(target: Target) -> dict[str, list[Any]]:
             table: sorted(map(tuple, database.execute_sql(f"SELECT {what} FROM {table}").fetchall()))
             for table, what in (("usage_config", "*"), ("usage_sessions", "*"), ("usage_snapshots", columns))
         }
+
+
+def next_id(target: Target) -> int:
+    """Insert a snapshot, and give its id."""
+    init_database(target)
+    made = insert_usage_snapshot({"session_id": "one", "snapshot_data": {}})
+    close_database()
+    assert made is not None
+    return int(made.id)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.copy_store.conftest import ROWS, content, fill
+from tests.copy_store.conftest import ROWS, content, fill, next_id
 from tests.support.databases import names, opened, rows, script
-from usage_store import close_database, init_database, insert_usage_snapshot
+from usage_store import close_database, init_database
 from usage_store.copy_store import compare_stores, copy_store
 from usage_store.errors import ConfigurationError, MigrationsPending
 
@@ -42,11 +42,7 @@ def test_a_copy_has_every_row_with_its_id_and_its_time(places: Callable[[str], T
 def test_no_id_is_given_twice_after_a_copy(compacted: Path, places: Callable[[str], Target], engine: str) -> None:
     target = places(engine)
     copied(compacted, target)
-    init_database(target)
-    made = insert_usage_snapshot({"session_id": "one", "snapshot_data": {}})
-    close_database()
-    assert made is not None
-    assert made.id == ROWS + 2
+    assert next_id(target) == ROWS + 2
 
 
 def test_compacted_snapshots_go_to_the_server_and_back_byte_for_byte(

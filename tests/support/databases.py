@@ -126,6 +126,11 @@ def rows(target: Target, query: str) -> list[Any]:
         return list(connection.execute(query).fetchall())
 
 
+def selected(database: peewee.Database, query: str) -> list[Any]:
+    """Query through a connected database."""
+    return list(database.execute_sql(query).fetchall())
+
+
 def is_there(target: Target) -> bool:
     """Tell whether anything has made the database: the file, or an object in the schema."""
     return bool(names(target)) if isinstance(target, str) else target.exists()

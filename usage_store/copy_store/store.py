@@ -10,7 +10,7 @@ from usage_store.models.fields.snapshot_hash import snapshot_hash
 from usage_store.models.storage_interface import storage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import peewee
 
@@ -52,8 +52,7 @@ class Store:
 
     def hashes(self) -> Iterator[tuple[int, str, int]]:
         """Yield id, session id and hash of every snapshot by their ids. Reads only."""
-        for row in self.snapshots():
-            yield row[0], row[1], snapshot_hash(row)
+        return hashes_of(self.snapshots())
 
     def count(self, after: int = BEFORE_ALL) -> tuple[int, int]:
         """Return how many snapshots have ids above `after`, and the highest id. Reads only."""
@@ -77,3 +76,9 @@ class Store:
         """Return number and sum of ids (their lowest 31 bits) of each session that has a snapshot. Reads only."""
         found = self.database.execute_sql(_IDS).fetchall()
         return {session_id: (count, int(ids)) for session_id, count, ids in found}
+
+
+def hashes_of(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, str, int]]:
+    """Yield id, session id and hash of snapshots."""
+    for row in rows:
+        yield row[0], row[1], snapshot_hash(row)

@@ -6,7 +6,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from usage_store.models.fields.snapshot_hash import snapshot_hash
+from usage_store.copy_store.store import hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,8 +56,4 @@ def written(target: Store, parts: Iterable[Part], threads: int) -> Iterator[Writ
 def _write(target: Store, part: Part) -> Written:
     target.rows.put_snapshots(target.database, part.rows)
     there = target.snapshots(part.after, part.rows[-1][0])
-    return Written(_hashes(part.rows), _hashes(there))
-
-
-def _hashes(rows: Iterable[tuple[Any, ...]]) -> Hashes:
-    return [(row[0], row[1], snapshot_hash(row)) for row in rows]
+    return Written(list(hashes_of(part.rows)), list(hashes_of(there)))

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.databases import opened
+from tests.support.databases import selected as rows
 from usage_store.errors import CannotFill
 from usage_store.testing import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import peewee
-
-
-@pytest.fixture
-def database(postgresql_url: str) -> Iterator[peewee.Database]:
-    """Give a database with an empty schema."""
-    with opened(postgresql_url) as found:
-        yield found
-
-
-def rows(database: peewee.Database, sql: str) -> list[Any]:
-    found: list[Any] = database.execute_sql(sql).fetchall()
-    return found
 
 
 def test_many_values_that_must_differ_do_so_in_each_call(database: peewee.Database) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.databases import opened
+from tests.support.databases import selected as rows
 from usage_store.errors import CannotFill, ConfigurationError
 from usage_store.migrate import MigrationRunner
 from usage_store.testing import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import peewee
 
 TYPES = """
@@ -56,18 +54,6 @@ RULES = """
     CREATE TABLE "No Columns" ();
     CREATE VIEW seen AS SELECT * FROM children
 """
-
-
-@pytest.fixture
-def database(postgresql_url: str) -> Iterator[peewee.Database]:
-    """Give a database with an empty schema."""
-    with opened(postgresql_url) as found:
-        yield found
-
-
-def rows(database: peewee.Database, sql: str) -> list[Any]:
-    found: list[Any] = database.execute_sql(sql).fetchall()
-    return found
 
 
 def test_every_type_gets_values_and_columns_that_may_be_null_are_null_once(database: peewee.Database) -> None:

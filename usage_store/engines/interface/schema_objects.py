@@ -43,6 +43,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def text_literal(text: str) -> str:
+    """Return a text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def found(known: Iterable[str], name: str, fold: Callable[[str], str]) -> str | None:
     """Return the known name that a name means: exactly this one, or else the only one that differs in case, or None.
 

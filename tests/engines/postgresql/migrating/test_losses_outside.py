@@ -44,10 +44,6 @@ def run(runs: Runs, database: peewee.Database, *statements: str, head: str = "")
     [
         ("DELETE FROM child", f"DELETE of child {CANNOT}('child',)"),
         ("WITH gone AS (DELETE FROM ONLY child RETURNING 1) SELECT 1", f"DELETE of child {CANNOT}('child',)"),
-        (
-            "MERGE INTO child USING parent ON true WHEN MATCHED THEN DELETE",
-            f"DELETE of child {CANNOT}('child',)",
-        ),
         ("TRUNCATE TABLE child", f"TRUNCATE of child {CANNOT}('child',)"),
         ('DROP TABLE IF EXISTS "child", parent', f"DROP TABLE of child {CANNOT}('child',)"),
         ("DO $$ BEGIN DELETE FROM child; END $$", f"DELETE of child {CANNOT}('child',)"),

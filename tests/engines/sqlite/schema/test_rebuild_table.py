@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 import pytest
 
+from tests.support.databases import selected as rows
 from tests.support.driver import sqlite3
 from tests.support.programs import TIMEOUT
 from usage_store.engines.sqlite.connection.open_file import open_database
@@ -34,11 +35,6 @@ def database(tmp_path: Path) -> Iterator[peewee.SqliteDatabase]:
     database.pragma("foreign_keys", 0)
     yield database
     database.close()
-
-
-def rows(database: peewee.SqliteDatabase, sql: str) -> list[Any]:
-    found: list[Any] = database.execute_sql(sql).fetchall()
-    return found
 
 
 def run(database: peewee.SqliteDatabase, script: str) -> None:

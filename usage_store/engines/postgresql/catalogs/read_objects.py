@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from usage_store.engines.interface.schema_objects import SchemaObject, quoted
+from usage_store.engines.interface.schema_objects import SchemaObject, quoted, text_literal
 from usage_store.engines.postgresql.catalogs.object_queries import OBJECTS, SETTINGS
 from usage_store.engines.postgresql.catalogs.view_texts import without_prefixes
 from usage_store.engines.postgresql.connection.write_transaction import in_transaction
@@ -73,7 +73,7 @@ def _object(kind: str, name: str, ending: str, table: str, beside: str, sql: str
 
 def _without_schema(sql: str, schema: str) -> str:
     """Put `SCHEMA` in the place of a schema in its function: in a fixed search path, and before names in the body."""
-    literal = "'" + schema.replace("'", "''") + "'"
+    literal = text_literal(schema)
     sql = _PATH.sub(lambda found: found[0].replace(literal, f"'{SCHEMA}'"), sql, count=1)
     names = {schema, quoted(schema)} if schema.isidentifier() else {quoted(schema)}
     names |= {name.replace("'", "''") for name in names}  # in a string

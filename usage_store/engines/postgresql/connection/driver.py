@@ -36,6 +36,11 @@ def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
     return (*others, *(sys.modules[name].Error for name in _DRIVERS if name in sys.modules))
 
 
+def database_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of statements and of lost connections: those of peewee, and others of the drivers."""
+    return driver_errors(peewee.DatabaseError, peewee.InterfaceError)
+
+
 def required_driver() -> Any:
     """Import psycopg 3 and return it. Raises ConfigurationError if it is not installed."""
     try:

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import peewee
-
 from usage_store.engines.interface.paths_and_urls import redact
 from usage_store.engines.interface.schema_objects import quoted
-from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.driver import database_errors
 from usage_store.engines.postgresql.connection.names import name_of
 from usage_store.errors import (
     CorruptDatabase,
@@ -26,6 +24,8 @@ from usage_store.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import peewee
 
 NO_WRITES = "the server accepts no writes here: it is a standby, or the session is read-only"
 OPENED_TO_READ = "was opened for reading only, so nothing can be written to it"
@@ -96,6 +96,13 @@ def sqlstate(error: BaseException) -> str | None:
     return found
 
 
+def told(error: BaseException, what: str) -> str | None:
+    """Return what the server tells of an error beside its text, such as `constraint_name`, or None."""
+    original = getattr(error, "orig", None) or error
+    found: str | None = getattr(getattr(original, "diag", None), what, None)
+    return found
+
+
 @contextmanager
 def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:  # noqa: ARG001  the interface's signature
     """Turn the server's error of a database that cannot be used into a DatabaseError, a line that begins with `name`.
@@ -104,7 +111,7 @@ def readable_errors(name: str, *, reading: bool = False) -> Iterator[None]:  # n
     """
     try:
         yield
-    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
+    except database_errors() as error:
         raise_of_a_statement(error, name)
 
 

@@ -9,10 +9,12 @@ import peewee
 from usage_store.engines.interface.names_to_fill import given_values, wanted_tables
 from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.error_messages import told
 from usage_store.engines.postgresql.connection.write_transaction import write_transaction
 from usage_store.engines.postgresql.filling.insert_rows import Inserts
 from usage_store.engines.postgresql.filling.read_tables import FillTable, read_tables
-from usage_store.engines.postgresql.filling.refusals import blamed_table, refusal
+from usage_store.engines.postgresql.filling.refusals import refusal
+from usage_store.engines.postgresql.schema.write_values import named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -61,7 +63,7 @@ def _defer_references(database: peewee.PostgresqlDatabase, tables: Iterable[Fill
     """Let rows refer to later ones where a table allows it, but compare the keys of each row at once."""
     database.execute_sql("SET CONSTRAINTS ALL DEFERRED")
     for key in (key for table in tables for key in table.deferrable_keys):
-        database.execute_sql(f"SET CONSTRAINTS {quoted(key)} IMMEDIATE".replace("%", "%%"))
+        database.execute_sql(f"SET CONSTRAINTS {named(key)} IMMEDIATE")
 
 
 def _check_all(database: peewee.PostgresqlDatabase, tables: Mapping[str, FillTable]) -> None:
@@ -69,7 +71,7 @@ def _check_all(database: peewee.PostgresqlDatabase, tables: Mapping[str, FillTab
     try:
         database.execute_sql("SET CONSTRAINTS ALL IMMEDIATE")
     except driver_errors(peewee.DatabaseError) as error:
-        table = tables.get(blamed_table(error) or "")
+        table = tables.get(told(error, "table_name") or "")
         raise error if table is None else refusal(table, error) from error
 
 

@@ -12,6 +12,7 @@ from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.error_messages import is_disk_failure, is_locked, sqlstate
 from usage_store.engines.postgresql.filling.refusals import blamed_columns, refusal
 from usage_store.engines.postgresql.filling.values_of_types import USUAL, guesses, value_of
+from usage_store.engines.postgresql.schema.write_values import named
 from usage_store.errors import CannotFill
 
 if TYPE_CHECKING:
@@ -170,12 +171,11 @@ class Inserts:
         row = {name: value for values in picks for name, value in values.items()}
         if row:
             marks = ", ".join("%s" for _ in row)
-            columns = ", ".join(map(quoted, row)).replace("%", "%%")
+            columns = ", ".join(map(named, row))
             end = f"({columns}) OVERRIDING SYSTEM VALUE VALUES ({marks})"
         else:
             end = "DEFAULT VALUES"
-        table = self._table.quoted.replace("%", "%%")
-        error = self._error(f"INSERT INTO {table} {end}", [_sent(each) for each in row.values()])
+        error = self._error(f"INSERT INTO {self._table.quoted} {end}", [_sent(each) for each in row.values()])
         self._is_full |= sqlstate(error) in _UNIQUE if error is not None else False
         return error
 
@@ -194,7 +194,7 @@ class Inserts:
         return error
 
     def _has_rows(self) -> bool:
-        sql = f"SELECT 1 FROM {self._table.quoted} LIMIT 1".replace("%", "%%")  # noqa: S608
+        sql = f"SELECT 1 FROM {self._table.quoted} LIMIT 1"  # noqa: S608
         return self._database.execute_sql(sql).fetchone() is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from usage_store.engines.interface.schema_objects import quoted
+from usage_store.engines.postgresql.schema.write_values import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,7 +107,7 @@ class FillTable:
     @property
     def quoted(self) -> str:
         """The name for a statement."""
-        return quoted(self.name)
+        return named(self.name)
 
 
 def fillable_tables(database: peewee.PostgresqlDatabase) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from usage_store.engines.postgresql.connection.error_messages import sqlstate
+from usage_store.engines.postgresql.connection.error_messages import sqlstate, told
 from usage_store.errors import CannotFill
 
 if TYPE_CHECKING:
@@ -15,15 +15,10 @@ _OF_A_ROW = ("22", "23", "P0", "44")  # classes of errors that other values may 
 
 def blamed_columns(table: FillTable, error: Exception) -> frozenset[str]:
     """Return the columns that the server names; none if it names none."""
-    column = _told(error, "column_name")
+    column = told(error, "column_name")
     if column is not None:
         return frozenset([column])
-    return table.rules.get(_told(error, "constraint_name") or "", frozenset())
-
-
-def blamed_table(error: Exception) -> str | None:
-    """Return the table that the server names, or None."""
-    return _told(error, "table_name")
+    return table.rules.get(told(error, "constraint_name") or "", frozenset())
 
 
 def refusal(table: FillTable, error: Exception) -> Exception:
@@ -33,8 +28,3 @@ def refusal(table: FillTable, error: Exception) -> Exception:
     blamed = blamed_columns(table, error) or table.columns.keys()
     column = next((name for name in table.columns if name in blamed), None)
     return CannotFill(table.name, column, str(error).splitlines()[0])
-
-
-def _told(error: Exception, what: str) -> str | None:
-    told = getattr(getattr(getattr(error, "orig", error), "diag", None), what, None)
-    return None if told is None else str(told)

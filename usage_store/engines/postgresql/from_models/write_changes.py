@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from usage_store.engines.interface.schema_objects import quoted
+from usage_store.engines.interface.schema_objects import quoted, text_literal
 from usage_store.engines.interface.table_changes import Change
 from usage_store.engines.postgresql.from_models.read_tables import ALWAYS, AUTO
 
@@ -135,7 +135,7 @@ def _without_default(table: ServerTable, name: str, *, is_new: bool = False) -> 
 
 def _counted(table: str, name: str) -> str:
     """Write the query that sets the counter of a column behind the numbers that it has."""
-    texts = ", ".join("'" + each.replace("'", "''") + "'" for each in (quoted(table), name))
+    texts = ", ".join(map(text_literal, (quoted(table), name)))
     counter = f"setval(pg_get_serial_sequence({texts}), greatest(max({quoted(name)}), 0) + 1, false)"
     return f"SELECT {counter} FROM {quoted(table)}".replace("%", "%%")  # noqa: S608
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from usage_store.engines.postgresql.connection.error_messages import sqlstate
+from usage_store.engines.postgresql.connection.error_messages import sqlstate, told
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, is_idle
 from usage_store.engines.postgresql.migrating.guarded_transaction import GUARD, GUARDS, NEVER_COMMITTED, NUMBERED
 from usage_store.engines.postgresql.migrating.state_of_a_transaction import read_state
@@ -124,7 +124,7 @@ class Guard:
         """Find the words for an error of the server or of the driver."""
         state = sqlstate(error)
         reason = None
-        if state == _UNIQUE and _table_of(error) in (GUARD, NEVER_COMMITTED):
+        if state == _UNIQUE and told(error, "table_name") in (GUARD, NEVER_COMMITTED):
             word = kinds.ends_transaction(kinds.without_comments(sql)) or "COMMIT"
             reason = _IMMEDIATE if kinds.names(sql, "CONSTRAINTS") else _ENDS.format(word)
         elif state == _IN_A_BLOCK:
@@ -217,8 +217,3 @@ class Guard:
         names = {name for sql in asked for name in kinds.words(sql)}
         found = read_invalid(self._database, names)
         return str(found[0]) if found else None
-
-
-def _table_of(error: BaseException) -> str | None:
-    diagnosis = getattr(getattr(error, "orig", None) or error, "diag", None)
-    return getattr(diagnosis, "table_name", None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import peewee
 
-from usage_store.engines.postgresql.connection.error_messages import sqlstate
+from usage_store.engines.postgresql.connection.error_messages import sqlstate, told
 from usage_store.engines.postgresql.connection.write_transaction import write_transaction
 from usage_store.errors import ChangeRefused, ImpossibleChange, RowsDoNotFit
 
@@ -38,9 +38,8 @@ def _refusal(error: peewee.DatabaseError, table: str) -> Exception:
     if isinstance(error, ChangeRefused) or state == _NO_RIGHT or not state.startswith((*_ROWS, *_DEFINITIONS)):
         return error
     original = getattr(error, "orig", error)
-    told = getattr(original, "diag", None)
-    lines = [getattr(told, "message_primary", None) or str(error).partition("\n")[0]]
-    lines += (getattr(told, "message_detail", None) or "").splitlines()
+    lines = [told(error, "message_primary") or str(error).partition("\n")[0]]
+    lines += (told(error, "message_detail") or "").splitlines()
     kind = RowsDoNotFit if state.startswith(_ROWS) else ImpossibleChange
     refused = kind(f"{table}: {'; '.join(lines)}")
     refused.orig = original

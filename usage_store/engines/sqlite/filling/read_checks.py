@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from usage_store.engines.interface.schema_objects import text_literal
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.edit_create_table import clauses
 from usage_store.engines.sqlite.schema.sql_tokens import fold, name_of
@@ -109,7 +110,7 @@ def _spelled_out(part: Token, generated: Mapping[str, Sequence[Token]]) -> Seque
 
 def _as_string(part: Token) -> Token:
     """Write a word in double quotes as the string for which SQLite takes it if no column has this name."""
-    return part._replace(kind="string", text="'" + name_of(part).replace("'", "''") + "'")
+    return part._replace(kind="string", text=text_literal(name_of(part)))
 
 
 def spelled(parts: Iterable[Token]) -> str:

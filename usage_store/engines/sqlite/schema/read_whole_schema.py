@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from usage_store.engines.interface.schema_differences import Catalog, Column, ForeignKey, Table
+from usage_store.engines.interface.schema_objects import text_literal
 from usage_store.engines.sqlite.schema import sql_tokens
 from usage_store.engines.sqlite.schema.written_rules import written_rules
 
@@ -182,7 +183,7 @@ def _normal_default(default: str | None) -> str | None:
     while len(parts) > 1 and parts[0].says("(") and sql_tokens.closing_of(parts, 0) == len(parts) - 1:
         parts = parts[1:-1]
     if len(parts) == 1 and parts[0].kind in ("word", "quoted") and not parts[0].says(*_CONSTANTS):
-        return "'" + sql_tokens.name_of(parts[0]).replace("'", "''") + "'"  # sqlite.org/quirks.html#dblquote
+        return text_literal(sql_tokens.name_of(parts[0]))  # sqlite.org/quirks.html#dblquote
     return sql_tokens.normal(parts, ())
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.driver import database_errors
 from usage_store.engines.postgresql.connection.error_messages import raise_for
 from usage_store.engines.postgresql.connection.write_transaction import write_transaction
 from usage_store.errors import InvalidValue
@@ -136,5 +136,5 @@ def _writing(database: peewee.PostgresqlDatabase) -> Iterator[None]:
     try:
         with write_transaction(database), peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             yield
-    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
+    except database_errors() as error:
         raise_for(error, database)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from usage_store.engines.postgresql.connection.driver import driver_errors
+from usage_store.engines.postgresql.connection.driver import database_errors
 from usage_store.engines.postgresql.connection.error_messages import raise_for, sqlstate
 from usage_store.engines.postgresql.connection.write_transaction import has_failed, in_transaction, write_transaction
 from usage_store.errors import InvalidValue
@@ -64,7 +64,7 @@ def insert(database: peewee.PostgresqlDatabase, row: Row) -> int | None:
         # Python may read JSON that is nested too deeply for the server.
         with write_transaction(database) if snapshot_input.may_be_deep(text) else nullcontext():
             return _inserted(database, _IN_TRANSACTION, values)
-    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
+    except database_errors() as error:
         if sqlstate(error) not in _REFUSALS or has_failed(database) or all(refused_because(database, text, session)):
             raise
         return None
@@ -95,7 +95,7 @@ def insert_many(database: peewee.PostgresqlDatabase, rows: Sequence[Row]) -> int
         with write_transaction(database), peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # not in the stubs
             cursor: Any = database.cursor()
             return _copy(cursor, rows) if hasattr(cursor, "copy") else _insert_in_parts(cursor, rows)
-    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
+    except database_errors() as error:
         if sqlstate(error) in _NOT_JSON:
             raise peewee.IntegrityError(str(error)) from error
         raise_for(error, database)
@@ -130,7 +130,7 @@ def refused_because(database: peewee.PostgresqlDatabase, text: str, session_id: 
     try:
         with write_transaction(database):
             database.execute_sql(_IS_JSON, (text,))
-    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
+    except database_errors() as error:
         if sqlstate(error) in _NOT_JSON:
             return False, True
         raise_for(error, database)
@@ -155,7 +155,7 @@ def register(database: peewee.PostgresqlDatabase, session_ids: Iterable[str]) ->
         check_session_id(session_id)
     try:
         cursor = database.execute_sql(_REGISTER, (given,))
-    except driver_errors(peewee.DatabaseError, peewee.InterfaceError) as error:
+    except database_errors() as error:
         raise_for(error, database)
     return max(0, int(cursor.rowcount))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from usage_store.engines.interface.schema_objects import found, quoted
+from usage_store.engines.interface.schema_objects import found
+from usage_store.engines.postgresql.schema.write_values import named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -181,21 +182,17 @@ def reached_from(database: peewee.PostgresqlDatabase, tables: Collection[int], a
 def count_values(database: peewee.PostgresqlDatabase, table: Table) -> tuple[int, dict[str, int]]:
     """Count the rows of a table, and in each of its columns the values that are not NULL. Reads only."""
     names = sorted(table.stored)
-    counts = "".join(f", count({_escaped(name)})" for name in names)
-    sql = f"SELECT count(*){counts} FROM ONLY {_escaped(table.name)}"  # noqa: S608
+    counts = "".join(f", count({named(name)})" for name in names)
+    sql = f"SELECT count(*){counts} FROM ONLY {named(table.name)}"  # noqa: S608
     rows, *values = database.execute_sql(sql).fetchone()
     return rows, dict(zip(names, values, strict=True))
 
 
 def has_all(database: peewee.PostgresqlDatabase, table: Table, column: str, other: str) -> bool:
     """Return whether each value of a column stands in the same row of another column, too. Reads only."""
-    old, new = _escaped(column), _escaped(other)
+    old, new = named(column), named(other)
     sql = (
-        f"SELECT EXISTS (SELECT FROM ONLY {_escaped(table.name)} "  # noqa: S608
+        f"SELECT EXISTS (SELECT FROM ONLY {named(table.name)} "  # noqa: S608
         f"WHERE {old} IS NOT NULL AND {old}::text IS DISTINCT FROM {new}::text)"
     )
     return not database.execute_sql(sql).fetchone()[0]
-
-
-def _escaped(name: str) -> str:
-    return quoted(name).replace("%", "%%")  # the drivers take a single % for a placeholder

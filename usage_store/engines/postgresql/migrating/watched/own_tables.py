@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from usage_store.engines.interface.schema_objects import text_literal
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
@@ -30,7 +32,7 @@ def query_of(own: Collection[str]) -> str:
 
     The names are part of its text: with an array as a parameter, the server would plan a prepared query each time.
     """
-    names = ", ".join("('{}')".format(name.replace("'", "''").replace("%", "%%")) for name in own)
+    names = ", ".join(f"({text_literal(name)})" for name in own).replace("%", "%%")
     return _STATE.format(names or "(NULL)")
 
 
