@@ -21,6 +21,13 @@ def test_many_values_that_must_differ_do_so_in_each_call(database: peewee.Databa
     assert [fill(database, 35) for _ in range(2)] == [{"l": 35, "t": 35}] * 2
 
 
+def test_all_names_may_have_the_sign_of_a_parameter(database: peewee.Database) -> None:
+    database.execute_sql(
+        'CREATE TABLE "t %%s" ("id %%" int, "n %%(n)s" int, CONSTRAINT "k %%s" UNIQUE ("id %%") DEFERRABLE)'
+    )
+    assert [fill(database, 2) for _ in range(2)] == [{"t %s": 2}] * 2
+
+
 def test_counters_go_on_from_where_they_are(database: peewee.Database) -> None:
     database.execute_sql("""
         CREATE TABLE high (id serial); SELECT setval('high_id_seq', 5000);

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from usage_store.engines.interface.names_to_fill import given_values, wanted_tables
-from usage_store.engines.interface.schema_objects import quoted
 from usage_store.engines.postgresql.connection.driver import driver_errors
 from usage_store.engines.postgresql.connection.error_messages import told
 from usage_store.engines.postgresql.connection.write_transaction import write_transaction
@@ -97,4 +96,4 @@ def _waits_for(table: FillTable, left: Mapping[int, FillTable]) -> tuple[int, in
 
 
 def _count(database: peewee.PostgresqlDatabase, table: FillTable) -> int:
-    return int(database.execute_sql(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()[0])  # noqa: S608
+    return int(database.execute_sql(f"SELECT count(*) FROM {table.quoted}").fetchone()[0])  # noqa: S608
